@@ -1,0 +1,209 @@
+//! What one group holds for one interval.
+
+use super::double_double::DoubleDouble;
+use super::histogram::{Log2Histogram, float_bucket, int_bucket};
+use super::rows::StateRow;
+use super::sketch::Sketch;
+
+/// The state of one group in one interval. `Default` is the empty state.
+pub(crate) trait Cell: Default + Clone + Send + Sync + std::fmt::Debug + 'static {
+    /// Adds a span without a value.
+    fn add_span(&mut self) {}
+
+    /// Adds an integer or a duration in ns.
+    fn add_int(&mut self, value: i64);
+
+    /// Adds a float; never NaN.
+    fn add_float(&mut self, value: f64);
+
+    /// Whether nothing was added.
+    fn is_empty(&self) -> bool;
+
+    /// The state as rows.
+    fn rows(&self, interval: u32, push: impl FnMut(StateRow));
+
+    /// Adds a row of another state.
+    fn absorb(&mut self, row: &StateRow);
+
+    /// Bytes held besides the struct itself.
+    fn heap_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// Number of spans.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CountCell(pub(crate) u64);
+
+impl Cell for CountCell {
+    #[inline]
+    fn add_span(&mut self) {
+        self.0 += 1;
+    }
+
+    fn add_int(&mut self, _value: i64) {
+        self.0 += 1;
+    }
+
+    fn add_float(&mut self, _value: f64) {
+        self.0 += 1;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
+    fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
+        push(StateRow { interval, count: self.0, ..StateRow::default() });
+    }
+
+    fn absorb(&mut self, row: &StateRow) {
+        self.0 += row.count;
+    }
+}
+
+/// Sum and number of values.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SumCell {
+    pub(crate) sum: DoubleDouble,
+    pub(crate) count: u64,
+}
+
+impl Cell for SumCell {
+    #[inline]
+    fn add_int(&mut self, value: i64) {
+        self.sum.add(value.into());
+        self.count += 1;
+    }
+
+    #[inline]
+    fn add_float(&mut self, value: f64) {
+        self.sum.add(value.into());
+        self.count += 1;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
+        let DoubleDouble { high, low } = self.sum;
+        push(StateRow { interval, count: self.count, high, low, ..StateRow::default() });
+    }
+
+    fn absorb(&mut self, row: &StateRow) {
+        self.sum.add(DoubleDouble { high: row.high, low: row.low });
+        self.count += row.count;
+    }
+}
+
+/// The smallest (`SIGN` 1) or largest (`SIGN` −1) value. Integers stay exact.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ExtremeCell<const SIGN: i8> {
+    pub(crate) value: DoubleDouble,
+    seen: bool,
+}
+
+impl<const SIGN: i8> Default for ExtremeCell<SIGN> {
+    fn default() -> Self {
+        Self { value: DoubleDouble::default(), seen: false }
+    }
+}
+
+impl<const SIGN: i8> ExtremeCell<SIGN> {
+    #[inline]
+    fn offer(&mut self, value: DoubleDouble) {
+        let key = (value.high, value.low);
+        let held = (self.value.high, self.value.low);
+        let better = if SIGN > 0 { key < held } else { key > held };
+        if !self.seen || better {
+            self.value = value;
+            self.seen = true;
+        }
+    }
+}
+
+impl<const SIGN: i8> Cell for ExtremeCell<SIGN> {
+    #[inline]
+    fn add_int(&mut self, value: i64) {
+        self.offer(value.into());
+    }
+
+    #[inline]
+    fn add_float(&mut self, value: f64) {
+        self.offer(value.into());
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.seen
+    }
+
+    fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
+        let DoubleDouble { high, low } = self.value;
+        push(StateRow { interval, count: 1, high, low, ..StateRow::default() });
+    }
+
+    fn absorb(&mut self, row: &StateRow) {
+        self.offer(DoubleDouble { high: row.high, low: row.low });
+    }
+}
+
+impl Cell for Sketch {
+    #[inline]
+    #[expect(clippy::cast_precision_loss, reason = "the sketch's error is far larger than a float's")]
+    fn add_int(&mut self, value: i64) {
+        self.add(value as f64);
+    }
+
+    #[inline]
+    fn add_float(&mut self, value: f64) {
+        self.add(value);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn rows(&self, interval: u32, push: impl FnMut(StateRow)) {
+        self.rows(interval, push);
+    }
+
+    fn absorb(&mut self, row: &StateRow) {
+        self.add_bucket(row.key, row.count);
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.heap_bytes()
+    }
+}
+
+impl Cell for Log2Histogram {
+    #[inline]
+    fn add_int(&mut self, value: i64) {
+        if let Some(bucket) = int_bucket(value) {
+            self.add_bucket(bucket, 1);
+        }
+    }
+
+    fn add_float(&mut self, value: f64) {
+        if let Some(bucket) = float_bucket(value) {
+            self.add_bucket(bucket, 1);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn rows(&self, interval: u32, push: impl FnMut(StateRow)) {
+        self.rows(interval, push);
+    }
+
+    fn absorb(&mut self, row: &StateRow) {
+        self.add_bucket(row.key, row.count);
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.heap_bytes()
+    }
+}

@@ -1,0 +1,51 @@
+//! The time-series aggregates: one state per group and interval, mergeable in any order.
+//!
+//! Reading order: [`cell`] (what one group holds for one interval), [`dense`] (all cells of all
+//! groups), [`rows`] (cells as Arrow rows, which is how states travel), [`sketch`] and [`histogram`]
+//! (the two cells that are more than a few numbers).
+
+pub(crate) mod cell;
+pub(crate) mod dense;
+pub(crate) mod double_double;
+pub(crate) mod histogram;
+pub(crate) mod interval;
+pub(crate) mod rows;
+pub(crate) mod sketch;
+
+pub(crate) use dense::{RangeState, new_state};
+
+/// What is kept per group and interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum StateKind {
+    /// Number of spans: `rate`, `count_over_time`.
+    Count,
+    /// Sum and number of values: `sum_over_time`, `avg_over_time`.
+    Sum,
+    /// Smallest value.
+    Min,
+    /// Largest value.
+    Max,
+    /// Quantile sketch with a bounded relative error.
+    Sketch,
+    /// Power-of-two buckets: `histogram_over_time`, and quantiles compatible with Tempo's.
+    Log2,
+}
+
+impl StateKind {
+    /// Name of the aggregate function that builds such states.
+    pub(crate) const fn function_name(self) -> &'static str {
+        match self {
+            Self::Count => "range_count",
+            Self::Sum => "range_sum",
+            Self::Min => "range_min",
+            Self::Max => "range_max",
+            Self::Sketch => "range_sketch",
+            Self::Log2 => "range_log2_histogram",
+        }
+    }
+
+    /// Whether the aggregate takes a value besides the time.
+    pub(crate) const fn has_value(self) -> bool {
+        !matches!(self, Self::Count)
+    }
+}

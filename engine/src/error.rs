@@ -1,0 +1,187 @@
+//! What can go wrong between a typed query and its series.
+
+use datafusion::error::DataFusionError;
+use datafusion::parquet::errors::ParquetError;
+use storage::StorageError;
+use thiserror::Error;
+
+use crate::limit::MemoryLimit;
+
+/// A query that could not be planned or run.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// The query is valid, but this construct is not implemented yet.
+    #[error("not implemented yet: {construct}")]
+    NotImplemented {
+        /// The construct, as written in TraceQL.
+        construct: String,
+    },
+    /// The query has no metrics stage, so it has no series.
+    #[error("not a metrics query: add a metrics function, for example `| rate()`")]
+    NotMetrics,
+    /// An expression failed on a span.
+    #[error("{0}")]
+    Evaluation(EvaluationError),
+    /// The query needs more memory than it may use.
+    #[error("query needs more than {limit_bytes} bytes of memory: narrow the time range, raise the step, group by fewer values, or raise {key}")]
+    MemoryLimit {
+        /// The limit.
+        limit_bytes: u64,
+        /// The configuration key that sets it.
+        key: &'static str,
+    },
+    /// The query makes more series than it may.
+    #[error("query makes more than {limit} series: filter or group by fewer values, or raise {key}")]
+    SeriesLimit {
+        /// The limit.
+        limit: u64,
+        /// The configuration key that sets it.
+        key: &'static str,
+    },
+    /// A block could not be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The execution was cancelled.
+    #[error("query cancelled")]
+    Cancelled,
+    /// DataFusion failed in a way that no query should cause.
+    #[error("query execution failed: {0}")]
+    Internal(DataFusionError),
+}
+
+/// An expression that has no value on some span, which aborts the query.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum EvaluationError {
+    /// `!e` where `e` is not a Boolean.
+    #[error("operand of `!` is not a boolean on some span: {expression}")]
+    NotBoolean {
+        /// The operand.
+        expression: String,
+    },
+    /// `-e` where `e` is not a number.
+    #[error("operand of unary `-` is not a number on some span: {expression}")]
+    NotNumeric {
+        /// The operand.
+        expression: String,
+    },
+    /// `a / 0` or `a % 0` on integers.
+    #[error("integer division by zero: {expression}")]
+    DivisionByZero {
+        /// The expression.
+        expression: String,
+    },
+    /// Arithmetic with an array, or an array compared with an array.
+    #[error("an array value cannot be used in: {expression}")]
+    ArrayOperand {
+        /// The expression.
+        expression: String,
+    },
+}
+
+/// What a caller should do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Change the query.
+    InvalidQuery,
+    /// Use something else: the construct is not implemented.
+    Unsupported,
+    /// The query fails on the data it reads.
+    Execution,
+    /// Ask for less, or raise the limit.
+    LimitExceeded,
+    /// Try again later.
+    Unavailable,
+    /// Stored data is damaged; a person must look.
+    Corrupt,
+    /// The caller went away.
+    Cancelled,
+    /// A fault of ours.
+    Internal,
+}
+
+impl EngineError {
+    /// What a caller should do about the error.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotImplemented { .. } => ErrorKind::Unsupported,
+            Self::NotMetrics => ErrorKind::InvalidQuery,
+            Self::Evaluation(_) => ErrorKind::Execution,
+            Self::MemoryLimit { .. } | Self::SeriesLimit { .. } => ErrorKind::LimitExceeded,
+            Self::Storage(error) => match error.kind() {
+                storage::ErrorKind::Corrupt => ErrorKind::Corrupt,
+                storage::ErrorKind::Unavailable => ErrorKind::Unavailable,
+                storage::ErrorKind::Limit => ErrorKind::LimitExceeded,
+                storage::ErrorKind::InvalidInput | storage::ErrorKind::NotFound | storage::ErrorKind::Internal => ErrorKind::Internal,
+            },
+            Self::Cancelled => ErrorKind::Cancelled,
+            Self::Internal(_) => ErrorKind::Internal,
+        }
+    }
+}
+
+/// Our own error out of DataFusion's, which carries it somewhere in its chain of sources.
+pub(crate) fn recover(error: DataFusionError, limit: MemoryLimit) -> EngineError {
+    if let DataFusionError::ResourcesExhausted(_) = error.find_root() {
+        return EngineError::MemoryLimit { limit_bytes: limit.bytes, key: limit.key };
+    }
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(current) = source {
+        if let Some(own) = current.downcast_ref::<EngineError>().and_then(EngineError::duplicate) {
+            return own;
+        }
+        if let Some(storage) = current.downcast_ref::<StorageError>() {
+            return EngineError::Storage(storage.clone());
+        }
+        source = match current.downcast_ref::<DataFusionError>() {
+            // The boxed error itself, not what it says its source is.
+            Some(DataFusionError::External(boxed)) => Some(boxed.as_ref()),
+            Some(DataFusionError::ParquetError(parquet)) => Some(parquet.as_ref()),
+            _ => match current.downcast_ref::<ParquetError>() {
+                Some(ParquetError::External(boxed)) => Some(boxed.as_ref()),
+                _ => current.source(),
+            },
+        };
+    }
+    EngineError::Internal(error)
+}
+
+impl EngineError {
+    /// A copy, of those that functions raise while a plan runs.
+    fn duplicate(&self) -> Option<Self> {
+        match self {
+            Self::Evaluation(error) => Some(Self::Evaluation(error.clone())),
+            Self::MemoryLimit { limit_bytes, key } => Some(Self::MemoryLimit { limit_bytes: *limit_bytes, key }),
+            Self::Storage(error) => Some(Self::Storage(error.clone())),
+            Self::NotImplemented { .. } | Self::NotMetrics | Self::SeriesLimit { .. } | Self::Cancelled | Self::Internal(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: MemoryLimit = MemoryLimit { bytes: 7, key: "k" };
+
+    #[test]
+    fn own_errors_survive_the_way_through_datafusion() {
+        let own = EngineError::Evaluation(EvaluationError::DivisionByZero { expression: "1 / 0".into() });
+        let wrapped = DataFusionError::External(Box::new(own)).context("while running");
+        assert!(matches!(recover(wrapped, LIMIT), EngineError::Evaluation(_)));
+    }
+
+    #[test]
+    fn damage_survives_the_way_through_parquet() {
+        let damage = StorageError::EmptyBlock;
+        let parquet = ParquetError::External(Box::new(damage));
+        let wrapped = DataFusionError::ParquetError(Box::new(parquet));
+        assert!(matches!(recover(wrapped, LIMIT), EngineError::Storage(StorageError::EmptyBlock)));
+    }
+
+    #[test]
+    fn a_full_pool_names_the_limit() {
+        let full = DataFusionError::ResourcesExhausted("full".into()).context("aggregating");
+        assert!(matches!(recover(full, LIMIT), EngineError::MemoryLimit { limit_bytes: 7, key: "k" }));
+    }
+}

@@ -1,0 +1,38 @@
+//! Typed TraceQL metrics queries to series, over blocks and live spans. DataFusion lives here.
+//!
+//! A query runs as independent *jobs*, each over one [`Slice`]: some row groups of one block, or one
+//! live block. [`MetricsPlan::analyse`] decides what the query needs, [`prune`] drops what cannot
+//! match, [`Engine::run_job`] lowers the query to a DataFusion plan for one slice and runs it to a
+//! [`PartialSeries`], partial series [merge](PartialSeries::merge) in any order, and
+//! [`PartialSeries::finish`] makes the [`SeriesSet`].
+//!
+//! Invariants: how spans are cut into slices never changes an answer; a construct that is not
+//! implemented is an error that names it; a query's memory is bounded by its [`QueryContext`].
+//!
+//! Absent on purpose: HTTP, configuration files, query text (see the crate `traceql`), and the
+//! scheduling of jobs (see the crate `frontend`).
+//!
+//! Reading order: [`grid`], [`plan`], `lower`, `functions`, [`partial`], [`series`], [`executor`].
+
+mod aggregate;
+pub mod context;
+pub mod error;
+pub mod executor;
+mod functions;
+pub mod grid;
+mod limit;
+mod lower;
+pub mod partial;
+pub mod plan;
+mod provider;
+pub mod prune;
+pub mod series;
+
+pub use context::{QueryContext, QueryCounters};
+pub use error::{EngineError, ErrorKind, EvaluationError};
+pub use executor::{Engine, EngineOptions, Slice};
+pub use grid::Grid;
+pub use partial::PartialSeries;
+pub use plan::MetricsPlan;
+pub use prune::{PruneReason, bytes_to_read, prune};
+pub use series::{Label, LabelValue, Series, SeriesSet};

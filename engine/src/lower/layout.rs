@@ -1,0 +1,270 @@
+//! Where the attributes of one block are, and of which types.
+
+use arrow::datatypes::DataType;
+use datafusion::common::{Column, ScalarValue};
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, lit, when};
+use storage::block::meta::{AttributeScope, AttributeTypeMeta, BlockMeta, ValueType};
+use storage::schema::names;
+use traceql::ast::{Attribute, Intrinsic, Scope};
+
+use super::value::{Alternative, Type, Value, either};
+use crate::functions::ids::hex_text;
+use crate::functions::nested::{self, Nested};
+use crate::functions::attribute;
+
+/// The column that resolves a span's literal parent id; the scan computes it.
+pub(crate) const RESOLVED_PARENT_ID: &str = "span:parentID (resolved)";
+
+/// What a row is while an expression is lowered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Row {
+    /// A span of the block.
+    Span,
+    /// An event or link of a span.
+    Nested(Nested),
+}
+
+/// What a key may be that a block with too many keys does not list: it has no column then.
+const ANYTHING: &[AttributeTypeMeta] = &[
+    residual(ValueType::String),
+    residual(ValueType::Int),
+    residual(ValueType::Double),
+    residual(ValueType::Bool),
+    residual(ValueType::StringArray),
+    residual(ValueType::IntArray),
+    residual(ValueType::DoubleArray),
+    residual(ValueType::BoolArray),
+];
+
+const fn residual(value_type: ValueType) -> AttributeTypeMeta {
+    AttributeTypeMeta { value_type, column: None, count: 0 }
+}
+
+/// Resolves the names of a query in one block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layout<'a> {
+    pub(crate) block: &'a BlockMeta,
+    pub(crate) row: Row,
+}
+
+/// A column by its exact name, dots and all.
+pub(crate) fn column(name: &str) -> Expr {
+    Expr::Column(Column::new_unqualified(name))
+}
+
+impl<'a> Layout<'a> {
+    /// Rows are spans.
+    pub(crate) const fn spans(block: &'a BlockMeta) -> Self {
+        Self { block, row: Row::Span }
+    }
+
+    /// Rows are the events or links of spans.
+    pub(crate) const fn nested(self, nested: Nested) -> Self {
+        Self { block: self.block, row: Row::Nested(nested) }
+    }
+
+    /// The value of a name.
+    pub(crate) fn resolve(&self, attribute: &Attribute) -> Result<Value> {
+        match attribute {
+            // Grouping by an attribute of the parent is accepted and groups everything as absent.
+            Attribute::Key { of_parent: true, .. } => Ok(Value::default()),
+            Attribute::Intrinsic(intrinsic) => self.intrinsic(*intrinsic),
+            Attribute::Key { scope, key, .. } => self.key(*scope, key),
+        }
+    }
+
+    fn intrinsic(&self, intrinsic: Intrinsic) -> Result<Value> {
+        let of = |value_type, name: &str| Ok(Value::of(value_type, column(name)));
+        match intrinsic {
+            Intrinsic::Duration => of(Type::Duration, names::DURATION),
+            Intrinsic::Name => of(Type::String, names::NAME),
+            Intrinsic::Status => of(Type::Status, names::STATUS),
+            Intrinsic::StatusMessage => of(Type::String, names::STATUS_MESSAGE),
+            Intrinsic::Kind => of(Type::Kind, names::KIND),
+            Intrinsic::SpanId => Ok(Value::of(Type::String, hex_text(column(names::SPAN_ID), false))),
+            Intrinsic::SpanParentId => {
+                Ok(Value::of(Type::String, hex_text(column(RESOLVED_PARENT_ID), false)))
+            }
+            Intrinsic::SpanChildCount => {
+                Ok(Value::of(Type::Int, super::value::cast(column(names::CHILD_COUNT), DataType::Int64)))
+            }
+            Intrinsic::TraceId => Ok(Value::of(Type::String, hex_text(column(names::TRACE_ID), true))),
+            Intrinsic::TraceDuration => of(Type::Duration, names::TRACE_DURATION),
+            Intrinsic::RootName => of(Type::String, names::ROOT_NAME),
+            Intrinsic::RootServiceName => of(Type::String, names::ROOT_SERVICE_NAME),
+            Intrinsic::InstrumentationName => of(Type::String, names::SCOPE_NAME),
+            Intrinsic::InstrumentationVersion => of(Type::String, names::SCOPE_VERSION),
+            Intrinsic::NestedSetLeft => self.int32(names::NESTED_SET_LEFT),
+            Intrinsic::NestedSetRight => self.int32(names::NESTED_SET_RIGHT),
+            Intrinsic::NestedSetParent => self.int32(names::NESTED_SET_PARENT),
+            Intrinsic::EventName => {
+                let name = self.nested_value(Nested::Event, &[(Type::String, column(nested::EVENT_NAME))])?;
+                // A span without events has an event name all the same: the empty one.
+                Ok(match (self.row, name.get(Type::String)) {
+                    (Row::Span, Some(first)) => {
+                        Value::of(Type::String, either(Type::String, first.clone(), lit("")))
+                    }
+                    _ => name,
+                })
+            }
+            Intrinsic::EventTimeSinceStart => {
+                let since = column(nested::EVENT_TIME_SINCE_START);
+                self.nested_value(Nested::Event, &[(Type::Duration, since)])
+            }
+            Intrinsic::LinkTraceId => {
+                let id = hex_text(column(nested::LINK_TRACE_ID), true);
+                self.nested_value(Nested::Link, &[(Type::String, id)])
+            }
+            Intrinsic::LinkSpanId => {
+                let id = hex_text(column(nested::LINK_SPAN_ID), false);
+                self.nested_value(Nested::Link, &[(Type::String, id)])
+            }
+            Intrinsic::Parent => Ok(Value::default()),
+        }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "one arm of many that can fail")]
+    fn int32(&self, name: &str) -> Result<Value> {
+        Ok(Value::of(Type::Int, super::value::cast(column(name), DataType::Int64)))
+    }
+
+    /// A value of an event or link: itself where rows are such, else the one of the span's first.
+    fn nested_value(&self, of: Nested, alternatives: &[(Type, Expr)]) -> Result<Value> {
+        let mut value = Value::default();
+        for (value_type, expr) in alternatives {
+            let expr = if self.row == Row::Nested(of) {
+                expr.clone()
+            } else {
+                let (lists, start) = (column(of.column()), column(names::START_NS));
+                nested::first(of, expr, arrow_type(*value_type), lists, start)?
+            };
+            value.alternatives.push(Alternative { value_type: *value_type, expr });
+        }
+        Ok(value)
+    }
+
+    fn key(&self, scope: Scope, key: &str) -> Result<Value> {
+        match scope {
+            Scope::Span => Ok(self.stored(AttributeScope::Span, key)),
+            Scope::Instrumentation => Ok(self.stored(AttributeScope::Instrumentation, key)),
+            Scope::Resource if key == "service.name" => Ok(self.service_name()),
+            Scope::Resource => Ok(self.stored(AttributeScope::Resource, key)),
+            Scope::Unscoped => self.unscoped(key),
+            Scope::Event => self.nested_key(Nested::Event, AttributeScope::Event, key),
+            Scope::Link => self.nested_key(Nested::Link, AttributeScope::Link, key),
+        }
+    }
+
+    fn types(&self, scope: AttributeScope, key: &str) -> &'a [AttributeTypeMeta] {
+        let found = self.block.attributes.binary_search_by(|a| (a.scope, a.key.as_str()).cmp(&(scope, key)));
+        let unlisted: &[_] = if self.block.attributes_complete { &[] } else { ANYTHING };
+        found.ok().and_then(|index| self.block.attributes.get(index)).map_or(unlisted, |a| &a.types)
+    }
+
+    fn stored(&self, scope: AttributeScope, key: &str) -> Value {
+        let Some(residual) = names::residual(scope) else { return Value::default() };
+        Value { alternatives: alternatives(self.types(scope, key), column(residual), key), literal: None }
+    }
+
+    /// `resource.service.name` is present on every span; where the resource has none it is empty.
+    fn service_name(&self) -> Value {
+        let types = self.types(AttributeScope::Resource, "service.name");
+        let of_text = |t: &AttributeTypeMeta| t.value_type == ValueType::String && t.count == self.block.row_count;
+        if types.iter().any(of_text) {
+            return Value::of(Type::String, column(names::SERVICE_NAME));
+        }
+        let mut value = self.stored(AttributeScope::Resource, "service.name");
+        let text = Value::of(Type::String, value.get(Type::String).cloned().unwrap_or_else(|| column(names::SERVICE_NAME)));
+        value.alternatives.retain(|a| a.value_type != Type::String);
+        let expr = match (text.get(Type::String).cloned(), value.alternatives.is_empty()) {
+            (Some(text), true) => either(Type::String, text, lit("")),
+            (Some(text), false) => {
+                let other = value.is_present();
+                let empty = when(other, lit(ScalarValue::Utf8(None))).otherwise(lit(""));
+                either(Type::String, text, empty.unwrap_or_else(|_| lit("")))
+            }
+            (None, _) => lit(""),
+        };
+        value.alternatives.push(Alternative { value_type: Type::String, expr });
+        value
+    }
+
+    /// `.key`: the span's attribute if it has one of any type that TraceQL knows, else the resource's.
+    fn unscoped(&self, key: &str) -> Result<Value> {
+        let of_span = self.stored(AttributeScope::Span, key);
+        let of_resource = self.stored(AttributeScope::Resource, key);
+        if of_resource.alternatives.is_empty() {
+            return Ok(of_span);
+        }
+        if of_span.alternatives.is_empty() {
+            return Ok(of_resource);
+        }
+        let shadowed = of_span.is_present();
+        let mut value = of_span.clone();
+        for Alternative { value_type, expr } in of_resource.alternatives {
+            let null = lit(ScalarValue::try_from(&arrow_type(value_type))?);
+            let unshadowed = when(shadowed.clone(), null).otherwise(expr)?;
+            match value.alternatives.iter_mut().find(|a| a.value_type == value_type) {
+                Some(held) => held.expr = either(value_type, held.expr.clone(), unshadowed),
+                None => value.alternatives.push(Alternative { value_type, expr: unshadowed }),
+            }
+        }
+        Ok(value)
+    }
+
+    fn nested_key(&self, of: Nested, scope: AttributeScope, key: &str) -> Result<Value> {
+        let found = alternatives(self.types(scope, key), column(nested::ATTRIBUTES), key);
+        let pairs: Vec<_> = found.into_iter().map(|a| (a.value_type, a.expr)).collect();
+        self.nested_value(of, &pairs)
+    }
+}
+
+/// The alternatives of a key: typed columns where there are, look-ups in the residual elsewhere.
+fn alternatives(types: &[AttributeTypeMeta], residual: Expr, key: &str) -> Vec<Alternative> {
+    let mut found: Vec<Alternative> = Vec::new();
+    let mut add = |value_type: Type, expr: Expr| match found.iter_mut().find(|a| a.value_type == value_type) {
+        Some(held) if held.expr == expr => {}
+        Some(held) => held.expr = either(value_type, held.expr.clone(), expr),
+        None => found.push(Alternative { value_type, expr }),
+    };
+    for AttributeTypeMeta { value_type, column: own, .. } in types {
+        let scalar = match value_type {
+            ValueType::String | ValueType::StringArray => (ValueType::String, Type::String),
+            ValueType::Int | ValueType::IntArray => (ValueType::Int, Type::Int),
+            ValueType::Double | ValueType::DoubleArray => (ValueType::Double, Type::Float),
+            ValueType::Bool | ValueType::BoolArray => (ValueType::Bool, Type::Bool),
+            ValueType::Other => continue,
+        };
+        let array = match value_type {
+            ValueType::StringArray => Some(Type::StringArray),
+            ValueType::IntArray => Some(Type::IntArray),
+            ValueType::DoubleArray => Some(Type::FloatArray),
+            ValueType::BoolArray => Some(Type::BoolArray),
+            _ => None,
+        };
+        match own {
+            Some(name) => add(scalar.1, column(name)),
+            None => add(scalar.1, attribute::lookup(residual.clone(), key, scalar.0)),
+        }
+        if let Some(array) = array {
+            add(array, attribute::lookup(residual.clone(), key, *value_type));
+        }
+    }
+    found
+}
+
+/// The Arrow type of an alternative of a type, where it is not a column of the block.
+pub(crate) fn arrow_type(value_type: Type) -> DataType {
+    match value_type {
+        Type::Int | Type::Duration => DataType::Int64,
+        Type::Float => DataType::Float64,
+        Type::String => DataType::Utf8,
+        Type::Bool => DataType::Boolean,
+        Type::Status | Type::Kind => DataType::Int32,
+        Type::IntArray => attribute::arrow_type(ValueType::IntArray),
+        Type::FloatArray => attribute::arrow_type(ValueType::DoubleArray),
+        Type::StringArray => attribute::arrow_type(ValueType::StringArray),
+        Type::BoolArray => attribute::arrow_type(ValueType::BoolArray),
+    }
+}

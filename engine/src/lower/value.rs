@@ -1,0 +1,151 @@
+//! TraceQL values as columns.
+//!
+//! TraceQL decides types at run time, one span at a time; DataFusion decides them before it starts.
+//! The bridge: within one block it is known which types an attribute has, so a value is a list of
+//! *alternatives*, one typed expression each, of which at most one is not null on any span.
+
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{Expr, lit};
+use traceql::ast::{Kind, Literal, Status};
+
+/// The run-time types of TraceQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Type {
+    Int,
+    Float,
+    String,
+    Bool,
+    /// Nanoseconds.
+    Duration,
+    /// OTLP status code.
+    Status,
+    /// OTLP kind number.
+    Kind,
+    IntArray,
+    FloatArray,
+    StringArray,
+    BoolArray,
+}
+
+impl Type {
+    /// Int, Float or Duration.
+    pub(crate) const fn is_numeric(self) -> bool {
+        matches!(self, Self::Int | Self::Float | Self::Duration)
+    }
+
+    /// The type of an array's elements.
+    pub(crate) const fn element(self) -> Option<Self> {
+        match self {
+            Self::IntArray => Some(Self::Int),
+            Self::FloatArray => Some(Self::Float),
+            Self::StringArray => Some(Self::String),
+            Self::BoolArray => Some(Self::Bool),
+            _ => None,
+        }
+    }
+}
+
+/// One typed form that a value may have; null on spans where it has another or none.
+#[derive(Debug, Clone)]
+pub(crate) struct Alternative {
+    pub(crate) value_type: Type,
+    pub(crate) expr: Expr,
+}
+
+/// A value: what it can be. No alternatives: it is absent on every span.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Value {
+    pub(crate) alternatives: Vec<Alternative>,
+    /// The constant it is, if it is one.
+    pub(crate) literal: Option<Literal>,
+}
+
+impl Value {
+    /// A value of one type.
+    pub(crate) fn of(value_type: Type, expr: Expr) -> Self {
+        Self { alternatives: vec![Alternative { value_type, expr }], literal: None }
+    }
+
+    /// A constant.
+    pub(crate) fn literal(literal: &Literal) -> Self {
+        let (value_type, expr) = match literal {
+            Literal::String(text) => (Type::String, lit(text.clone())),
+            Literal::Int(value) => (Type::Int, lit(*value)),
+            Literal::Float(value) => (Type::Float, lit(*value)),
+            Literal::Duration(ns) => (Type::Duration, lit(*ns)),
+            Literal::Bool(value) => (Type::Bool, lit(*value)),
+            Literal::Status(status) => (Type::Status, lit(status_code(*status))),
+            Literal::Kind(kind) => (Type::Kind, lit(kind_number(*kind))),
+        };
+        Self { literal: Some(literal.clone()), ..Self::of(value_type, expr) }
+    }
+
+    /// The expression of one type, null if the value never has it.
+    pub(crate) fn get(&self, value_type: Type) -> Option<&Expr> {
+        self.alternatives.iter().find(|a| a.value_type == value_type).map(|a| &a.expr)
+    }
+
+    /// Whether the value is of some type: on every span true or false.
+    pub(crate) fn is_present(&self) -> Expr {
+        let tests = self.alternatives.iter().map(|a| a.expr.clone().is_not_null());
+        tests.reduce(Expr::or).unwrap_or_else(|| lit(false))
+    }
+
+    /// The boolean form, or a null boolean.
+    pub(crate) fn as_bool(&self) -> Expr {
+        self.get(Type::Bool).cloned().unwrap_or_else(|| lit(ScalarValue::Boolean(None)))
+    }
+
+    /// The numeric forms: integers and durations as one integer, floats.
+    pub(crate) fn numbers(&self) -> (Option<Expr>, Option<Expr>) {
+        let ints = self.alternatives.iter().filter(|a| matches!(a.value_type, Type::Int | Type::Duration));
+        let int = ints.map(|a| a.expr.clone()).reduce(|a, b| either(Type::Int, a, b));
+        (int, self.get(Type::Float).cloned())
+    }
+
+    /// Every numeric form as a float; `None` if there is none.
+    pub(crate) fn as_float(&self) -> Option<Expr> {
+        let (int, float) = self.numbers();
+        let int = int.map(|expr| cast(expr, DataType::Float64));
+        match (int, float) {
+            (Some(int), Some(float)) => Some(either(Type::Float, int, float)),
+            (int, float) => int.or(float),
+        }
+    }
+}
+
+/// OTLP's number of a status.
+pub(crate) const fn status_code(status: Status) -> i32 {
+    match status {
+        Status::Unset => 0,
+        Status::Ok => 1,
+        Status::Error => 2,
+    }
+}
+
+/// OTLP's number of a kind.
+pub(crate) const fn kind_number(kind: Kind) -> i32 {
+    match kind {
+        Kind::Unspecified => 0,
+        Kind::Internal => 1,
+        Kind::Server => 2,
+        Kind::Client => 3,
+        Kind::Producer => 4,
+        Kind::Consumer => 5,
+    }
+}
+
+pub(crate) fn cast(expr: Expr, to: DataType) -> Expr {
+    datafusion::logical_expr::cast(expr, to)
+}
+
+/// `first`, or `second` where that is null; both of one type.
+pub(crate) fn either(value_type: Type, first: Expr, second: Expr) -> Expr {
+    // Text comes as plain strings and as dictionaries, which have no common type by themselves.
+    let exprs = match value_type {
+        Type::String => vec![cast(first, DataType::Utf8), cast(second, DataType::Utf8)],
+        _ => vec![first, second],
+    };
+    datafusion::functions::core::expr_fn::coalesce(exprs)
+}

@@ -1,0 +1,175 @@
+//! The spans of one slice as a DataFusion table.
+
+mod parent_id;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::config::TableParquetOptions;
+use datafusion::common::internal_err;
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::{
+    FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
+};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::Result;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::parquet::arrow::async_reader::AsyncFileReader;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion_datasource_parquet::{ParquetAccessPlan, RowGroupAccess};
+use storage::block::MemoryBlock;
+use storage::block::reader::BlockFile;
+use storage::schema::names;
+
+use crate::lower::layout::RESOLVED_PARENT_ID;
+use parent_id::ParentIdExec;
+
+/// Every block is opened through its own reader, so the store behind this URL is never asked.
+pub(crate) const STORE_URL: &str = "spandrel://blocks";
+
+/// The spans of one slice.
+pub(crate) struct SpanTable {
+    schema: SchemaRef,
+    spans: Spans,
+}
+
+enum Spans {
+    Live(Arc<MemoryBlock>),
+    Stored { file: BlockFile, row_groups: Vec<usize> },
+}
+
+impl SpanTable {
+    /// All spans of a block in memory.
+    pub(crate) fn live(block: Arc<MemoryBlock>) -> Self {
+        Self { schema: with_virtual_columns(&block.schema), spans: Spans::Live(block) }
+    }
+
+    /// The spans of some row groups of a stored block.
+    pub(crate) fn stored(file: BlockFile, schema: &SchemaRef, row_groups: Vec<usize>) -> Self {
+        Self { schema: with_virtual_columns(schema), spans: Spans::Stored { file, row_groups } }
+    }
+
+    fn physical_schema(&self) -> SchemaRef {
+        let fields = self.schema.fields();
+        Arc::new(Schema::new(fields[..fields.len() - 1].to_vec()))
+    }
+
+    fn scan_columns(&self, columns: Vec<usize>) -> Result<Arc<dyn ExecutionPlan>> {
+        match &self.spans {
+            Spans::Live(block) => {
+                let batches = std::slice::from_ref(&block.batches);
+                let exec = MemorySourceConfig::try_new_exec(batches, Arc::clone(&block.schema), Some(columns))?;
+                Ok(exec)
+            }
+            Spans::Stored { file, row_groups } => {
+                let mut options = TableParquetOptions::default();
+                // Filters are few and columns narrow: decoding everything and filtering batches
+                // costs less than decoding in two passes.
+                options.global.pushdown_filters = false;
+                options.global.enable_page_index = true;
+                options.global.bloom_filter_on_read = false;
+                let source = ParquetSource::new(self.physical_schema())
+                    .with_table_parquet_options(options)
+                    .with_parquet_file_reader_factory(Arc::new(BlockReaderFactory { file: file.clone() }));
+                let meta = file.meta();
+                let size = meta.file.as_ref().map_or(0, |file| file.size_bytes);
+                let mut access = ParquetAccessPlan::new_none(meta.row_groups.len());
+                for &row_group in row_groups {
+                    access.set(row_group, RowGroupAccess::Scan);
+                }
+                let partition = PartitionedFile::new(meta.block_id.to_string(), size).with_extension(access);
+                let url = ObjectStoreUrl::parse(STORE_URL)?;
+                let config = FileScanConfigBuilder::new(url, Arc::new(source))
+                    .with_file(partition)
+                    .with_projection_indices(Some(columns))?
+                    .build();
+                Ok(DataSourceExec::from_data_source(config))
+            }
+        }
+    }
+}
+
+fn with_virtual_columns(schema: &SchemaRef) -> SchemaRef {
+    let parent = Field::new(RESOLVED_PARENT_ID, DataType::FixedSizeBinary(8), false);
+    let fields = schema.fields().iter().cloned().chain([Arc::new(parent)]);
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+#[async_trait]
+impl TableProvider for SpanTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    /// Filters prune row groups and pages; the rows that are left are filtered above the scan.
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let virtual_index = self.schema.fields().len() - 1;
+        let wanted = projection.cloned().unwrap_or_else(|| (0..=virtual_index).collect());
+        if !wanted.contains(&virtual_index) {
+            return self.scan_columns(wanted);
+        }
+        let mut columns: Vec<usize> = wanted.iter().copied().filter(|&index| index != virtual_index).collect();
+        for name in [names::SPAN_ID, names::PARENT_ROW, names::PARENT_ID] {
+            let index = self.schema.index_of(name)?;
+            if !columns.contains(&index) {
+                columns.push(index);
+            }
+        }
+        let input = self.scan_columns(columns)?;
+        let fields: Vec<_> = wanted.iter().map(|&index| Arc::clone(&self.schema.fields()[index])).collect();
+        Ok(Arc::new(ParentIdExec::new(input, Arc::new(Schema::new(fields)))))
+    }
+}
+
+impl fmt::Debug for SpanTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let block = match &self.spans {
+            Spans::Live(block) => block.meta.block_id,
+            Spans::Stored { file, .. } => file.meta().block_id,
+        };
+        f.debug_struct("SpanTable").field("block", &block).finish_non_exhaustive()
+    }
+}
+
+/// Opens the one block of a scan.
+#[derive(Debug)]
+struct BlockReaderFactory {
+    file: BlockFile,
+}
+
+impl ParquetFileReaderFactory for BlockReaderFactory {
+    fn create_reader(
+        &self,
+        _partition_index: usize,
+        partitioned_file: PartitionedFile,
+        _metadata_size_hint: Option<usize>,
+        _metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<Box<dyn AsyncFileReader + Send>> {
+        let block = self.file.meta().block_id.to_string();
+        if partitioned_file.path().as_ref() != block {
+            return internal_err!("asked for another file than block {block}");
+        }
+        Ok(Box::new(self.file.clone()))
+    }
+}

@@ -1,0 +1,148 @@
+//! The literal parent id of every span.
+//!
+//! Input: spans in stored order with `span:id`, `parent_row` and `span:parentID`. A parent inside the
+//! block is stored as "so many rows back", which costs next to nothing on disk; this operator looks
+//! the id up. Output: the wanted columns, with the resolved id (zeros for a root) among them.
+//!
+//! Row groups never cut a trace, so the rows of whole row groups always hold the parents they
+//! refer to. The operator sits directly on the scan and lets no filter through.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, FixedSizeBinaryBuilder, RecordBatch};
+use arrow::datatypes::{SchemaRef, UInt32Type};
+use datafusion::common::internal_err;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+};
+use futures::StreamExt as _;
+use storage::schema::names;
+
+use crate::lower::layout::RESOLVED_PARENT_ID;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct ParentIdExec {
+    input: Arc<dyn ExecutionPlan>,
+    schema: SchemaRef,
+    properties: Arc<PlanProperties>,
+}
+
+impl ParentIdExec {
+    /// `schema` names the wanted columns: those of the input, and the resolved id.
+    pub(super) fn new(input: Arc<dyn ExecutionPlan>, schema: SchemaRef) -> Self {
+        let of_input = input.properties();
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&schema)),
+            of_input.partitioning.clone(),
+            of_input.emission_type,
+            of_input.boundedness,
+        );
+        Self { input, schema, properties: Arc::new(properties) }
+    }
+}
+
+impl DisplayAs for ParentIdExec {
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ParentIdExec")
+    }
+}
+
+impl ExecutionPlan for ParentIdExec {
+    fn name(&self) -> &str {
+        "ParentIdExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match <[_; 1]>::try_from(children) {
+            Ok([input]) => Ok(Arc::new(Self::new(input, Arc::clone(&self.schema)))),
+            Err(_) => internal_err!("ParentIdExec has one child"),
+        }
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        let recompute = datafusion::physical_plan::ChildrenPropertiesMode::Recompute;
+        self.replace_children(children, ReplaceChildrenOptions::new(recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, context)?;
+        let mut resolver = Resolver { schema: Arc::clone(&self.schema), seen: Vec::new() };
+        let stream = input.map(move |batch| resolver.resolve(&batch?));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream)))
+    }
+}
+
+struct Resolver {
+    schema: SchemaRef,
+    /// Span ids of all rows so far, 8 bytes a row of one slice.
+    seen: Vec<[u8; 8]>,
+}
+
+impl Resolver {
+    fn resolve(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let input = |name: &str| {
+            let missing = || DataFusionError::Internal(format!("the scan has no column {name}"));
+            batch.column_by_name(name).ok_or_else(missing)
+        };
+        let ids = input(names::SPAN_ID)?.as_fixed_size_binary();
+        let offsets = input(names::PARENT_ROW)?.as_primitive::<UInt32Type>();
+        let literals = input(names::PARENT_ID)?.as_fixed_size_binary();
+        let mut parents = FixedSizeBinaryBuilder::with_capacity(batch.num_rows(), 8);
+        for row in 0..batch.num_rows() {
+            let mut id = [0; 8];
+            id.copy_from_slice(ids.value(row));
+            let position = self.seen.len();
+            self.seen.push(id);
+            let back = usize::try_from(offsets.value(row)).unwrap_or(usize::MAX);
+            if literals.is_valid(row) {
+                parents.append_value(literals.value(row))?;
+            } else if back == 0 {
+                parents.append_value([0; 8])?;
+            } else {
+                match position.checked_sub(back).and_then(|parent| self.seen.get(parent)) {
+                    Some(parent) => parents.append_value(parent)?,
+                    None => return internal_err!("a span's parent lies in front of its row group"),
+                }
+            }
+        }
+        let parents: Arc<dyn Array> = Arc::new(parents.finish());
+        let columns = self.schema.fields().iter().map(|field| {
+            if field.name() == RESOLVED_PARENT_ID { Ok(Arc::clone(&parents)) } else { input(field.name()).cloned() }
+        });
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<_>>()?)?)
+    }
+}

@@ -1,0 +1,97 @@
+//! Series: the answer of a metrics query.
+
+mod second_stage;
+
+use std::cmp::Ordering;
+
+pub use second_stage::apply as apply_second_stages;
+
+use crate::grid::Grid;
+
+/// The series of one query over one grid, in their canonical order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeriesSet {
+    /// The time grid that every series' values follow.
+    pub grid: Grid,
+    /// The series, ordered by [`Series::order`].
+    pub series: Vec<Series>,
+}
+
+/// One label set with a value per interval of the grid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// Labels, in `by` order, then `p` or `__bucket`.
+    pub labels: Vec<Label>,
+    /// One value per interval; NaN where the series has no sample.
+    pub values: Vec<f64>,
+}
+
+/// One label of a series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Label {
+    /// The attribute's canonical text, `__name__`, `p` or `__bucket`.
+    pub name: String,
+    /// Its value.
+    pub value: LabelValue,
+}
+
+/// A label's value. Series differ by type and value: the int 5 and the text "5" are two.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LabelValue {
+    /// Text; also status, kind and durations by their TraceQL text, and `nil`.
+    String(String),
+    /// 64-bit integer.
+    Int(i64),
+    /// 64-bit float.
+    Float(f64),
+    /// Boolean.
+    Bool(bool),
+}
+
+impl LabelValue {
+    /// The value's type and text as Tempo orders series by: `bool`, `double`, `int`, `string`.
+    #[must_use]
+    pub fn sort_key(&self) -> (&'static str, String) {
+        match self {
+            Self::Bool(value) => ("bool", value.to_string()),
+            Self::Float(value) => ("double", value.to_string()),
+            Self::Int(value) => ("int", value.to_string()),
+            Self::String(value) => ("string", value.clone()),
+        }
+    }
+
+    /// The value as the unquoted text of a Prometheus label.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Bool(value) => value.to_string(),
+            Self::Float(value) => value.to_string(),
+            Self::Int(value) => value.to_string(),
+            Self::String(value) => value.clone(),
+        }
+    }
+}
+
+impl Series {
+    /// Canonical order: fewer labels first, then label by label by name, type and text.
+    #[must_use]
+    pub fn order(&self, other: &Self) -> Ordering {
+        self.labels.len().cmp(&other.labels.len()).then_with(|| {
+            for (a, b) in self.labels.iter().zip(&other.labels) {
+                let by_name = a.name.cmp(&b.name);
+                let ordering = by_name.then_with(|| a.value.sort_key().cmp(&b.value.sort_key()));
+                if ordering != Ordering::Equal {
+                    return ordering;
+                }
+            }
+            Ordering::Equal
+        })
+    }
+}
+
+impl SeriesSet {
+    /// Puts the series into canonical order.
+    pub fn sort(&mut self) {
+        self.series.sort_by(Series::order);
+    }
+}

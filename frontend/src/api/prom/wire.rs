@@ -1,0 +1,375 @@
+//! The JSON of query results.
+
+use engine::Grid;
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeTuple, Serializer};
+
+/// `data` of a query answer.
+#[derive(Debug)]
+pub(super) struct QueryData {
+    pub(super) result: QueryResult,
+    pub(super) stats: Option<Stats>,
+}
+
+/// The result of a query, by its type.
+#[derive(Debug)]
+pub(super) enum QueryResult {
+    Scalar {
+        time_ns: i64,
+        value: f64,
+    },
+    Text {
+        time_ns: i64,
+        value: String,
+    },
+    Vector {
+        time_ns: i64,
+        series: Vec<WireSeries>,
+    },
+    Matrix {
+        grid: Grid,
+        series: Vec<WireSeries>,
+    },
+}
+
+/// One series: its labels, ordered by name, and its values, `None` where it has no sample.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct WireSeries {
+    pub(super) metric: Vec<(String, String)>,
+    pub(super) values: Values,
+}
+
+/// Values, one per point in time.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Values {
+    /// NaN means that there is no sample.
+    Sparse(Vec<f64>),
+    /// NaN is a value like any other.
+    Full(Vec<f64>),
+}
+
+impl Values {
+    /// Position and value of each sample.
+    pub(super) fn samples(&self) -> impl Iterator<Item = (usize, f64)> {
+        let (values, all) = match self {
+            Self::Sparse(values) => (values, false),
+            Self::Full(values) => (values, true),
+        };
+        values
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(move |(_, value)| all || !value.is_nan())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.samples().next().is_none()
+    }
+}
+
+/// What a query took, in Prometheus' terms: spans are the samples that are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stats {
+    pub(super) seconds: f64,
+    pub(super) samples_read: u64,
+    pub(super) samples_made: u64,
+}
+
+impl Serialize for QueryData {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Grafana reads the answer as a stream and must know the type before the result.
+        let mut map = serializer.serialize_map(None)?;
+        match &self.result {
+            QueryResult::Scalar { time_ns, value } => {
+                map.serialize_entry("resultType", "scalar")?;
+                map.serialize_entry(
+                    "result",
+                    &Sample {
+                        time_ns: *time_ns,
+                        value: *value,
+                    },
+                )?;
+            }
+            QueryResult::Text { time_ns, value } => {
+                map.serialize_entry("resultType", "string")?;
+                map.serialize_entry("result", &(Seconds(*time_ns), value))?;
+            }
+            QueryResult::Vector { time_ns, series } => {
+                map.serialize_entry("resultType", "vector")?;
+                map.serialize_entry(
+                    "result",
+                    &Vector {
+                        time_ns: *time_ns,
+                        series,
+                    },
+                )?;
+            }
+            QueryResult::Matrix { grid, series } => {
+                map.serialize_entry("resultType", "matrix")?;
+                map.serialize_entry(
+                    "result",
+                    &Matrix {
+                        grid: *grid,
+                        series,
+                    },
+                )?;
+            }
+        }
+        if let Some(stats) = &self.stats {
+            map.serialize_entry("stats", stats)?;
+        }
+        map.end()
+    }
+}
+
+struct Vector<'a> {
+    time_ns: i64,
+    series: &'a [WireSeries],
+}
+
+impl Serialize for Vector<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.series.iter().filter_map(|series| {
+            let (_, value) = series.values.samples().next()?;
+            let value = Sample {
+                time_ns: self.time_ns,
+                value,
+            };
+            Some(OneSeries {
+                metric: &series.metric,
+                key: "value",
+                samples: value,
+            })
+        }))
+    }
+}
+
+struct Matrix<'a> {
+    grid: Grid,
+    series: &'a [WireSeries],
+}
+
+impl Serialize for Matrix<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let sampled = self
+            .series
+            .iter()
+            .filter(|series| !series.values.is_empty());
+        serializer.collect_seq(sampled.map(|series| {
+            let samples = Samples {
+                grid: self.grid,
+                values: &series.values,
+            };
+            OneSeries {
+                metric: &series.metric,
+                key: "values",
+                samples,
+            }
+        }))
+    }
+}
+
+struct OneSeries<'a, T> {
+    metric: &'a [(String, String)],
+    key: &'static str,
+    samples: T,
+}
+
+impl<T: Serialize> Serialize for OneSeries<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("metric", &Metric(self.metric))?;
+        map.serialize_entry(self.key, &self.samples)?;
+        map.end()
+    }
+}
+
+struct Metric<'a>(&'a [(String, String)]);
+
+impl Serialize for Metric<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+struct Samples<'a> {
+    grid: Grid,
+    values: &'a Values,
+}
+
+impl Serialize for Samples<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut samples = serializer.serialize_seq(None)?;
+        for (index, value) in self.values.samples() {
+            // A grid has no more than 2^32 points, so every position has its time.
+            let Ok(index) = u32::try_from(index) else {
+                continue;
+            };
+            samples.serialize_element(&Sample {
+                time_ns: self.grid.sample_ns(index),
+                value,
+            })?;
+        }
+        samples.end()
+    }
+}
+
+struct Sample {
+    time_ns: i64,
+    value: f64,
+}
+
+impl Serialize for Sample {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut pair = serializer.serialize_tuple(2)?;
+        pair.serialize_element(&Seconds(self.time_ns))?;
+        pair.serialize_element(&format_value(self.value))?;
+        pair.end()
+    }
+}
+
+/// A time as a JSON number of seconds with at most three decimals.
+struct Seconds(i64);
+
+impl Serialize for Seconds {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds of 64-bit ns are below 2^53"
+    )]
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let ms = self.0.div_euclid(1_000_000);
+        if ms % 1000 == 0 {
+            serializer.serialize_i64(ms / 1000)
+        } else {
+            serializer.serialize_f64(ms as f64 / 1000.0)
+        }
+    }
+}
+
+impl Serialize for Stats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let timings = serde_json::json!({
+            "evalTotalTime": self.seconds,
+            "resultSortTime": 0,
+            "queryPreparationTime": 0,
+            "innerEvalTime": self.seconds,
+            "execQueueTime": 0,
+            "execTotalTime": self.seconds,
+        });
+        let samples = serde_json::json!({
+            "totalQueryableSamples": self.samples_read,
+            "samplesRead": self.samples_read,
+            "peakSamples": self.samples_made,
+        });
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("timings", &timings)?;
+        map.serialize_entry("samples", &samples)?;
+        map.end()
+    }
+}
+
+/// A value as Prometheus writes it: the shortest text that reads back the same, with an exponent
+/// below 1e-6 and from 1e21.
+pub(super) fn format_value(value: f64) -> String {
+    let size = value.abs();
+    if value.is_nan() {
+        "NaN".to_owned()
+    } else if value.is_infinite() {
+        if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
+    } else if size != 0.0 && !(1e-6..1e21).contains(&size) {
+        let text = format!("{value:e}");
+        // Go writes the exponent with a sign and at least two digits.
+        match text.split_once('e') {
+            Some((digits, exponent)) => match exponent.strip_prefix('-') {
+                Some(exponent) => format!("{digits}e-{exponent:0>2}"),
+                None => format!("{digits}e+{exponent:0>2}"),
+            },
+            None => text,
+        }
+    } else {
+        value.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_as_prometheus_writes_them() {
+        for (value, text) in [
+            (2.0, "2"),
+            (-0.5, "-0.5"),
+            (0.30000000000000004, "0.30000000000000004"),
+            (1e-6, "0.000001"),
+            (9.5e-7, "9.5e-07"),
+            (1e20, "100000000000000000000"),
+            (1e21, "1e+21"),
+            (-1.5e300, "-1.5e+300"),
+            (0.0, "0"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            assert_eq!(format_value(value), text);
+        }
+    }
+
+    fn json(result: QueryResult) -> String {
+        serde_json::to_string(&QueryData {
+            result,
+            stats: None,
+        })
+        .unwrap()
+    }
+
+    fn series(values: Values) -> Vec<WireSeries> {
+        vec![WireSeries {
+            metric: vec![("a.b".to_owned(), "c".to_owned())],
+            values,
+        }]
+    }
+
+    #[test]
+    fn results() {
+        assert_eq!(
+            json(QueryResult::Scalar {
+                time_ns: 4_000_000_000,
+                value: 2.0
+            }),
+            r#"{"resultType":"scalar","result":[4,"2"]}"#
+        );
+        assert_eq!(
+            json(QueryResult::Text {
+                time_ns: 1_435_781_451_781_000_000,
+                value: "foo".to_owned()
+            }),
+            r#"{"resultType":"string","result":[1435781451.781,"foo"]}"#
+        );
+        assert_eq!(
+            json(QueryResult::Vector {
+                time_ns: 0,
+                series: series(Values::Sparse(vec![1.5]))
+            }),
+            r#"{"resultType":"vector","result":[{"metric":{"a.b":"c"},"value":[0,"1.5"]}]}"#
+        );
+        let grid = Grid::of_samples(1_000_000_000, 2_000_000_000, 500_000_000).unwrap();
+        let values = vec![1.0, f64::NAN, 2.0];
+        assert_eq!(
+            json(QueryResult::Matrix {
+                grid,
+                series: series(Values::Sparse(values.clone()))
+            }),
+            r#"{"resultType":"matrix","result":[{"metric":{"a.b":"c"},"values":[[1,"1"],[2,"2"]]}]}"#
+        );
+        assert!(
+            json(QueryResult::Matrix {
+                grid,
+                series: series(Values::Full(values))
+            })
+            .contains(r#"[1.5,"NaN"]"#)
+        );
+        let none = series(Values::Sparse(vec![f64::NAN]));
+        let empty = r#"{"resultType":"matrix","result":[]}"#;
+        assert_eq!(json(QueryResult::Matrix { grid, series: none }), empty);
+    }
+}

@@ -1,0 +1,317 @@
+//! The JSON of the metrics endpoints: the proto3 JSON mapping of Tempo's messages.
+//!
+//! Grafana reads it with a strict decoder: one unknown key fails the whole panel.
+
+use engine::{Label, LabelValue, Series};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+
+use crate::query::Answer;
+use crate::stats::QueryStats;
+
+/// The answer of `/api/metrics/query_range`.
+pub(super) struct RangeResponse(pub(super) Answer);
+
+/// The answer of `/api/metrics/query`: one value per series.
+pub(super) struct InstantResponse(pub(super) Answer);
+
+impl Serialize for RangeResponse {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let grid = self.0.series.grid;
+        let times_ms: Vec<i64> = (0..grid.intervals)
+            .map(|index| grid.sample_ns(index).div_euclid(1_000_000))
+            .collect();
+        let series = Sequence(|| {
+            let series = self.0.series.series.iter();
+            let sampled = series.filter(|series| series.values.iter().any(|value| !value.is_nan()));
+            sampled.map(|series| RangeSeries {
+                series,
+                times_ms: &times_ms,
+            })
+        });
+        serialize_answer(&self.0, &series, serializer)
+    }
+}
+
+impl Serialize for InstantResponse {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let series = Sequence(|| {
+            self.0.series.series.iter().filter_map(|series| {
+                let value = *series.values.first().filter(|value| !value.is_nan())?;
+                Some(InstantSeries { series, value })
+            })
+        });
+        serialize_answer(&self.0, &series, serializer)
+    }
+}
+
+fn serialize_answer<S: Serializer>(
+    answer: &Answer,
+    series: &impl Serialize,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    map.serialize_entry("series", series)?;
+    map.serialize_entry("metrics", &Metrics(&answer.stats))?;
+    if let Some(reason) = &answer.partial {
+        map.serialize_entry("status", "PARTIAL")?;
+        map.serialize_entry("message", &reason.to_string())?;
+    }
+    map.end()
+}
+
+struct RangeSeries<'a> {
+    series: &'a Series,
+    times_ms: &'a [i64],
+}
+
+impl Serialize for RangeSeries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let samples = Sequence(|| {
+            let samples = self.times_ms.iter().zip(&self.series.values);
+            let present = samples.filter(|(_, value)| !value.is_nan());
+            present.map(|(time_ms, value)| Sample {
+                time_ms: *time_ms,
+                value: *value,
+            })
+        });
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("labels", &Labels(&self.series.labels))?;
+        map.serialize_entry("samples", &samples)?;
+        map.end()
+    }
+}
+
+struct InstantSeries<'a> {
+    series: &'a Series,
+    value: f64,
+}
+
+impl Serialize for InstantSeries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("labels", &Labels(&self.series.labels))?;
+        map.serialize_entry("value", &Double(self.value))?;
+        map.end()
+    }
+}
+
+struct Sample {
+    time_ms: i64,
+    value: f64,
+}
+
+impl Serialize for Sample {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("timestampMs", &Wide(self.time_ms))?;
+        map.serialize_entry("value", &Double(self.value))?;
+        map.end()
+    }
+}
+
+struct Labels<'a>(&'a [Label]);
+
+impl Serialize for Labels<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut labels = serializer.serialize_seq(Some(self.0.len()))?;
+        for label in self.0 {
+            labels.serialize_element(&KeyValue(label))?;
+        }
+        labels.end()
+    }
+}
+
+struct KeyValue<'a>(&'a Label);
+
+impl Serialize for KeyValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("key", &self.0.name)?;
+        map.serialize_entry("value", &AnyValue(&self.0.value))?;
+        map.end()
+    }
+}
+
+struct AnyValue<'a>(&'a LabelValue);
+
+impl Serialize for AnyValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        match self.0 {
+            LabelValue::String(value) => map.serialize_entry("stringValue", value)?,
+            LabelValue::Int(value) => map.serialize_entry("intValue", &Wide(*value))?,
+            LabelValue::Float(value) => map.serialize_entry("doubleValue", &Double(*value))?,
+            LabelValue::Bool(value) => map.serialize_entry("boolValue", value)?,
+        }
+        map.end()
+    }
+}
+
+/// Counters; those at zero are left out. 64-bit ones are texts, 32-bit ones numbers.
+struct Metrics<'a>(&'a QueryStats);
+
+impl Serialize for Metrics<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        let stats = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        for (key, count) in [
+            ("inspectedBytes", stats.inspected_bytes),
+            ("totalBlockBytes", stats.block_bytes),
+            ("inspectedSpans", stats.inspected_spans),
+        ] {
+            if count > 0 {
+                map.serialize_entry(key, &Wide(count))?;
+            }
+        }
+        for (key, count) in [
+            ("totalBlocks", stats.blocks_kept()),
+            ("totalJobs", stats.jobs_total),
+            ("completedJobs", stats.jobs_completed),
+        ] {
+            if count > 0 {
+                map.serialize_entry(key, &narrow(count))?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// A 64-bit integer, which the mapping writes as text.
+struct Wide<T>(T);
+
+impl<T: std::fmt::Display> Serialize for Wide<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// A float, which the mapping writes as text where JSON has no number for it.
+struct Double(f64);
+
+impl Serialize for Double {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        /// Below this, a whole float is exactly an integer and is written as one, as Go does.
+        const WHOLE: f64 = 1e15;
+        let value = self.0;
+        if value.is_nan() {
+            serializer.serialize_str("NaN")
+        } else if value.is_infinite() {
+            serializer.serialize_str(if value > 0.0 { "Infinity" } else { "-Infinity" })
+        } else if value.fract() == 0.0 && value.abs() < WHOLE {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "whole, and within the range"
+            )]
+            serializer.serialize_i64(value as i64)
+        } else {
+            serializer.serialize_f64(value)
+        }
+    }
+}
+
+/// A JSON array made while it is written.
+struct Sequence<F>(F);
+
+impl<F, I> Serialize for Sequence<F>
+where
+    F: Fn() -> I,
+    I: Iterator<Item: Serialize>,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::{Grid, SeriesSet};
+
+    use super::*;
+    use crate::query::PartialReason;
+
+    fn label(name: &str, value: LabelValue) -> Label {
+        Label {
+            name: name.to_owned(),
+            value,
+        }
+    }
+
+    fn answer(labels: Vec<Label>, values: Vec<f64>, partial: Option<PartialReason>) -> Answer {
+        let intervals = u32::try_from(values.len()).unwrap();
+        let grid = Grid {
+            start_ns: 0,
+            step_ns: 1_500_000_000,
+            intervals,
+        };
+        let series = SeriesSet {
+            grid,
+            series: vec![Series { labels, values }],
+        };
+        let stats = QueryStats {
+            jobs_total: 2,
+            jobs_completed: 2,
+            inspected_spans: 9,
+            ..QueryStats::default()
+        };
+        Answer {
+            series,
+            stats,
+            partial,
+        }
+    }
+
+    #[test]
+    fn range_answers() {
+        let labels = vec![
+            label(
+                "resource.service.name",
+                LabelValue::String("cart".to_owned()),
+            ),
+            label("span.code", LabelValue::Int(200)),
+            label("span.ok", LabelValue::Bool(true)),
+            label("p", LabelValue::Float(0.9)),
+        ];
+        let values = vec![0.0, f64::NAN, 0.30000000000000004, 2.0];
+        let response = RangeResponse(answer(labels, values, None));
+        assert_eq!(
+            serde_json::to_string(&response).unwrap(),
+            concat!(
+                r#"{"series":[{"labels":["#,
+                r#"{"key":"resource.service.name","value":{"stringValue":"cart"}},"#,
+                r#"{"key":"span.code","value":{"intValue":"200"}},"#,
+                r#"{"key":"span.ok","value":{"boolValue":true}},"#,
+                r#"{"key":"p","value":{"doubleValue":0.9}}],"#,
+                r#""samples":[{"timestampMs":"1500","value":0},"#,
+                r#"{"timestampMs":"4500","value":0.30000000000000004},"#,
+                r#"{"timestampMs":"6000","value":2}]}],"#,
+                r#""metrics":{"inspectedSpans":"9","totalJobs":2,"completedJobs":2}}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn instant_and_partial_answers() {
+        let labels = vec![label("__name__", LabelValue::String("rate".to_owned()))];
+        let partial = Some(PartialReason::SeriesLimit { limit: 1 });
+        let response = InstantResponse(answer(labels, vec![f64::INFINITY], partial));
+        let json = serde_json::to_string(&response).unwrap();
+        assert!(
+            json.contains(r#""value":"Infinity"}],"metrics":"#),
+            "{json}"
+        );
+        assert!(
+            json.contains(r#""status":"PARTIAL","message":"the limit of 1 series"#),
+            "{json}"
+        );
+    }
+
+    #[test]
+    fn series_without_samples_are_left_out() {
+        let empty = answer(Vec::new(), vec![f64::NAN], None);
+        let range = serde_json::to_value(RangeResponse(empty.clone())).unwrap();
+        assert_eq!(range["series"], serde_json::json!([]));
+        let instant = serde_json::to_value(InstantResponse(empty)).unwrap();
+        assert_eq!(instant["series"], serde_json::json!([]));
+    }
+}

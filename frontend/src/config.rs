@@ -1,0 +1,212 @@
+//! Settings of the query path. Where Tempo has the same setting, it has Tempo's key.
+
+use serde::{Deserialize, Serialize};
+
+use crate::duration::GoDuration;
+
+const MIB: u64 = 1 << 20;
+
+/// Settings of the query path.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FrontendConfig {
+    /// Put in front of every `/api/…` path; not of `/prom`, `/ready`, `/metrics` and `/status`.
+    pub http_api_prefix: String,
+    /// Whether requests must name their tenant in `X-Scope-OrgID`. Without it all spans belong to
+    /// one tenant and the header is ignored.
+    pub multitenancy_enabled: bool,
+    /// Planning and limits.
+    pub query_frontend: QueryFrontendConfig,
+    /// Execution.
+    pub querier: QuerierConfig,
+    /// The Prometheus API.
+    pub prom: PromConfig,
+    /// What one query may use.
+    pub query: QueryConfig,
+}
+
+/// Planning and limits of queries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueryFrontendConfig {
+    /// How often a job that failed because storage was unavailable is run again as a whole.
+    pub max_retries: u32,
+    /// Longest time that a request may take, 0 for no limit beyond `querier.search.query_timeout`.
+    pub api_timeout: GoDuration,
+    /// Queries of one tenant that may wait for their turn; the next one is refused with 429.
+    pub max_outstanding_per_tenant: usize,
+    /// Whether `a|b` in `X-Scope-OrgID` queries several tenants at once.
+    pub multi_tenant_queries_enabled: bool,
+    /// Longest query text.
+    pub max_query_expression_size_bytes: usize,
+    /// The newest part of the time range that Tempo-API queries leave out. 0, because a span is
+    /// queryable as soon as it is acknowledged.
+    pub query_end_cutoff: GoDuration,
+    /// Metrics queries.
+    pub metrics: MetricsConfig,
+}
+
+/// Planning and limits of metrics queries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Longest time range of a query, 0 for no limit. 0 by default: a long range costs no more than
+    /// the spans in it, which may be years old and few; work is bounded by time, memory and the
+    /// number of intervals instead.
+    pub max_duration: GoDuration,
+    /// Most intervals of a Tempo-API range query.
+    pub max_intervals: u64,
+    /// Most series in an answer, 0 for no limit; a longer answer is cut and says so.
+    pub max_response_series: usize,
+    /// Jobs of one query in flight at once, 0 for four per core. More hides the latency of an
+    /// object store, and costs memory.
+    pub concurrent_jobs: usize,
+    /// Bytes that one job should read; a query that reads little is split finer, so that all cores
+    /// share it.
+    pub target_bytes_per_job: u64,
+    /// Longest time that the spans of one job should cover, 0 for no limit. Row groups are never
+    /// cut, so one that covers more is a job of its own.
+    pub interval: GoDuration,
+}
+
+/// Execution of queries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuerierConfig {
+    /// Queries that run at once; further ones wait.
+    pub max_concurrent_queries: usize,
+    /// Execution of searches and metrics.
+    pub search: QuerierSearchConfig,
+}
+
+/// Execution of searches and metrics queries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuerierSearchConfig {
+    /// Longest time that a query may take, waiting included.
+    pub query_timeout: GoDuration,
+}
+
+/// The Prometheus API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PromConfig {
+    /// Window of an instant query, which in Prometheus names only its end.
+    pub instant_lookback: GoDuration,
+    /// How label names are written, unless the request says.
+    pub label_names: LabelNames,
+}
+
+/// How label names are written for Prometheus clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LabelNames {
+    /// As TraceQL writes them: `resource.service.name`.
+    #[default]
+    Utf8,
+    /// With `_` for everything but letters, digits and `_`: `resource_service_name`.
+    Underscore,
+}
+
+/// What one query may use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueryConfig {
+    /// Most bytes of aggregation state that one query may hold.
+    pub max_memory_bytes: u64,
+    /// Most bytes of one answer before compression.
+    pub max_response_bytes: usize,
+}
+
+impl Default for QueryFrontendConfig {
+    fn default() -> Self {
+        Self {
+            max_retries: 2,
+            api_timeout: GoDuration::ZERO,
+            max_outstanding_per_tenant: 2000,
+            multi_tenant_queries_enabled: true,
+            max_query_expression_size_bytes: 128 << 10,
+            query_end_cutoff: GoDuration::ZERO,
+            metrics: MetricsConfig::default(),
+        }
+    }
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self {
+            max_duration: GoDuration::ZERO,
+            max_intervals: 10_000,
+            max_response_series: 0,
+            concurrent_jobs: 0,
+            target_bytes_per_job: 32 * MIB,
+            interval: GoDuration::from_secs(5 * 60),
+        }
+    }
+}
+
+impl Default for QuerierConfig {
+    fn default() -> Self {
+        Self {
+            max_concurrent_queries: 20,
+            search: QuerierSearchConfig::default(),
+        }
+    }
+}
+
+impl Default for QuerierSearchConfig {
+    fn default() -> Self {
+        Self {
+            query_timeout: GoDuration::from_secs(60),
+        }
+    }
+}
+
+impl Default for PromConfig {
+    fn default() -> Self {
+        Self {
+            instant_lookback: GoDuration::from_secs(5 * 60),
+            label_names: LabelNames::Utf8,
+        }
+    }
+}
+
+impl Default for QueryConfig {
+    fn default() -> Self {
+        Self {
+            max_memory_bytes: 256 * MIB,
+            max_response_bytes: 64 << 20,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_and_typos_refused() {
+        let config: FrontendConfig = serde_json::from_str(
+            r#"{"query_frontend":{"metrics":{"max_duration":"1h30m","max_intervals":5}},
+                "prom":{"label_names":"underscore"}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            config.query_frontend.metrics.max_duration,
+            GoDuration::from_secs(5400)
+        );
+        assert_eq!(config.query_frontend.metrics.max_intervals, 5);
+        assert_eq!(config.prom.label_names, LabelNames::Underscore);
+        assert_eq!(config.querier, QuerierConfig::default());
+
+        let typo = serde_json::from_str::<FrontendConfig>(r#"{"querier":{"serch":{}}}"#);
+        assert!(typo.unwrap_err().to_string().contains("serch"));
+    }
+
+    #[test]
+    fn durations_print_as_they_are_read() {
+        let json = serde_json::to_value(FrontendConfig::default()).unwrap();
+        assert_eq!(json["querier"]["search"]["query_timeout"], "1m0s");
+        assert_eq!(json["query_frontend"]["metrics"]["interval"], "5m0s");
+    }
+}

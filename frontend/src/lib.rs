@@ -1,0 +1,66 @@
+//! One request to one answer: parse, plan, split into jobs, run, merge, and write as HTTP.
+//!
+//! [`query`] is the file to read first: a TraceQL metrics query passes through a handful of calls,
+//! each returning a value that prints, and EXPLAIN is these printings in order.
+//!
+//! What holds:
+//!
+//! - how a query is split into jobs never changes its answer;
+//! - both HTTP APIs ask the same [`Frontend`], so equal points in time have equal values;
+//! - an answer is complete, or says that it is not and why;
+//! - a request that is refused names the limit and the key that sets it;
+//! - dropping the future of a query stops all of its jobs.
+//!
+//! Not here: how a plan runs (see the crate `engine`), how spans are stored, configuration files,
+//! sockets.
+//!
+//! Reading order: [`query`], [`split`], [`schedule`], [`limits`], [`config`], then [`api`], and
+//! [`promql`] for the constants that Prometheus clients probe with.
+
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+#![warn(
+    unreachable_pub,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::dbg_macro,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::await_holding_lock
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a test fails by panicking"
+    )
+)]
+
+pub mod api;
+pub mod config;
+pub mod duration;
+pub mod error;
+pub mod limits;
+pub mod metrics;
+pub mod names;
+pub mod promql;
+pub mod query;
+pub mod schedule;
+pub mod split;
+pub mod stats;
+
+pub use api::{Operations, router};
+pub use config::FrontendConfig;
+pub use error::{ErrorKind, QueryError};
+pub use query::{Answer, Explanation, Frontend, RangeRequest};
+pub use stats::QueryStats;

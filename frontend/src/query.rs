@@ -1,0 +1,521 @@
+//! From a query text to its series: the central path.
+//!
+//! ```text
+//! parse → analyse → prune → split → execute → merge
+//! ```
+//!
+//! Each step is a call that returns a value, and each value prints: the typed query, the plan, the
+//! surviving blocks, the jobs, what running them took, and the series. [`Frontend::explain`] is these
+//! printings in order. Lowering to a DataFusion plan happens inside the engine, once per job, because
+//! columns differ between blocks; EXPLAIN shows it for the first job.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{Engine, EngineError, Grid, MetricsPlan, PartialSeries, QueryContext, SeriesSet};
+use futures::StreamExt;
+use prometheus::Registry;
+use storage::block::MemoryBlock;
+use storage::block::meta::BlockMeta;
+use storage::ids::TenantId;
+use storage::snapshot::{Snapshot, SnapshotSource};
+
+use crate::config::FrontendConfig;
+use crate::error::QueryError;
+use crate::limits::{self, Admission};
+use crate::metrics::Metrics;
+use crate::schedule::{ScheduleOptions, run_jobs};
+use crate::split::{Jobs, SplitOptions, split};
+use crate::stats::QueryStats;
+
+const MEMORY_LIMIT_KEY: &str = "query.max_memory_bytes";
+
+/// A metrics query over time. An instant query is one over a grid of one interval,
+/// [`Grid::instant`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct RangeRequest {
+    /// Whose spans; more than one tenant are queried as if their spans were of one.
+    pub tenants: Vec<TenantId>,
+    /// The query text.
+    pub query: String,
+    /// The intervals that get a sample each.
+    pub grid: Grid,
+    /// Most series to answer, besides the limit of the configuration.
+    pub max_series: Option<usize>,
+    /// Longest time to take; it only ever shortens the configured one.
+    pub timeout: Option<Duration>,
+}
+
+/// The answer of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The series.
+    pub series: SeriesSet,
+    /// What it took.
+    pub stats: QueryStats,
+    /// Why the answer is not complete, if it is not.
+    pub partial: Option<PartialReason>,
+}
+
+/// Why an answer is not complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartialReason {
+    /// There were as many series as an answer may have, or more.
+    SeriesLimit {
+        /// How many an answer may have.
+        limit: usize,
+    },
+}
+
+/// How much EXPLAIN does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExplainMode {
+    /// Plans only.
+    Plan,
+    /// Runs the query, too.
+    Analyze,
+}
+
+/// The steps of a query, printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// Name and printing of each step, in order.
+    pub steps: Vec<(&'static str, String)>,
+}
+
+/// Answers queries.
+#[derive(Debug)]
+pub struct Frontend {
+    engine: Arc<Engine>,
+    snapshots: Arc<dyn SnapshotSource>,
+    config: FrontendConfig,
+    admission: Admission,
+    pub(crate) metrics: Metrics,
+}
+
+impl Frontend {
+    /// A frontend that answers from these snapshots and counts itself in this registry.
+    ///
+    /// # Errors
+    /// If the registry has other metrics of the same names.
+    pub fn try_new(
+        engine: Arc<Engine>,
+        snapshots: Arc<dyn SnapshotSource>,
+        config: FrontendConfig,
+        registry: &Registry,
+    ) -> Result<Self, prometheus::Error> {
+        let admission = Admission::new(
+            config.querier.max_concurrent_queries,
+            config.query_frontend.max_outstanding_per_tenant,
+        );
+        let metrics = Metrics::register(registry)?;
+        Ok(Self {
+            engine,
+            snapshots,
+            config,
+            admission,
+            metrics,
+        })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &FrontendConfig {
+        &self.config
+    }
+
+    /// Answers a metrics query. Dropping the future stops all of its work.
+    ///
+    /// # Errors
+    /// See [`QueryError`]; its kind says what to do.
+    pub async fn query_range(&self, request: &RangeRequest) -> Result<Answer, QueryError> {
+        let timer = self.metrics.start_query();
+        let mut result = self.within_deadline(request, self.answer(request)).await;
+        if let Ok(answer) = &mut result {
+            answer.stats.elapsed = timer.elapsed();
+            self.metrics.count(&answer.stats);
+        }
+        timer.finish(&result);
+        result
+    }
+
+    async fn answer(&self, request: &RangeRequest) -> Result<Answer, QueryError> {
+        let grid = request.grid;
+        let query = self.parse(&request.query)?;
+        let plan = Arc::new(MetricsPlan::analyse(&query)?);
+        let _turn = self.enter(&request.tenants).await?;
+        let snapshots = self.snapshots(&request.tenants).await?;
+        let survivors = Survivors::prune(&plan, &grid, &snapshots);
+        let jobs = survivors.split(&plan, &grid, &self.split_options());
+        let execution = self.execute(&plan, grid, jobs, survivors.stats).await?;
+        let limit = self.series_limit(request.max_series);
+        execution.finish(plan, limit).await
+    }
+
+    /// The steps of a query, printed: with [`ExplainMode::Analyze`], to its end.
+    ///
+    /// # Errors
+    /// As for [`Self::query_range`].
+    pub async fn explain(
+        &self,
+        request: &RangeRequest,
+        mode: ExplainMode,
+    ) -> Result<Explanation, QueryError> {
+        self.within_deadline(request, self.explain_steps(request, mode))
+            .await
+    }
+
+    async fn explain_steps(
+        &self,
+        request: &RangeRequest,
+        mode: ExplainMode,
+    ) -> Result<Explanation, QueryError> {
+        let grid = request.grid;
+        let query = self.parse(&request.query)?;
+        let mut steps = vec![("parse", query.to_string())];
+        let plan = Arc::new(MetricsPlan::analyse(&query)?);
+        steps.push(("analyse", plan.to_string()));
+        let _turn = self.enter(&request.tenants).await?;
+        let snapshots = self.snapshots(&request.tenants).await?;
+        let survivors = Survivors::prune(&plan, &grid, &snapshots);
+        steps.push(("prune", survivors.to_string()));
+        let jobs = survivors.split(&plan, &grid, &self.split_options());
+        steps.push(("split", jobs.to_string()));
+        if let Some(job) = jobs.0.first() {
+            let context = self.context();
+            let slice = job.slice.clone();
+            let analyze = mode == ExplainMode::Analyze;
+            let lowered = self
+                .engine
+                .explain_job(&plan, grid, slice, &context, analyze)
+                .await?;
+            steps.push(("lower", lowered));
+        }
+        if mode == ExplainMode::Analyze {
+            let execution = self.execute(&plan, grid, jobs, survivors.stats).await?;
+            steps.push(("execute", execution.to_string()));
+            let limit = self.series_limit(request.max_series);
+            let answer = execution.finish(plan, limit).await?;
+            steps.push(("merge", answer.to_string()));
+        }
+        Ok(Explanation { steps })
+    }
+
+    /// Text to typed query.
+    fn parse(&self, text: &str) -> Result<traceql::ast::Query, QueryError> {
+        let limit = self.config.query_frontend.max_query_expression_size_bytes;
+        if text.len() > limit {
+            return Err(QueryError::TooLong {
+                bytes: text.len(),
+                limit,
+            });
+        }
+        traceql::compile(text).map_err(QueryError::Invalid)
+    }
+
+    /// Waits for a turn. A query over several tenants waits in the queue of the first.
+    async fn enter(
+        &self,
+        tenants: &[TenantId],
+    ) -> Result<tokio::sync::SemaphorePermit<'_>, QueryError> {
+        let tenant = tenants
+            .first()
+            .ok_or(QueryError::Internal("query without a tenant"))?;
+        self.admission.enter(tenant).await
+    }
+
+    /// What each tenant's spans are at this moment: every acknowledged span in exactly one place.
+    pub(crate) async fn snapshots(
+        &self,
+        tenants: &[TenantId],
+    ) -> Result<Vec<Snapshot>, QueryError> {
+        let distinct: BTreeSet<&TenantId> = tenants.iter().collect();
+        let mut snapshots = Vec::with_capacity(distinct.len());
+        for tenant in distinct {
+            snapshots.push(self.snapshots.snapshot(tenant).await?);
+        }
+        Ok(snapshots)
+    }
+
+    /// Runs the jobs and merges their partial series as they come.
+    async fn execute(
+        &self,
+        plan: &Arc<MetricsPlan>,
+        grid: Grid,
+        jobs: Jobs,
+        mut stats: QueryStats,
+    ) -> Result<Execution, QueryError> {
+        let context = self.context();
+        let options = self.schedule_options();
+        stats.jobs_total = u64::try_from(jobs.0.len()).unwrap_or(u64::MAX);
+        let mut merged = context.empty_series(plan, grid);
+        {
+            let run = |job: &crate::split::Job| {
+                let (engine, plan) = (Arc::clone(&self.engine), Arc::clone(plan));
+                let (slice, context) = (job.slice.clone(), context.clone());
+                async move { engine.run_job(&plan, grid, slice, &context).await }
+            };
+            let results = run_jobs(jobs.0, options, run).ready_chunks(options.concurrent_jobs);
+            let mut results = pin!(results);
+            while let Some(chunk) = results.next().await {
+                let mut partials = Vec::with_capacity(chunk.len());
+                for result in chunk {
+                    let completed = result?;
+                    stats.jobs_completed += 1;
+                    stats.jobs_retried += u64::from(completed.retries);
+                    partials.push(completed.value);
+                }
+                merged = merge(merged, partials, grid).await?;
+            }
+        }
+        stats.inspected_bytes = context.counters.bytes_read();
+        stats.storage_requests = context.counters.requests();
+        stats.inspected_spans = context.counters.spans_inspected();
+        Ok(Execution { merged, stats })
+    }
+
+    async fn within_deadline<T>(
+        &self,
+        request: &RangeRequest,
+        work: impl Future<Output = Result<T, QueryError>>,
+    ) -> Result<T, QueryError> {
+        let Some((timeout, key)) = limits::deadline(&self.config, request.timeout) else {
+            return work.await;
+        };
+        let timed_out = |_elapsed| QueryError::Timeout { timeout, key };
+        tokio::time::timeout(timeout, work)
+            .await
+            .map_err(timed_out)?
+    }
+
+    fn context(&self) -> QueryContext {
+        QueryContext::new(self.config.query.max_memory_bytes, MEMORY_LIMIT_KEY)
+    }
+
+    fn split_options(&self) -> SplitOptions {
+        let metrics = &self.config.query_frontend.metrics;
+        SplitOptions {
+            target_bytes_per_job: metrics.target_bytes_per_job,
+            interval_ns: metrics
+                .interval
+                .limit()
+                .map_or(i64::MAX, |_| metrics.interval.as_ns()),
+            // Two rounds per core level out jobs of unequal cost.
+            min_jobs: u64::try_from(cores() * 2).unwrap_or(1),
+        }
+    }
+
+    fn schedule_options(&self) -> ScheduleOptions {
+        let concurrent_jobs = match self.config.query_frontend.metrics.concurrent_jobs {
+            0 => cores() * 4,
+            jobs => jobs,
+        };
+        ScheduleOptions {
+            concurrent_jobs,
+            max_retries: self.config.query_frontend.max_retries,
+        }
+    }
+
+    /// The smaller of the configured and the requested limit; 0 means none.
+    fn series_limit(&self, requested: Option<usize>) -> Option<usize> {
+        let limits = [
+            Some(self.config.query_frontend.metrics.max_response_series),
+            requested,
+        ];
+        limits
+            .into_iter()
+            .flatten()
+            .filter(|limit| *limit > 0)
+            .min()
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// The parts of all blocks that may hold selected spans, and what was ruled out.
+#[derive(Debug)]
+struct Survivors {
+    stored: Vec<(Arc<BlockMeta>, Vec<usize>)>,
+    live: Vec<Arc<MemoryBlock>>,
+    stats: QueryStats,
+}
+
+impl Survivors {
+    fn prune(plan: &MetricsPlan, grid: &Grid, snapshots: &[Snapshot]) -> Self {
+        let mut stats = QueryStats::default();
+        let (mut stored, mut live) = (Vec::new(), Vec::new());
+        for snapshot in snapshots {
+            for block in &snapshot.manifest.blocks {
+                stats.blocks_total += 1;
+                match engine::prune(plan, grid, block) {
+                    Ok(row_groups) => {
+                        let size = block.file.as_ref().map_or(0, |file| file.size_bytes);
+                        stats.block_bytes = stats.block_bytes.saturating_add(size);
+                        stored.push((Arc::clone(block), row_groups));
+                    }
+                    Err(reason) => stats.count_pruned(&reason),
+                }
+            }
+            for block in &snapshot.live {
+                stats.blocks_total += 1;
+                match engine::prune(plan, grid, &block.meta) {
+                    Ok(_) => live.push(Arc::clone(block)),
+                    Err(reason) => stats.count_pruned(&reason),
+                }
+            }
+        }
+        Self {
+            stored,
+            live,
+            stats,
+        }
+    }
+
+    fn split(&self, plan: &MetricsPlan, grid: &Grid, options: &SplitOptions) -> Jobs {
+        split(plan, grid, &self.stored, &self.live, options)
+    }
+}
+
+/// The merged partial series of all jobs.
+#[derive(Debug)]
+struct Execution {
+    merged: PartialSeries,
+    stats: QueryStats,
+}
+
+impl Execution {
+    /// Makes the series and cuts them to the limit.
+    async fn finish(
+        self,
+        plan: Arc<MetricsPlan>,
+        series_limit: Option<usize>,
+    ) -> Result<Answer, QueryError> {
+        let mut series = off_reactor(move || self.merged.finish(&plan)).await??;
+        let partial = match series_limit {
+            // At the limit the answer counts as cut, as in Tempo: clients rely on either reading.
+            Some(limit) if series.series.len() >= limit => {
+                series.series.truncate(limit);
+                Some(PartialReason::SeriesLimit { limit })
+            }
+            _ => None,
+        };
+        Ok(Answer {
+            series,
+            stats: self.stats,
+            partial,
+        })
+    }
+}
+
+/// Values of so many series on the grid.
+fn cells(series: usize, grid: Grid) -> u64 {
+    u64::try_from(series)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(u64::from(grid.intervals))
+}
+
+/// Merges partial series; a large merge leaves the threads that serve requests.
+async fn merge(
+    mut merged: PartialSeries,
+    partials: Vec<PartialSeries>,
+    grid: Grid,
+) -> Result<PartialSeries, QueryError> {
+    /// Far below a millisecond of work.
+    const SMALL: u64 = 10_000;
+    let groups = partials.iter().map(PartialSeries::group_count).sum();
+    let work = move || {
+        for partial in partials {
+            merged.merge(partial)?;
+        }
+        Ok::<_, EngineError>(merged)
+    };
+    let merged = if cells(groups, grid) <= SMALL {
+        work()
+    } else {
+        off_reactor(work).await?
+    };
+    Ok(merged?)
+}
+
+/// Runs CPU-bound work away from the threads that serve requests.
+pub(crate) async fn off_reactor<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, QueryError> {
+    let failed = |error| {
+        tracing::error!(%error, "query work panicked");
+        QueryError::Internal("query work panicked")
+    };
+    tokio::task::spawn_blocking(work).await.map_err(failed)
+}
+
+impl fmt::Display for Survivors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row_groups: usize = self
+            .stored
+            .iter()
+            .map(|(_, row_groups)| row_groups.len())
+            .sum();
+        write!(
+            f,
+            "{} of {} blocks: stored={} row_groups={row_groups} live={}",
+            self.stats.blocks_kept(),
+            self.stats.blocks_total,
+            self.stored.len(),
+            self.live.len(),
+        )?;
+        for (reason, count) in &self.stats.blocks_pruned {
+            write!(f, "\n  pruned by {reason}: {count}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Execution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} groups\n  {}", self.merged.group_count(), self.stats)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let intervals = self.series.grid.intervals;
+        write!(
+            f,
+            "{} series over {intervals} intervals",
+            self.series.series.len()
+        )?;
+        match &self.partial {
+            Some(reason) => write!(f, "\n  partial: {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for PartialReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SeriesLimit { limit } => write!(
+                f,
+                "the limit of {limit} series is reached, further series are left out \
+                 (maxSeries, query_frontend.metrics.max_response_series)"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, printing) in &self.steps {
+            writeln!(f, "{name}:")?;
+            for line in printing.lines() {
+                writeln!(f, "  {line}")?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! What answering a query took.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use engine::PruneReason;
+
+/// What answering a query took. Blocks count stored and live ones alike.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueryStats {
+    /// Bytes read from storage.
+    pub inspected_bytes: u64,
+    /// Requests made to storage.
+    pub storage_requests: u64,
+    /// Spans in the row groups that were scanned.
+    pub inspected_spans: u64,
+    /// Jobs that the query was split into.
+    pub jobs_total: u64,
+    /// Jobs that were run to their end.
+    pub jobs_completed: u64,
+    /// Times that a job was run again.
+    pub jobs_retried: u64,
+    /// Blocks that the tenants have.
+    pub blocks_total: u64,
+    /// Blocks that were ruled out without reading them, by reason.
+    pub blocks_pruned: BTreeMap<&'static str, u64>,
+    /// Size of the blocks that were not ruled out.
+    pub block_bytes: u64,
+    /// Time from request to answer.
+    pub elapsed: Duration,
+}
+
+impl QueryStats {
+    /// Counts a block that was ruled out.
+    pub(crate) fn count_pruned(&mut self, reason: &PruneReason) {
+        *self.blocks_pruned.entry(reason.name()).or_default() += 1;
+    }
+
+    /// Blocks that were not ruled out.
+    #[must_use]
+    pub fn blocks_kept(&self) -> u64 {
+        self.blocks_total
+            .saturating_sub(self.blocks_pruned.values().sum())
+    }
+}
+
+impl fmt::Display for QueryStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "jobs={}/{} retried={} spans={} bytes={} requests={} elapsed={:?}",
+            self.jobs_completed,
+            self.jobs_total,
+            self.jobs_retried,
+            self.inspected_spans,
+            self.inspected_bytes,
+            self.storage_requests,
+            self.elapsed,
+        )
+    }
+}

@@ -1,0 +1,74 @@
+//! From a request to acknowledged, durable, queryable spans.
+//!
+//! ```text
+//! receivers → limits, decode → log: one write and one sync for all who wait → head → acknowledge
+//!                                                          head → block → store → catalog → log freed
+//! ```
+//!
+//! What holds:
+//!
+//! - an acknowledged span survives the loss of the process and of power, and is in every snapshot
+//!   taken from then on, in exactly one of its parts;
+//! - the same request sent again is stored once;
+//! - one bad span costs itself only, and its sender is told; what is refused retryably can succeed
+//!   unchanged later, what is refused for good cannot;
+//! - no bytes make it panic or use memory without bound.
+//!
+//! Not here: queries and their languages, configuration files, deciding who a sender is.
+//!
+//! Reading order: [`ingest`](Ingest), `prepare`, [`prescan`](mod@prescan), `limits`, [`wal`],
+//! `head`, `flush`, then `receive`.
+
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+#![warn(
+    unreachable_pub,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::dbg_macro,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::await_holding_lock
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::cast_possible_truncation,
+        reason = "tests may"
+    )
+)]
+
+mod budget;
+mod config;
+mod decompress;
+mod error;
+mod flush;
+mod head;
+mod ingest;
+mod json;
+mod limits;
+mod metrics;
+mod prepare;
+pub mod prescan;
+mod receive;
+mod retries;
+pub mod wal;
+
+pub use config::{IngestConfig, LimitsConfig, LiveStoreConfig, ReceiverConfig, WalConfig};
+pub use error::{ErrorKind, FlushError, OpenError, PushError};
+pub use ingest::{Ingest, PushOutcome, ShutdownReport};
+pub use json::{JsonError, decode_json};
+pub use metrics::Metrics;
+pub use receive::Receivers;
+pub use wal::disk::{Disk, DiskFile, OsDisk};

@@ -1,0 +1,120 @@
+//! The listening side: OTLP over gRPC and over HTTP.
+//!
+//! Both protocols are served on every listener, told apart by content type; that there are two
+//! listeners is custom. `accept` is the life of a connection, `body` brings a request's bytes in,
+//! `http` and `grpc` speak the protocols, `status` says what went wrong.
+
+mod accept;
+mod body;
+mod grpc;
+mod http;
+mod idle;
+mod status;
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use ::http::{HeaderMap, Request, Response};
+use bytes::Bytes;
+use futures::FutureExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use storage::ids::TenantId;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::error::PushError;
+use crate::ingest::Ingest;
+
+/// The body of a response.
+type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Header, and gRPC metadata key, that names the tenant.
+const TENANT_HEADER: &str = "x-scope-orgid";
+
+/// The running servers.
+#[derive(Debug)]
+pub struct Receivers {
+    stop: watch::Sender<bool>,
+    servers: Vec<JoinHandle<()>>,
+}
+
+impl Receivers {
+    /// Serves requests that come in through these listeners.
+    #[must_use]
+    pub fn start(ingest: &Arc<Ingest>, listeners: impl IntoIterator<Item = TcpListener>) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let limits = accept::ConnectionLimits::new(&ingest.config().receivers);
+        let servers = listeners
+            .into_iter()
+            .map(|listener| {
+                tokio::spawn(accept::serve(
+                    listener,
+                    Arc::clone(ingest),
+                    limits.clone(),
+                    stopping.clone(),
+                ))
+            })
+            .collect();
+        Self { stop, servers }
+    }
+
+    /// Accepts no more connections, lets requests under way finish within the drain timeout, and
+    /// closes what is left.
+    pub async fn shutdown(self) {
+        // Fails only if all servers have ended.
+        let _ = self.stop.send(true);
+        for server in self.servers {
+            if let Err(error) = server.await {
+                tracing::error!(%error, "a receiver failed");
+            }
+        }
+    }
+}
+
+/// Answers one request, whatever happens on the way.
+async fn answer(
+    ingest: Arc<Ingest>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let grpc = grpc::is_grpc(request.headers());
+    let json = http::is_json(request.headers());
+    let respond = async {
+        if grpc {
+            grpc::export(&ingest, request).await
+        } else {
+            http::export(&ingest, request).await
+        }
+    };
+    let response = AssertUnwindSafe(respond)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| {
+            ingest.metrics().panics.inc();
+            if grpc {
+                status::grpc(&PushError::Internal)
+            } else {
+                status::http(&PushError::Internal, json)
+            }
+        });
+    Ok(response)
+}
+
+/// Whose request this is.
+fn tenant(ingest: &Ingest, headers: &HeaderMap) -> Result<TenantId, PushError> {
+    if !ingest.config().multitenancy_enabled {
+        return Ok(TenantId::single());
+    }
+    let mut names = headers.get_all(TENANT_HEADER).iter();
+    let name = names.next().ok_or(PushError::TenantMissing)?;
+    // Neither what is not text nor two names can be a tenant; a control byte stands for both.
+    let name = if names.next().is_some() {
+        "\0"
+    } else {
+        name.to_str().unwrap_or("\0")
+    };
+    name.parse()
+        .map_err(|source| PushError::TenantInvalid { source })
+}

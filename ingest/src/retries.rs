@@ -1,0 +1,160 @@
+//! Requests seen before: a sender that missed our answer sends again.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::wal::AppendError;
+
+/// The outcome of an append, as everyone who waits for it hears it.
+pub(crate) type AppendResult = Result<(), AppendError>;
+
+/// The requests of the last minutes.
+#[derive(Debug)]
+pub(crate) struct RetryWindow {
+    seen: Mutex<Seen>,
+    max_requests: usize,
+    max_age: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    requests: HashMap<u128, State>,
+    /// Durable requests, oldest first.
+    order: VecDeque<(Instant, u128)>,
+}
+
+#[derive(Debug)]
+enum State {
+    InFlight(Vec<oneshot::Sender<AppendResult>>),
+    Durable,
+}
+
+/// What is known of a request.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// Not seen before; the caller must append it.
+    New,
+    /// Being appended right now; its outcome will come.
+    InFlight(oneshot::Receiver<AppendResult>),
+    /// Already durable.
+    Durable,
+}
+
+impl RetryWindow {
+    pub(crate) fn new(max_requests: usize, max_age: Duration) -> Self {
+        Self {
+            seen: Mutex::default(),
+            max_requests,
+            max_age,
+        }
+    }
+
+    /// Looks a request up and, if it is new, marks it as being appended.
+    pub(crate) fn admit(&self, hash: u128) -> Admission {
+        let mut seen = self.lock();
+        self.expire(&mut seen);
+        match seen.requests.get_mut(&hash) {
+            Some(State::Durable) => Admission::Durable,
+            Some(State::InFlight(waiting)) => {
+                let (sender, receiver) = oneshot::channel();
+                waiting.push(sender);
+                Admission::InFlight(receiver)
+            }
+            None => {
+                seen.requests.insert(hash, State::InFlight(Vec::new()));
+                Admission::New
+            }
+        }
+    }
+
+    /// Records the outcome of an append and tells those who wait for it.
+    pub(crate) fn complete(&self, hash: u128, outcome: &AppendResult) {
+        let mut seen = self.lock();
+        let before = if outcome.is_ok() {
+            seen.order.push_back((Instant::now(), hash));
+            seen.requests.insert(hash, State::Durable)
+        } else {
+            seen.requests.remove(&hash)
+        };
+        self.expire(&mut seen);
+        drop(seen);
+        if let Some(State::InFlight(waiting)) = before {
+            for waiter in waiting {
+                // A waiter that left needs no answer.
+                let _ = waiter.send(*outcome);
+            }
+        }
+    }
+
+    /// Notes a request found in the log. False if it was there already.
+    pub(crate) fn replayed(&self, hash: u128) -> bool {
+        let mut seen = self.lock();
+        let new = seen.requests.insert(hash, State::Durable).is_none();
+        if new {
+            seen.order.push_back((Instant::now(), hash));
+        }
+        new
+    }
+
+    fn expire(&self, seen: &mut Seen) {
+        while let Some((since, hash)) = seen.order.front().copied() {
+            if seen.order.len() <= self.max_requests && since.elapsed() <= self.max_age {
+                break;
+            }
+            seen.order.pop_front();
+            seen.requests.remove(&hash);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        // Every change above leaves the maps whole, so a panic elsewhere cannot have broken them.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_new_then_in_flight_then_durable() {
+        let window = RetryWindow::new(10, Duration::from_secs(60));
+        assert!(matches!(window.admit(1), Admission::New));
+        let Admission::InFlight(mut waiting) = window.admit(1) else {
+            panic!("not in flight")
+        };
+        window.complete(1, &Ok(()));
+        assert_eq!(waiting.try_recv().unwrap(), Ok(()));
+        assert!(matches!(window.admit(1), Admission::Durable));
+    }
+
+    #[test]
+    fn a_failed_request_may_be_tried_again() {
+        let window = RetryWindow::new(10, Duration::from_secs(60));
+        assert!(matches!(window.admit(1), Admission::New));
+        let Admission::InFlight(mut waiting) = window.admit(1) else {
+            panic!("not in flight")
+        };
+        window.complete(1, &Err(AppendError::DiskFull));
+        assert_eq!(waiting.try_recv().unwrap(), Err(AppendError::DiskFull));
+        assert!(matches!(window.admit(1), Admission::New));
+    }
+
+    #[test]
+    fn the_window_is_bounded() {
+        let window = RetryWindow::new(2, Duration::from_secs(60));
+        for hash in 1..=3 {
+            assert!(window.replayed(hash));
+        }
+        assert!(!window.replayed(3));
+        assert!(matches!(window.admit(1), Admission::New));
+        assert!(matches!(window.admit(2), Admission::Durable));
+        let forgetful = RetryWindow::new(2, Duration::ZERO);
+        forgetful.replayed(1);
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(matches!(forgetful.admit(1), Admission::New));
+    }
+}

@@ -1,0 +1,272 @@
+//! The log's record: one accepted request.
+//!
+//! ```text
+//!  0 magic        4    12 request length 4    40 previous CRC  4    64 tenant
+//!  4 CRC-32C      4    16 segment epoch  8    44 kind          1       request, lz4
+//!  8 packed length 4   24 sequence       8    45 tenant length 1
+//!                      32 durable        8    46 version       2
+//!                                             48 request hash 16
+//! ```
+//!
+//! Integers are little-endian. The CRC covers the whole record but itself. The epoch comes from the
+//! segment's name, so that bytes of another file, or of a file that lay there before, never pass.
+
+use storage::ids::{BlockId, TenantId};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Marks the start of a record.
+pub(crate) const MAGIC: [u8; 4] = *b"SPW1";
+/// Version of the record that this build writes and reads.
+pub(crate) const VERSION: u16 = 1;
+/// Bytes before the tenant.
+pub(crate) const HEADER_LEN: usize = 64;
+/// More than any request that passes the limits; guards what a reader allocates.
+const MAX_REQUEST_LEN: u32 = 1 << 30;
+
+const KIND_SPANS: u8 = 1;
+
+/// What a record says, apart from its place in the segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Body<'a> {
+    pub(crate) tenant: &'a str,
+    /// Hash of the request as it was received.
+    pub(crate) request_hash: u128,
+    /// Length of the request before compression.
+    pub(crate) request_len: u32,
+    /// The request, lz4 block format.
+    pub(crate) packed: &'a [u8],
+}
+
+/// Where a record stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) epoch: u64,
+    /// Counts the tenant's records.
+    pub(crate) seq: u64,
+    /// All records up to this one were durable when this record was written.
+    pub(crate) durable_seq: u64,
+    /// CRC of the record before it in the segment; 0 for the first.
+    pub(crate) previous_crc: u32,
+}
+
+/// A record as read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record<'a> {
+    pub(crate) place: Place,
+    pub(crate) body: Body<'a>,
+    pub(crate) crc: u32,
+    /// Where it starts in the segment; 0 until the segment is scanned.
+    pub(crate) start: usize,
+    /// Bytes of the whole record.
+    pub(crate) len: usize,
+}
+
+/// Why bytes are no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Invalid {
+    /// Not the bytes that were written.
+    Damaged,
+    /// A record of a version that this build does not know.
+    Newer(u16),
+}
+
+/// The epoch of a segment.
+pub(crate) fn epoch(segment: BlockId) -> u64 {
+    xxh3_64(&segment.0.to_bytes())
+}
+
+/// The hash by which a repeated request is known.
+pub(crate) fn request_hash(tenant: &TenantId, request: &[u8]) -> u128 {
+    xxhash_rust::xxh3::xxh3_128_with_seed(request, xxh3_64(tenant.as_str().as_bytes()))
+}
+
+/// Compresses a request. `None` if it is too long for a record.
+pub(crate) fn pack(request: &[u8]) -> Option<(Vec<u8>, u32)> {
+    let len = u32::try_from(request.len())
+        .ok()
+        .filter(|len| *len <= MAX_REQUEST_LEN)?;
+    Some((lz4_flex::block::compress(request), len))
+}
+
+/// Appends a record to `out` and returns its CRC.
+pub(crate) fn write(out: &mut Vec<u8>, place: Place, body: Body<'_>) -> u32 {
+    let start = out.len();
+    // Both lengths fit: a tenant has at most 150 bytes, and a packed request was measured by `pack`.
+    let packed_len = u32::try_from(body.packed.len()).unwrap_or(u32::MAX);
+    let tenant_len = u8::try_from(body.tenant.len()).unwrap_or(u8::MAX);
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&packed_len.to_le_bytes());
+    out.extend_from_slice(&body.request_len.to_le_bytes());
+    out.extend_from_slice(&place.epoch.to_le_bytes());
+    out.extend_from_slice(&place.seq.to_le_bytes());
+    out.extend_from_slice(&place.durable_seq.to_le_bytes());
+    out.extend_from_slice(&place.previous_crc.to_le_bytes());
+    out.extend_from_slice(&[KIND_SPANS, tenant_len]);
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&body.request_hash.to_le_bytes());
+    out.extend_from_slice(body.tenant.as_bytes());
+    out.extend_from_slice(body.packed);
+    let crc = checksum(&out[start..]);
+    out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+    crc
+}
+
+/// Reads the record at the start of `bytes`, which must belong to the segment of this epoch.
+pub(crate) fn read(bytes: &[u8], epoch: u64) -> Result<Record<'_>, Invalid> {
+    let mut fields = Fields(bytes);
+    if fields.take() != Some(MAGIC) {
+        return Err(Invalid::Damaged);
+    }
+    let record = fields.parse(bytes).ok_or(Invalid::Damaged)?;
+    if record.0.place.epoch != epoch {
+        return Err(Invalid::Damaged);
+    }
+    if checksum(&bytes[..record.0.len]) != record.0.crc {
+        return Err(Invalid::Damaged);
+    }
+    if record.1 > VERSION {
+        return Err(Invalid::Newer(record.1));
+    }
+    Ok(record.0)
+}
+
+/// The request in a record.
+pub(crate) fn unpack(body: &Body<'_>) -> Option<Vec<u8>> {
+    // Length and bytes are covered by the CRC, so the length can be trusted.
+    lz4_flex::block::decompress(body.packed, usize::try_from(body.request_len).ok()?).ok()
+}
+
+fn checksum(record: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&record[..4]), &record[8..])
+}
+
+/// A cursor over little-endian fields.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    fn slice(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(head)
+    }
+
+    fn parse(mut self, bytes: &'a [u8]) -> Option<(Record<'a>, u16)> {
+        let crc = u32::from_le_bytes(self.take()?);
+        let packed_len = u32::from_le_bytes(self.take()?);
+        let request_len = u32::from_le_bytes(self.take()?);
+        let epoch = u64::from_le_bytes(self.take()?);
+        let seq = u64::from_le_bytes(self.take()?);
+        let durable_seq = u64::from_le_bytes(self.take()?);
+        let previous_crc = u32::from_le_bytes(self.take()?);
+        let [kind, tenant_len] = self.take()?;
+        let version = u16::from_le_bytes(self.take()?);
+        let request_hash = u128::from_le_bytes(self.take()?);
+        if request_len > MAX_REQUEST_LEN || (version <= VERSION && kind != KIND_SPANS) {
+            return None;
+        }
+        let tenant = std::str::from_utf8(self.slice(usize::from(tenant_len))?).ok()?;
+        let packed = self.slice(usize::try_from(packed_len).ok()?)?;
+        let len = bytes.len() - self.0.len();
+        let record = Record {
+            place: Place {
+                epoch,
+                seq,
+                durable_seq,
+                previous_crc,
+            },
+            body: Body {
+                tenant,
+                request_hash,
+                request_len,
+                packed,
+            },
+            crc,
+            start: 0,
+            len,
+        };
+        Some((record, version))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> (Vec<u8>, Vec<u8>) {
+        let request = b"request bytes, request bytes, request bytes".to_vec();
+        let (packed, request_len) = pack(&request).unwrap();
+        let mut out = Vec::new();
+        write(
+            &mut out,
+            Place {
+                epoch: 7,
+                seq: 3,
+                durable_seq: 2,
+                previous_crc: 99,
+            },
+            Body {
+                tenant: "acme",
+                request_hash: 5,
+                request_len,
+                packed: &packed,
+            },
+        );
+        (out, request)
+    }
+
+    #[test]
+    fn a_record_reads_as_written() {
+        let (bytes, request) = sample();
+        let record = read(&bytes, 7).unwrap();
+        assert_eq!(record.len, bytes.len());
+        assert_eq!(
+            (
+                record.place.seq,
+                record.place.durable_seq,
+                record.place.previous_crc
+            ),
+            (3, 2, 99)
+        );
+        assert_eq!((record.body.tenant, record.body.request_hash), ("acme", 5));
+        assert_eq!(unpack(&record.body).unwrap(), request);
+        assert!(bytes.starts_with(&MAGIC) && bytes.len() > HEADER_LEN);
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let (bytes, _) = sample();
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 1 << bit;
+                assert_eq!(
+                    read(&damaged, 7).unwrap_err(),
+                    Invalid::Damaged,
+                    "byte {at} bit {bit}"
+                );
+            }
+            assert_eq!(
+                read(&bytes[..at], 7).unwrap_err(),
+                Invalid::Damaged,
+                "cut at {at}"
+            );
+        }
+        assert_eq!(read(&bytes, 8).unwrap_err(), Invalid::Damaged);
+    }
+
+    #[test]
+    fn a_newer_version_is_told_from_damage() {
+        let (mut bytes, _) = sample();
+        bytes[46..48].copy_from_slice(&9u16.to_le_bytes());
+        let crc = checksum(&bytes);
+        bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(read(&bytes, 7).unwrap_err(), Invalid::Newer(9));
+    }
+}

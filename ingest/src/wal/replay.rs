@@ -1,0 +1,237 @@
+//! Reading the log back at start.
+//!
+//! Everything that can be proven to have been written is kept. A record cut short at the very end of
+//! a segment, which no later record knows to have been durable, is what a crash leaves: it was never
+//! acknowledged, and is dropped without a word. Anything else is damage: the bytes are copied to
+//! `quarantine/`, counted and reported, and reading goes on behind them.
+
+use std::collections::HashSet;
+use std::io;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message as _;
+use storage::ids::{BlockId, TenantId};
+use storage::model::SpanGroup;
+
+use super::disk::Disk;
+use super::record::{self, Record};
+use super::scan::{self, Scan};
+use super::segment::{self, QUARANTINE_DIR, WAL_DIR};
+use super::writer::Numbering;
+use crate::error::OpenError;
+use crate::head::Head;
+use crate::metrics::Metrics;
+use crate::retries::RetryWindow;
+
+/// What replay needs.
+pub(crate) struct Replay<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) head: &'a Head,
+    pub(crate) retries: &'a RetryWindow,
+    pub(crate) metrics: &'a Metrics,
+}
+
+/// The tenants that have a log.
+pub(crate) fn tenants(disk: &dyn Disk) -> Result<Vec<TenantId>, OpenError> {
+    let dir = Path::new(WAL_DIR);
+    let mut tenants: Vec<TenantId> = list(disk, dir)?
+        .into_iter()
+        .filter_map(|name| TenantId::try_from(name).ok())
+        .collect();
+    tenants.sort();
+    Ok(tenants)
+}
+
+struct Segment {
+    id: BlockId,
+    path: PathBuf,
+    /// Where it ends, if not at the end of its file.
+    end: Option<u64>,
+}
+
+impl Replay<'_> {
+    /// Brings a tenant's requests back into the head, but for segments whose block is `stored`.
+    ///
+    /// `after_segment` is called after each segment and may block to let memory drain.
+    pub(crate) fn tenant(
+        &self,
+        tenant: &TenantId,
+        stored: &HashSet<BlockId>,
+        mut after_segment: impl FnMut(),
+    ) -> Result<Numbering, OpenError> {
+        let mut numbering = Numbering::default();
+        let segments = self.segments(tenant)?;
+        for (index, segment) in segments.iter().enumerate() {
+            if stored.contains(&segment.id) {
+                self.head.remove_file(&segment.path);
+                continue;
+            }
+            let bytes = self.read(segment)?;
+            let found = scan::scan(&bytes, record::epoch(segment.id));
+            if let Some(version) = found.newer {
+                return Err(OpenError::NewerLog {
+                    path: segment.path.clone(),
+                    version,
+                });
+            }
+            numbering.last_seq = numbering.last_seq.max(found.last_seq());
+            self.report_damage(tenant, segment, &bytes, &found, &segments[index + 1..]);
+            self.restore(tenant, segment, &bytes, &found);
+            after_segment();
+        }
+        Ok(numbering)
+    }
+
+    fn segments(&self, tenant: &TenantId) -> Result<Vec<Segment>, OpenError> {
+        let dir = segment::tenant_dir(tenant);
+        let mut segments = Vec::new();
+        for name in list(self.disk, &dir)? {
+            let path = dir.join(&name);
+            match segment::parse_name(&name) {
+                Some((id, end)) => segments.push(Segment { id, path, end }),
+                None => {
+                    tracing::warn!(path = %path.display(), "not a segment of the write-ahead log, left alone")
+                }
+            }
+        }
+        segments.sort_by_key(|segment| segment.id);
+        Ok(segments)
+    }
+
+    fn read(&self, segment: &Segment) -> Result<Vec<u8>, OpenError> {
+        let mut bytes = self
+            .disk
+            .read(&segment.path)
+            .map_err(|source| OpenError::Log {
+                operation: "read",
+                path: segment.path.clone(),
+                source,
+            })?;
+        if let Some(end) = segment.end {
+            bytes.truncate(usize::try_from(end).unwrap_or(usize::MAX));
+        }
+        Ok(bytes)
+    }
+
+    fn report_damage(
+        &self,
+        tenant: &TenantId,
+        segment: &Segment,
+        bytes: &[u8],
+        found: &Scan<'_>,
+        later: &[Segment],
+    ) {
+        let torn = found
+            .tail(bytes.len())
+            .filter(|_| segment.end.is_none() && !self.covered(found, later));
+        for range in &found.bad {
+            if torn.as_ref() == Some(range) {
+                tracing::debug!(path = %segment.path.display(), bytes = range.len(), "dropped an unfinished record");
+            } else {
+                self.quarantine(tenant, segment, bytes, range.clone(), "damaged record");
+            }
+        }
+        if found.broken_chains > 0 {
+            tracing::error!(
+                path = %segment.path.display(),
+                places = found.broken_chains,
+                "records are missing from the write-ahead log"
+            );
+        }
+    }
+
+    /// Whether a later segment knows that records behind the last one of this segment were durable.
+    fn covered(&self, found: &Scan<'_>, later: &[Segment]) -> bool {
+        later.iter().any(|segment| {
+            self.read(segment).is_ok_and(|bytes| {
+                scan::scan(&bytes, record::epoch(segment.id)).durable_seq() > found.last_seq()
+            })
+        })
+    }
+
+    fn restore(&self, tenant: &TenantId, segment: &Segment, bytes: &[u8], found: &Scan<'_>) {
+        let generation = self.head.open(tenant, segment.id, segment.path.clone());
+        self.head.log_grew(&generation, bytes.len() as u64);
+        for record in &found.records {
+            match decode(tenant, record) {
+                Some(groups) => {
+                    // The same request twice: it was sent again after its first answer was lost.
+                    if self.retries.replayed(record.body.request_hash) {
+                        self.head
+                            .append(&generation, groups, u64::from(record.body.request_len));
+                        self.metrics.replayed_requests.inc();
+                    }
+                }
+                None => {
+                    let range = record.start..record.start + record.len;
+                    self.quarantine(tenant, segment, bytes, range, "undecodable record");
+                }
+            }
+        }
+        self.head.seal(&generation);
+    }
+
+    fn quarantine(
+        &self,
+        tenant: &TenantId,
+        segment: &Segment,
+        bytes: &[u8],
+        range: Range<usize>,
+        what: &str,
+    ) {
+        let dir = Path::new(QUARANTINE_DIR);
+        let path = dir.join(format!(
+            "{tenant}-{}-{}-{}",
+            segment.id, range.start, range.end
+        ));
+        let copied = self
+            .disk
+            .create_dir(dir)
+            .and_then(|()| match self.disk.create(&path) {
+                Ok(mut file) => {
+                    file.append(&bytes[range.clone()])?;
+                    file.sync()?;
+                    self.disk.sync_dir(dir)
+                }
+                // Put aside by an earlier start that did not get to its end.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                Err(error) => Err(error),
+            });
+        self.metrics
+            .wal_quarantined_bytes
+            .inc_by(range.len() as u64);
+        tracing::error!(
+            segment = %segment.path.display(),
+            ?range,
+            copy = %path.display(),
+            copied = copied.is_ok(),
+            "{what} in the write-ahead log"
+        );
+    }
+}
+
+/// The spans of a record; `None` if it holds none that can be read. A panic in the decoder counts as
+/// such: it must not come back at every start.
+fn decode(tenant: &TenantId, record: &Record<'_>) -> Option<Vec<SpanGroup>> {
+    if record.body.tenant != tenant.as_str() {
+        return None;
+    }
+    catch_unwind(AssertUnwindSafe(|| {
+        let request = record::unpack(&record.body)?;
+        let request = ExportTraceServiceRequest::decode(request.as_slice()).ok()?;
+        Some(storage::otlp::from_request(request).groups)
+    }))
+    .ok()
+    .flatten()
+}
+
+fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>, OpenError> {
+    disk.list(dir).map_err(|source| OpenError::Log {
+        operation: "list",
+        path: dir.to_owned(),
+        source,
+    })
+}

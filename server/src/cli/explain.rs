@@ -1,0 +1,51 @@
+//! `spandrel explain`: the steps of a query, each as it prints.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use frontend::query::ExplainMode;
+
+use super::options::{ConfigOptions, Logging, TimeOptions};
+use super::query::{query_failure, request};
+use crate::failure::Mistake;
+use crate::local::{self, Access};
+use crate::{output, times};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Shows the typed query, the plan, the blocks kept and pruned and why, the jobs with the\nbytes they will read, and DataFusion's plan of the first job.\n\nExamples:\n  spandrel explain '{ status = error } | rate()' --data-dir ./spandrel-data\n  spandrel explain '{} | rate() by (span.http.route)' --data-dir ./spandrel-data --analyze"
+)]
+pub(super) struct ExplainArgs {
+    /// TraceQL metrics query
+    query: String,
+    #[command(flatten)]
+    config: ConfigOptions,
+    #[command(flatten)]
+    time: TimeOptions,
+    /// Whose spans; needed where there are several tenants
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Run the query, too, and show what that took
+    #[arg(long)]
+    analyze: bool,
+}
+
+pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    traceql::compile(&args.query).map_err(|error| Mistake::new(error.render(&args.query)))?;
+    let config = args.config.load(Logging::OnlyProblems)?;
+    let explanation = super::runtime()?.block_on(async {
+        let location = local::open(&config, Access::Read)?;
+        let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
+        let data = local::time_range(&*local::manifest(&location, &tenant).await?)?;
+        let range = args.time.resolve(times::now_ns(), Some(data))?;
+        let request = request(&args.query, vec![tenant], range, args.time.instant)?;
+        let frontend = local::stored_frontend(&location, &config)?;
+        let mode = if args.analyze { ExplainMode::Analyze } else { ExplainMode::Plan };
+        frontend.explain(&request, mode).await.map_err(|error| query_failure(error, &args.query))
+    })?;
+    for (name, printed) in &explanation.steps {
+        output::line(&format!("── {name} {}", "─".repeat(72_usize.saturating_sub(name.len()))))?;
+        output::line(printed.trim_end())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,110 @@
+//! The command line: what one can ask for.
+
+mod block;
+mod config;
+mod demo;
+mod explain;
+mod load;
+pub mod options;
+mod query;
+mod serve;
+mod traceql;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::failure;
+use crate::output;
+
+/// Columnar analytics for distributed traces: OTLP in, TraceQL metrics out.
+#[derive(Debug, Parser)]
+#[command(
+    name = "spandrel",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "Start here:\n  spandrel demo                    load recorded traces, query them, serve them to Grafana\n  spandrel help COMMAND            what a command can do, with examples"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive spans and answer queries
+    Serve(serve::ServeArgs),
+    /// Load recorded spans from files, straight into blocks
+    Load(load::LoadArgs),
+    /// Run a TraceQL metrics query and show its series
+    Query(query::QueryArgs),
+    /// Show how a query would run, or how it ran
+    Explain(explain::ExplainArgs),
+    /// Check TraceQL queries without running them
+    #[command(subcommand)]
+    Traceql(traceql::TraceqlCommand),
+    /// Look into stored blocks
+    #[command(subcommand)]
+    Block(block::BlockCommand),
+    /// Check a configuration, or print the defaults
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Load recorded traces, query them, and keep serving them
+    Demo(demo::DemoArgs),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Load(args) => load::run(&args),
+        Command::Query(args) => query::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Traceql(command) => traceql::run(&command),
+        Command::Block(command) => block::run(&command),
+        Command::Config(command) => config::run(&command),
+        Command::Demo(args) => demo::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        let (code, message) = failure::report(&error);
+        if let Some(message) = message {
+            output::note(&format!("spandrel: {message}"));
+        }
+        code
+    })
+}
+
+/// The command line as clap knows it, for tests and for generated documents.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// A runtime for the commands that do I/O.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        let mut open = vec![super::command()];
+        while let Some(mut command) = open.pop() {
+            let name = command.get_name().to_owned();
+            let help = command.render_long_help().to_string();
+            if command.has_subcommands() {
+                open.extend(command.get_subcommands().filter(|sub| sub.get_name() != "help").cloned());
+            } else {
+                assert!(help.contains("Examples:"), "{name}");
+            }
+        }
+    }
+}

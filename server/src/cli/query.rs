@@ -1,0 +1,173 @@
+//! `spandrel query`: one metrics query, from a server or straight from storage.
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use engine::{Grid, SeriesSet};
+use frontend::{QueryError, RangeRequest};
+
+use super::options::{ConfigOptions, Logging, TimeOptions, TimeRange};
+use crate::client::Client;
+use crate::failure::Mistake;
+use crate::local::{self, Access};
+use crate::output::{self, Screen};
+use crate::render::{self, Drawing, Line};
+use crate::times;
+
+/// Where a server is expected.
+const DEFAULT_SERVER: &str = "http://localhost:3200";
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Asks the server at http://localhost:3200 unless --server says another or --data-dir,\n--config or --set name a storage to read directly.\n\nExamples:\n  spandrel query '{} | rate() by (resource.service.name)' --since 30m\n  spandrel query '{ status = error } | count_over_time()' --from 2024-12-13T12:37:00Z --to now --step 1m\n  spandrel query '{} | quantile_over_time(duration, .5, .99)' --data-dir ./spandrel-data --output plot\n  spandrel query '{ kind = server } | rate() by (span.http.route)' --instant --output json"
+)]
+pub(super) struct QueryArgs {
+    /// TraceQL metrics query
+    query: String,
+    /// Server to ask
+    #[arg(long, value_name = "URL", env = "SPANDREL_SERVER")]
+    server: Option<String>,
+    #[command(flatten)]
+    config: ConfigOptions,
+    #[command(flatten)]
+    time: TimeOptions,
+    /// Whose spans; needed where there are several tenants
+    #[arg(long)]
+    tenant: Option<String>,
+    /// How to show the series
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// One row a series: last, least, greatest and mean value
+    Table,
+    /// One row a point in time, one column a series
+    Values,
+    /// A chart
+    Plot,
+    /// As a Prometheus server would answer
+    Json,
+    /// One row a sample
+    Csv,
+}
+
+pub(super) fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
+    // A mistake in the query is shown with its place, wherever the query would have run.
+    traceql::compile(&args.query).map_err(|error| Mistake::new(error.render(&args.query)))?;
+    let drawing = super::runtime()?.block_on(async {
+        if args.config.is_given() && args.server.is_none() { from_storage(args).await } else { from_server(args).await }
+    })?;
+    let text = match args.output {
+        Output::Table => render::table(&drawing, false),
+        Output::Values => render::table(&drawing, true),
+        Output::Plot => render::plot(&drawing, &args.query, Screen::of_stdout()),
+        Output::Json => render::json(&drawing),
+        Output::Csv => render::csv(&drawing)?,
+    };
+    output::write(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn from_server(args: &QueryArgs) -> anyhow::Result<Drawing> {
+    let client = Client::try_new(args.server.as_deref().unwrap_or(DEFAULT_SERVER), args.tenant.as_deref())?;
+    let range = args.time.resolve(times::now_ns(), None)?;
+    let (drawing, warnings) = if args.time.instant {
+        client.query(&args.query, range.start_ns, range.end_ns).await?
+    } else {
+        client.query_range(&args.query, range).await?
+    };
+    warnings.iter().for_each(|warning| output::note(&format!("warning: {warning}")));
+    Ok(drawing)
+}
+
+async fn from_storage(args: &QueryArgs) -> anyhow::Result<Drawing> {
+    let config = args.config.load(Logging::OnlyProblems)?;
+    let location = local::open(&config, Access::Read)?;
+    let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
+    let data = local::time_range(&*local::manifest(&location, &tenant).await?)?;
+    let range = args.time.resolve(times::now_ns(), Some(data))?;
+    let log_bytes = local::log_bytes(&config);
+    if log_bytes > 0 {
+        let bytes = render::number::bytes(log_bytes);
+        output::note(&format!("note: {bytes} of a server's write-ahead log are not blocks yet and not in this answer"));
+    }
+    let frontend = local::stored_frontend(&location, &config)?;
+    let request = request(&args.query, vec![tenant], range, args.time.instant)?;
+    let answer = frontend.query_range(&request).await.map_err(|error| query_failure(error, &args.query))?;
+    if let Some(partial) = &answer.partial {
+        output::note(&format!("warning: {partial}"));
+    }
+    Ok(drawing(&answer.series, args.time.instant))
+}
+
+/// The request for a range; an instant query covers all of it with one interval.
+pub(super) fn request(
+    query: &str,
+    tenants: Vec<storage::ids::TenantId>,
+    range: TimeRange,
+    instant: bool,
+) -> anyhow::Result<RangeRequest> {
+    let grid = if instant {
+        // The interval is left-open: the span that starts first is in it, too.
+        Grid::instant(range.start_ns.saturating_sub(1), range.end_ns)
+    } else {
+        grid(range)
+    };
+    let grid = grid.ok_or_else(|| Mistake::new("the range and the step do not fit together"))?;
+    Ok(RangeRequest { tenants, query: query.to_owned(), grid, max_series: None, timeout: None })
+}
+
+/// Samples at multiples of the step, so that the whole range is covered.
+fn grid(range: TimeRange) -> Option<Grid> {
+    let floor = |time: i64| time.div_euclid(range.step_ns).checked_mul(range.step_ns);
+    let first = floor(range.start_ns.saturating_sub(1))?.checked_add(range.step_ns)?;
+    let last = floor(range.end_ns.checked_add(range.step_ns - 1)?)?;
+    Grid::of_samples(first, last.max(first), range.step_ns)
+}
+
+/// A failed query, with its place in the text where it has one.
+pub(super) fn query_failure(error: QueryError, query: &str) -> anyhow::Error {
+    if let QueryError::Invalid(invalid) = &error {
+        return Mistake::new(invalid.render(query));
+    }
+    match error.kind() {
+        frontend::ErrorKind::Invalid | frontend::ErrorKind::Unsupported => Mistake::new(error.to_string()),
+        _ => error.into(),
+    }
+}
+
+/// The series as they are drawn.
+pub(super) fn drawing(set: &SeriesSet, is_instant: bool) -> Drawing {
+    let sample = |index: usize| u32::try_from(index).map_or(i64::MAX, |index| set.grid.sample_ns(index));
+    let lines = set.series.iter().map(|series| Line {
+        labels: series.labels.iter().map(|label| (label.name.clone(), label.value.to_text())).collect(),
+        points: series
+            .values
+            .iter()
+            .enumerate()
+            .filter(|(_, value)| !value.is_nan())
+            .map(|(index, value)| (sample(index), *value))
+            .collect(),
+    });
+    Drawing { start_ns: set.grid.sample_ns(0), end_ns: set.grid.end_ns(), is_instant, lines: lines.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::times::SECOND_NS;
+
+    #[test]
+    fn the_grid_covers_the_whole_range() {
+        let range = TimeRange { start_ns: 60 * SECOND_NS, end_ns: 171 * SECOND_NS, step_ns: 60 * SECOND_NS };
+        let grid = grid(range).expect("a grid");
+        // The interval up to the start is in it, because a span may start right there.
+        assert_eq!(grid.sample_ns(0), 60 * SECOND_NS);
+        assert_eq!(grid.end_ns(), 180 * SECOND_NS);
+        for start in [range.start_ns, range.start_ns + 1, range.end_ns] {
+            assert!(grid.interval_of(start).is_some(), "{start}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Asks a server over its Prometheus API.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use reqwest::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::cli::options::TimeRange;
+use crate::failure::Mistake;
+use crate::render::{Drawing, Line};
+use crate::times::{self, SECOND_NS};
+
+/// Longest that an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A server to ask.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    tenant: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    data: Option<Value>,
+    error: Option<String>,
+    #[serde(default)]
+    warnings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    result: Vec<Series>,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    metric: Map<String, Value>,
+    #[serde(default)]
+    values: Vec<(f64, String)>,
+    value: Option<(f64, String)>,
+}
+
+impl Client {
+    /// A client for the server at this URL; `/prom` is added to it.
+    ///
+    /// # Errors
+    /// The HTTP client cannot be made.
+    pub fn try_new(server: &str, tenant: Option<&str>) -> anyhow::Result<Self> {
+        let with_scheme = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+        let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        let base = with_scheme.trim_end_matches('/').to_owned();
+        Ok(Self { http, base, tenant: tenant.map(str::to_owned) })
+    }
+
+    /// A query over time, and what the server warns of.
+    ///
+    /// # Errors
+    /// The server cannot be reached or refuses the query.
+    pub async fn query_range(&self, query: &str, range: TimeRange) -> anyhow::Result<(Drawing, Vec<String>)> {
+        // Samples at multiples of the step, as Grafana asks for them.
+        let start = range.start_ns.div_euclid(range.step_ns).saturating_mul(range.step_ns);
+        let end = range.end_ns.saturating_add(range.step_ns - 1).div_euclid(range.step_ns).saturating_mul(range.step_ns);
+        let form = [
+            ("query", query.to_owned()),
+            ("start", seconds(start)),
+            ("end", seconds(end)),
+            ("step", seconds(range.step_ns)),
+        ];
+        let (lines, warnings) = self.ask("query_range", &form).await?;
+        Ok((Drawing { start_ns: start, end_ns: end, is_instant: false, lines }, warnings))
+    }
+
+    /// One value over a range, both ends included; and what the server warns of.
+    ///
+    /// # Errors
+    /// The server cannot be reached or refuses the query.
+    pub async fn query(&self, query: &str, start_ns: i64, end_ns: i64) -> anyhow::Result<(Drawing, Vec<String>)> {
+        // Prometheus counts in milliseconds, and its window is open on the left.
+        let end = end_ns.saturating_add(999_999).div_euclid(1_000_000) * 1_000_000;
+        let lookback = end.saturating_sub(start_ns.saturating_sub(1).div_euclid(1_000_000) * 1_000_000);
+        let form = [("query", query.to_owned()), ("time", seconds(end)), ("lookback_delta", seconds(lookback))];
+        let (lines, warnings) = self.ask("query", &form).await?;
+        Ok((Drawing { start_ns, end_ns, is_instant: true, lines }, warnings))
+    }
+
+    async fn ask(&self, endpoint: &str, form: &[(&str, String)]) -> anyhow::Result<(Vec<Line>, Vec<String>)> {
+        let url = format!("{}/prom/api/v1/{endpoint}", self.base);
+        let mut request = self.http.post(&url).form(form);
+        if let Some(tenant) = &self.tenant {
+            request = request.header("X-Scope-OrgID", tenant);
+        }
+        let response = request.send().await.map_err(|error| {
+            if error.is_connect() {
+                anyhow!("no server answers at {}: start one with `spandrel serve`, name another with --server, or read storage directly with --data-dir", self.base)
+            } else {
+                anyhow::Error::new(error)
+            }
+        })?;
+        let status = response.status();
+        let body = response.text().await.context("the server's answer broke off")?;
+        let envelope: Envelope = match serde_json::from_str(&body) {
+            Ok(envelope) => envelope,
+            Err(_) => bail!("{url} is no Prometheus API: HTTP {status}: {}", body.chars().take(200).collect::<String>()),
+        };
+        if let Some(error) = envelope.error {
+            let invalid = matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY);
+            return Err(if invalid { Mistake::new(error) } else { anyhow!("the server failed: {error}") });
+        }
+        let data: Data = serde_json::from_value(envelope.data.unwrap_or_default())
+            .context("the server's answer has another shape than a matrix or a vector")?;
+        Ok((data.result.into_iter().map(line).collect(), envelope.warnings))
+    }
+}
+
+fn line(series: Series) -> Line {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let samples = series.values.into_iter().chain(series.value);
+    Line {
+        labels: series.metric.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+        points: samples
+            .filter_map(|(time, value)| Some((nanoseconds(time)?, value.parse::<f64>().ok()?)))
+            .filter(|(_, value)| !value.is_nan())
+            .collect(),
+    }
+}
+
+/// Nanoseconds as decimal seconds, without going through a float.
+fn seconds(ns: i64) -> String {
+    format!("{}.{:03}", ns.div_euclid(SECOND_NS), ns.rem_euclid(SECOND_NS) / 1_000_000)
+}
+
+/// Decimal seconds with at most three places as nanoseconds.
+fn nanoseconds(seconds: f64) -> Option<i64> {
+    times::parse(&format!("{seconds:.3}"), 0).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_survive_the_way_to_the_server_and_back() {
+        let ns = 1_734_093_420_123_000_000;
+        assert_eq!(seconds(ns), "1734093420.123");
+        assert_eq!(nanoseconds(1_734_093_420.123), Some(ns));
+        assert_eq!(seconds(500_000_000), "0.500");
+    }
+
+    #[test]
+    fn series_are_read_from_both_shapes() {
+        let series: Series = serde_json::from_str(r#"{"metric":{"p":"0.9"},"values":[[1,"2.5"],[2,"NaN"],[3,"+Inf"]]}"#).expect("a series");
+        let line = super::line(series);
+        assert_eq!(line.labels, [("p".to_owned(), "0.9".to_owned())]);
+        assert_eq!(line.points, [(SECOND_NS, 2.5), (3 * SECOND_NS, f64::INFINITY)]);
+        let series: Series = serde_json::from_str(r#"{"metric":{},"value":[1,"7"]}"#).expect("a series");
+        assert_eq!(super::line(series).points, [(SECOND_NS, 7.0)]);
+    }
+}

@@ -1,0 +1,113 @@
+//! How each column is encoded and compressed on disk.
+//!
+//! Chosen by measurement; the figures are in `docs/format/v1.md`.
+
+use arrow::datatypes::{DataType, Field, Schema};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
+
+use crate::schema::names;
+
+/// Dictionaries may grow to this before the writer gives up on them; far above the default, because
+/// a long dictionary that many rows share is still the shortest form.
+const DICTIONARY_BYTES: usize = 16 << 20;
+/// Text longer than this is cut in statistics, which no query needs in full.
+const STATISTICS_BYTES: usize = 64;
+
+/// How one leaf column is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Dictionary, compressed. Falls back to plain values where the dictionary grows too long.
+    Dictionary,
+    /// Random bytes: neither encoding nor compression gains anything.
+    Random,
+    /// As they are, compressed: long runs of equal wide values.
+    Plain,
+    /// Differences of neighbours, bit-packed, then compressed.
+    Delta,
+    /// Byte planes, then compressed: the high bytes hardly change.
+    ByteStreamSplit,
+}
+
+/// Applies the choices for all columns of a schema.
+pub(crate) fn apply(
+    properties: WriterPropertiesBuilder,
+    schema: &Schema,
+    zstd: ZstdLevel,
+) -> WriterPropertiesBuilder {
+    let mut properties = properties
+        .set_compression(Compression::ZSTD(zstd))
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_statistics_truncate_length(Some(STATISTICS_BYTES))
+        .set_column_index_truncate_length(Some(STATISTICS_BYTES));
+    for field in schema.fields() {
+        for path in leaves(field) {
+            properties = apply_form(properties, form(field, &path), path);
+        }
+    }
+    properties
+}
+
+fn form(field: &Field, path: &ColumnPath) -> Form {
+    match field.name().as_str() {
+        names::TRACE_ID | names::TRACE_DURATION => Form::Plain,
+        names::SPAN_ID | names::PARENT_ID => Form::Random,
+        names::START_NS
+        | names::DURATION
+        | names::PARENT_ROW
+        | names::NESTED_SET_LEFT
+        | names::NESTED_SET_RIGHT => Form::ByteStreamSplit,
+        names::EVENTS | names::LINKS => match path.parts().last().map(String::as_str) {
+            Some(names::LINK_SPAN_ID | names::LINK_TRACE_ID) => Form::Random,
+            Some(names::EVENT_TIME_NS) => Form::Delta,
+            _ => Form::Dictionary,
+        },
+        _ => Form::Dictionary,
+    }
+}
+
+fn apply_form(
+    properties: WriterPropertiesBuilder,
+    form: Form,
+    path: ColumnPath,
+) -> WriterPropertiesBuilder {
+    let plain = |properties: WriterPropertiesBuilder, encoding| {
+        properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path.clone(), encoding)
+    };
+    match form {
+        Form::Dictionary => properties,
+        Form::Random => plain(properties, Encoding::PLAIN)
+            .set_column_compression(path, Compression::UNCOMPRESSED),
+        Form::Plain => plain(properties, Encoding::PLAIN),
+        Form::Delta => plain(properties, Encoding::DELTA_BINARY_PACKED),
+        Form::ByteStreamSplit => plain(properties, Encoding::BYTE_STREAM_SPLIT),
+    }
+}
+
+/// Parquet paths of the leaf columns below a field.
+fn leaves(field: &Field) -> Vec<ColumnPath> {
+    fn walk(field: &Field, at: Vec<String>, out: &mut Vec<ColumnPath>) {
+        match field.data_type() {
+            DataType::List(item) => {
+                let mut at = at;
+                at.extend(["list".to_owned(), item.name().clone()]);
+                walk(item, at, out);
+            }
+            DataType::Struct(fields) => {
+                for child in fields {
+                    let mut at = at.clone();
+                    at.push(child.name().clone());
+                    walk(child, at, out);
+                }
+            }
+            _ => out.push(ColumnPath::new(at)),
+        }
+    }
+    let mut out = Vec::new();
+    walk(field, vec![field.name().clone()], &mut out);
+    out
+}

@@ -1,0 +1,43 @@
+//! Blocks: how spans are laid out, written, read and checked.
+//!
+//! [`meta`] says what is known of a block from outside, [`encode()`] makes the columns, [`writer`] the
+//! file, [`publish`] stores it, [`reader`] reads it again, [`decode()`] makes spans of it, and
+//! [`verify`] checks it from end to end.
+
+mod cache;
+pub mod decode;
+pub mod encode;
+mod encodings;
+pub mod footer;
+pub mod memory;
+pub mod meta;
+pub mod publish;
+pub mod reader;
+mod trace_filter;
+pub mod verify;
+pub mod writer;
+
+pub use cache::{MetadataCache, ReadCounters};
+pub use decode::{decode, decode_batches};
+pub use encode::{EncodeOptions, encode};
+pub use memory::MemoryBlock;
+pub use publish::{ReadBack, store_block};
+pub use reader::{BlockFile, read_block};
+pub use verify::{BlockReport, ColumnReport, VerifyReport, inspect_parquet, verify, verify_bare};
+pub use writer::{EncodedBlock, WriteOptions, write_parquet};
+
+/// Bytes as base64 text in JSON.
+pub(crate) mod base64_bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(input)?;
+        STANDARD.decode(text).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,232 @@
+//! What can go wrong, one variant per cause, and what to do about it.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use parquet::errors::ParquetError;
+
+use crate::ids::{BlockId, TenantId};
+
+/// What a caller should do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The input is wrong; sending it again does not help.
+    InvalidInput,
+    /// The thing asked for does not exist.
+    NotFound,
+    /// A limit was met.
+    Limit,
+    /// Try again later.
+    Unavailable,
+    /// Stored data is damaged or of an unknown kind.
+    Corrupt,
+    /// A defect of this program.
+    Internal,
+}
+
+/// An error of this crate.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// A message in a stream of length-delimited messages could not be read.
+    #[error("cannot read message {number} at byte {offset}: {reason}")]
+    Message {
+        /// Number of the message, from 1.
+        number: u64,
+        /// Where the message starts.
+        offset: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A message is longer than allowed.
+    #[error("message {number} at byte {offset} is too long: length={length} limit={limit}")]
+    MessageTooLong {
+        /// Number of the message, from 1.
+        number: u64,
+        /// Where the message starts.
+        offset: u64,
+        /// Its length.
+        length: u64,
+        /// Longest allowed.
+        limit: u64,
+    },
+    /// The spans do not fit into one block.
+    #[error("too much for one block: {what} count={count} limit={limit}")]
+    BlockTooLarge {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is.
+        count: u64,
+        /// How much is allowed.
+        limit: u64,
+    },
+    /// A block without spans was asked for.
+    #[error("a block needs at least one span")]
+    EmptyBlock,
+    /// Stored data differs from what was written.
+    #[error("damaged object: {what} is {observed}, expected {expected}: {object}")]
+    Corrupt {
+        /// Which object.
+        object: String,
+        /// Which part of it.
+        what: String,
+        /// What should have been there.
+        expected: String,
+        /// What is there.
+        observed: String,
+    },
+    /// The file is no block.
+    #[error("not a block: {reason}: {object}")]
+    NotABlock {
+        /// Which object.
+        object: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The object was written by a newer version.
+    #[error("format version {found} is newer than {supported}, the newest this build reads: {object}")]
+    NewerFormat {
+        /// Which object.
+        object: String,
+        /// Its version.
+        found: u32,
+        /// The newest version that can be read.
+        supported: u32,
+    },
+    /// An object does not exist.
+    #[error("no such object: {object}")]
+    NotFound {
+        /// Which object.
+        object: String,
+    },
+    /// The object store failed.
+    #[error("object store failed on {operation}: {object}")]
+    Store {
+        /// What was attempted.
+        operation: &'static str,
+        /// On which object.
+        object: String,
+        /// The store's own error.
+        source: Arc<object_store::Error>,
+    },
+    /// A store location could not be opened.
+    #[error("cannot open store {location}: {reason}")]
+    OpenStore {
+        /// The location as given, without secrets.
+        location: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A commit would break a promise of the catalog.
+    #[error("manifest refused: {reason} tenant={tenant}")]
+    ManifestInvariant {
+        /// Whose catalog.
+        tenant: TenantId,
+        /// Which promise.
+        reason: String,
+    },
+    /// A block to be removed is not in the catalog.
+    #[error("block is not in the catalog: block={block} tenant={tenant}")]
+    BlockNotLive {
+        /// Whose catalog.
+        tenant: TenantId,
+        /// The block.
+        block: BlockId,
+    },
+    /// Other writers were faster, too many times in a row.
+    #[error("commit lost to other writers too often: attempts={attempts} tenant={tenant}")]
+    CommitContention {
+        /// Whose catalog.
+        tenant: TenantId,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// Reading or writing Parquet failed.
+    #[error("parquet failed: {object}")]
+    Parquet {
+        /// Which object.
+        object: String,
+        /// Parquet's own error.
+        source: Arc<ParquetError>,
+    },
+    /// An Arrow operation failed.
+    #[error("arrow failed while {doing}")]
+    Arrow {
+        /// What was being done.
+        doing: &'static str,
+        /// Arrow's own error.
+        source: Arc<arrow::error::ArrowError>,
+    },
+    /// A defect of this program.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl StorageError {
+    /// What a caller should do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Message { .. }
+            | Self::EmptyBlock
+            | Self::OpenStore { .. }
+            | Self::ManifestInvariant { .. } => ErrorKind::InvalidInput,
+            Self::MessageTooLong { .. } | Self::BlockTooLarge { .. } => ErrorKind::Limit,
+            Self::Corrupt { .. }
+            | Self::NotABlock { .. }
+            | Self::NewerFormat { .. }
+            | Self::Parquet { .. } => ErrorKind::Corrupt,
+            Self::NotFound { .. } | Self::BlockNotLive { .. } => ErrorKind::NotFound,
+            Self::Store { .. } | Self::CommitContention { .. } => ErrorKind::Unavailable,
+            Self::Arrow { .. } | Self::Internal(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// Finds an error of this crate in a chain of sources, however deep other layers wrapped it.
+    #[must_use]
+    pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(found) = error.downcast_ref::<Self>() {
+                return Some(found);
+            }
+            // Parquet's external errors do not always show what they carry as their source.
+            if let Some(ParquetError::External(inner)) = error.downcast_ref::<ParquetError>()
+                && let Some(found) = Self::find(inner.as_ref())
+            {
+                return Some(found);
+            }
+            next = error.source();
+        }
+        None
+    }
+
+    /// Recovers our own error from Parquet's, or wraps Parquet's.
+    #[must_use]
+    pub fn from_parquet(object: &str, error: ParquetError) -> Self {
+        Self::find(&error).cloned().unwrap_or_else(|| Self::Parquet {
+            object: object.to_owned(),
+            source: Arc::new(error),
+        })
+    }
+
+    /// Wraps an error of the object store; a missing object becomes [`StorageError::NotFound`].
+    #[must_use]
+    pub fn from_store(operation: &'static str, object: &str, error: object_store::Error) -> Self {
+        if matches!(error, object_store::Error::NotFound { .. }) {
+            Self::NotFound { object: object.to_owned() }
+        } else {
+            Self::Store { operation, object: object.to_owned(), source: Arc::new(error) }
+        }
+    }
+
+    pub(crate) fn arrow(doing: &'static str, error: arrow::error::ArrowError) -> Self {
+        Self::Arrow { doing, source: Arc::new(error) }
+    }
+}
+
+impl From<StorageError> for ParquetError {
+    fn from(error: StorageError) -> Self {
+        Self::External(Box::new(error))
+    }
+}

@@ -1,0 +1,52 @@
+//! Spans to blocks and back: the model, the block format, the catalog and the object store.
+//!
+//! A *block* is an immutable Parquet file of spans of one tenant, one row a span, traces
+//! contiguous and ordered by start, each trace in depth-first order. A *manifest* names the live
+//! blocks of a tenant; a block that no manifest names does not exist for a reader.
+//!
+//! What holds:
+//!
+//! - decoding a block gives back every field of every span that was encoded, once;
+//! - a block does not depend on the order in which its spans arrived;
+//! - damage is found before it becomes an answer: every byte read was covered by a checksum;
+//! - a manifest version is created once and never overwritten.
+//!
+//! Not here: queries and their languages, HTTP, the write-ahead log.
+//!
+//! Reading order: [`model`] and [`ids`], [`otlp`], [`schema`], [`block`], [`catalog`],
+//! [`snapshot`], [`store`].
+
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+#![warn(
+    unreachable_pub,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::dbg_macro,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::await_holding_lock
+)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod block;
+pub mod catalog;
+pub mod error;
+pub mod ids;
+pub mod layout;
+pub mod model;
+pub mod otlp;
+pub mod schema;
+pub mod snapshot;
+pub mod store;
+
+pub use error::{ErrorKind, StorageError};
+pub use snapshot::{Snapshot, SnapshotSource, StoredBlocks};

@@ -1,0 +1,115 @@
+//! Files of requests: each a varint length and that many bytes.
+
+use std::io::{ErrorKind as IoErrorKind, Read};
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message as _;
+
+use crate::error::StorageError;
+
+/// Longest message that [`read_delimited`] accepts unless told otherwise.
+pub const MAX_MESSAGE_BYTES: u64 = 64 << 20;
+
+/// Reads length-delimited requests until the end of the input. A failure ends the iteration.
+pub fn read_delimited<R: Read>(reader: R) -> DelimitedRequests<R> {
+    DelimitedRequests { reader, offset: 0, number: 0, limit: MAX_MESSAGE_BYTES, done: false }
+}
+
+/// Requests of a stream, in order.
+#[derive(Debug)]
+pub struct DelimitedRequests<R> {
+    reader: R,
+    offset: u64,
+    number: u64,
+    limit: u64,
+    done: bool,
+}
+
+impl<R: Read> DelimitedRequests<R> {
+    /// Sets the longest message accepted.
+    #[must_use]
+    pub fn with_max_message_bytes(mut self, limit: u64) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    fn read(&mut self) -> Result<Option<ExportTraceServiceRequest>, StorageError> {
+        let start = self.offset;
+        self.number += 1;
+        let Some(length) = self.read_length(start)? else { return Ok(None) };
+        if length > self.limit {
+            return Err(StorageError::MessageTooLong {
+                number: self.number,
+                offset: start,
+                length,
+                limit: self.limit,
+            });
+        }
+        // Grows with what arrives, so that a wrong length costs no memory.
+        let mut body = Vec::new();
+        let read = self.reader.by_ref().take(length).read_to_end(&mut body);
+        read.map_err(|error| self.failure(start, error.to_string()))?;
+        if (body.len() as u64) < length {
+            let reason = format!("the input ends after {} of {length} bytes", body.len());
+            return Err(self.failure(start, reason));
+        }
+        self.offset += length;
+        match ExportTraceServiceRequest::decode(body.as_slice()) {
+            Ok(request) => Ok(Some(request)),
+            Err(error) => Err(self.failure(start, error.to_string())),
+        }
+    }
+
+    fn read_length(&mut self, start: u64) -> Result<Option<u64>, StorageError> {
+        let mut length = 0u64;
+        for index in 0..10u32 {
+            let Some(byte) = self.read_byte(start)? else {
+                if index == 0 {
+                    return Ok(None);
+                }
+                return Err(self.failure(start, "the input ends inside the length".to_owned()));
+            };
+            let bits = u64::from(byte & 0x7f);
+            if index == 9 && bits > 1 {
+                break;
+            }
+            length |= bits << (7 * index);
+            if byte & 0x80 == 0 {
+                return Ok(Some(length));
+            }
+        }
+        Err(self.failure(start, "the length is no 64-bit varint".to_owned()))
+    }
+
+    fn read_byte(&mut self, start: u64) -> Result<Option<u8>, StorageError> {
+        let mut byte = [0];
+        loop {
+            match self.reader.read(&mut byte) {
+                Ok(0) => return Ok(None),
+                Ok(_) => {
+                    self.offset += 1;
+                    return Ok(Some(byte[0]));
+                }
+                Err(error) if error.kind() == IoErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failure(start, error.to_string())),
+            }
+        }
+    }
+
+    fn failure(&self, offset: u64, reason: String) -> StorageError {
+        StorageError::Message { number: self.number, offset, reason }
+    }
+}
+
+impl<R: Read> Iterator for DelimitedRequests<R> {
+    type Item = Result<ExportTraceServiceRequest, StorageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let next = self.read().transpose();
+        self.done = !matches!(next, Some(Ok(_)));
+        next
+    }
+}

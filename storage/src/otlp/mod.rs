@@ -1,0 +1,15 @@
+//! OTLP messages to the model and back.
+//!
+//! Decoding moves what it can, keeps every field, and turns away single spans only: one bad span
+//! never costs its neighbours. Two things of the protocol have no meaning in trace data and are not
+//! kept: the difference between a value message that is absent and one that is empty, and string
+//! table indexes, which belong to profiles and read as empty values here.
+
+mod decode;
+mod delimited;
+mod encode;
+
+pub use decode::{Decoded, KeyInterner, Rejection, RejectionReason, from_request, value_from_bytes};
+pub use delimited::{DelimitedRequests, MAX_MESSAGE_BYTES, read_delimited};
+pub use encode::to_resource_spans;
+pub(crate) use encode::value_to_bytes;

@@ -1,0 +1,121 @@
+//! Names of the columns that every block has.
+//!
+//! They are the names of TraceQL where TraceQL has one. Attribute columns start with `resource.`,
+//! `instrumentation.` or `span.`; no name here does, so the two never collide.
+
+/// Trace id, 16 bytes.
+pub const TRACE_ID: &str = "trace:id";
+/// Span id, 8 bytes.
+pub const SPAN_ID: &str = "span:id";
+/// How many rows back the parent is; 0 where the parent is not in the block, or there is none.
+pub const PARENT_ROW: &str = "parent_row";
+/// Parent span id where `parent_row` does not lead to it; null for a root.
+pub const PARENT_ID: &str = "span:parentID";
+/// Start, whole seconds since the epoch, rounded up.
+pub const START_S: &str = "start_s";
+/// Start, ns since the epoch.
+pub const START_NS: &str = "start_ns";
+/// End minus start in ns, at least 0.
+pub const DURATION: &str = "duration";
+/// End, ns since the epoch, where it is not start plus duration; else null.
+pub const END_NS: &str = "end_ns";
+/// Span name.
+pub const NAME: &str = "name";
+/// OTLP kind number.
+pub const KIND: &str = "kind";
+/// OTLP status code.
+pub const STATUS: &str = "status";
+/// Status message; empty if none.
+pub const STATUS_MESSAGE: &str = "statusMessage";
+/// Nested-set left.
+pub const NESTED_SET_LEFT: &str = "nestedSetLeft";
+/// Nested-set right.
+pub const NESTED_SET_RIGHT: &str = "nestedSetRight";
+/// Nested-set left of the parent; -1 for a root.
+pub const NESTED_SET_PARENT: &str = "nestedSetParent";
+/// Number of direct children.
+pub const CHILD_COUNT: &str = "span:childCount";
+/// Name of the trace's root span; empty if there is none.
+pub const ROOT_NAME: &str = "rootName";
+/// Service of the trace's root span; empty if there is none.
+pub const ROOT_SERVICE_NAME: &str = "rootServiceName";
+/// Last end minus first start of the trace, ns.
+pub const TRACE_DURATION: &str = "traceDuration";
+/// W3C trace state; null if empty.
+pub const TRACE_STATE: &str = "trace_state";
+/// OTLP flags.
+pub const FLAGS: &str = "flags";
+/// Span attributes that the sender left out.
+pub const DROPPED_ATTRIBUTES: &str = "dropped_attributes_count";
+/// Events that the sender left out.
+pub const DROPPED_EVENTS: &str = "dropped_events_count";
+/// Links that the sender left out.
+pub const DROPPED_LINKS: &str = "dropped_links_count";
+/// Name of the instrumentation scope; empty if none.
+pub const SCOPE_NAME: &str = "instrumentation:name";
+/// Version of the instrumentation scope; empty if none.
+pub const SCOPE_VERSION: &str = "instrumentation:version";
+/// Schema URL of the resource; null if empty.
+pub const RESOURCE_SCHEMA_URL: &str = "resource:schema_url";
+/// Resource attributes that the sender left out.
+pub const RESOURCE_DROPPED_ATTRIBUTES: &str = "resource:dropped_attributes_count";
+/// Entity references of the resource, protobuf bytes; null if none.
+pub const RESOURCE_ENTITY_REFS: &str = "resource:entity_refs";
+/// Schema URL of the spans of the scope; null if empty.
+pub const SCOPE_SCHEMA_URL: &str = "instrumentation:schema_url";
+/// Scope attributes that the sender left out.
+pub const SCOPE_DROPPED_ATTRIBUTES: &str = "instrumentation:dropped_attributes_count";
+/// Resource attributes without a column of their own.
+pub const RESOURCE_RESIDUAL: &str = "resource:attributes";
+/// Scope attributes without a column of their own.
+pub const SCOPE_RESIDUAL: &str = "instrumentation:attributes";
+/// Span attributes without a column of their own.
+pub const SPAN_RESIDUAL: &str = "span:attributes";
+/// Events.
+pub const EVENTS: &str = "events";
+/// Links.
+pub const LINKS: &str = "links";
+/// The column of `service.name`, which every block has.
+pub const SERVICE_NAME: &str = "resource.service.name";
+
+/// Field of an entry of a residual column: the attribute's key.
+pub const ENTRY_KEY: &str = "key";
+/// Field of an entry: the value if it is text.
+pub const ENTRY_STRING: &str = "string";
+/// Field of an entry: the value if it is an integer.
+pub const ENTRY_INT: &str = "int";
+/// Field of an entry: the value if it is a float.
+pub const ENTRY_DOUBLE: &str = "double";
+/// Field of an entry: the value if it is a boolean.
+pub const ENTRY_BOOL: &str = "bool";
+/// Field of an entry: any other value, as the bytes of a protobuf `AnyValue`.
+pub const ENTRY_OTHER: &str = "other";
+
+/// Field of an event or link: its attributes, shaped like a residual column.
+pub const ITEM_ATTRIBUTES: &str = "attributes";
+/// Field of an event or link: attributes that the sender left out.
+pub const ITEM_DROPPED_ATTRIBUTES: &str = "dropped_attributes_count";
+/// Field of an event: its name.
+pub const EVENT_NAME: &str = "name";
+/// Field of an event: when, ns since the epoch.
+pub const EVENT_TIME_NS: &str = "time_ns";
+/// Field of a link: the linked trace.
+pub const LINK_TRACE_ID: &str = "trace_id";
+/// Field of a link: the linked span.
+pub const LINK_SPAN_ID: &str = "span_id";
+/// Field of a link: W3C trace state; empty if none.
+pub const LINK_TRACE_STATE: &str = "trace_state";
+/// Field of a link: OTLP flags.
+pub const LINK_FLAGS: &str = "flags";
+
+/// The residual column of a scope; `None` for events and links, whose attributes stay with them.
+#[must_use]
+pub fn residual(scope: crate::block::meta::AttributeScope) -> Option<&'static str> {
+    use crate::block::meta::AttributeScope;
+    match scope {
+        AttributeScope::Resource => Some(RESOURCE_RESIDUAL),
+        AttributeScope::Instrumentation => Some(SCOPE_RESIDUAL),
+        AttributeScope::Span => Some(SPAN_RESIDUAL),
+        AttributeScope::Event | AttributeScope::Link => None,
+    }
+}

@@ -1,0 +1,89 @@
+//! Expectations as the lines that stand for them.
+
+use storage::ids::SpanId;
+
+use super::Expectation;
+use crate::reference::{Grid, LabelValue, RefSeries};
+
+pub(super) fn lines(expected: &Expectation, grid: Option<Grid>) -> Vec<String> {
+    match expected {
+        Expectation::Missing => Vec::new(),
+        Expectation::Fails => vec!["fails".to_owned()],
+        Expectation::Spans(spans) if spans.is_empty() => vec!["spans none".to_owned()],
+        Expectation::Spans(spans) => {
+            let ids: Vec<String> = spans.iter().map(short_id).collect();
+            vec![format!("spans {}", ids.join(" "))]
+        }
+        Expectation::Series(series) if series.is_empty() => vec!["series none".to_owned()],
+        Expectation::Series(series) => {
+            let series = series
+                .iter()
+                .map(|series| format!("  {}", one_series(series, grid)));
+            std::iter::once("series".to_owned()).chain(series).collect()
+        }
+    }
+}
+
+/// An id without the zeros in front.
+fn short_id(id: &SpanId) -> String {
+    let hex = id.to_string();
+    match hex.trim_start_matches('0') {
+        "" => "0".to_owned(),
+        digits => digits.to_owned(),
+    }
+}
+
+fn one_series(series: &RefSeries, grid: Option<Grid>) -> String {
+    let labels: Vec<String> = series
+        .labels
+        .iter()
+        .map(|(name, value)| format!("{name}={}", label(value)))
+        .collect();
+    let mut words = vec![format!("{{{}}}", labels.join(", "))];
+    for (interval, value) in series.values.iter().enumerate() {
+        let Some(value) = value.map(number) else {
+            continue;
+        };
+        words.push(match grid {
+            Some(grid) if grid.intervals > 1 => {
+                format!("{}:{value}", seconds(grid.sample_time_ns(interval)))
+            }
+            _ => value,
+        });
+    }
+    words.join(" ")
+}
+
+fn label(value: &LabelValue) -> String {
+    match value {
+        LabelValue::String(text) => {
+            format!(
+                "\"{}\"",
+                text.replace('\\', "\\\\")
+                    .replace('"', "\\\"")
+                    .replace('\n', "\\n")
+            )
+        }
+        LabelValue::Int(number) => number.to_string(),
+        // Always with a point or an exponent.
+        LabelValue::Float(number) => format!("{number:?}"),
+        LabelValue::Bool(flag) => flag.to_string(),
+    }
+}
+
+/// With an exponent where it is shorter, without a needless point.
+fn number(value: f64) -> String {
+    let text = format!("{value:?}");
+    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+}
+
+/// Seconds, exactly, without needless digits.
+fn seconds(ns: i64) -> String {
+    let (sign, ns) = if ns < 0 {
+        ("-", ns.unsigned_abs())
+    } else {
+        ("", ns.unsigned_abs())
+    };
+    let text = format!("{sign}{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,136 @@
+//! Running the cases of a corpus file.
+
+use storage::ids::{SpanId, TraceId};
+use storage::model::SpanGroup;
+
+use super::print::lines;
+use super::{Case, CorpusFile, Expectation};
+use crate::compare::compare_series;
+use crate::reference::{EvalError, Grid, RefSeries, metrics, select_spans};
+
+/// Runs the metrics cases of a file.
+///
+/// # Errors
+/// All cases whose answer is not the expected one, a line for each.
+pub fn run_metrics(
+    file: &CorpusFile,
+    mut engine: impl FnMut(&[SpanGroup], &str, Grid) -> Result<Vec<RefSeries>, String>,
+) -> Result<(), String> {
+    run(file, is_metrics, |case| {
+        let grid = case
+            .grid
+            .ok_or("there is no `range` or `instant` above it")?;
+        engine(&file.groups, &case.query, grid).map(Expectation::Series)
+    })
+}
+
+/// Runs the cases of a file that are searches.
+///
+/// # Errors
+/// All cases whose answer is not the expected one, a line for each.
+pub fn run_selections(
+    file: &CorpusFile,
+    mut engine: impl FnMut(&[SpanGroup], &str) -> Result<Vec<(TraceId, SpanId)>, String>,
+) -> Result<(), String> {
+    run(
+        file,
+        |case| !is_metrics(case),
+        |case| {
+            engine(&file.groups, &case.query).map(|selected| Expectation::Spans(sorted(selected)))
+        },
+    )
+}
+
+/// The text of the file with the expectations that the reference evaluator does not meet replaced
+/// by what it gives.
+///
+/// # Errors
+/// A query does not compile, or is of a kind the reference evaluator does not know.
+pub fn complete(file: &CorpusFile) -> Result<String, String> {
+    let mut text = file.lines.clone();
+    // From the end, so that the lines above keep their numbers.
+    for case in file.cases.iter().rev() {
+        let answer =
+            answer_of_reference(file, case).map_err(|reason| describe(file, case, &reason))?;
+        if check(case, &answer).is_err() {
+            text.splice(case.expected_lines.clone(), lines(&answer, case.grid));
+        }
+    }
+    Ok(text.join("\n") + "\n")
+}
+
+fn answer_of_reference(file: &CorpusFile, case: &Case) -> Result<Expectation, String> {
+    let query = traceql::compile(&case.query).map_err(|error| error.to_string())?;
+    let answer = if is_metrics(case) {
+        let grid = case
+            .grid
+            .ok_or("there is no `range` or `instant` above it")?;
+        metrics(&query, &file.groups, grid).map(Expectation::Series)
+    } else {
+        select_spans(&query, &file.groups).map(|selected| Expectation::Spans(sorted(selected)))
+    };
+    match answer {
+        Err(EvalError::Runtime(_)) => Ok(Expectation::Fails),
+        other => other.map_err(|error| error.to_string()),
+    }
+}
+
+/// Decided by the query, not by what is written below it.
+fn is_metrics(case: &Case) -> bool {
+    traceql::compile(&case.query)
+        .is_ok_and(|query| matches!(query.body, traceql::ast::Body::Metrics(_)))
+}
+
+fn run(
+    file: &CorpusFile,
+    applies: impl Fn(&Case) -> bool,
+    mut answer: impl FnMut(&Case) -> Result<Expectation, String>,
+) -> Result<(), String> {
+    let mut failures = Vec::new();
+    for case in file.cases.iter().filter(|case| applies(case)) {
+        let checked = match answer(case) {
+            Ok(answer) => check(case, &answer),
+            Err(_) if case.expected == Expectation::Fails => Ok(()),
+            Err(reason) => Err(reason),
+        };
+        failures.extend(checked.err().map(|reason| describe(file, case, &reason)));
+    }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(failures.join("\n"))
+    }
+}
+
+fn check(case: &Case, answer: &Expectation) -> Result<(), String> {
+    match (&case.expected, answer) {
+        (Expectation::Missing, _) => Err("what it gives is not written down".to_owned()),
+        (Expectation::Series(expected), Expectation::Series(actual)) => {
+            compare_series(expected, actual, case.tolerance)
+        }
+        (expected, actual) if expected == actual => Ok(()),
+        (expected, actual) => {
+            let text = |expectation| lines(expectation, case.grid).join("\n    ");
+            Err(format!(
+                "gives\n    {}\n    instead of\n    {}",
+                text(actual),
+                text(expected)
+            ))
+        }
+    }
+}
+
+fn describe(file: &CorpusFile, case: &Case, reason: &str) -> String {
+    format!(
+        "{}:{}: {}\n    {reason}",
+        file.path.display(),
+        case.line,
+        case.query
+    )
+}
+
+fn sorted(answer: Vec<(TraceId, SpanId)>) -> Vec<SpanId> {
+    let mut spans: Vec<SpanId> = answer.into_iter().map(|(_, span)| span).collect();
+    spans.sort();
+    spans
+}

@@ -1,0 +1,262 @@
+//! The smallest parts of a corpus line: words, values, times.
+
+use storage::model::{AnyValue, Attribute};
+
+use crate::reference::LabelValue;
+
+/// Reads one line from left to right.
+#[derive(Debug, Clone)]
+pub(super) struct Cursor<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(line: &'a str) -> Self {
+        Self { rest: line }
+    }
+
+    pub(super) fn skip_space(&mut self) {
+        self.rest = self.rest.trim_start();
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(super) fn peek(&self) -> Option<char> {
+        self.rest.chars().next()
+    }
+
+    /// Takes `text` if it comes next.
+    pub(super) fn take(&mut self, text: &str) -> bool {
+        match self.rest.strip_prefix(text) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn expect(&mut self, text: &str) -> Result<(), String> {
+        if self.take(text) {
+            Ok(())
+        } else {
+            Err(format!("expected `{text}` at `{}`", self.rest))
+        }
+    }
+
+    /// Everything before the first character of `ends`, or to the end; quoted parts count as one.
+    pub(super) fn until(&mut self, ends: &[char]) -> &'a str {
+        let mut quoted = false;
+        let mut escaped = false;
+        let end = self.rest.find(|c: char| {
+            let ended = !quoted && ends.contains(&c);
+            quoted ^= c == '"' && !escaped;
+            escaped = quoted && c == '\\' && !escaped;
+            ended
+        });
+        let (text, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        self.rest = rest;
+        text
+    }
+
+    /// The next word, unquoted if it is quoted as a whole.
+    pub(super) fn word(&mut self, ends: &[char]) -> Result<String, String> {
+        if self.peek() == Some('"') {
+            self.quoted()
+        } else {
+            Ok(self.until(ends).to_owned())
+        }
+    }
+
+    /// A string in quotes; `\n`, `\"` and `\\` are escapes.
+    pub(super) fn quoted(&mut self) -> Result<String, String> {
+        self.expect("\"")?;
+        let mut text = String::new();
+        let mut chars = self.rest.char_indices();
+        while let Some((index, c)) = chars.next() {
+            match c {
+                '"' => {
+                    self.rest = &self.rest[index + 1..];
+                    return Ok(text);
+                }
+                '\\' => match chars.next() {
+                    Some((_, 'n')) => text.push('\n'),
+                    Some((_, escaped @ ('"' | '\\'))) => text.push(escaped),
+                    _ => return Err(format!("unknown escape in `{}`", self.rest)),
+                },
+                other => text.push(other),
+            }
+        }
+        Err(format!("unterminated string `{}`", self.rest))
+    }
+
+    /// The value of an attribute.
+    pub(super) fn value(&mut self) -> Result<AnyValue, String> {
+        match self.peek() {
+            Some('"') => self.quoted().map(AnyValue::String),
+            Some('[') => self.list("[", "]", Self::value).map(AnyValue::Array),
+            Some('{') => self
+                .list("{", "}", Self::attribute)
+                .map(AnyValue::KeyValueList),
+            _ => scalar(self.until(&[' ', ',', ']', '}'])),
+        }
+    }
+
+    /// `key=value`.
+    pub(super) fn attribute(&mut self) -> Result<Attribute, String> {
+        let key = self.word(&['=', ' '])?;
+        self.expect("=")?;
+        Ok(Attribute {
+            key: key.into(),
+            value: self.value()?,
+        })
+    }
+
+    /// `{name="x", p=0.5}`; names may have quoted parts.
+    pub(super) fn labels(&mut self) -> Result<Vec<(String, LabelValue)>, String> {
+        self.list("{", "}", |cursor| {
+            let name = cursor.until(&['=', '}']).to_owned();
+            cursor.expect("=")?;
+            let value = match cursor.value()? {
+                AnyValue::String(text) => LabelValue::String(text),
+                AnyValue::Int(number) => LabelValue::Int(number),
+                AnyValue::Double(number) => LabelValue::Float(number),
+                AnyValue::Bool(flag) => LabelValue::Bool(flag),
+                other => return Err(format!("not a label value: {other:?}")),
+            };
+            Ok((name, value))
+        })
+    }
+
+    fn list<T>(
+        &mut self,
+        open: &str,
+        close: &str,
+        mut item: impl FnMut(&mut Self) -> Result<T, String>,
+    ) -> Result<Vec<T>, String> {
+        self.expect(open)?;
+        let mut items = Vec::new();
+        loop {
+            self.skip_space();
+            if self.take(close) {
+                return Ok(items);
+            }
+            if !items.is_empty() {
+                self.expect(",")?;
+                self.skip_space();
+            }
+            items.push(item(self)?);
+        }
+    }
+}
+
+fn scalar(text: &str) -> Result<AnyValue, String> {
+    match text {
+        "nil" => return Ok(AnyValue::Empty),
+        "true" => return Ok(AnyValue::Bool(true)),
+        "false" => return Ok(AnyValue::Bool(false)),
+        _ => {}
+    }
+    if let Some(hex) = text.strip_prefix("0x") {
+        return id_bytes(hex).map(AnyValue::Bytes);
+    }
+    if let Ok(number) = text.parse() {
+        return Ok(AnyValue::Int(number));
+    }
+    text.parse()
+        .map(AnyValue::Double)
+        .map_err(|_| format!("not a value: `{text}`"))
+}
+
+fn id_bytes(hex: &str) -> Result<Vec<u8>, String> {
+    let digit = |c: char| {
+        c.to_digit(16)
+            .map(|digit| digit as u8)
+            .ok_or_else(|| format!("not hexadecimal: `{hex}`"))
+    };
+    let digits: Vec<u8> = hex.chars().map(digit).collect::<Result<_, _>>()?;
+    if digits.len() % 2 == 1 {
+        return Err(format!("half a byte in `{hex}`"));
+    }
+    Ok(digits
+        .chunks(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect())
+}
+
+/// An id in hex, padded with zeros on the left.
+pub(super) fn id<const BYTES: usize>(hex: &str) -> Result<[u8; BYTES], String> {
+    if hex.len() > BYTES * 2 {
+        return Err(format!("id `{hex}` is longer than {BYTES} bytes"));
+    }
+    let bytes = id_bytes(&format!("{hex:0>width$}", width = BYTES * 2))?;
+    bytes
+        .try_into()
+        .map_err(|_| format!("id `{hex}` is not {BYTES} bytes"))
+}
+
+/// A time or duration: a decimal number and a unit, seconds if there is none. Exact to the ns.
+pub(super) fn nanoseconds(text: &str) -> Result<i64, String> {
+    let wrong = || format!("not a time: `{text}`");
+    let (negative, magnitude) = match text.strip_prefix('-') {
+        Some(magnitude) => (true, magnitude),
+        None => (false, text),
+    };
+    let unit_start = magnitude
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(magnitude.len());
+    let (number, unit) = magnitude.split_at(unit_start);
+    let unit_ns: i64 = match unit {
+        "ns" => 1,
+        "us" => 1_000,
+        "ms" => 1_000_000,
+        "" | "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let mut ns = whole
+        .parse::<i64>()
+        .ok()
+        .and_then(|whole| whole.checked_mul(unit_ns))
+        .ok_or_else(wrong)?;
+    let mut digit_ns = unit_ns;
+    for digit in fraction.chars() {
+        digit_ns /= 10;
+        ns += i64::from(digit.to_digit(10).ok_or_else(wrong)?) * digit_ns;
+    }
+    Ok(if negative { -ns } else { ns })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values() {
+        let value = |text: &str| Cursor::new(text).value().expect(text);
+        assert_eq!(value("5"), AnyValue::Int(5));
+        assert_eq!(value("5.0"), AnyValue::Double(5.0));
+        assert_eq!(value("1e3"), AnyValue::Double(1000.0));
+        assert_eq!(value(r#""a \"b\"""#), AnyValue::String("a \"b\"".into()));
+        assert_eq!(
+            value("[1, 2]"),
+            AnyValue::Array(vec![AnyValue::Int(1), AnyValue::Int(2)])
+        );
+        assert_eq!(value("0x00ff"), AnyValue::Bytes(vec![0, 255]));
+        assert!(matches!(value("{a=1}"), AnyValue::KeyValueList(list) if list.len() == 1));
+        assert!(Cursor::new("what").value().is_err());
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(nanoseconds("10.000000001"), Ok(10_000_000_001));
+        assert_eq!(nanoseconds("1.5ms"), Ok(1_500_000));
+        assert_eq!(nanoseconds("-5us"), Ok(-5_000));
+        assert!(nanoseconds("5 parsecs").is_err());
+        assert!(nanoseconds("").is_err());
+    }
+}

@@ -1,0 +1,23 @@
+//! Traces and queries from a seed.
+//!
+//! - [`Workload`]: traffic of a shop of many services, for benchmarks; as much as one asks for, with
+//!   the skew of real data.
+//! - [`nasty_traces`] and [`random_query`]: small traces that break assumptions, and queries over
+//!   them, for property tests.
+//!
+//! The same seed gives the same output on every machine.
+
+mod catalog;
+mod keys;
+mod nasty;
+mod query;
+mod query_words;
+mod resources;
+mod sampling;
+mod story;
+mod vocabulary;
+mod workload;
+
+pub use self::nasty::{NASTY_STEP_NS, nasty_grid, nasty_traces};
+pub use self::query::{random_filter, random_query};
+pub use self::workload::{Batches, Workload, request};

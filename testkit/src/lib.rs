@@ -1,0 +1,20 @@
+//! What tests and benchmarks need besides the thing they test.
+//!
+//! - [`mod@reference`]: what a query means, computed in the most obvious way;
+//! - [`generate`]: traces and queries from a seed;
+//! - [`corpus`]: cases as text files, run against any engine;
+//! - [`testdata`] and [`facts`]: recorded traces, and what is known about them;
+//! - [`compare`]: whether two answers are the same.
+//!
+//! It knows the query language and the plain model of a span, never an engine, so that what it says
+//! about an engine is independent of it.
+
+#![deny(missing_docs)]
+#![warn(unreachable_pub, missing_debug_implementations)]
+
+pub mod compare;
+pub mod corpus;
+pub mod facts;
+pub mod generate;
+pub mod reference;
+pub mod testdata;

@@ -1,0 +1,196 @@
+//! Where a span stands in the tree of its trace (spec §7.3).
+
+use std::collections::HashMap;
+
+use storage::ids::SpanId;
+use storage::model::Span;
+
+/// OTLP kind numbers of the two sides of a call.
+const SERVER: i32 = 2;
+const CLIENT: i32 = 3;
+
+/// The nested-set numbers of a span. All zero for a span that no root leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// Counter when a depth-first walk enters the span, from 1.
+    pub left: i64,
+    /// Counter when the walk leaves the span.
+    pub right: i64,
+    /// `left` of the parent; −1 for a root.
+    pub parent: i64,
+    /// Spans whose parent this is, whether or not a root leads to it.
+    pub child_count: i64,
+}
+
+/// The places of the spans of one trace, in their order.
+#[must_use]
+pub fn places(spans: &[&Span]) -> Vec<Place> {
+    let mut places = vec![Place::default(); spans.len()];
+    let mut by_id: HashMap<SpanId, Vec<usize>> = HashMap::new();
+    for (index, span) in spans.iter().enumerate() {
+        by_id.entry(span.span_id).or_default().push(index);
+    }
+    let roots: Vec<usize> = (0..spans.len())
+        .filter(|&index| spans[index].parent_span_id.is_none())
+        .collect();
+    // Without a root, or with an id that says nothing, the numbers would be guesses.
+    if roots.is_empty() || by_id.values().any(|sharing| sharing.len() > 2) {
+        return places;
+    }
+
+    let mut children: Vec<Vec<usize>> = vec![Vec::new(); spans.len()];
+    for (index, span) in spans.iter().enumerate() {
+        if let Some(parent) = parent_of(span, spans, &by_id) {
+            children[parent].push(index);
+            places[parent].child_count += 1;
+        }
+    }
+
+    let mut counter = 0;
+    for root in roots {
+        walk(root, &children, &mut counter, &mut places);
+    }
+    places
+}
+
+/// The index of the parent span, if it is there.
+fn parent_of(span: &Span, spans: &[&Span], by_id: &HashMap<SpanId, Vec<usize>>) -> Option<usize> {
+    match by_id.get(&span.parent_span_id?)?.as_slice() {
+        [only] => Some(*only),
+        // Zipkin gives both sides of a call one id. A server span was called by the client side;
+        // whatever else has this parent happened in the server.
+        sharing => {
+            let wanted = if span.kind == SERVER { CLIENT } else { SERVER };
+            sharing
+                .iter()
+                .copied()
+                .find(|&index| spans[index].kind == wanted)
+        }
+    }
+}
+
+/// Numbers `root` and what is below it. Has its own stack, for a trace may be a long chain; comes
+/// to no span twice, as every span has at most one parent and a root has none.
+fn walk(root: usize, children: &[Vec<usize>], counter: &mut i64, places: &mut [Place]) {
+    enum Step {
+        Enter { span: usize, parent_left: i64 },
+        Leave { span: usize },
+    }
+    let mut steps = vec![Step::Enter {
+        span: root,
+        parent_left: -1,
+    }];
+    while let Some(step) = steps.pop() {
+        *counter += 1;
+        match step {
+            Step::Leave { span } => places[span].right = *counter,
+            Step::Enter { span, parent_left } => {
+                places[span].left = *counter;
+                places[span].parent = parent_left;
+                steps.push(Step::Leave { span });
+                let enter = |&child| Step::Enter {
+                    span: child,
+                    parent_left: *counter,
+                };
+                steps.extend(children[span].iter().rev().map(enter));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(id: u8, parent: u8, kind: i32) -> Span {
+        let id_of = |last| SpanId([0, 0, 0, 0, 0, 0, 0, last]);
+        Span {
+            span_id: id_of(id),
+            parent_span_id: (parent != 0).then(|| id_of(parent)),
+            kind,
+            ..Span::default()
+        }
+    }
+
+    /// `(left, right, parent, child_count)` of each span given as `(id, parent, kind)`.
+    fn numbers(spans: &[(u8, u8, i32)]) -> Vec<(i64, i64, i64, i64)> {
+        let spans: Vec<Span> = spans
+            .iter()
+            .map(|&(id, parent, kind)| span(id, parent, kind))
+            .collect();
+        let places = places(&spans.iter().collect::<Vec<_>>());
+        places
+            .iter()
+            .map(|it| (it.left, it.right, it.parent, it.child_count))
+            .collect()
+    }
+
+    #[test]
+    fn trace_of_the_specification() {
+        assert_eq!(
+            numbers(&[
+                (1, 0, 0),
+                (2, 1, 0),
+                (3, 2, 0),
+                (4, 1, 0),
+                (5, 9, 0),
+                (6, 5, 0)
+            ]),
+            [
+                (1, 8, -1, 2),
+                (2, 5, 1, 1),
+                (3, 4, 2, 0),
+                (6, 7, 1, 0),
+                (0, 0, 0, 1),
+                (0, 0, 0, 0)
+            ]
+        );
+    }
+
+    #[test]
+    fn several_roots_share_the_counter() {
+        assert_eq!(
+            numbers(&[(1, 0, 0), (2, 0, 0)]),
+            [(1, 2, -1, 0), (3, 4, -1, 0)]
+        );
+    }
+
+    #[test]
+    fn no_root_or_an_id_of_three_spans_gives_zeros() {
+        assert_eq!(numbers(&[(1, 2, 0), (2, 1, 0)]), [(0, 0, 0, 0); 2]);
+        assert_eq!(
+            numbers(&[(1, 0, 0), (2, 1, 0), (2, 1, 0), (2, 1, 0)]),
+            [(0, 0, 0, 0); 4]
+        );
+    }
+
+    #[test]
+    fn both_sides_of_a_call_share_an_id() {
+        // 2 is client and server; the server span 3 belongs to the client side, the internal span 4
+        // to the server side.
+        assert_eq!(
+            numbers(&[
+                (1, 0, 1),
+                (2, 1, CLIENT),
+                (2, 1, SERVER),
+                (3, 2, SERVER),
+                (4, 2, 1)
+            ]),
+            [
+                (1, 10, -1, 2),
+                (2, 5, 1, 1),
+                (6, 9, 1, 1),
+                (3, 4, 2, 0),
+                (7, 8, 6, 0)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_cycle_beside_a_root_keeps_zeros() {
+        assert_eq!(
+            numbers(&[(1, 0, 0), (2, 3, 0), (3, 2, 0)]),
+            [(1, 2, -1, 0), (0, 0, 0, 1), (0, 0, 0, 1)]
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! Attribute names.
+
+use super::{Lexer, TokenKind};
+use crate::ast::{Attribute, Scope};
+use crate::error::{Error, SyntaxError};
+use crate::names::ends_name;
+use crate::text_range::TextRange;
+
+impl<'a> Lexer<'a> {
+    /// After `parent.`, the only place where a second scope may stand.
+    pub(super) fn parent_attribute(&mut self) -> Result<TokenKind<'a>, Error> {
+        for scope in [Scope::Span, Scope::Resource] {
+            if self.rest().starts_with(scope.prefix()) {
+                self.offset += scope.prefix().len();
+                return self.attribute(scope, true);
+            }
+        }
+        self.attribute(Scope::Unscoped, true)
+    }
+
+    /// After the dot: everything up to white space or one of the few characters that end a name.
+    /// `"…"` parts may hold any character.
+    pub(super) fn attribute(
+        &mut self,
+        scope: Scope,
+        of_parent: bool,
+    ) -> Result<TokenKind<'a>, Error> {
+        let start = self.offset;
+        let mut key = String::new();
+        while let Some(next) = self.peek() {
+            if next == '"' {
+                self.quoted_part(&mut key)?;
+            } else if next.is_whitespace() || ends_name(next) {
+                break;
+            } else {
+                key.push(next);
+                self.bump();
+            }
+        }
+        if self.offset == start {
+            let head = match (of_parent, scope) {
+                (false, scope) => scope.prefix().to_owned(),
+                (true, Scope::Unscoped) => "parent.".to_owned(),
+                (true, scope) => format!("parent.{}", scope.prefix()),
+            };
+            let range = TextRange::new(start - scope.prefix().len(), start);
+            return Err(
+                Error::new(SyntaxError::MissingAttributeName { head }, range).with_hint(
+                    "the name follows the dot at once, quote it if it has special characters",
+                ),
+            );
+        }
+        Ok(TokenKind::Attribute(Attribute::Key {
+            scope,
+            of_parent,
+            key,
+        }))
+    }
+
+    /// `"…"` inside a name; only the quote and the backslash are escaped.
+    fn quoted_part(&mut self, key: &mut String) -> Result<(), Error> {
+        let start = self.offset;
+        self.bump();
+        loop {
+            let at = self.offset;
+            match self.bump() {
+                Some('"') => return Ok(()),
+                Some('\\') => match self.bump() {
+                    Some(escaped @ ('"' | '\\')) => key.push(escaped),
+                    Some(other) => {
+                        let sequence = format!("\\{}", other.escape_debug());
+                        let range = TextRange::new(at, self.offset);
+                        return Err(Error::new(SyntaxError::UnknownEscape { sequence }, range)
+                            .with_hint("quoted names know only \\\" and \\\\"));
+                    }
+                    None => return Err(unterminated(start, self.offset)),
+                },
+                Some(other) => key.push(other),
+                None => return Err(unterminated(start, self.offset)),
+            }
+        }
+    }
+}
+
+fn unterminated(start: usize, end: usize) -> Error {
+    let error = SyntaxError::Unterminated {
+        what: "attribute name",
+    };
+    Error::new(error, TextRange::new(start, end)).with_hint("close it with \"")
+}

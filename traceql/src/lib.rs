@@ -1,0 +1,121 @@
+//! TraceQL: query text to a checked syntax tree, and back to canonical text.
+//!
+//! ```
+//! let query = traceql::compile("{ .http.status>=500&&duration > 2*1s } | rate()by(name)")?;
+//! assert_eq!(
+//!     query.to_string(),
+//!     "{ .http.status >= 500 && duration > 2000000000.0 } | rate() by(name)",
+//! );
+//!
+//! let text = "{ spam.x = 1 }";
+//! let error = traceql::compile(text).unwrap_err();
+//! assert_eq!(error.to_string(), r#"unknown scope "spam", did you mean "span"? at line 1, column 3"#);
+//! assert_eq!(error.verdict(), traceql::Verdict::ParseError);
+//! # Ok::<(), traceql::Error>(())
+//! ```
+//!
+//! [`parse`] builds the tree, [`validate`] checks it, [`compile`] does both and folds constants.
+//!
+//! Invariants:
+//!
+//! - Printing a tree and parsing the text gives an equal tree, and printing is stable.
+//! - No text makes a function here panic, overflow the stack or use memory out of proportion to its
+//!   length: [`Limits`] bound both the parser and whoever walks the tree.
+//! - The first mistake in the text, in the order of checks the language prescribes, is the one
+//!   reported, with its place and, where habits from other languages explain it, what to write.
+//!
+//! Deliberately absent: evaluation, rewrites for speed (a chain of `||` on one attribute stays one),
+//! interpretation of hints, and knowledge of any storage or transport. The crate depends on no other
+//! crate of the workspace and is useful by itself.
+//!
+//! Modules, in reading order: [`ast`] is the result; `lexer` and `grammar` build it from
+//! [`text_range`]d tokens, with the words of `names` and the binding strengths of `operators`;
+//! `analyze` checks it with `types` and `regex`, and folds constants; `print` is the way back;
+//! `error`, `diagnostic` and `limits` say what went wrong; `duration` and `suggest` help.
+#![deny(missing_docs)]
+
+mod analyze;
+pub mod ast;
+mod diagnostic;
+mod duration;
+mod error;
+mod grammar;
+mod lexer;
+mod limits;
+mod names;
+mod operators;
+mod print;
+mod regex;
+mod suggest;
+pub mod text_range;
+mod types;
+
+pub use crate::ast::Query;
+pub use crate::diagnostic::{Diagnostic, Position};
+pub use crate::duration::format_go_duration;
+pub use crate::error::{
+    Cause, Error, ErrorKind, LimitExceeded, SyntaxError, UnsupportedFeature, ValidationError,
+    Verdict,
+};
+pub use crate::limits::{LimitName, Limits};
+pub use crate::regex::{
+    RegexError, compile as compile_regex, compile_with_limits as compile_regex_with_limits,
+};
+pub use crate::text_range::TextRange;
+pub use crate::types::Type;
+
+use crate::ast::Attribute;
+
+/// Parses a query. Only the grammar is checked.
+pub fn parse(text: &str) -> Result<Query, Error> {
+    parse_with_limits(text, &Limits::default())
+}
+
+/// [`parse`] with limits other than the default.
+pub fn parse_with_limits(text: &str, limits: &Limits) -> Result<Query, Error> {
+    grammar::parse_query(text, limits).map_err(|error| error.locate(text))
+}
+
+/// Checks types, arguments and reserved constructs, in the order the language prescribes. Errors
+/// have no line and column, because the text is not known here.
+pub fn validate(query: &Query) -> Result<(), Error> {
+    validate_with_limits(query, &Limits::default())
+}
+
+/// [`validate`] with limits other than the default; only those on regular expressions matter.
+pub fn validate_with_limits(query: &Query, limits: &Limits) -> Result<(), Error> {
+    analyze::validate(query, limits)
+}
+
+/// Parses and checks a query and folds its constants, which never changes its meaning.
+pub fn compile(text: &str) -> Result<Query, Error> {
+    compile_with_limits(text, &Limits::default())
+}
+
+/// [`compile`] with limits other than the default.
+pub fn compile_with_limits(text: &str, limits: &Limits) -> Result<Query, Error> {
+    let mut query = parse_with_limits(text, limits)?;
+    validate_with_limits(&query, limits).map_err(|error| error.locate(text))?;
+    analyze::fold::fold(&mut query, limits);
+    Ok(query)
+}
+
+/// Parses one attribute or intrinsic, in any of the ways a query may write it.
+pub fn parse_attribute(text: &str) -> Result<Attribute, Error> {
+    grammar::parse_attribute(text, &Limits::default()).map_err(|error| error.locate(text))
+}
+
+/// What compiling the text comes to.
+#[must_use]
+pub fn verdict(text: &str) -> Verdict {
+    verdict_with_limits(text, &Limits::default())
+}
+
+/// [`verdict`] with limits other than the default.
+#[must_use]
+pub fn verdict_with_limits(text: &str, limits: &Limits) -> Verdict {
+    match compile_with_limits(text, limits) {
+        Ok(_) => Verdict::Valid,
+        Err(error) => error.verdict(),
+    }
+}
