@@ -27,6 +27,7 @@ use crate::error::{EngineError, recover};
 use crate::grid::Grid;
 use crate::lower::{Lowered, lower};
 use crate::partial::PartialSeries;
+use crate::physical::UseRangeAggregate;
 use crate::plan::MetricsPlan;
 use crate::provider::{STORE_URL, SpanTable};
 
@@ -225,7 +226,10 @@ fn session_state() -> SessionState {
     options.execution.parquet.pushdown_filters = false;
     // A state per row instead of a state per group would be rows times intervals.
     options.execution.skip_partial_aggregation_probe_ratio_threshold = 1.0;
-    SessionStateBuilder::new().with_config(config).with_default_features().build()
+    SessionStateBuilder::new().with_config(config)
+        .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(UseRangeAggregate))
+        .build()
 }
 
 /// One job, with everything it needs to run by itself.

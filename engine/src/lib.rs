@@ -22,6 +22,7 @@ mod functions;
 pub mod grid;
 mod limit;
 mod lower;
+mod physical;
 pub mod partial;
 pub mod plan;
 mod provider;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::cast;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::error::DataFusionError;
 use hashbrown::HashMap;
@@ -13,6 +13,7 @@ use traceql::ast::MetricsFunction;
 use crate::aggregate::dense::Cells;
 use crate::aggregate::histogram::bound;
 use crate::aggregate::interval::IntervalCursor;
+use crate::aggregate::rows::StateReader;
 use crate::aggregate::{RangeState, new_state};
 use crate::error::{EngineError, recover};
 use crate::functions::group_key::untag;
@@ -69,13 +70,21 @@ impl PartialSeries {
     pub(crate) fn add_batch(&mut self, batch: &RecordBatch, keys: &[KeyKind]) -> Result<(), EngineError> {
         let columns = keys.iter().zip(batch.columns()).map(|(kind, column)| KeyColumn::try_new(*kind, column));
         let columns = columns.collect::<Result<Vec<_>, _>>().map_err(|error| recover(error, self.limit))?;
+        let states = batch.column(keys.len());
+        let counted = StateReader::try_new(states).map_err(|error| recover(error, self.limit))?;
         let mut groups = Vec::with_capacity(batch.num_rows());
+        let mut rows = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
+            // Groups of spans outside the window only are no groups of the answer.
+            if counted.is_empty(row) {
+                continue;
+            }
+            rows.push(u32::try_from(row).unwrap_or(u32::MAX));
             let key = columns.iter().map(|column| column.get(row)).collect::<Result<GroupKey, _>>().map_err(|error| recover(error, self.limit))?;
             groups.push(self.group(key));
         }
-        let states = batch.column(keys.len());
-        self.state.absorb(&groups, states).map_err(|error| recover(error, self.limit))?;
+        let states = take(states, &UInt32Array::from(rows), None).map_err(|error| EngineError::Internal(error.into()))?;
+        self.state.absorb(&groups, &states).map_err(|error| recover(error, self.limit))?;
         self.check_memory()
     }
 
@@ -334,7 +343,11 @@ impl Finisher<'_> {
         if cells.iter().all(crate::aggregate::cell::Cell::is_empty) {
             return Ok(());
         }
-        for &q in quantiles {
+        for (index, &q) in quantiles.iter().enumerate() {
+            // Written twice, it is still one series.
+            if quantiles[..index].iter().any(|before| before.to_bits() == q.to_bits()) {
+                continue;
+            }
             let mut labels = labels.to_vec();
             labels.push(Label { name: "p".to_owned(), value: LabelValue::Float(q) });
             let values = cells.iter().map(|cell| quantile(cell, q).map_or(0.0, |value| value / self.scale)).collect();

@@ -36,7 +36,7 @@ pub struct LiveStoreConfig {
     #[serde(deserialize_with = "duration::deserialize")]
     pub max_trace_idle: Duration,
     /// Requests are refused (retryably) while spans waiting to become blocks exceed this many bytes
-    /// of OTLP, over all tenants; in memory they take about three times as much.
+    /// of OTLP, over all tenants; in memory they take up to five times as much.
     pub max_unflushed_bytes: u64,
     /// Blocks written at the same time.
     pub flush_concurrency: usize,
@@ -48,7 +48,7 @@ impl Default for LiveStoreConfig {
             max_block_bytes: 50 * MIB,
             max_block_duration: Duration::from_secs(60),
             max_trace_idle: Duration::from_secs(10),
-            max_unflushed_bytes: 256 * MIB,
+            max_unflushed_bytes: 150 * MIB,
             flush_concurrency: 2,
         }
     }

@@ -46,8 +46,11 @@ pub(crate) struct Generation {
 
 #[derive(Debug)]
 struct Content {
-    /// One per request. Only ever grows, so its length is a position.
+    /// One per request; empty again once a sealed generation is encoded.
     requests: Vec<Arc<Vec<SpanGroup>>>,
+    /// Requests ever appended: the position.
+    appended: usize,
+    sealed: bool,
     bytes: u64,
     last_append: Instant,
     log_path: PathBuf,
@@ -102,6 +105,8 @@ impl Head {
             opened: now,
             content: Mutex::new(Content {
                 requests: Vec::new(),
+                appended: 0,
+                sealed: false,
                 bytes: 0,
                 last_append: now,
                 log_path,
@@ -120,6 +125,7 @@ impl Head {
     pub(crate) fn append(&self, generation: &Generation, groups: Vec<SpanGroup>, bytes: u64) {
         let mut content = generation.lock();
         content.requests.push(Arc::new(groups));
+        content.appended += 1;
         content.bytes += bytes;
         content.last_append = Instant::now();
         drop(content);
@@ -135,7 +141,12 @@ impl Head {
 
     /// Ends a generation. Nothing may be appended to it from now on.
     pub(crate) fn seal(&self, generation: &Arc<Generation>) {
-        if generation.lock().requests.is_empty() {
+        let empty = {
+            let mut content = generation.lock();
+            content.sealed = true;
+            content.appended == 0
+        };
+        if empty {
             self.remove(generation);
         } else {
             // Without a flusher, at shutdown, it stays in the log.
@@ -171,7 +182,7 @@ impl Head {
         let generations = live.get(tenant).map(Vec::as_slice).unwrap_or_default();
         generations
             .iter()
-            .filter(|generation| !generation.lock().requests.is_empty())
+            .filter(|generation| generation.lock().appended > 0)
             .cloned()
             .collect()
     }
@@ -264,9 +275,9 @@ impl Generation {
     pub(crate) async fn encoded(&self) -> Result<Arc<MemoryBlock>, FlushError> {
         let (cell, requests) = {
             let mut content = self.lock();
-            if content.encoded.position != content.requests.len() {
+            if content.encoded.position != content.appended {
                 content.encoded = Encoded {
-                    position: content.requests.len(),
+                    position: content.appended,
                     block: Arc::default(),
                 };
             }
@@ -285,7 +296,28 @@ impl Generation {
                 source: Box::new(error),
             })
         });
-        block.await.cloned()
+        let block = block.await.cloned()?;
+        self.release();
+        Ok(block)
+    }
+
+    /// Gives the spans up if the block says all there will ever be to say. It is several times
+    /// smaller.
+    fn release(&self) {
+        let spans = {
+            let mut content = self.lock();
+            let complete =
+                content.encoded.position == content.appended && content.encoded.block.initialized();
+            if content.sealed && complete {
+                std::mem::take(&mut content.requests)
+            } else {
+                Vec::new()
+            }
+        };
+        if !spans.is_empty() {
+            // Millions of small pieces of memory: not on a thread that others wait for.
+            tokio::task::spawn_blocking(move || drop(spans));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Content> {

@@ -1,12 +1,15 @@
 //! Encodes files of OTLP requests as one block each and prints what each column costs.
 //!
-//! `cargo run --release -p storage --example measure_block -- FILE.otlp[.zst]...`
+//! `cargo run --release -p storage --example measure_block -- FILE.otlp[.zst]... [--keep FOLDER]`
+//!
+//! With `--keep` the Parquet files are left in a folder, to be looked at with other tools.
 
 #![allow(clippy::print_stdout, reason = "the output is what this is for")]
 
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use storage::block::{BlockFile, EncodeOptions, WriteOptions, encode, inspect_parquet, write_parquet};
@@ -14,13 +17,15 @@ use storage::ids::{BlockId, TenantId};
 use storage::otlp::{from_request, read_delimited};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for path in std::env::args().skip(1) {
-        measure(&path)?;
-    }
-    Ok(())
+    let mut paths: Vec<String> = std::env::args().skip(1).collect();
+    let keep = match paths.iter().position(|argument| argument == "--keep") {
+        Some(at) => paths.drain(at..).nth(1).map(PathBuf::from),
+        None => None,
+    };
+    paths.iter().try_for_each(|path| measure(path, keep.as_deref()))
 }
 
-fn measure(path: &str) -> Result<(), Box<dyn Error>> {
+fn measure(path: &str, keep: Option<&Path>) -> Result<(), Box<dyn Error>> {
     let file = BufReader::new(File::open(path)?);
     let reader: Box<dyn Read> =
         if path.ends_with(".zst") { Box::new(zstd::Decoder::new(file)?) } else { Box::new(file) };
@@ -45,6 +50,10 @@ fn measure(path: &str) -> Result<(), Box<dyn Error>> {
         best_write = best_write.min(start.elapsed().as_secs_f64());
     }
     let Some((written, block)) = written else { return Ok(()) };
+    if let Some(folder) = keep {
+        let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
+        std::fs::write(folder.join(format!("{name}.parquet")), &written.bytes)?;
+    }
     let per_second = |seconds: f64| spans as f64 / seconds / 1e3;
     println!("== {path}");
     println!(

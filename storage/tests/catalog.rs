@@ -219,7 +219,8 @@ async fn nothing_wrong_gets_into_a_catalog() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let catalog = open(&store).await;
     let good = BlockMeta::clone(&meta());
-    let wrong: [(&str, fn(&mut BlockMeta)); 5] = [
+    type Damage = fn(&mut BlockMeta);
+    let wrong: [(&str, Damage); 5] = [
         ("no file", |meta| meta.file = None),
         ("no rows", |meta| meta.row_count = 0),
         ("another tenant's", |meta| meta.tenant = "other".parse().unwrap()),

@@ -110,7 +110,7 @@ mod tests {
     fn differences_are_named() {
         let expected = [series(1, &[Some(1.0), None])];
         let difference = |actual: &[RefSeries]| {
-            compare_series(&expected, actual, Tolerance::ROUNDING).unwrap_err()
+            compare_series(&expected, actual, Tolerance::ROUNDING).expect_err("they differ")
         };
         assert_eq!(difference(&[]), "series {a=int:1} is missing");
         assert_eq!(

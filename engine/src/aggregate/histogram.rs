@@ -90,7 +90,7 @@ impl Log2Histogram {
                 let high = f64::from(bucket);
                 let low = previous.map_or(high - 1.0, f64::from);
                 let fraction = (rank - seen) as f64 / count as f64;
-                return Some((low + (high - low) * fraction).exp2());
+                return Some(2_f64.powf(low + (high - low) * fraction));
             }
             seen += count;
             if seen == rank {
@@ -147,10 +147,13 @@ mod tests {
     #[test]
     fn quantiles_interpolate_as_tempo_does() {
         let durations = of(&[200_000_000, 300_000_000, 400_000_000]);
-        assert_eq!(durations.quantile(0.5).map(|v| v / 1e9), Some(0.379_625_062_497_006_3));
+        // The last bit depends on the platform's power function.
+        let median = durations.quantile(0.5).expect("not empty") / 1e9;
+        assert!((median - 0.379_625_062_497_006_3).abs() < 1e-15, "{median}");
         assert_eq!(durations.quantile(0.9).map(|v| v / 1e9), Some(0.536_870_912));
         let ints = of(&[3, 4]);
-        assert_eq!(ints.quantile(0.5), Some(2.828_427_124_746_19));
+        let median = ints.quantile(0.5).expect("not empty");
+        assert!((median - 8_f64.sqrt()).abs() < 1e-15, "{median}");
         assert_eq!(of(&[2, 3]).quantile(0.0), Some(2.0));
         assert_eq!(of(&[2, 3]).quantile(1.0), Some(4.0));
         assert_eq!(of(&[]).quantile(1.0), None);

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array};
 use arrow::compute::kernels::numeric::neg_wrapping;
 use arrow::compute::{is_not_null, or_kleene};
 use arrow::datatypes::{DataType, Int64Type};
@@ -92,5 +92,10 @@ pub(crate) fn only_in_window(condition: Expr, time: Expr, start: i64, end: i64) 
         let inside: BooleanArray = times.iter().map(|t| t.map(|t| t > start && t <= end)).collect();
         Ok(Arc::new(inside) as ArrayRef)
     });
-    when(inside, condition).otherwise(lit(false))
+    // A boolean CASE would be rewritten to AND and OR, which may evaluate the condition anyway.
+    let truth = Function::call("truth", "", DataType::Int32, vec![condition], |args| {
+        let truth = args[0].as_boolean().iter().map(|truth| Some(i32::from(truth == Some(true))));
+        Ok(Arc::new(truth.collect::<Int32Array>()) as ArrayRef)
+    });
+    Ok(when(inside, truth).otherwise(lit(0_i32))?.eq(lit(1_i32)))
 }

@@ -11,8 +11,8 @@ use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 use traceql::ast::BinaryOp;
 
-use super::Function;
 use super::regex::match_array;
+use super::{Function, float};
 
 /// `array op scalar`: for `!=` true if **no** element equals the scalar, for any other comparison
 /// true if **any** element satisfies it. Null where either side is null.
@@ -70,6 +70,10 @@ pub(crate) fn matches(array: Expr, regex: &Regex, negated: bool) -> Expr {
 
 /// `!=` counts equal elements here: the caller negates.
 fn compare_arrays(op: BinaryOp, lhs: &ArrayRef, rhs: &ArrayRef) -> Result<BooleanArray, ArrowError> {
+    let op = if op == BinaryOp::NotEq { BinaryOp::Eq } else { op };
+    if *lhs.data_type() == DataType::Float64 {
+        return Ok(float::compare_arrays(op, lhs, rhs));
+    }
     match op {
         BinaryOp::Lt => cmp::lt(lhs, rhs),
         BinaryOp::LtEq => cmp::lt_eq(lhs, rhs),

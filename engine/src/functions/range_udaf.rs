@@ -20,6 +20,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Signature, Volatility, lit,
 };
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
 use crate::aggregate::interval::IntervalCursor;
@@ -72,9 +73,14 @@ impl RangeUdaf {
         Self { kind, limit_key, signature: Signature::any(argument_count(kind), Volatility::Immutable) }
     }
 
-    fn arguments(&self, args: &AccumulatorArgs<'_>) -> Result<RangeArguments> {
-        let skipped = argument_count(self.kind) - 4;
-        let mut literals = args.exprs.iter().skip(skipped).map(|expr| {
+    /// What the function keeps.
+    pub(crate) const fn kind(&self) -> StateKind {
+        self.kind
+    }
+
+    /// The literal arguments, which follow the columns.
+    pub(crate) fn arguments(&self, literals: &[Arc<dyn PhysicalExpr>]) -> Result<RangeArguments> {
+        let mut literals = literals.iter().map(|expr| {
             match expr.downcast_ref::<Literal>().map(Literal::value) {
                 Some(ScalarValue::Int64(Some(value))) => Ok(*value),
                 _ => internal_err!("{} takes integer literals after its columns", self.kind.function_name()),
@@ -89,7 +95,8 @@ impl RangeUdaf {
     }
 
     fn state(&self, args: &AccumulatorArgs<'_>) -> Result<RangeAccumulator> {
-        let arguments = self.arguments(args)?;
+        let columns = argument_count(self.kind) - 4;
+        let arguments = self.arguments(args.exprs.get(columns..).unwrap_or_default())?;
         Ok(RangeAccumulator { kind: self.kind, arguments, state: arguments.new_state(self.kind) })
     }
 }

@@ -16,7 +16,7 @@ use super::scope::nested_of;
 use super::value::{Alternative, Type, Value, cast, either};
 use crate::functions::ids::parse_id;
 use crate::functions::nested;
-use crate::functions::{arithmetic, check, list, regex};
+use crate::functions::{arithmetic, check, float, list, regex};
 
 impl Layout<'_> {
     /// The spans for which `expr` is true.
@@ -41,7 +41,7 @@ impl Layout<'_> {
             FieldExprKind::NilTest { operand: None, .. } => Ok(lit(false)),
             FieldExprKind::NilTest { operand: Some(operand), is_nil } => {
                 let present = self.value(operand)?.is_present();
-                Ok(if *is_nil { !present } else { present })
+                self.with_failures(if *is_nil { !present } else { present }, &[operand])
             }
         }
     }
@@ -66,7 +66,7 @@ impl Layout<'_> {
     }
 
     fn negation(&self, operand: &FieldExpr) -> Result<Expr> {
-        if is_boolean(operand) {
+        if is_boolean(operand) || self.is_about_nested(operand) {
             return Ok(!or_false(self.predicate(operand)?));
         }
         Ok(!check::require_bool(self.value(operand)?.as_bool(), &operand.to_string()))
@@ -93,7 +93,7 @@ impl Layout<'_> {
             Type::StringArray => Some(list::matches(a.expr, &compiled, negated)),
             _ => None,
         });
-        Ok(any_of(matches))
+        self.with_failures(any_of(matches), &[lhs])
     }
 
     fn comparison(&self, op: BinaryOp, lhs: &FieldExpr, rhs: &FieldExpr, whole: &FieldExpr) -> Result<Expr> {
@@ -101,14 +101,26 @@ impl Layout<'_> {
             return Ok(by_id);
         }
         let text = whole.to_string();
-        let (lhs, rhs) = (self.value(lhs)?, self.value(rhs)?);
+        let (left, right) = (self.value(lhs)?, self.value(rhs)?);
         let mut tests = Vec::new();
-        for l in &lhs.alternatives {
-            for r in &rhs.alternatives {
-                tests.extend(compare(op, (l, lhs.literal.as_ref()), (r, rhs.literal.as_ref()), &text)?);
+        for l in &left.alternatives {
+            for r in &right.alternatives {
+                tests.extend(compare(op, (l, left.literal.as_ref()), (r, right.literal.as_ref()), &text)?);
             }
         }
-        Ok(any_of(tests))
+        self.with_failures(any_of(tests), &[lhs, rhs])
+    }
+
+    /// `test`, after evaluating all that its operands may fail with: a test looks only at the types
+    /// that it can be true for.
+    fn with_failures(&self, test: Expr, operands: &[&FieldExpr]) -> Result<Expr> {
+        let mut fallible = Vec::new();
+        for operand in operands {
+            if self.can_fail(operand)? {
+                fallible.extend(self.value(operand)?.alternatives.into_iter().map(|a| a.expr));
+            }
+        }
+        Ok(if fallible.is_empty() { test } else { check::strict_logic(test, check::never(fallible), false) })
     }
 
     fn negative(&self, operand: &FieldExpr, whole: &FieldExpr) -> Result<Value> {
@@ -175,7 +187,9 @@ impl Layout<'_> {
         Ok(match &expr.kind {
             FieldExprKind::Literal(_) | FieldExprKind::Attribute(_) => false,
             FieldExprKind::Unary { op: UnaryOp::Neg, .. } => true,
-            FieldExprKind::Unary { op: UnaryOp::Not, operand } => !is_boolean(operand) || self.can_fail(operand)?,
+            FieldExprKind::Unary { op: UnaryOp::Not, operand } => {
+                !(is_boolean(operand) || self.is_about_nested(operand)) || self.can_fail(operand)?
+            }
             FieldExprKind::NilTest { operand, .. } => match operand {
                 Some(operand) => self.can_fail(operand)?,
                 None => false,
@@ -195,6 +209,11 @@ impl Layout<'_> {
                 divides || refuses || self.can_fail(lhs)? || self.can_fail(rhs)?
             }
         })
+    }
+
+    /// Whether `expr` is a condition on some event or link, which holds or does not.
+    fn is_about_nested(&self, expr: &FieldExpr) -> bool {
+        self.row == Row::Span && nested_of(expr).is_some()
     }
 
     fn value_types(&self, expr: &FieldExpr) -> Result<Vec<Type>> {
@@ -270,8 +289,10 @@ fn compare(op: BinaryOp, lhs: Side<'_>, rhs: Side<'_>, text: &str) -> Result<Opt
         (None, None) => {}
     }
     if l.value_type.is_numeric() && r.value_type.is_numeric() {
+        let is_float = |(side, literal): Side<'_>| side.value_type == Type::Float && literal.is_none();
+        let compared_as_floats = is_float(lhs) || is_float(rhs);
         let (lhs, rhs) = numeric_sides(lhs, rhs);
-        return Ok(Some(operator(op, lhs, rhs)));
+        return Ok(Some(if compared_as_floats { float::compare(op, lhs, rhs) } else { operator(op, lhs, rhs) }));
     }
     if l.value_type != r.value_type || !is_legal(op, l.value_type) {
         return Ok(None);

@@ -125,13 +125,7 @@ fn group_key(value: Value) -> (Expr, KeyKind) {
     match value.alternatives.as_slice() {
         [] => (lit(ScalarValue::Utf8(None)), KeyKind::Nil),
         [only] if only.value_type.element().is_none() => {
-            let expr = if only.value_type == Type::String {
-                // Grouping by string views is faster than by dictionaries.
-                cast(only.expr.clone(), DataType::Utf8View)
-            } else {
-                only.expr.clone()
-            };
-            (expr, KeyKind::Typed(only.value_type))
+            (only.expr.clone(), KeyKind::Typed(only.value_type))
         }
         _ => {
             let pairs = value.alternatives.into_iter().map(|a| (a.value_type, a.expr)).collect();

@@ -4,10 +4,15 @@
 //! The bridge: within one block it is known which types an attribute has, so a value is a list of
 //! *alternatives*, one typed expression each, of which at most one is not null on any span.
 
+use arrow::compute::is_not_null;
+use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, lit};
 use traceql::ast::{Kind, Literal, Status};
+
+use super::layout::arrow_type;
+use crate::functions::Function;
 
 /// The run-time types of TraceQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -143,9 +148,11 @@ pub(crate) fn cast(expr: Expr, to: DataType) -> Expr {
 /// `first`, or `second` where that is null; both of one type.
 pub(crate) fn either(value_type: Type, first: Expr, second: Expr) -> Expr {
     // Text comes as plain strings and as dictionaries, which have no common type by themselves.
-    let exprs = match value_type {
-        Type::String => vec![cast(first, DataType::Utf8), cast(second, DataType::Utf8)],
-        _ => vec![first, second],
+    let (first, second) = match value_type {
+        Type::String => (cast(first, DataType::Utf8), cast(second, DataType::Utf8)),
+        _ => (first, second),
     };
-    datafusion::functions::core::expr_fn::coalesce(exprs)
+    Function::call("first_of", "", arrow_type(value_type), vec![first, second], |args| {
+        Ok(zip(&is_not_null(&args[0])?, &args[0], &args[1])?)
+    })
 }

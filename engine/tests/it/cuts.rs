@@ -32,10 +32,10 @@ fn answers_do_not_depend_on_the_cut() {
                 let whole = bench.live(&groups);
                 let expected = bench.run(query, grid, whole).await.expect("an answer");
                 assert!(!expected.series.is_empty(), "{query}");
-                for parts in [1, 2, 7] {
+                for parts in [1, 3] {
                     let mut slices = Vec::new();
                     for (index, part) in deal(&groups, parts).iter().enumerate() {
-                        slices.extend(if index % 2 == 0 { bench.stored(part, 60).await } else { bench.live(part) });
+                        slices.extend(if index % 2 == 0 { bench.stored(part, 200).await } else { bench.live(part) });
                     }
                     slices.reverse();
                     let answer = bench.run(query, grid, slices).await.expect("an answer");

@@ -37,7 +37,7 @@ impl Bench {
         if groups.iter().all(|group| group.spans.is_empty()) {
             return Vec::new();
         }
-        vec![Slice::Live(Arc::new(encode(groups.to_vec(), &options).expect("spans encode")))]
+        vec![Slice::Live(Arc::new(encode(groups, &options).expect("spans encode")))]
     }
 
     /// The spans as one stored block with row groups of about so many rows, one slice each.

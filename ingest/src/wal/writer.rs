@@ -456,7 +456,7 @@ impl OpenSegment {
 
     fn append_durably(&mut self, disk: &dyn Disk, bytes: &[u8]) -> io::Result<()> {
         self.file.append(bytes)?;
-
+        self.file.sync()?;
         if !self.named {
             disk.sync_dir(&segment::tenant_dir(self.generation.tenant()))?;
             self.named = true;

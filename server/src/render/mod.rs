@@ -34,17 +34,18 @@ pub struct Line {
 }
 
 impl Line {
-    /// The labels as one text: the value alone if there is one label, else as TraceQL shows them.
+    /// The labels as one text: the value alone where one label tells series apart, and then the
+    /// quantile or bucket.
     #[must_use]
     pub fn name(&self) -> String {
-        match self.labels.as_slice() {
-            [] => "{}".to_owned(),
-            [(_, value)] => value.clone(),
-            labels => {
-                let parts: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                parts.join(" ")
-            }
-        }
+        let is_detail = |name: &str| matches!(name, "p" | "__bucket" | "le");
+        let (detail, own): (Vec<_>, Vec<_>) = self.labels.iter().partition(|(name, _)| is_detail(name));
+        let mut parts: Vec<String> = match own.as_slice() {
+            [(_, value)] => vec![value.clone()],
+            own => own.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        };
+        parts.extend(detail.iter().map(|(name, value)| format!("{name}={value}")));
+        if parts.is_empty() { "{}".to_owned() } else { parts.join(" ") }
     }
 
     /// The value of a label; empty if the series lacks it.

@@ -32,6 +32,11 @@ pub fn plot(drawing: &Drawing, title: &str, screen: Screen) -> String {
     if shown.is_empty() {
         return format!("{title}\n  no series\n");
     }
+    // Lines along zero say nothing, unless there is nothing else.
+    if shown.iter().any(|line| total(line) > 0.0) {
+        shown.retain(|line| total(line) > 0.0);
+    }
+    let zero = drawing.lines.len() - shown.len();
     let hidden = shown.len().saturating_sub(MAX_DRAWN);
     shown.sort_by(|a, b| total(b).total_cmp(&total(a)));
     shown.truncate(MAX_DRAWN);
@@ -41,9 +46,13 @@ pub fn plot(drawing: &Drawing, title: &str, screen: Screen) -> String {
     for (index, line) in shown.iter().enumerate() {
         legend(&mut out, index, line, screen);
     }
-    if hidden > 0 {
-        let _infallible = writeln!(out, "  … and {hidden} more series; --output table shows all");
-    }
+    let more = match (hidden, zero) {
+        (0, 0) => return out,
+        (0, zero) => format!("{zero} that are 0 throughout"),
+        (hidden, 0) => format!("{hidden} smaller ones"),
+        (hidden, zero) => format!("{hidden} smaller ones, {zero} that are 0 throughout"),
+    };
+    let _infallible = writeln!(out, "  not drawn: {more}");
     out
 }
 

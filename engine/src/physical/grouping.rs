@@ -1,0 +1,256 @@
+//! From key columns to group numbers, by dictionary code where there is one.
+//!
+//! Each key column has an interner that numbers its distinct values; a dictionary's values are
+//! numbered once per dictionary, so a row costs one look-up in a table. A group is a distinct
+//! combination of those numbers.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use datafusion::common::ScalarValue;
+use datafusion::error::Result;
+use hashbrown::HashMap;
+
+/// Numbers the groups of key columns, in order of appearance.
+#[derive(Debug)]
+pub(super) struct Grouping {
+    columns: Vec<Interner>,
+    /// Group of a combination of value numbers; unused for a single column, whose numbers are groups.
+    combinations: HashMap<Box<[u32]>, usize>,
+    /// Value numbers of each group, group after group.
+    members: Vec<u32>,
+}
+
+impl Grouping {
+    /// Groups by columns of these types.
+    pub(super) fn new(types: impl IntoIterator<Item = DataType>) -> Self {
+        let columns = types.into_iter().map(Interner::new).collect();
+        Self { columns, combinations: HashMap::new(), members: Vec::new() }
+    }
+
+    /// The group of each row.
+    pub(super) fn groups(&mut self, keys: &[ArrayRef], groups: &mut Vec<usize>) -> Result<()> {
+        groups.clear();
+        let numbers = self.columns.iter_mut().zip(keys).map(|(column, key)| column.numbers(key));
+        let numbers = numbers.collect::<Result<Vec<_>>>()?;
+        if let [only] = numbers.as_slice() {
+            groups.extend(only.iter().map(|&number| index(number)));
+            return Ok(());
+        }
+        let rows = numbers.first().map_or(0, Vec::len);
+        let width = numbers.len();
+        let mut row = vec![u32::MAX; width];
+        let mut group = 0;
+        for position in 0..rows {
+            let same = row.iter().zip(&numbers).all(|(&last, column)| last == column[position]);
+            // Neighbours are often of one group: spans of a trace stand together.
+            if !same {
+                for (slot, column) in row.iter_mut().zip(&numbers) {
+                    *slot = column[position];
+                }
+                group = match self.combinations.get(row.as_slice()) {
+                    Some(&group) => group,
+                    None => {
+                        let next = self.combinations.len();
+                        self.combinations.insert(row.clone().into(), next);
+                        self.members.extend_from_slice(&row);
+                        next
+                    }
+                };
+            }
+            groups.push(group);
+        }
+        Ok(())
+    }
+
+    /// Number of groups so far.
+    pub(super) fn len(&self) -> usize {
+        match self.columns.as_slice() {
+            [only] => only.values.len(),
+            _ => self.combinations.len(),
+        }
+    }
+
+    /// The key columns of all groups.
+    pub(super) fn keys(&self) -> Result<Vec<ArrayRef>> {
+        let width = self.columns.len();
+        let column = |(at, column): (usize, &Interner)| {
+            if width == 1 {
+                return column.array(0..self.len());
+            }
+            column.array(self.members.iter().skip(at).step_by(width).map(|&number| index(number)))
+        };
+        self.columns.iter().enumerate().map(column).collect()
+    }
+
+    /// Bytes held, about.
+    pub(super) fn bytes(&self) -> usize {
+        let values: usize = self.columns.iter().map(|column| column.bytes).sum();
+        values + self.members.capacity() * size_of::<u32>() * 4 + self.combinations.capacity() * 32
+    }
+}
+
+/// Numbers the distinct values of one column.
+#[derive(Debug)]
+struct Interner {
+    data_type: DataType,
+    texts: HashMap<Box<str>, u32>,
+    integers: HashMap<i64, u32>,
+    null: Option<u32>,
+    values: Vec<ScalarValue>,
+    bytes: usize,
+    /// The dictionary seen last, and the number of each of its values.
+    dictionary: Option<(ArrayRef, Vec<u32>)>,
+}
+
+/// A code whose value has not been numbered yet.
+const UNNUMBERED: u32 = u32::MAX;
+
+impl Interner {
+    fn new(data_type: DataType) -> Self {
+        Self {
+            data_type,
+            texts: HashMap::new(),
+            integers: HashMap::new(),
+            null: None,
+            values: Vec::new(),
+            bytes: 0,
+            dictionary: None,
+        }
+    }
+
+    fn numbers(&mut self, key: &ArrayRef) -> Result<Vec<u32>> {
+        match key.data_type() {
+            DataType::Dictionary(codes, _) if **codes == DataType::Int32 => {
+                let key = key.as_dictionary::<Int32Type>();
+                self.coded(key.keys(), key.values())
+            }
+            DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(..) => self.texts(key),
+            _ => self.integers(key),
+        }
+    }
+
+    fn coded(&mut self, codes: &Int32Array, values: &ArrayRef) -> Result<Vec<u32>> {
+        let same = |held: &ArrayRef| Arc::ptr_eq(held, values) || held.to_data().ptr_eq(&values.to_data());
+        let mut table = match self.dictionary.take() {
+            Some((held, table)) if same(&held) => table,
+            // Numbered when a row first has them: not every value of a dictionary is in use.
+            _ => vec![UNNUMBERED; values.len()],
+        };
+        let texts = cast(values, &DataType::Utf8)?;
+        let texts = texts.as_string::<i32>();
+        let mut numbers = Vec::with_capacity(codes.len());
+        let all_valid = codes.null_count() == 0;
+        for (row, &code) in codes.values().iter().enumerate() {
+            if !(all_valid || codes.is_valid(row)) {
+                numbers.push(self.null());
+                continue;
+            }
+            let slot = usize::try_from(code).unwrap_or(usize::MAX);
+            let known = table.get(slot).copied().unwrap_or(UNNUMBERED);
+            numbers.push(if known == UNNUMBERED {
+                let number = if texts.is_null(slot) { self.null() } else { self.text(texts.value(slot)) };
+                table[slot] = number;
+                number
+            } else {
+                known
+            });
+        }
+        self.dictionary = Some((Arc::clone(values), table));
+        Ok(numbers)
+    }
+
+    fn texts(&mut self, key: &ArrayRef) -> Result<Vec<u32>> {
+        let key = cast(key, &DataType::Utf8View)?;
+        let key = key.as_string_view();
+        let number = |text| match text {
+            Some(text) => self.text(text),
+            None => self.null(),
+        };
+        Ok(key.iter().map(number).collect())
+    }
+
+    /// Integers, booleans, and the bits of floats.
+    fn integers(&mut self, key: &ArrayRef) -> Result<Vec<u32>> {
+        if *key.data_type() == DataType::Float64 {
+            let bits = key.to_data().into_builder().data_type(DataType::Int64).build()?;
+            let bits = arrow::array::make_array(bits);
+            return self.mapped(&bits, key);
+        }
+        let mapped = cast(key, &DataType::Int64)?;
+        self.mapped(&mapped, key)
+    }
+
+    fn mapped(&mut self, integers: &ArrayRef, key: &ArrayRef) -> Result<Vec<u32>> {
+        let integers = integers.as_primitive::<Int64Type>();
+        let mut numbers = Vec::with_capacity(integers.len());
+        for row in 0..integers.len() {
+            if integers.is_null(row) {
+                numbers.push(self.null());
+                continue;
+            }
+            let value = integers.value(row);
+            numbers.push(match self.integers.get(&value) {
+                Some(&number) => number,
+                None => {
+                    let number = self.push(ScalarValue::try_from_array(key, row)?, size_of::<(i64, u32)>());
+                    self.integers.insert(value, number);
+                    number
+                }
+            });
+        }
+        Ok(numbers)
+    }
+
+    fn null(&mut self) -> u32 {
+        match self.null {
+            Some(number) => number,
+            None => {
+                let number = self.push(ScalarValue::Utf8(None), 0);
+                self.null = Some(number);
+                number
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str) -> u32 {
+        if let Some(&number) = self.texts.get(text) {
+            return number;
+        }
+        let number = self.push(ScalarValue::Utf8(Some(text.to_owned())), 2 * text.len() + size_of::<(Box<str>, u32)>());
+        self.texts.insert(text.into(), number);
+        number
+    }
+
+    fn push(&mut self, value: ScalarValue, bytes: usize) -> u32 {
+        let number = u32::try_from(self.values.len()).unwrap_or(UNNUMBERED - 1);
+        self.bytes += bytes + size_of::<ScalarValue>();
+        self.values.push(value);
+        number
+    }
+
+    /// The values of these numbers, as a column of the key's type.
+    fn array(&self, numbers: impl Iterator<Item = usize>) -> Result<ArrayRef> {
+        let stored_as = match &self.data_type {
+            DataType::Dictionary(_, values) => values.as_ref(),
+            other => other,
+        };
+        let value = |number: usize| match self.values.get(number) {
+            Some(value) if !value.is_null() => value.cast_to(stored_as),
+            _ => ScalarValue::try_from(stored_as),
+        };
+        let values = numbers.map(value).collect::<Result<Vec<_>>>()?;
+        let array = if values.is_empty() {
+            arrow::array::new_empty_array(stored_as)
+        } else {
+            ScalarValue::iter_to_array(values)?
+        };
+        Ok(cast(&array, &self.data_type)?)
+    }
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

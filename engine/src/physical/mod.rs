@@ -1,0 +1,6 @@
+//! Operators that DataFusion does not have, and the rules that put them in.
+
+mod grouping;
+mod range_aggregate;
+
+pub(crate) use range_aggregate::UseRangeAggregate;

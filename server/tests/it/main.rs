@@ -1,0 +1,18 @@
+//! The running binary, from outside: the way its users see it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says aloud what it leaves out"
+)]
+
+mod acceptance;
+mod bad_input;
+mod command_line;
+mod crash;
+mod facts;
+mod harness;
+mod lifecycle;
+mod peers;
+mod send;
