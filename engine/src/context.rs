@@ -30,7 +30,10 @@ impl QueryContext {
     pub fn new(memory_limit_bytes: u64, key: &'static str) -> Self {
         let pool_size = usize::try_from(memory_limit_bytes).unwrap_or(usize::MAX);
         Self {
-            limit: MemoryLimit { bytes: memory_limit_bytes, key },
+            limit: MemoryLimit {
+                bytes: memory_limit_bytes,
+                key,
+            },
             // Greedy, because a fair pool divides by its consumers and refuses too early.
             pool: Arc::new(GreedyMemoryPool::new(pool_size)),
             counters: Arc::default(),

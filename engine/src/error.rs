@@ -23,7 +23,9 @@ pub enum EngineError {
     #[error("{0}")]
     Evaluation(EvaluationError),
     /// The query needs more memory than it may use.
-    #[error("query needs more than {limit_bytes} bytes of memory: narrow the time range, raise the step, group by fewer values, or raise {key}")]
+    #[error(
+        "query needs more than {limit_bytes} bytes of memory: narrow the time range, raise the step, group by fewer values, or raise {key}"
+    )]
     MemoryLimit {
         /// The limit.
         limit_bytes: u64,
@@ -31,7 +33,9 @@ pub enum EngineError {
         key: &'static str,
     },
     /// The query makes more series than it may.
-    #[error("query makes more than {limit} series: filter or group by fewer values, or raise {key}")]
+    #[error(
+        "query makes more than {limit} series: filter or group by fewer values, or raise {key}"
+    )]
     SeriesLimit {
         /// The limit.
         limit: u64,
@@ -112,7 +116,9 @@ impl EngineError {
                 storage::ErrorKind::Corrupt => ErrorKind::Corrupt,
                 storage::ErrorKind::Unavailable => ErrorKind::Unavailable,
                 storage::ErrorKind::Limit => ErrorKind::LimitExceeded,
-                storage::ErrorKind::InvalidInput | storage::ErrorKind::NotFound | storage::ErrorKind::Internal => ErrorKind::Internal,
+                storage::ErrorKind::InvalidInput
+                | storage::ErrorKind::NotFound
+                | storage::ErrorKind::Internal => ErrorKind::Internal,
             },
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Internal(_) => ErrorKind::Internal,
@@ -123,11 +129,17 @@ impl EngineError {
 /// Our own error out of DataFusion's, which carries it somewhere in its chain of sources.
 pub(crate) fn recover(error: DataFusionError, limit: MemoryLimit) -> EngineError {
     if let DataFusionError::ResourcesExhausted(_) = error.find_root() {
-        return EngineError::MemoryLimit { limit_bytes: limit.bytes, key: limit.key };
+        return EngineError::MemoryLimit {
+            limit_bytes: limit.bytes,
+            key: limit.key,
+        };
     }
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(current) = source {
-        if let Some(own) = current.downcast_ref::<EngineError>().and_then(EngineError::duplicate) {
+        if let Some(own) = current
+            .downcast_ref::<EngineError>()
+            .and_then(EngineError::duplicate)
+        {
             return own;
         }
         if let Some(storage) = current.downcast_ref::<StorageError>() {
@@ -151,9 +163,16 @@ impl EngineError {
     fn duplicate(&self) -> Option<Self> {
         match self {
             Self::Evaluation(error) => Some(Self::Evaluation(error.clone())),
-            Self::MemoryLimit { limit_bytes, key } => Some(Self::MemoryLimit { limit_bytes: *limit_bytes, key }),
+            Self::MemoryLimit { limit_bytes, key } => Some(Self::MemoryLimit {
+                limit_bytes: *limit_bytes,
+                key,
+            }),
             Self::Storage(error) => Some(Self::Storage(error.clone())),
-            Self::NotImplemented { .. } | Self::NotMetrics | Self::SeriesLimit { .. } | Self::Cancelled | Self::Internal(_) => None,
+            Self::NotImplemented { .. }
+            | Self::NotMetrics
+            | Self::SeriesLimit { .. }
+            | Self::Cancelled
+            | Self::Internal(_) => None,
         }
     }
 }
@@ -166,9 +185,14 @@ mod tests {
 
     #[test]
     fn own_errors_survive_the_way_through_datafusion() {
-        let own = EngineError::Evaluation(EvaluationError::DivisionByZero { expression: "1 / 0".into() });
+        let own = EngineError::Evaluation(EvaluationError::DivisionByZero {
+            expression: "1 / 0".into(),
+        });
         let wrapped = DataFusionError::External(Box::new(own)).context("while running");
-        assert!(matches!(recover(wrapped, LIMIT), EngineError::Evaluation(_)));
+        assert!(matches!(
+            recover(wrapped, LIMIT),
+            EngineError::Evaluation(_)
+        ));
     }
 
     #[test]
@@ -176,12 +200,21 @@ mod tests {
         let damage = StorageError::EmptyBlock;
         let parquet = ParquetError::External(Box::new(damage));
         let wrapped = DataFusionError::ParquetError(Box::new(parquet));
-        assert!(matches!(recover(wrapped, LIMIT), EngineError::Storage(StorageError::EmptyBlock)));
+        assert!(matches!(
+            recover(wrapped, LIMIT),
+            EngineError::Storage(StorageError::EmptyBlock)
+        ));
     }
 
     #[test]
     fn a_full_pool_names_the_limit() {
         let full = DataFusionError::ResourcesExhausted("full".into()).context("aggregating");
-        assert!(matches!(recover(full, LIMIT), EngineError::MemoryLimit { limit_bytes: 7, key: "k" }));
+        assert!(matches!(
+            recover(full, LIMIT),
+            EngineError::MemoryLimit {
+                limit_bytes: 7,
+                key: "k"
+            }
+        ));
     }
 }

@@ -59,9 +59,11 @@ impl Slice {
     #[must_use]
     pub fn row_count(&self) -> u64 {
         match self {
-            Self::Stored { block, row_groups } => {
-                row_groups.iter().filter_map(|&index| block.row_groups.get(index)).map(|group| group.row_count).sum()
-            }
+            Self::Stored { block, row_groups } => row_groups
+                .iter()
+                .filter_map(|&index| block.row_groups.get(index))
+                .map(|group| group.row_count)
+                .sum(),
             Self::Live(block) => block.meta.row_count,
         }
     }
@@ -78,7 +80,10 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { threads: 0, metadata_cache_bytes: 256 << 20 }
+        Self {
+            threads: 0,
+            metadata_cache_bytes: 256 << 20,
+        }
     }
 }
 
@@ -102,13 +107,22 @@ impl Engine {
     ///
     /// # Errors
     /// If its threads cannot be started.
-    pub fn try_new(store: Arc<dyn ObjectStore>, prefix: Path, options: &EngineOptions) -> Result<Self, EngineError> {
+    pub fn try_new(
+        store: Arc<dyn ObjectStore>,
+        prefix: Path,
+        options: &EngineOptions,
+    ) -> Result<Self, EngineError> {
         let mut threads = Builder::new_multi_thread();
-        threads.thread_name("engine").thread_stack_size(STACK_BYTES).enable_all();
+        threads
+            .thread_name("engine")
+            .thread_stack_size(STACK_BYTES)
+            .enable_all();
         if options.threads > 0 {
             threads.worker_threads(options.threads);
         }
-        let runtime = threads.build().map_err(|error| EngineError::Internal(error.into()))?;
+        let runtime = threads
+            .build()
+            .map_err(|error| EngineError::Internal(error.into()))?;
         let metadata_bytes = usize::try_from(options.metadata_cache_bytes).unwrap_or(usize::MAX);
         Ok(Self {
             store,
@@ -162,7 +176,13 @@ impl Engine {
         .await
     }
 
-    fn job(&self, plan: &Arc<MetricsPlan>, grid: Grid, slice: Slice, context: &QueryContext) -> Job {
+    fn job(
+        &self,
+        plan: &Arc<MetricsPlan>,
+        grid: Grid,
+        slice: Slice,
+        context: &QueryContext,
+    ) -> Job {
         Job {
             store: Arc::clone(&self.store),
             prefix: self.prefix.clone(),
@@ -179,7 +199,9 @@ impl Engine {
         &self,
         work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
     ) -> Result<T, EngineError> {
-        let Some(runtime) = &self.runtime else { return Err(EngineError::Cancelled) };
+        let Some(runtime) = &self.runtime else {
+            return Err(EngineError::Cancelled);
+        };
         let mut task = AbortOnDrop(runtime.spawn(work));
         match (&mut task.0).await {
             Ok(result) => result,
@@ -187,7 +209,9 @@ impl Engine {
             // A decoder that panics on bytes it cannot make sense of must not take the server down.
             Err(error) => {
                 let message = format!("a job panicked: {error}");
-                Err(EngineError::Internal(datafusion::error::DataFusionError::Internal(message)))
+                Err(EngineError::Internal(
+                    datafusion::error::DataFusionError::Internal(message),
+                ))
             }
         }
     }
@@ -204,7 +228,9 @@ impl Drop for Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("prefix", &self.prefix).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
     }
 }
 
@@ -225,8 +251,11 @@ fn session_state() -> SessionState {
     let options = config.options_mut();
     options.execution.parquet.pushdown_filters = false;
     // A state per row instead of a state per group would be rows times intervals.
-    options.execution.skip_partial_aggregation_probe_ratio_threshold = 1.0;
-    SessionStateBuilder::new().with_config(config)
+    options
+        .execution
+        .skip_partial_aggregation_probe_ratio_threshold = 1.0;
+    SessionStateBuilder::new()
+        .with_config(config)
         .with_default_features()
         .with_physical_optimizer_rule(Arc::new(UseRangeAggregate))
         .build()
@@ -253,9 +282,15 @@ struct Prepared {
 impl Prepared {
     fn to_string_with_metrics(&self, metrics: bool) -> String {
         let physical = if metrics {
-            datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(self.physical.as_ref()).indent(false).to_string()
+            datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(
+                self.physical.as_ref(),
+            )
+            .indent(false)
+            .to_string()
         } else {
-            displayable(self.physical.as_ref()).indent(false).to_string()
+            displayable(self.physical.as_ref())
+                .indent(false)
+                .to_string()
         };
         format!("{}\n{physical}", self.logical)
     }
@@ -268,18 +303,29 @@ impl Job {
             Slice::Live(block) => SpanTable::live(Arc::clone(block)),
             Slice::Stored { block, row_groups } => {
                 let reads = Arc::clone(&self.context.counters.reads);
-                let mut file =
-                    BlockFile::new(Arc::clone(&self.store), &self.prefix, Arc::clone(block), Arc::clone(&self.metadata), reads)?;
+                let mut file = BlockFile::new(
+                    Arc::clone(&self.store),
+                    &self.prefix,
+                    Arc::clone(block),
+                    Arc::clone(&self.metadata),
+                    reads,
+                )?;
                 let schema = arrow_schema(file.footer().await?.metadata())?;
                 SpanTable::stored(file, &schema, row_groups.clone())
             }
         };
         let prepare = async {
             let lowered = lower(&self.plan, &self.grid, self.slice.block(), limit)?;
-            let logical = self.session.optimize(&lowered.logical_plan(Arc::new(table))?)?;
+            let logical = self
+                .session
+                .optimize(&lowered.logical_plan(Arc::new(table))?)?;
             let shown = logical.display_indent().to_string();
             let physical = self.session.create_physical_plan(&logical).await?;
-            DataFusionResult::Ok(Prepared { lowered, logical: shown, physical })
+            DataFusionResult::Ok(Prepared {
+                lowered,
+                logical: shown,
+                physical,
+            })
         };
         prepare.await.map_err(|error| recover(error, limit))
     }
@@ -290,18 +336,29 @@ impl Job {
         let task = self.task_context().map_err(|error| recover(error, limit))?;
         let stream = execute_stream(Arc::clone(&prepared.physical), task);
         let mut stream = stream.map_err(|error| recover(error, limit))?;
-        while let Some(batch) = stream.try_next().await.map_err(|error| recover(error, limit))? {
+        while let Some(batch) = stream
+            .try_next()
+            .await
+            .map_err(|error| recover(error, limit))?
+        {
             series.add_batch(&batch, &prepared.lowered.key_kinds)?;
         }
-        self.context.counters.spans_inspected.fetch_add(self.slice.row_count(), Ordering::Relaxed);
+        self.context
+            .counters
+            .spans_inspected
+            .fetch_add(self.slice.row_count(), Ordering::Relaxed);
         Ok(series)
     }
 
     fn task_context(&self) -> DataFusionResult<Arc<TaskContext>> {
-        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::clone(&self.context.pool)).build_arc()?;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::clone(&self.context.pool))
+            .build_arc()?;
         let url = datafusion::execution::object_store::ObjectStoreUrl::parse(STORE_URL)?;
         runtime.register_object_store(url.as_ref(), Arc::new(InMemory::new()));
-        Ok(Arc::new(TaskContext::from(&self.session).with_runtime(runtime)))
+        Ok(Arc::new(
+            TaskContext::from(&self.session).with_runtime(runtime),
+        ))
     }
 }
 

@@ -21,7 +21,11 @@ impl Grid {
     #[must_use]
     pub fn instant(start_ns: i64, end_ns: i64) -> Option<Self> {
         let step_ns = end_ns.checked_sub(start_ns)?;
-        (step_ns > 0).then_some(Self { start_ns, step_ns, intervals: 1 })
+        (step_ns > 0).then_some(Self {
+            start_ns,
+            step_ns,
+            intervals: 1,
+        })
     }
 
     /// The grid whose samples stand at `first_ns, first_ns + step_ns, … ≤ last_ns`.
@@ -36,7 +40,11 @@ impl Grid {
         }
         let start_ns = first_ns.checked_sub(step_ns)?;
         let intervals = u32::try_from(span / step_ns).ok()?.checked_add(1)?;
-        Some(Self { start_ns, step_ns, intervals })
+        Some(Self {
+            start_ns,
+            step_ns,
+            intervals,
+        })
     }
 
     /// The grid of a Tempo range query: both ends aligned outwards to multiples of the step counted
@@ -48,20 +56,26 @@ impl Grid {
         }
         let first = start_ns.div_euclid(step_ns).checked_mul(step_ns)?;
         let floor = end_ns.div_euclid(step_ns).checked_mul(step_ns)?;
-        let last = if floor == end_ns { floor } else { floor.checked_add(step_ns)? };
+        let last = if floor == end_ns {
+            floor
+        } else {
+            floor.checked_add(step_ns)?
+        };
         Self::of_samples(first, last, step_ns)
     }
 
     /// Inclusive end of the last interval, ns since the epoch.
     #[must_use]
     pub fn end_ns(&self) -> i64 {
-        self.start_ns.saturating_add(self.step_ns.saturating_mul(i64::from(self.intervals)))
+        self.start_ns
+            .saturating_add(self.step_ns.saturating_mul(i64::from(self.intervals)))
     }
 
     /// Time of the sample of interval `index`: the interval's end, ns since the epoch.
     #[must_use]
     pub fn sample_ns(&self, index: u32) -> i64 {
-        self.start_ns.saturating_add(self.step_ns.saturating_mul(i64::from(index) + 1))
+        self.start_ns
+            .saturating_add(self.step_ns.saturating_mul(i64::from(index) + 1))
     }
 
     /// The interval that a span starting at `start_ns` belongs to, if any.
@@ -83,7 +97,10 @@ impl Grid {
 
     /// Length of an interval in seconds.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a step beyond 2^53 ns is 104 days; its rate keeps 15 digits")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a step beyond 2^53 ns is 104 days; its rate keeps 15 digits"
+    )]
     pub fn step_seconds(&self) -> f64 {
         self.step_ns as f64 / 1e9
     }

@@ -63,13 +63,29 @@ impl PartialSeries {
         let cursor = IntervalCursor::new(grid.start_ns, grid.step_ns, grid.intervals);
         let state = new_state(state_kind(plan), cursor, grid.intervals, limit);
         let nil_is_shown = !has_own_label(&plan.aggregate.function);
-        Self { grid, limit, groups: HashMap::new(), key_bytes: 0, nil_is_shown, state }
+        Self {
+            grid,
+            limit,
+            groups: HashMap::new(),
+            key_bytes: 0,
+            nil_is_shown,
+            state,
+        }
     }
 
     /// Adds the result of a job: key columns, then the column of states.
-    pub(crate) fn add_batch(&mut self, batch: &RecordBatch, keys: &[KeyKind]) -> Result<(), EngineError> {
-        let columns = keys.iter().zip(batch.columns()).map(|(kind, column)| KeyColumn::try_new(*kind, column));
-        let columns = columns.collect::<Result<Vec<_>, _>>().map_err(|error| recover(error, self.limit))?;
+    pub(crate) fn add_batch(
+        &mut self,
+        batch: &RecordBatch,
+        keys: &[KeyKind],
+    ) -> Result<(), EngineError> {
+        let columns = keys
+            .iter()
+            .zip(batch.columns())
+            .map(|(kind, column)| KeyColumn::try_new(*kind, column));
+        let columns = columns
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| recover(error, self.limit))?;
         let states = batch.column(keys.len());
         let counted = StateReader::try_new(states).map_err(|error| recover(error, self.limit))?;
         let mut groups = Vec::with_capacity(batch.num_rows());
@@ -80,11 +96,18 @@ impl PartialSeries {
                 continue;
             }
             rows.push(u32::try_from(row).unwrap_or(u32::MAX));
-            let key = columns.iter().map(|column| column.get(row)).collect::<Result<GroupKey, _>>().map_err(|error| recover(error, self.limit))?;
+            let key = columns
+                .iter()
+                .map(|column| column.get(row))
+                .collect::<Result<GroupKey, _>>()
+                .map_err(|error| recover(error, self.limit))?;
             groups.push(self.group(key));
         }
-        let states = take(states, &UInt32Array::from(rows), None).map_err(|error| EngineError::Internal(error.into()))?;
-        self.state.absorb(&groups, &states).map_err(|error| recover(error, self.limit))?;
+        let states = take(states, &UInt32Array::from(rows), None)
+            .map_err(|error| EngineError::Internal(error.into()))?;
+        self.state
+            .absorb(&groups, &states)
+            .map_err(|error| recover(error, self.limit))?;
         self.check_memory()
     }
 
@@ -102,7 +125,9 @@ impl PartialSeries {
             groups[index] = self.group(key);
         }
         let states = other.state.take(groups.len());
-        self.state.absorb(&groups, &states).map_err(|error| recover(error, self.limit))?;
+        self.state
+            .absorb(&groups, &states)
+            .map_err(|error| recover(error, self.limit))?;
         self.check_memory()
     }
 
@@ -121,7 +146,10 @@ impl PartialSeries {
         }
         let next = self.groups.len();
         let bytes = size_of::<(GroupKey, usize)>()
-            + key.iter().map(|value| size_of::<KeyValue>() + value.heap_bytes()).sum::<usize>();
+            + key
+                .iter()
+                .map(|value| size_of::<KeyValue>() + value.heap_bytes())
+                .sum::<usize>();
         *self.groups.entry(key).or_insert_with(|| {
             self.key_bytes += bytes;
             next
@@ -129,9 +157,16 @@ impl PartialSeries {
     }
 
     fn check_memory(&self) -> Result<(), EngineError> {
-        let MemoryLimit { bytes: limit_bytes, key } = self.limit;
+        let MemoryLimit {
+            bytes: limit_bytes,
+            key,
+        } = self.limit;
         let held = u64::try_from(self.key_bytes + self.state.bytes()).unwrap_or(u64::MAX);
-        if held > limit_bytes { Err(EngineError::MemoryLimit { limit_bytes, key }) } else { Ok(()) }
+        if held > limit_bytes {
+            Err(EngineError::MemoryLimit { limit_bytes, key })
+        } else {
+            Ok(())
+        }
     }
 
     /// Makes the series, applies the second stages, and puts them in canonical order.
@@ -139,12 +174,17 @@ impl PartialSeries {
     /// # Errors
     /// [`EngineError::MemoryLimit`] if the series are larger than the query may hold.
     pub fn finish(mut self, plan: &MetricsPlan) -> Result<SeriesSet, EngineError> {
-        let counts = matches!(plan.aggregate.function, MetricsFunction::Rate | MetricsFunction::CountOverTime);
+        let counts = matches!(
+            plan.aggregate.function,
+            MetricsFunction::Rate | MetricsFunction::CountOverTime
+        );
         if counts && plan.aggregate.by.is_empty() && !plan.is_never() {
             // Nothing counted is a count of zero.
             self.group(GroupKey::default());
         }
-        self.state.grow(self.groups.len()).map_err(|error| recover(error, self.limit))?;
+        self.state
+            .grow(self.groups.len())
+            .map_err(|error| recover(error, self.limit))?;
         let mut finisher = Finisher {
             plan,
             intervals: usize::try_from(self.grid.intervals).unwrap_or(usize::MAX),
@@ -158,8 +198,12 @@ impl PartialSeries {
         for (key, &index) in groups {
             finisher.group(base_labels(plan, key), self.state.cells(), index)?;
         }
-        let mut set = SeriesSet { grid: self.grid, series: finisher.series };
-        set.series.retain(|series| series.values.iter().any(|value| !value.is_nan()));
+        let mut set = SeriesSet {
+            grid: self.grid,
+            series: finisher.series,
+        };
+        set.series
+            .retain(|series| series.values.iter().any(|value| !value.is_nan()));
         apply_second_stages(&mut set, &plan.second_stages);
         set.sort();
         Ok(set)
@@ -224,13 +268,21 @@ struct KeyColumn {
 impl KeyColumn {
     fn try_new(kind: KeyKind, array: &ArrayRef) -> Result<Self, DataFusionError> {
         let read_as = match kind {
-            KeyKind::Nil => return Ok(Self { kind, array: Arc::clone(array) }),
+            KeyKind::Nil => {
+                return Ok(Self {
+                    kind,
+                    array: Arc::clone(array),
+                });
+            }
             KeyKind::Tagged | KeyKind::Typed(Type::String) => DataType::Utf8,
             KeyKind::Typed(Type::Float) => DataType::Float64,
             KeyKind::Typed(Type::Bool) => DataType::Boolean,
             KeyKind::Typed(_) => DataType::Int64,
         };
-        Ok(Self { kind, array: cast(array, &read_as)? })
+        Ok(Self {
+            kind,
+            array: cast(array, &read_as)?,
+        })
     }
 
     fn get(&self, row: usize) -> Result<KeyValue, DataFusionError> {
@@ -240,21 +292,30 @@ impl KeyColumn {
         }
         Ok(match self.kind {
             KeyKind::Nil => KeyValue::Nil,
-            KeyKind::Typed(Type::String) => KeyValue::String(array.as_string::<i32>().value(row).into()),
-            KeyKind::Typed(Type::Float) => KeyValue::float(array.as_primitive::<Float64Type>().value(row)),
+            KeyKind::Typed(Type::String) => {
+                KeyValue::String(array.as_string::<i32>().value(row).into())
+            }
+            KeyKind::Typed(Type::Float) => {
+                KeyValue::float(array.as_primitive::<Float64Type>().value(row))
+            }
             KeyKind::Typed(Type::Bool) => KeyValue::Bool(array.as_boolean().value(row)),
-            KeyKind::Typed(value_type) => KeyValue::typed(value_type, array.as_primitive::<Int64Type>().value(row)),
+            KeyKind::Typed(value_type) => {
+                KeyValue::typed(value_type, array.as_primitive::<Int64Type>().value(row))
+            }
             KeyKind::Tagged => {
                 let (value_type, text) = untag(array.as_string::<i32>().value(row))?;
                 let number = || {
-                    let malformed = |_| DataFusionError::Internal(format!("malformed group key {text:?}"));
+                    let malformed =
+                        |_| DataFusionError::Internal(format!("malformed group key {text:?}"));
                     text.parse::<i64>().map_err(malformed)
                 };
                 match value_type {
                     Type::String => KeyValue::String(text.into()),
                     Type::Bool => KeyValue::Bool(text == "true"),
                     Type::Float => KeyValue::float(text.parse().unwrap_or(f64::NAN)),
-                    Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => KeyValue::String(NIL.into()),
+                    Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => {
+                        KeyValue::String(NIL.into())
+                    }
                     _ => KeyValue::typed(value_type, number()?),
                 }
             }
@@ -271,14 +332,20 @@ fn base_labels(plan: &MetricsPlan, key: &[KeyValue]) -> Vec<Label> {
         .collect();
     if plan.aggregate.by.is_empty() && !has_own_label(&plan.aggregate.function) {
         let value = LabelValue::String(plan.aggregate.function.as_str().to_owned());
-        labels.push(Label { name: "__name__".to_owned(), value });
+        labels.push(Label {
+            name: "__name__".to_owned(),
+            value,
+        });
     }
     labels
 }
 
 /// Whether a function's series have a label besides those of their group.
 const fn has_own_label(function: &MetricsFunction) -> bool {
-    matches!(function, MetricsFunction::QuantileOverTime { .. } | MetricsFunction::HistogramOverTime)
+    matches!(
+        function,
+        MetricsFunction::QuantileOverTime { .. } | MetricsFunction::HistogramOverTime
+    )
 }
 
 /// Makes series of states.
@@ -292,28 +359,51 @@ struct Finisher<'a> {
 }
 
 impl Finisher<'_> {
-    fn group(&mut self, labels: Vec<Label>, cells: Cells<'_>, index: usize) -> Result<(), EngineError> {
+    fn group(
+        &mut self,
+        labels: Vec<Label>,
+        cells: Cells<'_>,
+        index: usize,
+    ) -> Result<(), EngineError> {
         let range = index * self.intervals..(index + 1) * self.intervals;
         match cells {
-            Cells::Count(cells) => self.push(labels, cells[range].iter().map(|cell| self.count(cell.0)).collect()),
+            Cells::Count(cells) => self.push(
+                labels,
+                cells[range].iter().map(|cell| self.count(cell.0)).collect(),
+            ),
             Cells::Min(cells) => {
-                let values = cells[range].iter().map(|cell| self.scaled(cell, cell.value.value())).collect();
+                let values = cells[range]
+                    .iter()
+                    .map(|cell| self.scaled(cell, cell.value.value()))
+                    .collect();
                 self.push(labels, values)
             }
             Cells::Max(cells) => {
-                let values = cells[range].iter().map(|cell| self.scaled(cell, cell.value.value())).collect();
+                let values = cells[range]
+                    .iter()
+                    .map(|cell| self.scaled(cell, cell.value.value()))
+                    .collect();
                 self.push(labels, values)
             }
             Cells::Sum(cells) => {
                 let average = matches!(self.plan.aggregate.function, MetricsFunction::AvgOverTime);
                 let values = cells[range].iter().map(|cell| {
                     let sum = cell.sum.value();
-                    self.scaled(cell, if average { sum / as_float(cell.count) } else { sum })
+                    self.scaled(
+                        cell,
+                        if average {
+                            sum / as_float(cell.count)
+                        } else {
+                            sum
+                        },
+                    )
                 });
                 let values = values.collect();
                 self.push(labels, values)
             }
-            Cells::Sketch(cells) => self.quantiles(&labels, &cells[range], |cell, q| cell.quantile(q)),
+            Cells::Sketch(cells) => {
+                self.quantiles(&labels, &cells[range], |cell, q| cell.quantile(q))
+            }
             Cells::Log2(cells) => match self.plan.aggregate.function {
                 MetricsFunction::HistogramOverTime => self.histogram(&labels, &cells[range]),
                 _ => self.quantiles(&labels, &cells[range], |cell, q| cell.quantile(q)),
@@ -330,7 +420,11 @@ impl Finisher<'_> {
     }
 
     fn scaled(&self, cell: &impl crate::aggregate::cell::Cell, value: f64) -> f64 {
-        if cell.is_empty() { f64::NAN } else { value / self.scale }
+        if cell.is_empty() {
+            f64::NAN
+        } else {
+            value / self.scale
+        }
     }
 
     fn quantiles<C: crate::aggregate::cell::Cell>(
@@ -339,30 +433,54 @@ impl Finisher<'_> {
         cells: &[C],
         quantile: impl Fn(&C, f64) -> Option<f64>,
     ) -> Result<(), EngineError> {
-        let MetricsFunction::QuantileOverTime { quantiles } = &self.plan.aggregate.function else { return Ok(()) };
+        let MetricsFunction::QuantileOverTime { quantiles } = &self.plan.aggregate.function else {
+            return Ok(());
+        };
         if cells.iter().all(crate::aggregate::cell::Cell::is_empty) {
             return Ok(());
         }
         for (index, &q) in quantiles.iter().enumerate() {
             // Written twice, it is still one series.
-            if quantiles[..index].iter().any(|before| before.to_bits() == q.to_bits()) {
+            if quantiles[..index]
+                .iter()
+                .any(|before| before.to_bits() == q.to_bits())
+            {
                 continue;
             }
             let mut labels = labels.to_vec();
-            labels.push(Label { name: "p".to_owned(), value: LabelValue::Float(q) });
-            let values = cells.iter().map(|cell| quantile(cell, q).map_or(0.0, |value| value / self.scale)).collect();
+            labels.push(Label {
+                name: "p".to_owned(),
+                value: LabelValue::Float(q),
+            });
+            let values = cells
+                .iter()
+                .map(|cell| quantile(cell, q).map_or(0.0, |value| value / self.scale))
+                .collect();
             self.push(labels, values)?;
         }
         Ok(())
     }
 
-    fn histogram(&mut self, labels: &[Label], cells: &[crate::aggregate::histogram::Log2Histogram]) -> Result<(), EngineError> {
-        let buckets: BTreeSet<i32> = cells.iter().flat_map(|cell| cell.buckets().map(|(bucket, _)| bucket)).collect();
+    fn histogram(
+        &mut self,
+        labels: &[Label],
+        cells: &[crate::aggregate::histogram::Log2Histogram],
+    ) -> Result<(), EngineError> {
+        let buckets: BTreeSet<i32> = cells
+            .iter()
+            .flat_map(|cell| cell.buckets().map(|(bucket, _)| bucket))
+            .collect();
         for bucket in buckets {
             let mut labels = labels.to_vec();
             let upper = LabelValue::Float(bound(bucket) / self.scale);
-            labels.push(Label { name: "__bucket".to_owned(), value: upper });
-            let values = cells.iter().map(|cell| as_float(cell.count(bucket))).collect();
+            labels.push(Label {
+                name: "__bucket".to_owned(),
+                value: upper,
+            });
+            let values = cells
+                .iter()
+                .map(|cell| as_float(cell.count(bucket)))
+                .collect();
             self.push(labels, values)?;
         }
         Ok(())
@@ -370,8 +488,15 @@ impl Finisher<'_> {
 
     fn push(&mut self, labels: Vec<Label>, values: Vec<f64>) -> Result<(), EngineError> {
         self.series.push(Series { labels, values });
-        let MemoryLimit { bytes: limit_bytes, key } = self.limit;
-        let held = self.series.len().saturating_mul(self.intervals).saturating_mul(size_of::<f64>());
+        let MemoryLimit {
+            bytes: limit_bytes,
+            key,
+        } = self.limit;
+        let held = self
+            .series
+            .len()
+            .saturating_mul(self.intervals)
+            .saturating_mul(size_of::<f64>());
         if u64::try_from(held).is_ok_and(|held| held <= limit_bytes) {
             Ok(())
         } else {

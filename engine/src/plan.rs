@@ -3,8 +3,8 @@
 use std::fmt;
 
 use traceql::ast::{
-    Attribute, Body, FieldExpr, FieldExprKind, Intrinsic, Literal, MetricsAggregate, MetricsStage, Query,
-    ScalarExpr, SecondStage, SpansetExpr, Stage,
+    Attribute, Body, FieldExpr, FieldExprKind, Intrinsic, Literal, MetricsAggregate, MetricsStage,
+    Query, ScalarExpr, SecondStage, SpansetExpr, Stage,
 };
 
 use crate::error::EngineError;
@@ -32,29 +32,43 @@ impl MetricsPlan {
     /// [`EngineError::NotMetrics`] for a search, [`EngineError::NotImplemented`] naming the first
     /// construct that this engine does not run.
     pub fn analyse(query: &Query) -> Result<Self, EngineError> {
-        let Body::Metrics(metrics) = &query.body else { return Err(EngineError::NotMetrics) };
+        let Body::Metrics(metrics) = &query.body else {
+            return Err(EngineError::NotMetrics);
+        };
         let mut filters = Vec::new();
         for stage in &metrics.pipeline.stages {
             match stage {
-                Stage::Spansets(SpansetExpr::Filter { condition, .. }) => filters.extend(condition.clone()),
+                Stage::Spansets(SpansetExpr::Filter { condition, .. }) => {
+                    filters.extend(condition.clone())
+                }
                 // Selecting attributes adds nothing to a metric.
                 Stage::Select(_) => {}
-                Stage::Spansets(SpansetExpr::Binary { op, .. }) => return not_implemented(format!("spanset operator `{op}`")),
-                Stage::Spansets(SpansetExpr::Pipeline { .. }) => return not_implemented("nested pipelines".to_owned()),
+                Stage::Spansets(SpansetExpr::Binary { op, .. }) => {
+                    return not_implemented(format!("spanset operator `{op}`"));
+                }
+                Stage::Spansets(SpansetExpr::Pipeline { .. }) => {
+                    return not_implemented("nested pipelines".to_owned());
+                }
                 Stage::ScalarFilter(filter) => {
                     return not_implemented(match &filter.lhs {
-                        ScalarExpr::Aggregate(aggregate) => format!("filter on the aggregate `{aggregate}` of a spanset"),
+                        ScalarExpr::Aggregate(aggregate) => {
+                            format!("filter on the aggregate `{aggregate}` of a spanset")
+                        }
                         _ => "filter on an aggregate of a spanset".to_owned(),
                     });
                 }
                 Stage::GroupBy(by) => return not_implemented(format!("pipeline stage `by({by})`")),
-                Stage::Coalesce(_) => return not_implemented("pipeline stage `coalesce()`".to_owned()),
+                Stage::Coalesce(_) => {
+                    return not_implemented("pipeline stage `coalesce()`".to_owned());
+                }
             }
         }
         let MetricsStage::Aggregate(aggregate) = &metrics.stage else {
             return not_implemented("metrics function `compare()`".to_owned());
         };
-        let log2 = |name: &str, value: &Literal| name == "quantile" && *value == Literal::String("log2".to_owned());
+        let log2 = |name: &str, value: &Literal| {
+            name == "quantile" && *value == Literal::String("log2".to_owned())
+        };
         Ok(Self {
             filters,
             aggregate: aggregate.clone(),
@@ -67,17 +81,26 @@ impl MetricsPlan {
     /// Whether no span can ever be selected, whatever the data: such a query has no series at all.
     #[must_use]
     pub fn is_never(&self) -> bool {
-        self.filters.iter().any(|filter| filter.kind == FieldExprKind::Literal(Literal::Bool(false)))
+        self.filters
+            .iter()
+            .any(|filter| filter.kind == FieldExprKind::Literal(Literal::Bool(false)))
     }
 
     /// Whether the aggregated attribute is a duration, which is kept in ns and shown in seconds.
     #[must_use]
     pub fn aggregates_duration(&self) -> bool {
-        let durations = [Intrinsic::Duration, Intrinsic::TraceDuration, Intrinsic::EventTimeSinceStart];
-        self.aggregate.argument.as_ref().is_some_and(|argument| match &argument.attribute {
-            Attribute::Intrinsic(intrinsic) => durations.contains(intrinsic),
-            Attribute::Key { .. } => false,
-        })
+        let durations = [
+            Intrinsic::Duration,
+            Intrinsic::TraceDuration,
+            Intrinsic::EventTimeSinceStart,
+        ];
+        self.aggregate
+            .argument
+            .as_ref()
+            .is_some_and(|argument| match &argument.attribute {
+                Attribute::Intrinsic(intrinsic) => durations.contains(intrinsic),
+                Attribute::Key { .. } => false,
+            })
     }
 }
 

@@ -6,7 +6,9 @@ use std::fmt;
 
 use storage::block::meta::{AttributeScope, BlockMeta};
 use storage::ids::TraceId;
-use traceql::ast::{Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Literal, Scope, UnaryOp};
+use traceql::ast::{
+    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Literal, Scope, UnaryOp,
+};
 
 use crate::grid::Grid;
 use crate::limit::MemoryLimit;
@@ -55,7 +57,11 @@ impl fmt::Display for PruneReason {
 ///
 /// # Errors
 /// The reason why the whole block is pruned.
-pub fn prune(plan: &MetricsPlan, grid: &Grid, block: &BlockMeta) -> Result<Vec<usize>, PruneReason> {
+pub fn prune(
+    plan: &MetricsPlan,
+    grid: &Grid,
+    block: &BlockMeta,
+) -> Result<Vec<usize>, PruneReason> {
     let overlaps = |first: i64, last: i64| last > grid.start_ns && first <= grid.end_ns();
     if !overlaps(block.min_start_ns, block.max_start_ns) {
         return Err(PruneReason::Time);
@@ -75,28 +81,50 @@ pub fn prune(plan: &MetricsPlan, grid: &Grid, block: &BlockMeta) -> Result<Vec<u
         .filter(|(_, group)| overlaps(group.min_start_ns, group.max_start_ns))
         .map(|(index, _)| index)
         .collect();
-    if kept.is_empty() && !block.row_groups.is_empty() { Err(PruneReason::Time) } else { Ok(kept) }
+    if kept.is_empty() && !block.row_groups.is_empty() {
+        Err(PruneReason::Time)
+    } else {
+        Ok(kept)
+    }
 }
 
 /// Compressed bytes that the query reads from these row groups of a block.
 #[must_use]
-pub fn bytes_to_read(plan: &MetricsPlan, grid: &Grid, block: &BlockMeta, row_groups: &[usize]) -> u64 {
-    let no_limit = MemoryLimit { bytes: u64::MAX, key: "" };
+pub fn bytes_to_read(
+    plan: &MetricsPlan,
+    grid: &Grid,
+    block: &BlockMeta,
+    row_groups: &[usize],
+) -> u64 {
+    let no_limit = MemoryLimit {
+        bytes: u64::MAX,
+        key: "",
+    };
     // A query that cannot be lowered reads nothing: its job will say why.
-    let Ok(lowered) = lower(plan, grid, block, no_limit) else { return 0 };
+    let Ok(lowered) = lower(plan, grid, block, no_limit) else {
+        return 0;
+    };
     let names = lowered.columns();
     block
         .columns
         .iter()
         .filter(|column| names.contains(&column.name))
-        .flat_map(|column| row_groups.iter().filter_map(|&group| column.compressed_bytes.get(group)))
+        .flat_map(|column| {
+            row_groups
+                .iter()
+                .filter_map(|&group| column.compressed_bytes.get(group))
+        })
         .sum()
 }
 
 /// The conditions that are all necessary for `expr`.
 fn conjuncts(expr: &FieldExpr) -> Vec<&FieldExpr> {
     match &expr.kind {
-        FieldExprKind::Binary { op: BinaryOp::And, lhs, rhs } => {
+        FieldExprKind::Binary {
+            op: BinaryOp::And,
+            lhs,
+            rhs,
+        } => {
             let mut all = conjuncts(lhs);
             all.extend(conjuncts(rhs));
             all
@@ -108,10 +136,13 @@ fn conjuncts(expr: &FieldExpr) -> Vec<&FieldExpr> {
 /// Why no span of the block meets `condition`, if that is certain.
 fn contradiction(condition: &FieldExpr, block: &BlockMeta) -> Option<PruneReason> {
     match &condition.kind {
-        FieldExprKind::Binary { op, lhs, rhs } if is_test(*op) => {
-            by_value(*op, lhs, rhs, block).or_else(|| missing(lhs, block)).or_else(|| missing(rhs, block))
-        }
-        FieldExprKind::NilTest { operand: Some(operand), is_nil: false } => missing(operand, block),
+        FieldExprKind::Binary { op, lhs, rhs } if is_test(*op) => by_value(*op, lhs, rhs, block)
+            .or_else(|| missing(lhs, block))
+            .or_else(|| missing(rhs, block)),
+        FieldExprKind::NilTest {
+            operand: Some(operand),
+            is_nil: false,
+        } => missing(operand, block),
         FieldExprKind::Attribute(_) => missing(condition, block),
         _ => None,
     }
@@ -124,8 +155,17 @@ const fn is_test(op: BinaryOp) -> bool {
 
 /// An attribute that no span of the block has.
 fn missing(expr: &FieldExpr, block: &BlockMeta) -> Option<PruneReason> {
-    let FieldExprKind::Attribute(attribute) = &expr.kind else { return None };
-    let Attribute::Key { scope, of_parent: false, key } = attribute else { return None };
+    let FieldExprKind::Attribute(attribute) = &expr.kind else {
+        return None;
+    };
+    let Attribute::Key {
+        scope,
+        of_parent: false,
+        key,
+    } = attribute
+    else {
+        return None;
+    };
     let scopes: &[AttributeScope] = match scope {
         Scope::Resource if key == "service.name" => return None,
         Scope::Unscoped => &[AttributeScope::Span, AttributeScope::Resource],
@@ -136,28 +176,56 @@ fn missing(expr: &FieldExpr, block: &BlockMeta) -> Option<PruneReason> {
         Scope::Instrumentation => &[AttributeScope::Instrumentation],
     };
     let listed = |scope: &AttributeScope| {
-        block.attributes.binary_search_by(|a| (a.scope, a.key.as_str()).cmp(&(*scope, key.as_str()))).is_ok()
+        block
+            .attributes
+            .binary_search_by(|a| (a.scope, a.key.as_str()).cmp(&(*scope, key.as_str())))
+            .is_ok()
     };
     let absent = block.attributes_complete && !scopes.iter().any(listed);
     absent.then(|| PruneReason::Attribute(attribute.canonical()))
 }
 
 /// `resource.service.name = "…"` and `trace:id = "…"`.
-fn by_value(op: BinaryOp, lhs: &FieldExpr, rhs: &FieldExpr, block: &BlockMeta) -> Option<PruneReason> {
+fn by_value(
+    op: BinaryOp,
+    lhs: &FieldExpr,
+    rhs: &FieldExpr,
+    block: &BlockMeta,
+) -> Option<PruneReason> {
     let (attribute, text) = match (&lhs.kind, &rhs.kind) {
         (FieldExprKind::Attribute(attribute), FieldExprKind::Literal(Literal::String(text)))
-        | (FieldExprKind::Literal(Literal::String(text)), FieldExprKind::Attribute(attribute)) => (attribute, text),
+        | (FieldExprKind::Literal(Literal::String(text)), FieldExprKind::Attribute(attribute)) => {
+            (attribute, text)
+        }
         _ => return None,
     };
     match (attribute, op) {
-        (Attribute::Key { scope: Scope::Resource, of_parent: false, key }, BinaryOp::Eq) if key == "service.name" => {
+        (
+            Attribute::Key {
+                scope: Scope::Resource,
+                of_parent: false,
+                key,
+            },
+            BinaryOp::Eq,
+        ) if key == "service.name" => {
             let services = block.services.as_ref()?;
-            services.binary_search(text).is_err().then(|| PruneReason::Service(text.clone()))
+            services
+                .binary_search(text)
+                .is_err()
+                .then(|| PruneReason::Service(text.clone()))
         }
-        (Attribute::Key { scope: Scope::Resource, of_parent: false, key }, BinaryOp::Regex) if key == "service.name" => {
+        (
+            Attribute::Key {
+                scope: Scope::Resource,
+                of_parent: false,
+                key,
+            },
+            BinaryOp::Regex,
+        ) if key == "service.name" => {
             let services = block.services.as_ref()?;
             let regex = traceql::compile_regex(text).ok()?;
-            (!services.iter().any(|service| regex.is_match(service))).then(|| PruneReason::Service(text.clone()))
+            (!services.iter().any(|service| regex.is_match(service)))
+                .then(|| PruneReason::Service(text.clone()))
         }
         (Attribute::Intrinsic(Intrinsic::TraceId), BinaryOp::Eq) => {
             let id = parse_trace_id(text)?;
@@ -177,15 +245,27 @@ fn parse_trace_id(text: &str) -> Option<TraceId> {
 fn may_fail(expr: &FieldExpr) -> bool {
     match &expr.kind {
         FieldExprKind::Literal(_) | FieldExprKind::Attribute(_) => false,
-        FieldExprKind::Unary { op: UnaryOp::Neg, .. } => true,
-        FieldExprKind::Unary { op: UnaryOp::Not, operand } => {
-            matches!(operand.kind, FieldExprKind::Attribute(_)) || may_fail(operand)
+        FieldExprKind::Unary {
+            op: UnaryOp::Neg, ..
+        } => true,
+        FieldExprKind::Unary {
+            op: UnaryOp::Not,
+            operand,
+        } => matches!(operand.kind, FieldExprKind::Attribute(_)) || may_fail(operand),
+        FieldExprKind::NilTest { operand, .. } => {
+            operand.as_ref().is_some_and(|operand| may_fail(operand))
         }
-        FieldExprKind::NilTest { operand, .. } => operand.as_ref().is_some_and(|operand| may_fail(operand)),
-        FieldExprKind::Binary { op: BinaryOp::And | BinaryOp::Or, lhs, rhs } => may_fail(lhs) || may_fail(rhs),
+        FieldExprKind::Binary {
+            op: BinaryOp::And | BinaryOp::Or,
+            lhs,
+            rhs,
+        } => may_fail(lhs) || may_fail(rhs),
         FieldExprKind::Binary { op, lhs, rhs } => {
             let constant = |expr: &FieldExpr| matches!(expr.kind, FieldExprKind::Literal(_));
-            is_arithmetic(*op) || !(constant(lhs) || constant(rhs)) || may_fail(lhs) || may_fail(rhs)
+            is_arithmetic(*op)
+                || !(constant(lhs) || constant(rhs))
+                || may_fail(lhs)
+                || may_fail(rhs)
         }
     }
 }

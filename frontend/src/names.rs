@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::{Grid, LabelValue};
+use engine::{Grid, LabelValue, Series};
 use storage::block::meta::{AttributeScope, BlockMeta};
 use storage::ids::TenantId;
 use storage::snapshot::Snapshot;
@@ -167,7 +167,9 @@ impl Frontend {
             Err(error) => return Err(error),
         };
         let mut values = BTreeSet::new();
-        for series in &answer.series.series {
+        // A group without spans in the range says nothing about it.
+        let counted = |series: &&Series| series.values.iter().any(|count| *count > 0.0);
+        for series in answer.series.series.iter().filter(counted) {
             for label in series.labels.iter().filter(|label| label.name == name) {
                 let nil = matches!(&label.value, LabelValue::String(text) if text == "nil");
                 if !nil || matches!(attribute, Attribute::Key { .. }) {

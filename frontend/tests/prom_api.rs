@@ -331,8 +331,6 @@ async fn names_and_values() {
         T0 + 5,
         T0 + 50
     );
-    let only = get(&app, &format!("/prom/api/v1/query?query={RATE_BY_SERVICE}&time={}&lookback_delta=10", T0 + 15)).await;
-    eprintln!("{only:?}");
     assert_eq!(get_json(&app, &uri).await.1["data"], json!(["shop"]));
     let (_, body) = get_json(&app, "/prom/api/v1/label/__name__/values?limit=40000").await;
     assert!(body["data"].as_array().unwrap().contains(&json!("rate")));

@@ -54,7 +54,11 @@ impl Cell for CountCell {
     }
 
     fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
-        push(StateRow { interval, count: self.0, ..StateRow::default() });
+        push(StateRow {
+            interval,
+            count: self.0,
+            ..StateRow::default()
+        });
     }
 
     fn absorb(&mut self, row: &StateRow) {
@@ -88,11 +92,20 @@ impl Cell for SumCell {
 
     fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
         let DoubleDouble { high, low } = self.sum;
-        push(StateRow { interval, count: self.count, high, low, ..StateRow::default() });
+        push(StateRow {
+            interval,
+            count: self.count,
+            high,
+            low,
+            ..StateRow::default()
+        });
     }
 
     fn absorb(&mut self, row: &StateRow) {
-        self.sum.add(DoubleDouble { high: row.high, low: row.low });
+        self.sum.add(DoubleDouble {
+            high: row.high,
+            low: row.low,
+        });
         self.count += row.count;
     }
 }
@@ -106,7 +119,10 @@ pub(crate) struct ExtremeCell<const SIGN: i8> {
 
 impl<const SIGN: i8> Default for ExtremeCell<SIGN> {
     fn default() -> Self {
-        Self { value: DoubleDouble::default(), seen: false }
+        Self {
+            value: DoubleDouble::default(),
+            seen: false,
+        }
     }
 }
 
@@ -140,17 +156,29 @@ impl<const SIGN: i8> Cell for ExtremeCell<SIGN> {
 
     fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
         let DoubleDouble { high, low } = self.value;
-        push(StateRow { interval, count: 1, high, low, ..StateRow::default() });
+        push(StateRow {
+            interval,
+            count: 1,
+            high,
+            low,
+            ..StateRow::default()
+        });
     }
 
     fn absorb(&mut self, row: &StateRow) {
-        self.offer(DoubleDouble { high: row.high, low: row.low });
+        self.offer(DoubleDouble {
+            high: row.high,
+            low: row.low,
+        });
     }
 }
 
 impl Cell for Sketch {
     #[inline]
-    #[expect(clippy::cast_precision_loss, reason = "the sketch's error is far larger than a float's")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the sketch's error is far larger than a float's"
+    )]
     fn add_int(&mut self, value: i64) {
         self.add(value as f64);
     }

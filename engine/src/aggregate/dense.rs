@@ -123,15 +123,26 @@ struct Dense<C> {
 impl<C: Cell> Dense<C> {
     fn new(cursor: IntervalCursor, intervals: u32, limit: MemoryLimit) -> Self {
         let intervals = usize::try_from(intervals).unwrap_or(usize::MAX);
-        Self { cells: Vec::new(), intervals, cursor, heap_bytes: 0, limit }
+        Self {
+            cells: Vec::new(),
+            intervals,
+            cursor,
+            heap_bytes: 0,
+            limit,
+        }
     }
 
     fn check(&self, bytes: usize) -> Result<()> {
         if u64::try_from(bytes).is_ok_and(|bytes| bytes <= self.limit.bytes) {
             return Ok(());
         }
-        let MemoryLimit { bytes: limit_bytes, key } = self.limit;
-        Err(DataFusionError::External(Box::new(EngineError::MemoryLimit { limit_bytes, key })))
+        let MemoryLimit {
+            bytes: limit_bytes,
+            key,
+        } = self.limit;
+        Err(DataFusionError::External(Box::new(
+            EngineError::MemoryLimit { limit_bytes, key },
+        )))
     }
 
     /// Applies `add` to the cell of every row that counts.
@@ -148,13 +159,19 @@ impl<C: Cell> Dense<C> {
             if !keep(row) {
                 continue;
             }
-            let Some(interval) = self.cursor.find(time) else { continue };
+            let Some(interval) = self.cursor.find(time) else {
+                continue;
+            };
             let cell = &mut self.cells[group * self.intervals + interval];
             let before = cell.heap_bytes();
             add(cell, row);
             self.heap_bytes += cell.heap_bytes() - before;
         }
-        if self.heap_bytes == heap_before { Ok(()) } else { self.check(self.allocated()) }
+        if self.heap_bytes == heap_before {
+            Ok(())
+        } else {
+            self.check(self.allocated())
+        }
     }
 
     fn allocated(&self) -> usize {
@@ -171,7 +188,11 @@ impl<C: Viewable> RangeState for Dense<C> {
         if needed > self.cells.capacity() {
             // Growing by a quarter keeps the copying linear without ever doubling the memory.
             let wanted = needed.max(self.cells.capacity() + self.cells.capacity() / 4);
-            self.check(wanted.saturating_mul(size_of::<C>()).saturating_add(self.heap_bytes))?;
+            self.check(
+                wanted
+                    .saturating_mul(size_of::<C>())
+                    .saturating_add(self.heap_bytes),
+            )?;
             self.cells.reserve_exact(wanted - self.cells.len());
         }
         self.cells.resize(needed, C::default());
@@ -188,7 +209,8 @@ impl<C: Viewable> RangeState for Dense<C> {
         if let Some(last) = groups.iter().max() {
             self.grow(last + 1)?;
         }
-        let counted = |row: usize| filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
+        let counted =
+            |row: usize| filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
         let Some(values) = values else {
             return if filter.is_none() {
                 self.for_each(groups, times, |_| true, |cell, _| cell.add_span())
@@ -201,20 +223,32 @@ impl<C: Viewable> RangeState for Dense<C> {
                 let values = values.as_primitive::<Int64Type>();
                 if filter.is_none() && values.null_count() == 0 {
                     let values = values.values();
-                    self.for_each(groups, times, |_| true, |cell, row| cell.add_int(values[row]))
+                    self.for_each(
+                        groups,
+                        times,
+                        |_| true,
+                        |cell, row| cell.add_int(values[row]),
+                    )
                 } else {
                     let keep = |row: usize| values.is_valid(row) && counted(row);
-                    self.for_each(groups, times, keep, |cell, row| cell.add_int(values.value(row)))
+                    self.for_each(groups, times, keep, |cell, row| {
+                        cell.add_int(values.value(row))
+                    })
                 }
             }
             DataType::Float64 => {
                 let values = values.as_primitive::<Float64Type>();
-                let keep =
-                    |row: usize| values.is_valid(row) && !values.value(row).is_nan() && counted(row);
-                self.for_each(groups, times, keep, |cell, row| cell.add_float(values.value(row)))
+                let keep = |row: usize| {
+                    values.is_valid(row) && !values.value(row).is_nan() && counted(row)
+                };
+                self.for_each(groups, times, keep, |cell, row| {
+                    cell.add_float(values.value(row))
+                })
             }
             DataType::Null => Ok(()),
-            other => Err(DataFusionError::Internal(format!("cannot aggregate values of type {other}"))),
+            other => Err(DataFusionError::Internal(format!(
+                "cannot aggregate values of type {other}"
+            ))),
         }
     }
 
@@ -227,7 +261,9 @@ impl<C: Viewable> RangeState for Dense<C> {
             for row in reader.rows(index) {
                 let interval = usize::try_from(row.interval).unwrap_or(usize::MAX);
                 if interval >= self.intervals {
-                    return Err(DataFusionError::Internal("aggregation state of another grid".into()));
+                    return Err(DataFusionError::Internal(
+                        "aggregation state of another grid".into(),
+                    ));
                 }
                 let cell = &mut self.cells[group * self.intervals + interval];
                 let before = cell.heap_bytes();

@@ -11,8 +11,14 @@ pub(crate) struct DoubleDouble {
 }
 
 impl From<i64> for DoubleDouble {
-    #[expect(clippy::cast_precision_loss, reason = "what the rounding loses is kept in `low`")]
-    #[expect(clippy::cast_possible_truncation, reason = "the difference of an i64 and its nearest float fits in 11 bits")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "what the rounding loses is kept in `low`"
+    )]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the difference of an i64 and its nearest float fits in 11 bits"
+    )]
     fn from(value: i64) -> Self {
         let high = value as f64;
         let low = (i128::from(value) - high as i128) as f64;
@@ -81,7 +87,9 @@ mod tests {
 
     #[test]
     fn order_does_not_matter() {
-        let values: Vec<f64> = (0..1000).map(|i| 0.1 * f64::from(i) * 1e7_f64.powi(i % 3)).collect();
+        let values: Vec<f64> = (0..1000)
+            .map(|i| 0.1 * f64::from(i) * 1e7_f64.powi(i % 3))
+            .collect();
         let forward = sum(values.iter().copied());
         let backward = sum(values.iter().rev().copied());
         assert_eq!(forward.value().to_bits(), backward.value().to_bits());

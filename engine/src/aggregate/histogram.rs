@@ -18,7 +18,10 @@ pub(crate) fn int_bucket(value: i64) -> Option<i32> {
 }
 
 /// The bucket of a float. Zero, negative and non-finite values belong to none.
-#[expect(clippy::cast_possible_truncation, reason = "a float's exponent fits in 12 bits")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a float's exponent fits in 12 bits"
+)]
 pub(crate) fn float_bucket(value: f64) -> Option<i32> {
     if !(value > 0.0 && value.is_finite()) {
         return None;
@@ -53,7 +56,12 @@ impl Log2Histogram {
     /// The histogram as rows.
     pub(crate) fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
         for (&key, &count) in &self.counts {
-            push(StateRow { interval, key, count, ..StateRow::default() });
+            push(StateRow {
+                interval,
+                key,
+                count,
+                ..StateRow::default()
+            });
         }
     }
 
@@ -123,7 +131,14 @@ mod tests {
 
     #[test]
     fn integers_fall_into_right_closed_buckets() {
-        let cases = [(i64::MIN, None), (0, None), (1, None), (2, Some(1)), (3, Some(2)), (4, Some(2))];
+        let cases = [
+            (i64::MIN, None),
+            (0, None),
+            (1, None),
+            (2, Some(1)),
+            (3, Some(2)),
+            (4, Some(2)),
+        ];
         for (value, bucket) in cases {
             assert_eq!(int_bucket(value), bucket, "{value}");
         }
@@ -135,7 +150,11 @@ mod tests {
     #[test]
     fn floats_fall_into_the_same_buckets() {
         for value in 2..5000_i32 {
-            assert_eq!(float_bucket(f64::from(value)), int_bucket(i64::from(value)), "{value}");
+            assert_eq!(
+                float_bucket(f64::from(value)),
+                int_bucket(i64::from(value)),
+                "{value}"
+            );
         }
         assert_eq!(float_bucket(0.5), Some(-1));
         assert_eq!(float_bucket(0.75), Some(0));
@@ -150,7 +169,10 @@ mod tests {
         // The last bit depends on the platform's power function.
         let median = durations.quantile(0.5).expect("not empty") / 1e9;
         assert!((median - 0.379_625_062_497_006_3).abs() < 1e-15, "{median}");
-        assert_eq!(durations.quantile(0.9).map(|v| v / 1e9), Some(0.536_870_912));
+        assert_eq!(
+            durations.quantile(0.9).map(|v| v / 1e9),
+            Some(0.536_870_912)
+        );
         let ints = of(&[3, 4]);
         let median = ints.quantile(0.5).expect("not empty");
         assert!((median - 8_f64.sqrt()).abs() < 1e-15, "{median}");

@@ -18,7 +18,14 @@ impl IntervalCursor {
     /// A cursor over `intervals` intervals of length `step`, the first one `(start, start + step]`.
     pub(crate) fn new(start: i64, step: i64, intervals: u32) -> Self {
         let end = start.saturating_add(step.saturating_mul(i64::from(intervals)));
-        Self { start, step, end, low: start, high: start, index: 0 }
+        Self {
+            start,
+            step,
+            end,
+            low: start,
+            high: start,
+            index: 0,
+        }
     }
 
     /// The interval that `time` belongs to, if any.
@@ -50,7 +57,17 @@ mod tests {
         let mut cursor = IntervalCursor::new(0, 10, 3);
         let found: Vec<_> = times.iter().map(|&t| cursor.find(t)).collect();
         let expected = [
-            None, None, Some(0), Some(0), Some(1), Some(0), Some(2), None, Some(1), Some(2), Some(0),
+            None,
+            None,
+            Some(0),
+            Some(0),
+            Some(1),
+            Some(0),
+            Some(2),
+            None,
+            Some(1),
+            Some(2),
+            Some(0),
         ];
         assert_eq!(found, expected);
     }

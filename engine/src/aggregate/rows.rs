@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Float64Array, Float64Builder, Int32Array, Int32Builder, ListArray, StructArray,
-    UInt32Array, UInt32Builder, UInt64Array, UInt64Builder,
+    Array, ArrayRef, Float64Array, Float64Builder, Int32Array, Int32Builder, ListArray,
+    StructArray, UInt32Array, UInt32Builder, UInt64Array, UInt64Builder,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
@@ -30,7 +30,11 @@ pub(crate) struct StateRow {
 
 /// The Arrow type of one group's state.
 pub(crate) fn state_type() -> DataType {
-    DataType::List(Arc::new(Field::new("row", DataType::Struct(row_fields()), false)))
+    DataType::List(Arc::new(Field::new(
+        "row",
+        DataType::Struct(row_fields()),
+        false,
+    )))
 }
 
 fn row_fields() -> Fields {
@@ -82,7 +86,12 @@ impl StateBuilder {
         ];
         let rows = StructArray::new(row_fields(), columns, None);
         let field = Arc::new(Field::new("row", DataType::Struct(row_fields()), false));
-        Arc::new(ListArray::new(field, OffsetBuffer::from_lengths(self.lengths), Arc::new(rows), None))
+        Arc::new(ListArray::new(
+            field,
+            OffsetBuffer::from_lengths(self.lengths),
+            Arc::new(rows),
+            None,
+        ))
     }
 }
 
@@ -101,18 +110,45 @@ impl<'a> StateReader<'a> {
     /// A reader of a column made by [`StateBuilder`].
     pub(crate) fn try_new(array: &'a ArrayRef) -> Result<Self> {
         let mismatch = || DataFusionError::Internal("aggregation state has another type".into());
-        let lists = array.as_any().downcast_ref::<ListArray>().ok_or_else(mismatch)?;
-        let rows = lists.values().as_any().downcast_ref::<StructArray>().ok_or_else(mismatch)?;
+        let lists = array
+            .as_any()
+            .downcast_ref::<ListArray>()
+            .ok_or_else(mismatch)?;
+        let rows = lists
+            .values()
+            .as_any()
+            .downcast_ref::<StructArray>()
+            .ok_or_else(mismatch)?;
         if rows.num_columns() != 5 {
             return Err(mismatch());
         }
         Ok(Self {
             lists,
-            interval: rows.column(0).as_any().downcast_ref().ok_or_else(mismatch)?,
-            key: rows.column(1).as_any().downcast_ref().ok_or_else(mismatch)?,
-            count: rows.column(2).as_any().downcast_ref().ok_or_else(mismatch)?,
-            high: rows.column(3).as_any().downcast_ref().ok_or_else(mismatch)?,
-            low: rows.column(4).as_any().downcast_ref().ok_or_else(mismatch)?,
+            interval: rows
+                .column(0)
+                .as_any()
+                .downcast_ref()
+                .ok_or_else(mismatch)?,
+            key: rows
+                .column(1)
+                .as_any()
+                .downcast_ref()
+                .ok_or_else(mismatch)?,
+            count: rows
+                .column(2)
+                .as_any()
+                .downcast_ref()
+                .ok_or_else(mismatch)?,
+            high: rows
+                .column(3)
+                .as_any()
+                .downcast_ref()
+                .ok_or_else(mismatch)?,
+            low: rows
+                .column(4)
+                .as_any()
+                .downcast_ref()
+                .ok_or_else(mismatch)?,
         })
     }
 

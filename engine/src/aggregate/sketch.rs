@@ -61,7 +61,11 @@ fn representative(bucket: i32) -> f64 {
     if bucket > 0 { magnitude } else { -magnitude }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "64 fits everywhere")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "64 fits everywhere"
+)]
 const fn split(bucket: i32) -> (i32, usize) {
     let pages = SUB_BUCKETS as i32;
     (bucket.div_euclid(pages), bucket.rem_euclid(pages) as usize)
@@ -80,11 +84,21 @@ impl Sketch {
     #[inline]
     pub(crate) fn add_bucket(&mut self, bucket: i32, count: u64) {
         let (number, slot) = split(bucket);
-        if self.pages.get(self.last).is_none_or(|page| page.number != number) {
+        if self
+            .pages
+            .get(self.last)
+            .is_none_or(|page| page.number != number)
+        {
             self.last = match self.pages.binary_search_by_key(&number, |page| page.number) {
                 Ok(index) => index,
                 Err(index) => {
-                    self.pages.insert(index, Page { number, counts: Box::new([0; SUB_BUCKETS]) });
+                    self.pages.insert(
+                        index,
+                        Page {
+                            number,
+                            counts: Box::new([0; SUB_BUCKETS]),
+                        },
+                    );
                     index
                 }
             };
@@ -101,17 +115,25 @@ impl Sketch {
     /// The sketch as rows.
     pub(crate) fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
         for (key, count) in self.buckets() {
-            push(StateRow { interval, key, count, ..StateRow::default() });
+            push(StateRow {
+                interval,
+                key,
+                count,
+                ..StateRow::default()
+            });
         }
     }
 
     /// The buckets with something in them, in the order of their values.
     fn buckets(&self) -> impl Iterator<Item = (i32, u64)> + '_ {
         self.pages.iter().flat_map(|page| {
-            (0_i32..).zip(page.counts.iter()).filter(|(_, count)| **count > 0).map(|(slot, count)| {
-                let pages = i32::try_from(SUB_BUCKETS).unwrap_or(i32::MAX);
-                (page.number * pages + slot, *count)
-            })
+            (0_i32..)
+                .zip(page.counts.iter())
+                .filter(|(_, count)| **count > 0)
+                .map(|(slot, count)| {
+                    let pages = i32::try_from(SUB_BUCKETS).unwrap_or(i32::MAX);
+                    (page.number * pages + slot, *count)
+                })
         })
     }
 
@@ -131,7 +153,8 @@ impl Sketch {
 
     /// Bytes held besides the struct itself.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.pages.capacity() * size_of::<Page>() + self.pages.len() * size_of::<[u64; SUB_BUCKETS]>()
+        self.pages.capacity() * size_of::<Page>()
+            + self.pages.len() * size_of::<[u64; SUB_BUCKETS]>()
     }
 }
 
@@ -158,7 +181,10 @@ mod tests {
                 let mut sketch = Sketch::default();
                 sketch.add(signed);
                 let answer = sketch.quantile(0.5).expect("one value");
-                assert!(((answer - signed) / signed).abs() <= 1.0 / 129.0 + 1e-12, "{signed} {answer}");
+                assert!(
+                    ((answer - signed) / signed).abs() <= 1.0 / 129.0 + 1e-12,
+                    "{signed} {answer}"
+                );
             }
             value *= 1.003;
         }
@@ -172,7 +198,10 @@ mod tests {
         }
         let near = |q: f64, expected: f64| {
             let answer = sketch.quantile(q).expect("not empty");
-            assert!((answer - expected).abs() <= expected.abs() * 0.01, "{q}: {answer} {expected}");
+            assert!(
+                (answer - expected).abs() <= expected.abs() * 0.01,
+                "{q}: {answer} {expected}"
+            );
         };
         near(0.0, -8.0);
         near(1.0 / 7.0, -8.0);
@@ -185,7 +214,14 @@ mod tests {
     #[test]
     fn extremes_do_not_overflow() {
         let mut sketch = Sketch::default();
-        for value in [f64::MAX, f64::MIN, f64::INFINITY, f64::NEG_INFINITY, 5e-324, f64::NAN] {
+        for value in [
+            f64::MAX,
+            f64::MIN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            5e-324,
+            f64::NAN,
+        ] {
             sketch.add(value);
         }
         assert_eq!(sketch.total, 5);

@@ -15,40 +15,60 @@ use crate::error::{EngineError, EvaluationError};
 /// their operands swapped (`2 ^ 3` is 9), which is what stored queries rely on.
 pub(crate) fn on_ints(op: BinaryOp, lhs: Expr, rhs: Expr, expression: &str) -> Expr {
     let expression = expression.to_owned();
-    Function::call("int_arithmetic", expression.clone(), DataType::Int64, vec![lhs, rhs], move |args| {
-        let (lhs, rhs) = (args[0].as_primitive::<Int64Type>(), args[1].as_primitive::<Int64Type>());
-        let result: Result<Int64Array> = lhs
-            .iter()
-            .zip(rhs)
-            .map(|pair| match pair {
-                (Some(lhs), Some(rhs)) => int_operation(op, lhs, rhs)
-                    .ok_or_else(|| {
-                        let expression = expression.clone();
-                        let error = EngineError::Evaluation(EvaluationError::DivisionByZero { expression });
-                        DataFusionError::External(Box::new(error))
-                    })
-                    .map(Some),
-                _ => Ok(None),
-            })
-            .collect();
-        result.map(|result| Arc::new(result) as ArrayRef)
-    })
+    Function::call(
+        "int_arithmetic",
+        expression.clone(),
+        DataType::Int64,
+        vec![lhs, rhs],
+        move |args| {
+            let (lhs, rhs) = (
+                args[0].as_primitive::<Int64Type>(),
+                args[1].as_primitive::<Int64Type>(),
+            );
+            let result: Result<Int64Array> = lhs
+                .iter()
+                .zip(rhs)
+                .map(|pair| match pair {
+                    (Some(lhs), Some(rhs)) => int_operation(op, lhs, rhs)
+                        .ok_or_else(|| {
+                            let expression = expression.clone();
+                            let error = EngineError::Evaluation(EvaluationError::DivisionByZero {
+                                expression,
+                            });
+                            DataFusionError::External(Box::new(error))
+                        })
+                        .map(Some),
+                    _ => Ok(None),
+                })
+                .collect();
+            result.map(|result| Arc::new(result) as ArrayRef)
+        },
+    )
 }
 
 /// Two numbers as floats.
 pub(crate) fn on_floats(op: BinaryOp, lhs: Expr, rhs: Expr, expression: &str) -> Expr {
-    Function::call("float_arithmetic", expression.to_owned(), DataType::Float64, vec![lhs, rhs], move |args| {
-        let (lhs, rhs) = (args[0].as_primitive::<Float64Type>(), args[1].as_primitive::<Float64Type>());
-        let result: Float64Array = lhs
-            .iter()
-            .zip(rhs)
-            .map(|pair| match pair {
-                (Some(lhs), Some(rhs)) => Some(float_operation(op, lhs, rhs)),
-                _ => None,
-            })
-            .collect();
-        Ok(Arc::new(result) as ArrayRef)
-    })
+    Function::call(
+        "float_arithmetic",
+        expression.to_owned(),
+        DataType::Float64,
+        vec![lhs, rhs],
+        move |args| {
+            let (lhs, rhs) = (
+                args[0].as_primitive::<Float64Type>(),
+                args[1].as_primitive::<Float64Type>(),
+            );
+            let result: Float64Array = lhs
+                .iter()
+                .zip(rhs)
+                .map(|pair| match pair {
+                    (Some(lhs), Some(rhs)) => Some(float_operation(op, lhs, rhs)),
+                    _ => None,
+                })
+                .collect();
+            Ok(Arc::new(result) as ArrayRef)
+        },
+    )
 }
 
 /// The result; `None` for a division by zero.

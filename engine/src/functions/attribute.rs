@@ -23,10 +23,16 @@ use super::Function;
 pub(crate) fn lookup(attributes: Expr, key: &str, value_type: ValueType) -> Expr {
     let parameters = format!("{key}, {value_type:?}");
     let key = key.to_owned();
-    Function::call("attribute", parameters, arrow_type(value_type), vec![attributes], move |args| {
-        let list = args[0].as_list_opt::<i32>().ok_or_else(no_attributes)?;
-        Entries::try_new(list)?.collect(&key, value_type)
-    })
+    Function::call(
+        "attribute",
+        parameters,
+        arrow_type(value_type),
+        vec![attributes],
+        move |args| {
+            let list = args[0].as_list_opt::<i32>().ok_or_else(no_attributes)?;
+            Entries::try_new(list)?.collect(&key, value_type)
+        },
+    )
 }
 
 /// The Arrow type of [`lookup`]'s result.
@@ -59,8 +65,14 @@ struct Entries<'a> {
 impl<'a> Entries<'a> {
     fn try_new(list: &'a ListArray) -> Result<Self> {
         let fields = list.values().as_struct_opt().ok_or_else(no_attributes)?;
-        let keys = fields.column_by_name(names::ENTRY_KEY).and_then(|keys| keys.as_string_opt::<i32>());
-        Ok(Self { list, keys: keys.ok_or_else(no_attributes)?, fields })
+        let keys = fields
+            .column_by_name(names::ENTRY_KEY)
+            .and_then(|keys| keys.as_string_opt::<i32>());
+        Ok(Self {
+            list,
+            keys: keys.ok_or_else(no_attributes)?,
+            fields,
+        })
     }
 
     /// Index of the first entry of `key`, row by row.
@@ -69,7 +81,11 @@ impl<'a> Entries<'a> {
         (0..self.list.len()).map(move |row| {
             let offsets = self.list.offsets();
             let range = offset(offsets[row])..offset(offsets[row + 1]);
-            if self.list.is_null(row) { None } else { range.into_iter().find(|&i| self.keys.value(i) == key) }
+            if self.list.is_null(row) {
+                None
+            } else {
+                range.into_iter().find(|&i| self.keys.value(i) == key)
+            }
         })
     }
 
@@ -78,7 +94,10 @@ impl<'a> Entries<'a> {
     }
 
     fn collect(&self, key: &str, value_type: ValueType) -> Result<ArrayRef> {
-        let other = self.column(names::ENTRY_OTHER)?.as_binary_opt::<i32>().ok_or_else(no_attributes)?;
+        let other = self
+            .column(names::ENTRY_OTHER)?
+            .as_binary_opt::<i32>()
+            .ok_or_else(no_attributes)?;
         // What an entry holds besides the four scalars, decoded.
         let array_at = |position: usize| -> Option<Vec<AnyValue>> {
             if other.is_null(position) {
@@ -91,7 +110,11 @@ impl<'a> Entries<'a> {
         };
         let single = |position: usize| -> Option<AnyValue> {
             let mut values = array_at(position)?;
-            if values.len() == 1 { values.pop() } else { None }
+            if values.len() == 1 {
+                values.pop()
+            } else {
+                None
+            }
         };
         let many = |position: usize| array_at(position).filter(|values| values.len() > 1);
         macro_rules! scalars {
@@ -133,18 +156,31 @@ impl<'a> Entries<'a> {
         }
         Ok(match value_type {
             ValueType::String => {
-                scalars!(StringBuilder::new(), self.column(names::ENTRY_STRING)?.as_string::<i32>(), String)
+                scalars!(
+                    StringBuilder::new(),
+                    self.column(names::ENTRY_STRING)?.as_string::<i32>(),
+                    String
+                )
             }
             ValueType::Int => {
-                scalars!(Int64Builder::new(), self.column(names::ENTRY_INT)?.as_primitive::<Int64Type>(), Int)
+                scalars!(
+                    Int64Builder::new(),
+                    self.column(names::ENTRY_INT)?.as_primitive::<Int64Type>(),
+                    Int
+                )
             }
             ValueType::Double => scalars!(
                 Float64Builder::new(),
-                self.column(names::ENTRY_DOUBLE)?.as_primitive::<Float64Type>(),
+                self.column(names::ENTRY_DOUBLE)?
+                    .as_primitive::<Float64Type>(),
                 Double
             ),
             ValueType::Bool => {
-                scalars!(BooleanBuilder::new(), self.column(names::ENTRY_BOOL)?.as_boolean(), Bool)
+                scalars!(
+                    BooleanBuilder::new(),
+                    self.column(names::ENTRY_BOOL)?.as_boolean(),
+                    Bool
+                )
             }
             ValueType::StringArray => arrays!(StringBuilder::new(), String),
             ValueType::IntArray => arrays!(Int64Builder::new(), Int),

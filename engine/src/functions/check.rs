@@ -16,52 +16,88 @@ use super::Function;
 use crate::error::{EngineError, EvaluationError};
 
 fn fail<T>(error: EvaluationError) -> Result<T> {
-    Err(DataFusionError::External(Box::new(EngineError::Evaluation(error))))
+    Err(DataFusionError::External(Box::new(
+        EngineError::Evaluation(error),
+    )))
 }
 
 /// A boolean that fails where it is null.
 pub(crate) fn require_bool(value: Expr, expression: &str) -> Expr {
     let expression = expression.to_owned();
-    Function::call("require_bool", expression.clone(), DataType::Boolean, vec![value], move |args| {
-        if args[0].null_count() > 0 || *args[0].data_type() == DataType::Null && !args[0].is_empty() {
-            return fail(EvaluationError::NotBoolean { expression: expression.clone() });
-        }
-        Ok(Arc::clone(&args[0]))
-    })
+    Function::call(
+        "require_bool",
+        expression.clone(),
+        DataType::Boolean,
+        vec![value],
+        move |args| {
+            if args[0].null_count() > 0
+                || *args[0].data_type() == DataType::Null && !args[0].is_empty()
+            {
+                return fail(EvaluationError::NotBoolean {
+                    expression: expression.clone(),
+                });
+            }
+            Ok(Arc::clone(&args[0]))
+        },
+    )
 }
 
 /// `-value`, of one of the types that an operand may have; fails where none of `all` has a value.
 pub(crate) fn negate(value: Expr, value_type: DataType, all: &[Expr], expression: &str) -> Expr {
     let arguments = [value].into_iter().chain(all.iter().cloned()).collect();
     let expression = expression.to_owned();
-    Function::call("negate", expression.clone(), value_type, arguments, move |args| {
-        let mut present: BooleanArray = is_not_null(&args[0])?;
-        for other in &args[1..] {
-            present = or_kleene(&present, &is_not_null(other)?)?;
-        }
-        if present.true_count() < present.len() {
-            return fail(EvaluationError::NotNumeric { expression: expression.clone() });
-        }
-        Ok(neg_wrapping(&args[0])?)
-    })
+    Function::call(
+        "negate",
+        expression.clone(),
+        value_type,
+        arguments,
+        move |args| {
+            let mut present: BooleanArray = is_not_null(&args[0])?;
+            for other in &args[1..] {
+                present = or_kleene(&present, &is_not_null(other)?)?;
+            }
+            if present.true_count() < present.len() {
+                return fail(EvaluationError::NotNumeric {
+                    expression: expression.clone(),
+                });
+            }
+            Ok(neg_wrapping(&args[0])?)
+        },
+    )
 }
 
 /// Fails where both are present; null everywhere else.
 pub(crate) fn refuse_both(lhs: Expr, rhs: Expr, result: DataType, expression: &str) -> Expr {
     let expression = expression.to_owned();
     let return_type = result.clone();
-    Function::call("refuse_array", expression.clone(), return_type, vec![lhs, rhs], move |args| {
-        let (lhs, rhs) = (is_not_null(&args[0])?, is_not_null(&args[1])?);
-        if lhs.iter().zip(&rhs).any(|pair| pair == (Some(true), Some(true))) {
-            return fail(EvaluationError::ArrayOperand { expression: expression.clone() });
-        }
-        Ok(arrow::array::new_null_array(&result, args[0].len()))
-    })
+    Function::call(
+        "refuse_array",
+        expression.clone(),
+        return_type,
+        vec![lhs, rhs],
+        move |args| {
+            let (lhs, rhs) = (is_not_null(&args[0])?, is_not_null(&args[1])?);
+            if lhs
+                .iter()
+                .zip(&rhs)
+                .any(|pair| pair == (Some(true), Some(true)))
+            {
+                return fail(EvaluationError::ArrayOperand {
+                    expression: expression.clone(),
+                });
+            }
+            Ok(arrow::array::new_null_array(&result, args[0].len()))
+        },
+    )
 }
 
 /// `lhs && rhs` or `lhs || rhs`, where null counts as false, evaluating both on every row.
 pub(crate) fn strict_logic(lhs: Expr, rhs: Expr, conjunction: bool) -> Expr {
-    let name = if conjunction { "and_strict" } else { "or_strict" };
+    let name = if conjunction {
+        "and_strict"
+    } else {
+        "or_strict"
+    };
     Function::call(name, "", DataType::Boolean, vec![lhs, rhs], move |args| {
         let truth = |array: &ArrayRef, row: usize| {
             let array = array.as_boolean();
@@ -87,14 +123,26 @@ pub(crate) fn never(arguments: Vec<Expr>) -> Expr {
 /// `condition` where the time lies in `(start, end]`, false elsewhere, where it is not evaluated.
 pub(crate) fn only_in_window(condition: Expr, time: Expr, start: i64, end: i64) -> Result<Expr> {
     use datafusion::logical_expr::{lit, when};
-    let inside = Function::call("in_window", format!("{start}, {end}"), DataType::Boolean, vec![time], move |args| {
-        let times: &Int64Array = args[0].as_primitive::<Int64Type>();
-        let inside: BooleanArray = times.iter().map(|t| t.map(|t| t > start && t <= end)).collect();
-        Ok(Arc::new(inside) as ArrayRef)
-    });
+    let inside = Function::call(
+        "in_window",
+        format!("{start}, {end}"),
+        DataType::Boolean,
+        vec![time],
+        move |args| {
+            let times: &Int64Array = args[0].as_primitive::<Int64Type>();
+            let inside: BooleanArray = times
+                .iter()
+                .map(|t| t.map(|t| t > start && t <= end))
+                .collect();
+            Ok(Arc::new(inside) as ArrayRef)
+        },
+    );
     // A boolean CASE would be rewritten to AND and OR, which may evaluate the condition anyway.
     let truth = Function::call("truth", "", DataType::Int32, vec![condition], |args| {
-        let truth = args[0].as_boolean().iter().map(|truth| Some(i32::from(truth == Some(true))));
+        let truth = args[0]
+            .as_boolean()
+            .iter()
+            .map(|truth| Some(i32::from(truth == Some(true))));
         Ok(Arc::new(truth.collect::<Int32Array>()) as ArrayRef)
     });
     Ok(when(inside, truth).otherwise(lit(0_i32))?.eq(lit(1_i32)))

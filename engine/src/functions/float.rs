@@ -12,15 +12,25 @@ use super::Function;
 
 /// `lhs op rhs`; null where either is.
 pub(crate) fn compare(op: BinaryOp, lhs: Expr, rhs: Expr) -> Expr {
-    Function::call("float_compare", op.to_string(), DataType::Boolean, vec![lhs, rhs], move |args| {
-        Ok(Arc::new(compare_arrays(op, &args[0], &args[1])) as ArrayRef)
-    })
+    Function::call(
+        "float_compare",
+        op.to_string(),
+        DataType::Boolean,
+        vec![lhs, rhs],
+        move |args| Ok(Arc::new(compare_arrays(op, &args[0], &args[1])) as ArrayRef),
+    )
 }
 
 /// Compares two columns of floats.
 pub(super) fn compare_arrays(op: BinaryOp, lhs: &ArrayRef, rhs: &ArrayRef) -> BooleanArray {
-    let (lhs, rhs) = (lhs.as_primitive::<Float64Type>(), rhs.as_primitive::<Float64Type>());
-    lhs.iter().zip(rhs).map(|pair| pair.0.zip(pair.1).map(|(lhs, rhs)| holds(op, lhs, rhs))).collect()
+    let (lhs, rhs) = (
+        lhs.as_primitive::<Float64Type>(),
+        rhs.as_primitive::<Float64Type>(),
+    );
+    lhs.iter()
+        .zip(rhs)
+        .map(|pair| pair.0.zip(pair.1).map(|(lhs, rhs)| holds(op, lhs, rhs)))
+        .collect()
 }
 
 #[expect(clippy::float_cmp, reason = "the language compares exactly")]

@@ -16,19 +16,25 @@ use crate::lower::value::Type;
 pub(crate) fn tag(alternatives: Vec<(Type, Expr)>) -> Expr {
     let (types, expressions): (Vec<_>, Vec<_>) = alternatives.into_iter().unzip();
     let parameters: Vec<_> = types.iter().map(|t| format!("{t:?}")).collect();
-    Function::call("group_key", parameters.join(", "), DataType::Utf8, expressions, move |args| {
-        let columns = types.iter().zip(args).map(|(t, array)| tagged(*t, array));
-        let columns = columns.collect::<Result<Vec<_>>>()?;
-        let rows = args.first().map_or(0, |array| array.len());
-        let mut out = StringBuilder::new();
-        for row in 0..rows {
-            match columns.iter().find(|column| column.is_valid(row)) {
-                Some(column) => out.append_value(column.value(row)),
-                None => out.append_null(),
+    Function::call(
+        "group_key",
+        parameters.join(", "),
+        DataType::Utf8,
+        expressions,
+        move |args| {
+            let columns = types.iter().zip(args).map(|(t, array)| tagged(*t, array));
+            let columns = columns.collect::<Result<Vec<_>>>()?;
+            let rows = args.first().map_or(0, |array| array.len());
+            let mut out = StringBuilder::new();
+            for row in 0..rows {
+                match columns.iter().find(|column| column.is_valid(row)) {
+                    Some(column) => out.append_value(column.value(row)),
+                    None => out.append_null(),
+                }
             }
-        }
-        Ok(Arc::new(out.finish()) as ArrayRef)
-    })
+            Ok(Arc::new(out.finish()) as ArrayRef)
+        },
+    )
 }
 
 fn tagged(value_type: Type, array: &ArrayRef) -> Result<StringArray> {
@@ -36,13 +42,24 @@ fn tagged(value_type: Type, array: &ArrayRef) -> Result<StringArray> {
     Ok(match value_type {
         Type::String => {
             let texts = cast(array, &DataType::Utf8)?;
-            texts.as_string::<i32>().iter().map(|text| text.map(|text| format!("s{text}"))).collect()
+            texts
+                .as_string::<i32>()
+                .iter()
+                .map(|text| text.map(|text| format!("s{text}")))
+                .collect()
         }
         Type::Float => {
             let values = array.as_primitive::<Float64Type>();
-            values.iter().map(|value| value.map(|value| format!("f{value:?}"))).collect()
+            values
+                .iter()
+                .map(|value| value.map(|value| format!("f{value:?}")))
+                .collect()
         }
-        Type::Bool => array.as_boolean().iter().map(|value| value.map(|value| format!("b{value}"))).collect(),
+        Type::Bool => array
+            .as_boolean()
+            .iter()
+            .map(|value| value.map(|value| format!("b{value}")))
+            .collect(),
         Type::Int | Type::Duration | Type::Status | Type::Kind => {
             let values = cast(array, &DataType::Int64)?;
             let prefix = match value_type {
@@ -52,12 +69,15 @@ fn tagged(value_type: Type, array: &ArrayRef) -> Result<StringArray> {
                 _ => 'i',
             };
             let values = values.as_primitive::<Int64Type>();
-            values.iter().map(|value| value.map(|value| format!("{prefix}{value}"))).collect()
+            values
+                .iter()
+                .map(|value| value.map(|value| format!("{prefix}{value}")))
+                .collect()
         }
         // Each distinct array is shown as the same text, so they are one group.
-        Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => {
-            (0..rows).map(|row| array.is_valid(row).then_some("a")).collect()
-        }
+        Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => (0..rows)
+            .map(|row| array.is_valid(row).then_some("a"))
+            .collect(),
     })
 }
 

@@ -12,7 +12,11 @@ use super::Function;
 
 /// A trace id as lowercase hex without leading zeros, or a span id as 16 hex digits.
 pub(crate) fn hex_text(id: Expr, strip_zeros: bool) -> Expr {
-    let name = if strip_zeros { "trace_id_text" } else { "span_id_text" };
+    let name = if strip_zeros {
+        "trace_id_text"
+    } else {
+        "span_id_text"
+    };
     Function::call(name, "", DataType::Utf8, vec![id], move |args| {
         let ids = args[0].as_fixed_size_binary();
         let mut out = StringBuilder::with_capacity(ids.len(), ids.len() * 16);
@@ -37,7 +41,11 @@ fn format_id(id: &[u8], strip_zeros: bool, text: &mut String) {
         let _infallible = write!(text, "{byte:02x}");
     }
     if strip_zeros {
-        let zeros = text.bytes().take_while(|&b| b == b'0').count().min(text.len().saturating_sub(1));
+        let zeros = text
+            .bytes()
+            .take_while(|&b| b == b'0')
+            .count()
+            .min(text.len().saturating_sub(1));
         text.drain(..zeros);
     }
 }

@@ -49,20 +49,30 @@ impl Function {
     ) -> Expr {
         let signature = Signature::variadic_any(Volatility::Immutable);
         let parameters = parameters.into();
-        let function = Self { name, parameters, return_type, signature, body: Arc::new(body) };
+        let function = Self {
+            name,
+            parameters,
+            return_type,
+            signature,
+            body: Arc::new(body),
+        };
         ScalarUDF::new_from_impl(function).call(arguments)
     }
 }
 
 impl fmt::Debug for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Function").field("name", &self.name).field("parameters", &self.parameters).finish_non_exhaustive()
+        f.debug_struct("Function")
+            .field("name", &self.name)
+            .field("parameters", &self.parameters)
+            .finish_non_exhaustive()
     }
 }
 
 impl PartialEq for Function {
     fn eq(&self, other: &Self) -> bool {
-        (self.name, &self.parameters, &self.return_type) == (other.name, &other.parameters, &other.return_type)
+        (self.name, &self.parameters, &self.return_type)
+            == (other.name, &other.parameters, &other.return_type)
     }
 }
 
@@ -80,8 +90,15 @@ impl ScalarUDFImpl for Function {
     }
 
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        let args: Vec<_> = args.iter().map(|arg| arg.schema_name().to_string()).collect();
-        let parameters = if self.parameters.is_empty() { String::new() } else { format!("[{}]", self.parameters) };
+        let args: Vec<_> = args
+            .iter()
+            .map(|arg| arg.schema_name().to_string())
+            .collect();
+        let parameters = if self.parameters.is_empty() {
+            String::new()
+        } else {
+            format!("[{}]", self.parameters)
+        };
         Ok(format!("{}{parameters}({})", self.name, args.join(", ")))
     }
 

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, RecordBatch, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, RecordBatch, UInt32Array,
+};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion::common::DFSchema;
@@ -43,7 +45,11 @@ impl Nested {
 
     /// The schema of the flat batch.
     fn schema(self) -> SchemaRef {
-        let entry = Field::new("item", DataType::Struct(storage::schema::entry_fields()), false);
+        let entry = Field::new(
+            "item",
+            DataType::Struct(storage::schema::entry_fields()),
+            false,
+        );
         let attributes = Field::new(ATTRIBUTES, DataType::List(Arc::new(entry)), false);
         Arc::new(Schema::new(match self {
             Self::Event => vec![
@@ -60,22 +66,47 @@ impl Nested {
     }
 
     /// The flat batch of the list elements at `rows`, which belong to the spans at `owners`.
-    fn flatten(self, elements: &ArrayRef, rows: &UInt32Array, owners: &UInt32Array, start_ns: &ArrayRef) -> Result<RecordBatch> {
+    fn flatten(
+        self,
+        elements: &ArrayRef,
+        rows: &UInt32Array,
+        owners: &UInt32Array,
+        start_ns: &ArrayRef,
+    ) -> Result<RecordBatch> {
         let elements = elements.as_struct();
         let field = |name: &str| -> Result<ArrayRef> {
-            let missing = || DataFusionError::Internal(format!("events and links have no field {name}"));
-            Ok(take(elements.column_by_name(name).ok_or_else(missing)?, rows, None)?)
+            let missing =
+                || DataFusionError::Internal(format!("events and links have no field {name}"));
+            Ok(take(
+                elements.column_by_name(name).ok_or_else(missing)?,
+                rows,
+                None,
+            )?)
         };
         let columns = match self {
             Self::Event => {
                 let times = field(names::EVENT_TIME_NS)?;
                 let starts = take(start_ns, owners, None)?;
-                let pairs = times.as_primitive::<Int64Type>().values().iter().zip(starts.as_primitive::<Int64Type>().values());
-                let since: Int64Array = pairs.map(|(time, start)| time.wrapping_sub(*start)).collect();
-                vec![field(names::EVENT_NAME)?, Arc::new(since), field(names::ITEM_ATTRIBUTES)?]
+                let pairs = times
+                    .as_primitive::<Int64Type>()
+                    .values()
+                    .iter()
+                    .zip(starts.as_primitive::<Int64Type>().values());
+                let since: Int64Array = pairs
+                    .map(|(time, start)| time.wrapping_sub(*start))
+                    .collect();
+                vec![
+                    field(names::EVENT_NAME)?,
+                    Arc::new(since),
+                    field(names::ITEM_ATTRIBUTES)?,
+                ]
             }
             Self::Link => {
-                vec![field(names::LINK_TRACE_ID)?, field(names::LINK_SPAN_ID)?, field(names::ITEM_ATTRIBUTES)?]
+                vec![
+                    field(names::LINK_TRACE_ID)?,
+                    field(names::LINK_SPAN_ID)?,
+                    field(names::ITEM_ATTRIBUTES)?,
+                ]
             }
         };
         Ok(RecordBatch::try_new(self.schema(), columns)?)
@@ -94,30 +125,48 @@ pub(crate) fn any(nested: Nested, condition: &Expr, lists: Expr, start_ns: Expr)
         Nested::Event => "any_event",
         Nested::Link => "any_link",
     };
-    Ok(Function::call(name, condition.to_string(), DataType::Boolean, vec![lists, start_ns], move |args| {
-        let lists = args[0].as_list::<i32>();
-        let (rows, owners) = all_elements(lists);
-        let batch = nested.flatten(lists.values(), &rows, &owners, &args[1])?;
-        let hits = physical.evaluate(&batch)?.into_array(batch.num_rows())?;
-        let any = reduce_any(lists, hits.as_boolean());
-        Ok(Arc::new(BooleanArray::from(any)) as ArrayRef)
-    }))
+    Ok(Function::call(
+        name,
+        condition.to_string(),
+        DataType::Boolean,
+        vec![lists, start_ns],
+        move |args| {
+            let lists = args[0].as_list::<i32>();
+            let (rows, owners) = all_elements(lists);
+            let batch = nested.flatten(lists.values(), &rows, &owners, &args[1])?;
+            let hits = physical.evaluate(&batch)?.into_array(batch.num_rows())?;
+            let any = reduce_any(lists, hits.as_boolean());
+            Ok(Arc::new(BooleanArray::from(any)) as ArrayRef)
+        },
+    ))
 }
 
 /// The value of `value` on the first event (or link) of the span; null if there is none.
-pub(crate) fn first(nested: Nested, value: &Expr, value_type: DataType, lists: Expr, start_ns: Expr) -> Result<Expr> {
+pub(crate) fn first(
+    nested: Nested,
+    value: &Expr,
+    value_type: DataType,
+    lists: Expr,
+    start_ns: Expr,
+) -> Result<Expr> {
     let physical = nested.physical(value)?;
     let name = match nested {
         Nested::Event => "first_event",
         Nested::Link => "first_link",
     };
-    Ok(Function::call(name, value.to_string(), value_type, vec![lists, start_ns], move |args| {
-        let lists = args[0].as_list::<i32>();
-        let (rows, owners, slots) = first_elements(lists);
-        let batch = nested.flatten(lists.values(), &rows, &owners, &args[1])?;
-        let values = physical.evaluate(&batch)?.into_array(batch.num_rows())?;
-        Ok(take(&values, &slots, None)?)
-    }))
+    Ok(Function::call(
+        name,
+        value.to_string(),
+        value_type,
+        vec![lists, start_ns],
+        move |args| {
+            let lists = args[0].as_list::<i32>();
+            let (rows, owners, slots) = first_elements(lists);
+            let batch = nested.flatten(lists.values(), &rows, &owners, &args[1])?;
+            let values = physical.evaluate(&batch)?.into_array(batch.num_rows())?;
+            Ok(take(&values, &slots, None)?)
+        },
+    ))
 }
 
 /// Every element of every list, and the row it belongs to.

@@ -18,7 +18,8 @@ use datafusion::common::{ScalarValue, internal_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Signature, Volatility, lit,
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Signature,
+    Volatility, lit,
 };
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
@@ -70,7 +71,11 @@ impl RangeArguments {
 
 impl RangeUdaf {
     pub(crate) fn new(kind: StateKind, limit_key: &'static str) -> Self {
-        Self { kind, limit_key, signature: Signature::any(argument_count(kind), Volatility::Immutable) }
+        Self {
+            kind,
+            limit_key,
+            signature: Signature::any(argument_count(kind), Volatility::Immutable),
+        }
     }
 
     /// What the function keeps.
@@ -80,24 +85,46 @@ impl RangeUdaf {
 
     /// The literal arguments, which follow the columns.
     pub(crate) fn arguments(&self, literals: &[Arc<dyn PhysicalExpr>]) -> Result<RangeArguments> {
-        let mut literals = literals.iter().map(|expr| {
-            match expr.downcast_ref::<Literal>().map(Literal::value) {
-                Some(ScalarValue::Int64(Some(value))) => Ok(*value),
-                _ => internal_err!("{} takes integer literals after its columns", self.kind.function_name()),
-            }
-        });
-        let mut next = || literals.next().unwrap_or_else(|| internal_err!("too few arguments"));
+        let mut literals =
+            literals.iter().map(
+                |expr| match expr.downcast_ref::<Literal>().map(Literal::value) {
+                    Some(ScalarValue::Int64(Some(value))) => Ok(*value),
+                    _ => internal_err!(
+                        "{} takes integer literals after its columns",
+                        self.kind.function_name()
+                    ),
+                },
+            );
+        let mut next = || {
+            literals
+                .next()
+                .unwrap_or_else(|| internal_err!("too few arguments"))
+        };
         let (start, step, intervals, limit) = (next()?, next()?, next()?, next()?);
-        let (Ok(intervals), Ok(bytes), 1..) = (u32::try_from(intervals), u64::try_from(limit), step) else {
+        let (Ok(intervals), Ok(bytes), 1..) =
+            (u32::try_from(intervals), u64::try_from(limit), step)
+        else {
             return internal_err!("{} was given no grid", self.kind.function_name());
         };
-        Ok(RangeArguments { start, step, intervals, limit: MemoryLimit { bytes, key: self.limit_key } })
+        Ok(RangeArguments {
+            start,
+            step,
+            intervals,
+            limit: MemoryLimit {
+                bytes,
+                key: self.limit_key,
+            },
+        })
     }
 
     fn state(&self, args: &AccumulatorArgs<'_>) -> Result<RangeAccumulator> {
         let columns = argument_count(self.kind) - 4;
         let arguments = self.arguments(args.exprs.get(columns..).unwrap_or_default())?;
-        Ok(RangeAccumulator { kind: self.kind, arguments, state: arguments.new_state(self.kind) })
+        Ok(RangeAccumulator {
+            kind: self.kind,
+            arguments,
+            state: arguments.new_state(self.kind),
+        })
     }
 }
 
@@ -120,7 +147,11 @@ impl AggregateUDFImpl for RangeUdaf {
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(vec![Arc::new(Field::new(format!("{}[state]", args.name), state_type(), true))])
+        Ok(vec![Arc::new(Field::new(
+            format!("{}[state]", args.name),
+            state_type(),
+            true,
+        ))])
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
@@ -131,7 +162,10 @@ impl AggregateUDFImpl for RangeUdaf {
         true
     }
 
-    fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
+    fn create_groups_accumulator(
+        &self,
+        args: AccumulatorArgs<'_>,
+    ) -> Result<Box<dyn GroupsAccumulator>> {
         Ok(Box::new(self.state(&args)?))
     }
 }
@@ -145,11 +179,21 @@ struct RangeAccumulator {
 }
 
 impl RangeAccumulator {
-    fn columns<'a>(&self, values: &'a [ArrayRef]) -> Result<(&'a Int64Array, Option<&'a ArrayRef>)> {
+    fn columns<'a>(
+        &self,
+        values: &'a [ArrayRef],
+    ) -> Result<(&'a Int64Array, Option<&'a ArrayRef>)> {
         let Some(time) = values.first() else {
             return internal_err!("{} was given no time", self.kind.function_name());
         };
-        Ok((as_int64_array(time)?, if self.kind.has_value() { values.get(1) } else { None }))
+        Ok((
+            as_int64_array(time)?,
+            if self.kind.has_value() {
+                values.get(1)
+            } else {
+                None
+            },
+        ))
     }
 }
 
@@ -211,7 +255,9 @@ impl GroupsAccumulator for RangeAccumulator {
         if states.is_empty() {
             return Ok(vec![arrow::array::new_empty_array(&state_type())]);
         }
-        Ok(vec![arrow::compute::concat(&states).map_err(DataFusionError::from)?])
+        Ok(vec![
+            arrow::compute::concat(&states).map_err(DataFusionError::from)?,
+        ])
     }
 
     fn size(&self) -> usize {

@@ -15,9 +15,15 @@ use super::Function;
 pub(crate) fn matches(text: Expr, regex: &Regex, negated: bool) -> Expr {
     let name = if negated { "not_regex" } else { "regex" };
     let regex = regex.clone();
-    Function::call(name, regex.as_str().to_owned(), DataType::Boolean, vec![text], move |args| {
-        match_array(&args[0], &regex, negated).map(|matched| Arc::new(matched) as ArrayRef)
-    })
+    Function::call(
+        name,
+        regex.as_str().to_owned(),
+        DataType::Boolean,
+        vec![text],
+        move |args| {
+            match_array(&args[0], &regex, negated).map(|matched| Arc::new(matched) as ArrayRef)
+        },
+    )
 }
 
 /// Matches a text column; a dictionary's values are matched once each.
@@ -29,5 +35,8 @@ pub(crate) fn match_array(text: &ArrayRef, regex: &Regex, negated: bool) -> Resu
     }
     let text = cast(text, &DataType::Utf8)?;
     let text = text.as_string::<i32>();
-    Ok(text.iter().map(|text| text.map(|text| regex.is_match(text) != negated)).collect())
+    Ok(text
+        .iter()
+        .map(|text| text.map(|text| regex.is_match(text) != negated))
+        .collect())
 }

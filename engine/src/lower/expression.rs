@@ -9,7 +9,9 @@ use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, Operator, binary_expr, lit, when};
 use storage::schema::names;
-use traceql::ast::{Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Kind, Literal, Status, UnaryOp};
+use traceql::ast::{
+    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Kind, Literal, Status, UnaryOp,
+};
 
 use super::layout::{Layout, RESOLVED_PARENT_ID, Row, arrow_type, column};
 use super::scope::nested_of;
@@ -25,21 +27,36 @@ impl Layout<'_> {
             && let Some(of) = nested_of(expr)
         {
             let condition = self.nested(of).predicate(expr)?;
-            return nested::any(of, &or_false(condition), column(of.column()), column(names::START_NS));
+            return nested::any(
+                of,
+                &or_false(condition),
+                column(of.column()),
+                column(names::START_NS),
+            );
         }
         match &expr.kind {
             FieldExprKind::Literal(literal) => Ok(lit(*literal == Literal::Bool(true))),
             FieldExprKind::Attribute(attribute) => Ok(self.resolve(attribute)?.as_bool()),
-            FieldExprKind::Unary { op: UnaryOp::Not, operand } => self.negation(operand),
-            FieldExprKind::Unary { op: UnaryOp::Neg, .. } => self.never(expr),
+            FieldExprKind::Unary {
+                op: UnaryOp::Not,
+                operand,
+            } => self.negation(operand),
+            FieldExprKind::Unary {
+                op: UnaryOp::Neg, ..
+            } => self.never(expr),
             FieldExprKind::Binary { op, lhs, rhs } => match op {
                 BinaryOp::And | BinaryOp::Or => self.logic(*op == BinaryOp::And, lhs, rhs),
-                BinaryOp::Regex | BinaryOp::NotRegex => self.regex(*op == BinaryOp::NotRegex, lhs, rhs),
+                BinaryOp::Regex | BinaryOp::NotRegex => {
+                    self.regex(*op == BinaryOp::NotRegex, lhs, rhs)
+                }
                 op if is_comparison(*op) => self.comparison(*op, lhs, rhs, expr),
                 _ => self.never(expr),
             },
             FieldExprKind::NilTest { operand: None, .. } => Ok(lit(false)),
-            FieldExprKind::NilTest { operand: Some(operand), is_nil } => {
+            FieldExprKind::NilTest {
+                operand: Some(operand),
+                is_nil,
+            } => {
                 let present = self.value(operand)?.is_present();
                 self.with_failures(if *is_nil { !present } else { present }, &[operand])
             }
@@ -51,9 +68,16 @@ impl Layout<'_> {
         match &expr.kind {
             FieldExprKind::Literal(literal) => Ok(Value::literal(literal)),
             FieldExprKind::Attribute(attribute) => self.resolve(attribute),
-            FieldExprKind::Unary { op: UnaryOp::Neg, operand } => self.negative(operand, expr),
-            FieldExprKind::Binary { op, lhs, rhs } if is_arithmetic(*op) => self.arithmetic(*op, lhs, rhs, expr),
-            FieldExprKind::Unary { .. } | FieldExprKind::Binary { .. } | FieldExprKind::NilTest { .. } => {
+            FieldExprKind::Unary {
+                op: UnaryOp::Neg,
+                operand,
+            } => self.negative(operand, expr),
+            FieldExprKind::Binary { op, lhs, rhs } if is_arithmetic(*op) => {
+                self.arithmetic(*op, lhs, rhs, expr)
+            }
+            FieldExprKind::Unary { .. }
+            | FieldExprKind::Binary { .. }
+            | FieldExprKind::NilTest { .. } => {
                 Ok(Value::of(Type::Bool, or_false(self.predicate(expr)?)))
             }
         }
@@ -62,14 +86,19 @@ impl Layout<'_> {
     /// An expression that is never true, but may fail.
     fn never(&self, expr: &FieldExpr) -> Result<Expr> {
         let value = self.value(expr)?;
-        Ok(check::never(value.alternatives.into_iter().map(|a| a.expr).collect()))
+        Ok(check::never(
+            value.alternatives.into_iter().map(|a| a.expr).collect(),
+        ))
     }
 
     fn negation(&self, operand: &FieldExpr) -> Result<Expr> {
         if is_boolean(operand) || self.is_about_nested(operand) {
             return Ok(!or_false(self.predicate(operand)?));
         }
-        Ok(!check::require_bool(self.value(operand)?.as_bool(), &operand.to_string()))
+        Ok(!check::require_bool(
+            self.value(operand)?.as_bool(),
+            &operand.to_string(),
+        ))
     }
 
     fn logic(&self, conjunction: bool, lhs: &FieldExpr, rhs: &FieldExpr) -> Result<Expr> {
@@ -88,15 +117,25 @@ impl Layout<'_> {
         };
         let compiled = traceql::compile_regex(pattern)
             .map_err(|error| DataFusionError::Internal(format!("invalid regex: {error}")))?;
-        let matches = self.value(lhs)?.alternatives.into_iter().filter_map(|a| match a.value_type {
-            Type::String => Some(regex::matches(a.expr, &compiled, negated)),
-            Type::StringArray => Some(list::matches(a.expr, &compiled, negated)),
-            _ => None,
-        });
+        let matches =
+            self.value(lhs)?
+                .alternatives
+                .into_iter()
+                .filter_map(|a| match a.value_type {
+                    Type::String => Some(regex::matches(a.expr, &compiled, negated)),
+                    Type::StringArray => Some(list::matches(a.expr, &compiled, negated)),
+                    _ => None,
+                });
         self.with_failures(any_of(matches), &[lhs])
     }
 
-    fn comparison(&self, op: BinaryOp, lhs: &FieldExpr, rhs: &FieldExpr, whole: &FieldExpr) -> Result<Expr> {
+    fn comparison(
+        &self,
+        op: BinaryOp,
+        lhs: &FieldExpr,
+        rhs: &FieldExpr,
+        whole: &FieldExpr,
+    ) -> Result<Expr> {
         if let Some(by_id) = id_comparison(op, lhs, rhs) {
             return Ok(by_id);
         }
@@ -105,7 +144,12 @@ impl Layout<'_> {
         let mut tests = Vec::new();
         for l in &left.alternatives {
             for r in &right.alternatives {
-                tests.extend(compare(op, (l, left.literal.as_ref()), (r, right.literal.as_ref()), &text)?);
+                tests.extend(compare(
+                    op,
+                    (l, left.literal.as_ref()),
+                    (r, right.literal.as_ref()),
+                    &text,
+                )?);
             }
         }
         self.with_failures(any_of(tests), &[lhs, rhs])
@@ -117,15 +161,28 @@ impl Layout<'_> {
         let mut fallible = Vec::new();
         for operand in operands {
             if self.can_fail(operand)? {
-                fallible.extend(self.value(operand)?.alternatives.into_iter().map(|a| a.expr));
+                fallible.extend(
+                    self.value(operand)?
+                        .alternatives
+                        .into_iter()
+                        .map(|a| a.expr),
+                );
             }
         }
-        Ok(if fallible.is_empty() { test } else { check::strict_logic(test, check::never(fallible), false) })
+        Ok(if fallible.is_empty() {
+            test
+        } else {
+            check::strict_logic(test, check::never(fallible), false)
+        })
     }
 
     fn negative(&self, operand: &FieldExpr, whole: &FieldExpr) -> Result<Value> {
         let value = self.value(operand)?;
-        let numeric: Vec<_> = value.alternatives.into_iter().filter(|a| a.value_type.is_numeric()).collect();
+        let numeric: Vec<_> = value
+            .alternatives
+            .into_iter()
+            .filter(|a| a.value_type.is_numeric())
+            .collect();
         let all: Vec<_> = numeric.iter().map(|a| a.expr.clone()).collect();
         let text = whole.to_string();
         let mut result = Value::default();
@@ -137,30 +194,46 @@ impl Layout<'_> {
             // No span has a number here, so every span fails.
             let null = lit(ScalarValue::Int64(None));
             let expr = check::negate(null, DataType::Int64, &[], &text);
-            result.alternatives.push(Alternative { value_type: Type::Int, expr });
+            result.alternatives.push(Alternative {
+                value_type: Type::Int,
+                expr,
+            });
         }
         Ok(result)
     }
 
-    fn arithmetic(&self, op: BinaryOp, lhs: &FieldExpr, rhs: &FieldExpr, whole: &FieldExpr) -> Result<Value> {
+    fn arithmetic(
+        &self,
+        op: BinaryOp,
+        lhs: &FieldExpr,
+        rhs: &FieldExpr,
+        whole: &FieldExpr,
+    ) -> Result<Value> {
         let text = whole.to_string();
         let (lhs, rhs) = (self.value(lhs)?, self.value(rhs)?);
         let ints = lhs.get(Type::Int).zip(rhs.get(Type::Int));
         let int = ints.map(|(l, r)| arithmetic::on_ints(op, l.clone(), r.clone(), &text));
-        let only_ints = |value: &Value| value.alternatives.iter().all(|a| a.value_type == Type::Int || !a.value_type.is_numeric());
+        let only_ints = |value: &Value| {
+            value
+                .alternatives
+                .iter()
+                .all(|a| a.value_type == Type::Int || !a.value_type.is_numeric())
+        };
         let float = match (lhs.as_float(), rhs.as_float()) {
             (Some(l), Some(r)) if !(only_ints(&lhs) && only_ints(&rhs)) => {
                 let float = arithmetic::on_floats(op, l, r, &text);
                 // Two integers stay an integer.
                 Some(match &int {
-                    Some(int) => when(int.clone().is_not_null(), lit(ScalarValue::Float64(None))).otherwise(float)?,
+                    Some(int) => when(int.clone().is_not_null(), lit(ScalarValue::Float64(None)))
+                        .otherwise(float)?,
                     None => float,
                 })
             }
             _ => None,
         };
         let mut result = Value::default();
-        let mut push = |value_type, expr| result.alternatives.push(Alternative { value_type, expr });
+        let mut push =
+            |value_type, expr| result.alternatives.push(Alternative { value_type, expr });
         if let Some(int) = int {
             push(Type::Int, int);
         }
@@ -173,7 +246,10 @@ impl Layout<'_> {
         for refusal in refuse_arrays(&lhs, &rhs, &text) {
             is_false = either(Type::Bool, refusal, is_false);
         }
-        result.alternatives.push(Alternative { value_type: Type::Bool, expr: is_false });
+        result.alternatives.push(Alternative {
+            value_type: Type::Bool,
+            expr: is_false,
+        });
         Ok(result)
     }
 
@@ -186,8 +262,13 @@ impl Layout<'_> {
         }
         Ok(match &expr.kind {
             FieldExprKind::Literal(_) | FieldExprKind::Attribute(_) => false,
-            FieldExprKind::Unary { op: UnaryOp::Neg, .. } => true,
-            FieldExprKind::Unary { op: UnaryOp::Not, operand } => {
+            FieldExprKind::Unary {
+                op: UnaryOp::Neg, ..
+            } => true,
+            FieldExprKind::Unary {
+                op: UnaryOp::Not,
+                operand,
+            } => {
                 !(is_boolean(operand) || self.is_about_nested(operand)) || self.can_fail(operand)?
             }
             FieldExprKind::NilTest { operand, .. } => match operand {
@@ -217,7 +298,12 @@ impl Layout<'_> {
     }
 
     fn value_types(&self, expr: &FieldExpr) -> Result<Vec<Type>> {
-        Ok(self.value(expr)?.alternatives.iter().map(|a| a.value_type).collect())
+        Ok(self
+            .value(expr)?
+            .alternatives
+            .iter()
+            .map(|a| a.value_type)
+            .collect())
     }
 }
 
@@ -225,18 +311,40 @@ impl Layout<'_> {
 fn is_boolean(expr: &FieldExpr) -> bool {
     match &expr.kind {
         FieldExprKind::Literal(literal) => matches!(literal, Literal::Bool(_)),
-        FieldExprKind::Attribute(_) | FieldExprKind::Unary { op: UnaryOp::Neg, .. } => false,
-        FieldExprKind::Unary { op: UnaryOp::Not, .. } | FieldExprKind::NilTest { .. } => true,
+        FieldExprKind::Attribute(_)
+        | FieldExprKind::Unary {
+            op: UnaryOp::Neg, ..
+        } => false,
+        FieldExprKind::Unary {
+            op: UnaryOp::Not, ..
+        }
+        | FieldExprKind::NilTest { .. } => true,
         FieldExprKind::Binary { op, .. } => !is_arithmetic(*op),
     }
 }
 
 pub(crate) const fn is_arithmetic(op: BinaryOp) -> bool {
-    matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Pow)
+    matches!(
+        op,
+        BinaryOp::Add
+            | BinaryOp::Sub
+            | BinaryOp::Mul
+            | BinaryOp::Div
+            | BinaryOp::Mod
+            | BinaryOp::Pow
+    )
 }
 
 const fn is_comparison(op: BinaryOp) -> bool {
-    matches!(op, BinaryOp::Eq | BinaryOp::NotEq | BinaryOp::Lt | BinaryOp::LtEq | BinaryOp::Gt | BinaryOp::GtEq)
+    matches!(
+        op,
+        BinaryOp::Eq
+            | BinaryOp::NotEq
+            | BinaryOp::Lt
+            | BinaryOp::LtEq
+            | BinaryOp::Gt
+            | BinaryOp::GtEq
+    )
 }
 
 /// Null made false.
@@ -248,7 +356,10 @@ pub(crate) fn or_false(predicate: Expr) -> Expr {
 }
 
 fn any_of(tests: impl IntoIterator<Item = Expr>) -> Expr {
-    tests.into_iter().reduce(Expr::or).unwrap_or_else(|| lit(false))
+    tests
+        .into_iter()
+        .reduce(Expr::or)
+        .unwrap_or_else(|| lit(false))
 }
 
 /// `op` with its sides swapped.
@@ -282,17 +393,27 @@ fn compare(op: BinaryOp, lhs: Side<'_>, rhs: Side<'_>, text: &str) -> Result<Opt
     let ((l, l_literal), (r, r_literal)) = (lhs, rhs);
     match (l.value_type.element(), r.value_type.element()) {
         (Some(_), Some(_)) => {
-            return Ok(Some(check::refuse_both(l.expr.clone(), r.expr.clone(), DataType::Boolean, text)));
+            return Ok(Some(check::refuse_both(
+                l.expr.clone(),
+                r.expr.clone(),
+                DataType::Boolean,
+                text,
+            )));
         }
         (Some(element), None) => return Ok(compare_list(op, element, l, r)),
         (None, Some(element)) => return Ok(compare_list(mirrored(op), element, r, l)),
         (None, None) => {}
     }
     if l.value_type.is_numeric() && r.value_type.is_numeric() {
-        let is_float = |(side, literal): Side<'_>| side.value_type == Type::Float && literal.is_none();
+        let is_float =
+            |(side, literal): Side<'_>| side.value_type == Type::Float && literal.is_none();
         let compared_as_floats = is_float(lhs) || is_float(rhs);
         let (lhs, rhs) = numeric_sides(lhs, rhs);
-        return Ok(Some(if compared_as_floats { float::compare(op, lhs, rhs) } else { operator(op, lhs, rhs) }));
+        return Ok(Some(if compared_as_floats {
+            float::compare(op, lhs, rhs)
+        } else {
+            operator(op, lhs, rhs)
+        }));
     }
     if l.value_type != r.value_type || !is_legal(op, l.value_type) {
         return Ok(None);
@@ -328,18 +449,30 @@ fn numeric_sides(lhs: Side<'_>, rhs: Side<'_>) -> (Expr, Expr) {
         Some(Literal::Int(value) | Literal::Duration(value)) => value.unsigned_abs() < 1 << 53,
         _ => false,
     };
-    let as_ints = both_int || !is_float(l.value_type) && !is_float(r.value_type) && (exact(l_literal) || exact(r_literal));
+    let as_ints = both_int
+        || !is_float(l.value_type)
+            && !is_float(r.value_type)
+            && (exact(l_literal) || exact(r_literal));
     if as_ints {
         return (l.expr.clone(), r.expr.clone());
     }
     let float = |a: &Alternative| {
-        if is_float(a.value_type) { a.expr.clone() } else { cast(a.expr.clone(), DataType::Float64) }
+        if is_float(a.value_type) {
+            a.expr.clone()
+        } else {
+            cast(a.expr.clone(), DataType::Float64)
+        }
     };
     (float(l), float(r))
 }
 
 /// An array against a scalar; `None` where their types never compare as true.
-fn compare_list(op: BinaryOp, element: Type, array: &Alternative, scalar: &Alternative) -> Option<Expr> {
+fn compare_list(
+    op: BinaryOp,
+    element: Type,
+    array: &Alternative,
+    scalar: &Alternative,
+) -> Option<Expr> {
     let compared_as = if element == Type::Int && scalar.value_type == Type::Int {
         DataType::Int64
     } else if element.is_numeric() && scalar.value_type.is_numeric() {
@@ -349,7 +482,12 @@ fn compare_list(op: BinaryOp, element: Type, array: &Alternative, scalar: &Alter
     } else {
         return None;
     };
-    Some(list::compare(array.expr.clone(), op, scalar.expr.clone(), &compared_as))
+    Some(list::compare(
+        array.expr.clone(),
+        op,
+        scalar.expr.clone(),
+        &compared_as,
+    ))
 }
 
 /// What makes arithmetic between an array and anything fail.
@@ -358,7 +496,12 @@ fn refuse_arrays(lhs: &Value, rhs: &Value, text: &str) -> Vec<Expr> {
     for l in &lhs.alternatives {
         for r in &rhs.alternatives {
             if l.value_type.element().is_some() || r.value_type.element().is_some() {
-                refusals.push(check::refuse_both(l.expr.clone(), r.expr.clone(), DataType::Boolean, text));
+                refusals.push(check::refuse_both(
+                    l.expr.clone(),
+                    r.expr.clone(),
+                    DataType::Boolean,
+                    text,
+                ));
             }
         }
     }
@@ -369,7 +512,9 @@ fn refuse_arrays(lhs: &Value, rhs: &Value, text: &str) -> Vec<Expr> {
 fn id_comparison(op: BinaryOp, lhs: &FieldExpr, rhs: &FieldExpr) -> Option<Expr> {
     let (attribute, text) = match (&lhs.kind, &rhs.kind) {
         (FieldExprKind::Attribute(attribute), FieldExprKind::Literal(Literal::String(text)))
-        | (FieldExprKind::Literal(Literal::String(text)), FieldExprKind::Attribute(attribute)) => (attribute, text),
+        | (FieldExprKind::Literal(Literal::String(text)), FieldExprKind::Attribute(attribute)) => {
+            (attribute, text)
+        }
         _ => return None,
     };
     let negated = match op {
@@ -377,7 +522,9 @@ fn id_comparison(op: BinaryOp, lhs: &FieldExpr, rhs: &FieldExpr) -> Option<Expr>
         BinaryOp::NotEq => true,
         _ => return None,
     };
-    let Attribute::Intrinsic(intrinsic) = attribute else { return None };
+    let Attribute::Intrinsic(intrinsic) = attribute else {
+        return None;
+    };
     let (name, length, strip_zeros) = match intrinsic {
         Intrinsic::TraceId => (names::TRACE_ID, 16, true),
         Intrinsic::SpanId => (names::SPAN_ID, 8, false),
@@ -386,6 +533,12 @@ fn id_comparison(op: BinaryOp, lhs: &FieldExpr, rhs: &FieldExpr) -> Option<Expr>
         Intrinsic::LinkSpanId => (nested::LINK_SPAN_ID, 8, false),
         _ => return None,
     };
-    let Some(id) = parse_id(text, length, strip_zeros) else { return Some(lit(negated)) };
-    Some(if negated { column(name).not_eq(id) } else { column(name).eq(id) })
+    let Some(id) = parse_id(text, length, strip_zeros) else {
+        return Some(lit(negated));
+    };
+    Some(if negated {
+        column(name).not_eq(id)
+    } else {
+        column(name).eq(id)
+    })
 }

@@ -9,9 +9,9 @@ use storage::schema::names;
 use traceql::ast::{Attribute, Intrinsic, Scope};
 
 use super::value::{Alternative, Type, Value, either};
+use crate::functions::attribute;
 use crate::functions::ids::hex_text;
 use crate::functions::nested::{self, Nested};
-use crate::functions::attribute;
 
 /// The column that resolves a span's literal parent id; the scan computes it.
 pub(crate) const RESOLVED_PARENT_ID: &str = "span:parentID (resolved)";
@@ -38,7 +38,11 @@ const ANYTHING: &[AttributeTypeMeta] = &[
 ];
 
 const fn residual(value_type: ValueType) -> AttributeTypeMeta {
-    AttributeTypeMeta { value_type, column: None, count: 0 }
+    AttributeTypeMeta {
+        value_type,
+        column: None,
+        count: 0,
+    }
 }
 
 /// Resolves the names of a query in one block.
@@ -56,19 +60,27 @@ pub(crate) fn column(name: &str) -> Expr {
 impl<'a> Layout<'a> {
     /// Rows are spans.
     pub(crate) const fn spans(block: &'a BlockMeta) -> Self {
-        Self { block, row: Row::Span }
+        Self {
+            block,
+            row: Row::Span,
+        }
     }
 
     /// Rows are the events or links of spans.
     pub(crate) const fn nested(self, nested: Nested) -> Self {
-        Self { block: self.block, row: Row::Nested(nested) }
+        Self {
+            block: self.block,
+            row: Row::Nested(nested),
+        }
     }
 
     /// The value of a name.
     pub(crate) fn resolve(&self, attribute: &Attribute) -> Result<Value> {
         match attribute {
             // Grouping by an attribute of the parent is accepted and groups everything as absent.
-            Attribute::Key { of_parent: true, .. } => Ok(Value::default()),
+            Attribute::Key {
+                of_parent: true, ..
+            } => Ok(Value::default()),
             Attribute::Intrinsic(intrinsic) => self.intrinsic(*intrinsic),
             Attribute::Key { scope, key, .. } => self.key(*scope, key),
         }
@@ -82,14 +94,22 @@ impl<'a> Layout<'a> {
             Intrinsic::Status => of(Type::Status, names::STATUS),
             Intrinsic::StatusMessage => of(Type::String, names::STATUS_MESSAGE),
             Intrinsic::Kind => of(Type::Kind, names::KIND),
-            Intrinsic::SpanId => Ok(Value::of(Type::String, hex_text(column(names::SPAN_ID), false))),
-            Intrinsic::SpanParentId => {
-                Ok(Value::of(Type::String, hex_text(column(RESOLVED_PARENT_ID), false)))
-            }
-            Intrinsic::SpanChildCount => {
-                Ok(Value::of(Type::Int, super::value::cast(column(names::CHILD_COUNT), DataType::Int64)))
-            }
-            Intrinsic::TraceId => Ok(Value::of(Type::String, hex_text(column(names::TRACE_ID), true))),
+            Intrinsic::SpanId => Ok(Value::of(
+                Type::String,
+                hex_text(column(names::SPAN_ID), false),
+            )),
+            Intrinsic::SpanParentId => Ok(Value::of(
+                Type::String,
+                hex_text(column(RESOLVED_PARENT_ID), false),
+            )),
+            Intrinsic::SpanChildCount => Ok(Value::of(
+                Type::Int,
+                super::value::cast(column(names::CHILD_COUNT), DataType::Int64),
+            )),
+            Intrinsic::TraceId => Ok(Value::of(
+                Type::String,
+                hex_text(column(names::TRACE_ID), true),
+            )),
             Intrinsic::TraceDuration => of(Type::Duration, names::TRACE_DURATION),
             Intrinsic::RootName => of(Type::String, names::ROOT_NAME),
             Intrinsic::RootServiceName => of(Type::String, names::ROOT_SERVICE_NAME),
@@ -99,7 +119,8 @@ impl<'a> Layout<'a> {
             Intrinsic::NestedSetRight => self.int32(names::NESTED_SET_RIGHT),
             Intrinsic::NestedSetParent => self.int32(names::NESTED_SET_PARENT),
             Intrinsic::EventName => {
-                let name = self.nested_value(Nested::Event, &[(Type::String, column(nested::EVENT_NAME))])?;
+                let name = self
+                    .nested_value(Nested::Event, &[(Type::String, column(nested::EVENT_NAME))])?;
                 // A span without events has an event name all the same: the empty one.
                 Ok(match (self.row, name.get(Type::String)) {
                     (Row::Span, Some(first)) => {
@@ -126,7 +147,10 @@ impl<'a> Layout<'a> {
 
     #[expect(clippy::unnecessary_wraps, reason = "one arm of many that can fail")]
     fn int32(&self, name: &str) -> Result<Value> {
-        Ok(Value::of(Type::Int, super::value::cast(column(name), DataType::Int64)))
+        Ok(Value::of(
+            Type::Int,
+            super::value::cast(column(name), DataType::Int64),
+        ))
     }
 
     /// A value of an event or link: itself where rows are such, else the one of the span's first.
@@ -139,7 +163,10 @@ impl<'a> Layout<'a> {
                 let (lists, start) = (column(of.column()), column(names::START_NS));
                 nested::first(of, expr, arrow_type(*value_type), lists, start)?
             };
-            value.alternatives.push(Alternative { value_type: *value_type, expr });
+            value.alternatives.push(Alternative {
+                value_type: *value_type,
+                expr,
+            });
         }
         Ok(value)
     }
@@ -157,27 +184,53 @@ impl<'a> Layout<'a> {
     }
 
     fn types(&self, scope: AttributeScope, key: &str) -> &'a [AttributeTypeMeta] {
-        let found = self.block.attributes.binary_search_by(|a| (a.scope, a.key.as_str()).cmp(&(scope, key)));
-        let unlisted: &[_] = if self.block.attributes_complete { &[] } else { ANYTHING };
-        found.ok().and_then(|index| self.block.attributes.get(index)).map_or(unlisted, |a| &a.types)
+        let found = self
+            .block
+            .attributes
+            .binary_search_by(|a| (a.scope, a.key.as_str()).cmp(&(scope, key)));
+        let unlisted: &[_] = if self.block.attributes_complete {
+            &[]
+        } else {
+            ANYTHING
+        };
+        found
+            .ok()
+            .and_then(|index| self.block.attributes.get(index))
+            .map_or(unlisted, |a| &a.types)
     }
 
     fn stored(&self, scope: AttributeScope, key: &str) -> Value {
-        let Some(residual) = names::residual(scope) else { return Value::default() };
-        Value { alternatives: alternatives(self.types(scope, key), column(residual), key), literal: None }
+        let Some(residual) = names::residual(scope) else {
+            return Value::default();
+        };
+        Value {
+            alternatives: alternatives(self.types(scope, key), column(residual), key),
+            literal: None,
+        }
     }
 
     /// `resource.service.name` is present on every span; where the resource has none it is empty.
     fn service_name(&self) -> Value {
         let types = self.types(AttributeScope::Resource, "service.name");
-        let of_text = |t: &AttributeTypeMeta| t.value_type == ValueType::String && t.count == self.block.row_count;
+        let of_text = |t: &AttributeTypeMeta| {
+            t.value_type == ValueType::String && t.count == self.block.row_count
+        };
         if types.iter().any(of_text) {
             return Value::of(Type::String, column(names::SERVICE_NAME));
         }
         let mut value = self.stored(AttributeScope::Resource, "service.name");
-        let text = Value::of(Type::String, value.get(Type::String).cloned().unwrap_or_else(|| column(names::SERVICE_NAME)));
+        let text = Value::of(
+            Type::String,
+            value
+                .get(Type::String)
+                .cloned()
+                .unwrap_or_else(|| column(names::SERVICE_NAME)),
+        );
         value.alternatives.retain(|a| a.value_type != Type::String);
-        let expr = match (text.get(Type::String).cloned(), value.alternatives.is_empty()) {
+        let expr = match (
+            text.get(Type::String).cloned(),
+            value.alternatives.is_empty(),
+        ) {
             (Some(text), true) => either(Type::String, text, lit("")),
             (Some(text), false) => {
                 let other = value.is_present();
@@ -186,7 +239,10 @@ impl<'a> Layout<'a> {
             }
             (None, _) => lit(""),
         };
-        value.alternatives.push(Alternative { value_type: Type::String, expr });
+        value.alternatives.push(Alternative {
+            value_type: Type::String,
+            expr,
+        });
         value
     }
 
@@ -205,9 +261,16 @@ impl<'a> Layout<'a> {
         for Alternative { value_type, expr } in of_resource.alternatives {
             let null = lit(ScalarValue::try_from(&arrow_type(value_type))?);
             let unshadowed = when(shadowed.clone(), null).otherwise(expr)?;
-            match value.alternatives.iter_mut().find(|a| a.value_type == value_type) {
+            match value
+                .alternatives
+                .iter_mut()
+                .find(|a| a.value_type == value_type)
+            {
                 Some(held) => held.expr = either(value_type, held.expr.clone(), unshadowed),
-                None => value.alternatives.push(Alternative { value_type, expr: unshadowed }),
+                None => value.alternatives.push(Alternative {
+                    value_type,
+                    expr: unshadowed,
+                }),
             }
         }
         Ok(value)
@@ -223,12 +286,20 @@ impl<'a> Layout<'a> {
 /// The alternatives of a key: typed columns where there are, look-ups in the residual elsewhere.
 fn alternatives(types: &[AttributeTypeMeta], residual: Expr, key: &str) -> Vec<Alternative> {
     let mut found: Vec<Alternative> = Vec::new();
-    let mut add = |value_type: Type, expr: Expr| match found.iter_mut().find(|a| a.value_type == value_type) {
+    let mut add = |value_type: Type, expr: Expr| match found
+        .iter_mut()
+        .find(|a| a.value_type == value_type)
+    {
         Some(held) if held.expr == expr => {}
         Some(held) => held.expr = either(value_type, held.expr.clone(), expr),
         None => found.push(Alternative { value_type, expr }),
     };
-    for AttributeTypeMeta { value_type, column: own, .. } in types {
+    for AttributeTypeMeta {
+        value_type,
+        column: own,
+        ..
+    } in types
+    {
         let scalar = match value_type {
             ValueType::String | ValueType::StringArray => (ValueType::String, Type::String),
             ValueType::Int | ValueType::IntArray => (ValueType::Int, Type::Int),

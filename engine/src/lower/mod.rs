@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
-use datafusion::datasource::provider_as_source;
 use datafusion::datasource::TableProvider;
+use datafusion::datasource::provider_as_source;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, when};
 use storage::block::meta::BlockMeta;
@@ -71,7 +71,12 @@ pub(crate) fn state_kind(plan: &MetricsPlan) -> StateKind {
 }
 
 /// Lowers a plan for one block.
-pub(crate) fn lower(plan: &MetricsPlan, grid: &Grid, block: &BlockMeta, limit: MemoryLimit) -> Result<Lowered> {
+pub(crate) fn lower(
+    plan: &MetricsPlan,
+    grid: &Grid,
+    block: &BlockMeta,
+    limit: MemoryLimit,
+) -> Result<Lowered> {
     let layout = Layout::spans(block);
     let (time, arguments) = time_and_grid(grid, limit);
     let kind = state_kind(plan);
@@ -83,22 +88,48 @@ pub(crate) fn lower(plan: &MetricsPlan, grid: &Grid, block: &BlockMeta, limit: M
         key_kinds.push(key_kind);
     }
     let value = match &plan.aggregate.argument {
-        Some(argument) if kind.has_value() => Some(aggregated(&layout.resolve(&argument.attribute)?, kind)?),
+        Some(argument) if kind.has_value() => {
+            Some(aggregated(&layout.resolve(&argument.attribute)?, kind)?)
+        }
         _ => None,
     };
     let predicate = predicate(plan, &layout, &time, &arguments)?;
-    Ok(Lowered { predicate, keys, key_kinds, time, value, kind, arguments })
+    Ok(Lowered {
+        predicate,
+        keys,
+        key_kinds,
+        time,
+        value,
+        kind,
+        arguments,
+    })
 }
 
 /// The narrowest time column that decides intervals exactly, and the grid in its unit.
 fn time_and_grid(grid: &Grid, limit: MemoryLimit) -> (Expr, RangeArguments) {
-    let (name, unit_ns) =
-        if grid.is_whole_seconds() { (names::START_S, 1_000_000_000) } else { (names::START_NS, 1) };
+    let (name, unit_ns) = if grid.is_whole_seconds() {
+        (names::START_S, 1_000_000_000)
+    } else {
+        (names::START_NS, 1)
+    };
     let (start, step) = (grid.start_ns / unit_ns, grid.step_ns / unit_ns);
-    (column(name), RangeArguments { start, step, intervals: grid.intervals, limit })
+    (
+        column(name),
+        RangeArguments {
+            start,
+            step,
+            intervals: grid.intervals,
+            limit,
+        },
+    )
 }
 
-fn predicate(plan: &MetricsPlan, layout: &Layout<'_>, time: &Expr, grid: &RangeArguments) -> Result<Option<Expr>> {
+fn predicate(
+    plan: &MetricsPlan,
+    layout: &Layout<'_>,
+    time: &Expr,
+    grid: &RangeArguments,
+) -> Result<Option<Expr>> {
     let mut fallible = false;
     let mut whole: Option<Expr> = None;
     for filter in &plan.filters {
@@ -128,7 +159,11 @@ fn group_key(value: Value) -> (Expr, KeyKind) {
             (only.expr.clone(), KeyKind::Typed(only.value_type))
         }
         _ => {
-            let pairs = value.alternatives.into_iter().map(|a| (a.value_type, a.expr)).collect();
+            let pairs = value
+                .alternatives
+                .into_iter()
+                .map(|a| (a.value_type, a.expr))
+                .collect();
             (group_key::tag(pairs), KeyKind::Tagged)
         }
     }
@@ -159,16 +194,34 @@ impl Lowered {
         if let Some(predicate) = &self.predicate {
             builder = builder.filter(predicate.clone())?;
         }
-        let keys = self.keys.iter().enumerate().map(|(index, key)| key.clone().alias(format!("key_{index}")));
-        let state = self.arguments.call(self.kind, self.time.clone(), self.value.clone()).alias(STATE);
+        let keys = self
+            .keys
+            .iter()
+            .enumerate()
+            .map(|(index, key)| key.clone().alias(format!("key_{index}")));
+        let state = self
+            .arguments
+            .call(self.kind, self.time.clone(), self.value.clone())
+            .alias(STATE);
         builder.aggregate(keys, [state])?.build()
     }
 
     /// Names of the columns that the query reads.
     pub(crate) fn columns(&self) -> BTreeSet<String> {
-        let exprs = self.predicate.iter().chain(&self.keys).chain([&self.time]).chain(&self.value);
-        let mut names: BTreeSet<String> =
-            exprs.flat_map(|expr| expr.column_refs().into_iter().map(|c| c.name.clone()).collect::<Vec<_>>()).collect();
+        let exprs = self
+            .predicate
+            .iter()
+            .chain(&self.keys)
+            .chain([&self.time])
+            .chain(&self.value);
+        let mut names: BTreeSet<String> = exprs
+            .flat_map(|expr| {
+                expr.column_refs()
+                    .into_iter()
+                    .map(|c| c.name.clone())
+                    .collect::<Vec<_>>()
+            })
+            .collect();
         if names.remove(RESOLVED_PARENT_ID) {
             names.extend([names::SPAN_ID, names::PARENT_ROW, names::PARENT_ID].map(str::to_owned));
         }

@@ -17,7 +17,11 @@ pub(crate) fn nested_of(condition: &FieldExpr) -> Option<Nested> {
 
 fn is_condition(expr: &FieldExpr) -> bool {
     match &expr.kind {
-        FieldExprKind::Binary { op: BinaryOp::And | BinaryOp::Or, lhs, rhs } => is_condition(lhs) && is_condition(rhs),
+        FieldExprKind::Binary {
+            op: BinaryOp::And | BinaryOp::Or,
+            lhs,
+            rhs,
+        } => is_condition(lhs) && is_condition(rhs),
         FieldExprKind::Binary { op, .. } => !is_arithmetic(*op),
         FieldExprKind::NilTest { .. } | FieldExprKind::Attribute(_) => true,
         FieldExprKind::Literal(_) | FieldExprKind::Unary { .. } => false,
@@ -42,7 +46,9 @@ impl Attributes {
             }
             FieldExprKind::Unary { operand, .. } => self.visit(operand),
             FieldExprKind::Binary { lhs, rhs, .. } => self.visit(lhs) && self.visit(rhs),
-            FieldExprKind::NilTest { operand, .. } => operand.as_ref().is_none_or(|operand| self.visit(operand)),
+            FieldExprKind::NilTest { operand, .. } => {
+                operand.as_ref().is_none_or(|operand| self.visit(operand))
+            }
         }
     }
 }
@@ -50,9 +56,17 @@ impl Attributes {
 fn owner(attribute: &Attribute) -> Option<Nested> {
     match attribute {
         Attribute::Intrinsic(Intrinsic::EventName | Intrinsic::EventTimeSinceStart)
-        | Attribute::Key { scope: Scope::Event, of_parent: false, .. } => Some(Nested::Event),
+        | Attribute::Key {
+            scope: Scope::Event,
+            of_parent: false,
+            ..
+        } => Some(Nested::Event),
         Attribute::Intrinsic(Intrinsic::LinkTraceId | Intrinsic::LinkSpanId)
-        | Attribute::Key { scope: Scope::Link, of_parent: false, .. } => Some(Nested::Link),
+        | Attribute::Key {
+            scope: Scope::Link,
+            of_parent: false,
+            ..
+        } => Some(Nested::Link),
         Attribute::Intrinsic(_) | Attribute::Key { .. } => None,
     }
 }

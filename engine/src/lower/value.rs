@@ -69,7 +69,10 @@ pub(crate) struct Value {
 impl Value {
     /// A value of one type.
     pub(crate) fn of(value_type: Type, expr: Expr) -> Self {
-        Self { alternatives: vec![Alternative { value_type, expr }], literal: None }
+        Self {
+            alternatives: vec![Alternative { value_type, expr }],
+            literal: None,
+        }
     }
 
     /// A constant.
@@ -83,29 +86,45 @@ impl Value {
             Literal::Status(status) => (Type::Status, lit(status_code(*status))),
             Literal::Kind(kind) => (Type::Kind, lit(kind_number(*kind))),
         };
-        Self { literal: Some(literal.clone()), ..Self::of(value_type, expr) }
+        Self {
+            literal: Some(literal.clone()),
+            ..Self::of(value_type, expr)
+        }
     }
 
     /// The expression of one type, null if the value never has it.
     pub(crate) fn get(&self, value_type: Type) -> Option<&Expr> {
-        self.alternatives.iter().find(|a| a.value_type == value_type).map(|a| &a.expr)
+        self.alternatives
+            .iter()
+            .find(|a| a.value_type == value_type)
+            .map(|a| &a.expr)
     }
 
     /// Whether the value is of some type: on every span true or false.
     pub(crate) fn is_present(&self) -> Expr {
-        let tests = self.alternatives.iter().map(|a| a.expr.clone().is_not_null());
+        let tests = self
+            .alternatives
+            .iter()
+            .map(|a| a.expr.clone().is_not_null());
         tests.reduce(Expr::or).unwrap_or_else(|| lit(false))
     }
 
     /// The boolean form, or a null boolean.
     pub(crate) fn as_bool(&self) -> Expr {
-        self.get(Type::Bool).cloned().unwrap_or_else(|| lit(ScalarValue::Boolean(None)))
+        self.get(Type::Bool)
+            .cloned()
+            .unwrap_or_else(|| lit(ScalarValue::Boolean(None)))
     }
 
     /// The numeric forms: integers and durations as one integer, floats.
     pub(crate) fn numbers(&self) -> (Option<Expr>, Option<Expr>) {
-        let ints = self.alternatives.iter().filter(|a| matches!(a.value_type, Type::Int | Type::Duration));
-        let int = ints.map(|a| a.expr.clone()).reduce(|a, b| either(Type::Int, a, b));
+        let ints = self
+            .alternatives
+            .iter()
+            .filter(|a| matches!(a.value_type, Type::Int | Type::Duration));
+        let int = ints
+            .map(|a| a.expr.clone())
+            .reduce(|a, b| either(Type::Int, a, b));
         (int, self.get(Type::Float).cloned())
     }
 
@@ -152,7 +171,11 @@ pub(crate) fn either(value_type: Type, first: Expr, second: Expr) -> Expr {
         Type::String => (cast(first, DataType::Utf8), cast(second, DataType::Utf8)),
         _ => (first, second),
     };
-    Function::call("first_of", "", arrow_type(value_type), vec![first, second], |args| {
-        Ok(zip(&is_not_null(&args[0])?, &args[0], &args[1])?)
-    })
+    Function::call(
+        "first_of",
+        "",
+        arrow_type(value_type),
+        vec![first, second],
+        |args| Ok(zip(&is_not_null(&args[0])?, &args[0], &args[1])?),
+    )
 }

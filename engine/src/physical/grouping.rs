@@ -27,13 +27,21 @@ impl Grouping {
     /// Groups by columns of these types.
     pub(super) fn new(types: impl IntoIterator<Item = DataType>) -> Self {
         let columns = types.into_iter().map(Interner::new).collect();
-        Self { columns, combinations: HashMap::new(), members: Vec::new() }
+        Self {
+            columns,
+            combinations: HashMap::new(),
+            members: Vec::new(),
+        }
     }
 
     /// The group of each row.
     pub(super) fn groups(&mut self, keys: &[ArrayRef], groups: &mut Vec<usize>) -> Result<()> {
         groups.clear();
-        let numbers = self.columns.iter_mut().zip(keys).map(|(column, key)| column.numbers(key));
+        let numbers = self
+            .columns
+            .iter_mut()
+            .zip(keys)
+            .map(|(column, key)| column.numbers(key));
         let numbers = numbers.collect::<Result<Vec<_>>>()?;
         if let [only] = numbers.as_slice() {
             groups.extend(only.iter().map(|&number| index(number)));
@@ -44,7 +52,10 @@ impl Grouping {
         let mut row = vec![u32::MAX; width];
         let mut group = 0;
         for position in 0..rows {
-            let same = row.iter().zip(&numbers).all(|(&last, column)| last == column[position]);
+            let same = row
+                .iter()
+                .zip(&numbers)
+                .all(|(&last, column)| last == column[position]);
             // Neighbours are often of one group: spans of a trace stand together.
             if !same {
                 for (slot, column) in row.iter_mut().zip(&numbers) {
@@ -80,7 +91,13 @@ impl Grouping {
             if width == 1 {
                 return column.array(0..self.len());
             }
-            column.array(self.members.iter().skip(at).step_by(width).map(|&number| index(number)))
+            column.array(
+                self.members
+                    .iter()
+                    .skip(at)
+                    .step_by(width)
+                    .map(|&number| index(number)),
+            )
         };
         self.columns.iter().enumerate().map(column).collect()
     }
@@ -127,13 +144,17 @@ impl Interner {
                 let key = key.as_dictionary::<Int32Type>();
                 self.coded(key.keys(), key.values())
             }
-            DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(..) => self.texts(key),
+            DataType::Utf8
+            | DataType::Utf8View
+            | DataType::LargeUtf8
+            | DataType::Dictionary(..) => self.texts(key),
             _ => self.integers(key),
         }
     }
 
     fn coded(&mut self, codes: &Int32Array, values: &ArrayRef) -> Result<Vec<u32>> {
-        let same = |held: &ArrayRef| Arc::ptr_eq(held, values) || held.to_data().ptr_eq(&values.to_data());
+        let same =
+            |held: &ArrayRef| Arc::ptr_eq(held, values) || held.to_data().ptr_eq(&values.to_data());
         let mut table = match self.dictionary.take() {
             Some((held, table)) if same(&held) => table,
             // Numbered when a row first has them: not every value of a dictionary is in use.
@@ -151,7 +172,11 @@ impl Interner {
             let slot = usize::try_from(code).unwrap_or(usize::MAX);
             let known = table.get(slot).copied().unwrap_or(UNNUMBERED);
             numbers.push(if known == UNNUMBERED {
-                let number = if texts.is_null(slot) { self.null() } else { self.text(texts.value(slot)) };
+                let number = if texts.is_null(slot) {
+                    self.null()
+                } else {
+                    self.text(texts.value(slot))
+                };
                 table[slot] = number;
                 number
             } else {
@@ -175,7 +200,11 @@ impl Interner {
     /// Integers, booleans, and the bits of floats.
     fn integers(&mut self, key: &ArrayRef) -> Result<Vec<u32>> {
         if *key.data_type() == DataType::Float64 {
-            let bits = key.to_data().into_builder().data_type(DataType::Int64).build()?;
+            let bits = key
+                .to_data()
+                .into_builder()
+                .data_type(DataType::Int64)
+                .build()?;
             let bits = arrow::array::make_array(bits);
             return self.mapped(&bits, key);
         }
@@ -195,7 +224,10 @@ impl Interner {
             numbers.push(match self.integers.get(&value) {
                 Some(&number) => number,
                 None => {
-                    let number = self.push(ScalarValue::try_from_array(key, row)?, size_of::<(i64, u32)>());
+                    let number = self.push(
+                        ScalarValue::try_from_array(key, row)?,
+                        size_of::<(i64, u32)>(),
+                    );
                     self.integers.insert(value, number);
                     number
                 }
@@ -219,7 +251,10 @@ impl Interner {
         if let Some(&number) = self.texts.get(text) {
             return number;
         }
-        let number = self.push(ScalarValue::Utf8(Some(text.to_owned())), 2 * text.len() + size_of::<(Box<str>, u32)>());
+        let number = self.push(
+            ScalarValue::Utf8(Some(text.to_owned())),
+            2 * text.len() + size_of::<(Box<str>, u32)>(),
+        );
         self.texts.insert(text.into(), number);
         number
     }

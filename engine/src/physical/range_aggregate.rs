@@ -16,7 +16,9 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::cast::as_int64_array;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::internal_err;
-use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::{
+    Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion,
+};
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -26,8 +28,8 @@ use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, PlanProperties,
-    ReplaceChildrenOptions,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, Distribution, ExecutionPlan,
+    PlanProperties, ReplaceChildrenOptions,
 };
 use futures::{StreamExt as _, stream};
 
@@ -51,7 +53,9 @@ struct RangeAggregateExec {
 impl RangeAggregateExec {
     /// The operator that does what `aggregate` does, if it can.
     fn of(aggregate: &AggregateExec) -> Option<Self> {
-        let [function] = aggregate.aggr_expr() else { return None };
+        let [function] = aggregate.aggr_expr() else {
+            return None;
+        };
         let plain = *aggregate.mode() == AggregateMode::Single
             && aggregate.group_expr().is_single()
             && !aggregate.group_expr().is_empty()
@@ -65,11 +69,20 @@ impl RangeAggregateExec {
         let mut expressions = function.expressions().into_iter();
         let kind = udaf.kind();
         let time = expressions.next()?;
-        let value = if kind.has_value() { Some(expressions.next()?) } else { None };
+        let value = if kind.has_value() {
+            Some(expressions.next()?)
+        } else {
+            None
+        };
         let literals: Vec<_> = expressions.collect();
         Some(Self {
             input: Arc::clone(aggregate.input()),
-            keys: aggregate.group_expr().expr().iter().map(|(expr, _)| Arc::clone(expr)).collect(),
+            keys: aggregate
+                .group_expr()
+                .expr()
+                .iter()
+                .map(|(expr, _)| Arc::clone(expr))
+                .collect(),
             time,
             value,
             kind,
@@ -83,7 +96,13 @@ impl RangeAggregateExec {
 impl DisplayAs for RangeAggregateExec {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys: Vec<_> = self.keys.iter().map(ToString::to_string).collect();
-        write!(f, "RangeAggregateExec: by=[{}], {}({}", keys.join(", "), self.kind.function_name(), self.time)?;
+        write!(
+            f,
+            "RangeAggregateExec: by=[{}], {}({}",
+            keys.join(", "),
+            self.kind.function_name(),
+            self.time
+        )?;
         if let Some(value) = &self.value {
             write!(f, ", {value}")?;
         }
@@ -139,20 +158,34 @@ impl ExecutionPlan for RangeAggregateExec {
         }))
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(
+            children,
+            ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
+        )
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
     }
 
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         let mut input = self.input.execute(partition, Arc::clone(&context))?;
         let schema = self.schema();
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let mut aggregation = Aggregation {
-            grouping: Grouping::new(schema.fields()[..self.keys.len()].iter().map(|field| field.data_type().clone())),
+            grouping: Grouping::new(
+                schema.fields()[..self.keys.len()]
+                    .iter()
+                    .map(|field| field.data_type().clone()),
+            ),
             state: self.arguments.new_state(self.kind),
             keys: self.keys.clone(),
             time: Arc::clone(&self.time),
@@ -172,7 +205,10 @@ impl ExecutionPlan for RangeAggregateExec {
             metrics.record_output(batch.num_rows());
             Ok(batch)
         };
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(result))))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            schema,
+            stream::once(result),
+        )))
     }
 }
 
@@ -187,13 +223,19 @@ struct Aggregation {
 
 impl Aggregation {
     fn add(&mut self, batch: &RecordBatch) -> Result<()> {
-        let evaluate = |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(batch)?.into_array(batch.num_rows());
-        let keys = self.keys.iter().map(evaluate).collect::<Result<Vec<ArrayRef>>>()?;
+        let evaluate =
+            |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(batch)?.into_array(batch.num_rows());
+        let keys = self
+            .keys
+            .iter()
+            .map(evaluate)
+            .collect::<Result<Vec<ArrayRef>>>()?;
         let time = evaluate(&self.time)?;
         let value = self.value.as_ref().map(evaluate).transpose()?;
         self.grouping.groups(&keys, &mut self.groups)?;
         self.state.grow(self.grouping.len())?;
-        self.state.update(&self.groups, as_int64_array(&time)?, value.as_ref(), None)
+        self.state
+            .update(&self.groups, as_int64_array(&time)?, value.as_ref(), None)
     }
 
     fn bytes(&self) -> usize {
@@ -212,12 +254,21 @@ impl Aggregation {
 pub(crate) struct UseRangeAggregate;
 
 impl PhysicalOptimizerRule for UseRangeAggregate {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_down(|node| {
-            Ok(match node.downcast_ref::<AggregateExec>().and_then(RangeAggregateExec::of) {
-                Some(own) => Transformed::yes(Arc::new(own) as Arc<dyn ExecutionPlan>),
-                None => Transformed::no(node),
-            })
+            Ok(
+                match node
+                    .downcast_ref::<AggregateExec>()
+                    .and_then(RangeAggregateExec::of)
+                {
+                    Some(own) => Transformed::yes(Arc::new(own) as Arc<dyn ExecutionPlan>),
+                    None => Transformed::no(node),
+                },
+            )
         })
         .data()
     }

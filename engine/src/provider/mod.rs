@@ -42,18 +42,27 @@ pub(crate) struct SpanTable {
 
 enum Spans {
     Live(Arc<MemoryBlock>),
-    Stored { file: BlockFile, row_groups: Vec<usize> },
+    Stored {
+        file: BlockFile,
+        row_groups: Vec<usize>,
+    },
 }
 
 impl SpanTable {
     /// All spans of a block in memory.
     pub(crate) fn live(block: Arc<MemoryBlock>) -> Self {
-        Self { schema: with_virtual_columns(&block.schema), spans: Spans::Live(block) }
+        Self {
+            schema: with_virtual_columns(&block.schema),
+            spans: Spans::Live(block),
+        }
     }
 
     /// The spans of some row groups of a stored block.
     pub(crate) fn stored(file: BlockFile, schema: &SchemaRef, row_groups: Vec<usize>) -> Self {
-        Self { schema: with_virtual_columns(schema), spans: Spans::Stored { file, row_groups } }
+        Self {
+            schema: with_virtual_columns(schema),
+            spans: Spans::Stored { file, row_groups },
+        }
     }
 
     fn physical_schema(&self) -> SchemaRef {
@@ -65,7 +74,11 @@ impl SpanTable {
         match &self.spans {
             Spans::Live(block) => {
                 let batches = std::slice::from_ref(&block.batches);
-                let exec = MemorySourceConfig::try_new_exec(batches, Arc::clone(&block.schema), Some(columns))?;
+                let exec = MemorySourceConfig::try_new_exec(
+                    batches,
+                    Arc::clone(&block.schema),
+                    Some(columns),
+                )?;
                 Ok(exec)
             }
             Spans::Stored { file, row_groups } => {
@@ -77,14 +90,17 @@ impl SpanTable {
                 options.global.bloom_filter_on_read = false;
                 let source = ParquetSource::new(self.physical_schema())
                     .with_table_parquet_options(options)
-                    .with_parquet_file_reader_factory(Arc::new(BlockReaderFactory { file: file.clone() }));
+                    .with_parquet_file_reader_factory(Arc::new(BlockReaderFactory {
+                        file: file.clone(),
+                    }));
                 let meta = file.meta();
                 let size = meta.file.as_ref().map_or(0, |file| file.size_bytes);
                 let mut access = ParquetAccessPlan::new_none(meta.row_groups.len());
                 for &row_group in row_groups {
                     access.set(row_group, RowGroupAccess::Scan);
                 }
-                let partition = PartitionedFile::new(meta.block_id.to_string(), size).with_extension(access);
+                let partition =
+                    PartitionedFile::new(meta.block_id.to_string(), size).with_extension(access);
                 let url = ObjectStoreUrl::parse(STORE_URL)?;
                 let config = FileScanConfigBuilder::new(url, Arc::new(source))
                     .with_file(partition)
@@ -113,7 +129,10 @@ impl TableProvider for SpanTable {
     }
 
     /// Filters prune row groups and pages; the rows that are left are filtered above the scan.
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
 
@@ -125,11 +144,17 @@ impl TableProvider for SpanTable {
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let virtual_index = self.schema.fields().len() - 1;
-        let wanted = projection.cloned().unwrap_or_else(|| (0..=virtual_index).collect());
+        let wanted = projection
+            .cloned()
+            .unwrap_or_else(|| (0..=virtual_index).collect());
         if !wanted.contains(&virtual_index) {
             return self.scan_columns(wanted);
         }
-        let mut columns: Vec<usize> = wanted.iter().copied().filter(|&index| index != virtual_index).collect();
+        let mut columns: Vec<usize> = wanted
+            .iter()
+            .copied()
+            .filter(|&index| index != virtual_index)
+            .collect();
         for name in [names::SPAN_ID, names::PARENT_ROW, names::PARENT_ID] {
             let index = self.schema.index_of(name)?;
             if !columns.contains(&index) {
@@ -137,8 +162,14 @@ impl TableProvider for SpanTable {
             }
         }
         let input = self.scan_columns(columns)?;
-        let fields: Vec<_> = wanted.iter().map(|&index| Arc::clone(&self.schema.fields()[index])).collect();
-        Ok(Arc::new(ParentIdExec::new(input, Arc::new(Schema::new(fields)))))
+        let fields: Vec<_> = wanted
+            .iter()
+            .map(|&index| Arc::clone(&self.schema.fields()[index]))
+            .collect();
+        Ok(Arc::new(ParentIdExec::new(
+            input,
+            Arc::new(Schema::new(fields)),
+        )))
     }
 }
 
@@ -148,7 +179,9 @@ impl fmt::Debug for SpanTable {
             Spans::Live(block) => block.meta.block_id,
             Spans::Stored { file, .. } => file.meta().block_id,
         };
-        f.debug_struct("SpanTable").field("block", &block).finish_non_exhaustive()
+        f.debug_struct("SpanTable")
+            .field("block", &block)
+            .finish_non_exhaustive()
     }
 }
 

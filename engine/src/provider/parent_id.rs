@@ -44,7 +44,11 @@ impl ParentIdExec {
             of_input.emission_type,
             of_input.boundedness,
         );
-        Self { input, schema, properties: Arc::new(properties) }
+        Self {
+            input,
+            schema,
+            properties: Arc::new(properties),
+        }
     }
 }
 
@@ -93,16 +97,29 @@ impl ExecutionPlan for ParentIdExec {
         }
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let recompute = datafusion::physical_plan::ChildrenPropertiesMode::Recompute;
         self.replace_children(children, ReplaceChildrenOptions::new(recompute))
     }
 
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
-        let mut resolver = Resolver { schema: Arc::clone(&self.schema), seen: Vec::new() };
+        let mut resolver = Resolver {
+            schema: Arc::clone(&self.schema),
+            seen: Vec::new(),
+        };
         let stream = input.map(move |batch| resolver.resolve(&batch?));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            Arc::clone(&self.schema),
+            stream,
+        )))
     }
 }
 
@@ -133,7 +150,10 @@ impl Resolver {
             } else if back == 0 {
                 parents.append_value([0; 8])?;
             } else {
-                match position.checked_sub(back).and_then(|parent| self.seen.get(parent)) {
+                match position
+                    .checked_sub(back)
+                    .and_then(|parent| self.seen.get(parent))
+                {
                     Some(parent) => parents.append_value(parent)?,
                     None => return internal_err!("a span's parent lies in front of its row group"),
                 }
@@ -141,8 +161,15 @@ impl Resolver {
         }
         let parents: Arc<dyn Array> = Arc::new(parents.finish());
         let columns = self.schema.fields().iter().map(|field| {
-            if field.name() == RESOLVED_PARENT_ID { Ok(Arc::clone(&parents)) } else { input(field.name()).cloned() }
+            if field.name() == RESOLVED_PARENT_ID {
+                Ok(Arc::clone(&parents))
+            } else {
+                input(field.name()).cloned()
+            }
         });
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<_>>()?)?)
+        Ok(RecordBatch::try_new(
+            Arc::clone(&self.schema),
+            columns.collect::<Result<_>>()?,
+        )?)
     }
 }

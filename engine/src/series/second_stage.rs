@@ -14,7 +14,8 @@ pub fn apply(set: &mut SeriesSet, stages: &[SecondStage]) {
             SecondStage::BottomK { limit, .. } => keep_extremes(set, *limit, Extreme::Smallest),
             SecondStage::Filter { op, value, .. } => filter(set, *op, threshold(value)),
         }
-        set.series.retain(|series| series.values.iter().any(|value| !value.is_nan()));
+        set.series
+            .retain(|series| series.values.iter().any(|value| !value.is_nan()));
     }
 }
 
@@ -41,13 +42,17 @@ fn keep_extremes(set: &mut SeriesSet, limit: i64, extreme: Extreme) {
     }
     let intervals = set.series.first().map_or(0, |series| series.values.len());
     for interval in 0..intervals {
-        let mut present: Vec<usize> =
-            (0..set.series.len()).filter(|&i| !set.series[i].values[interval].is_nan()).collect();
+        let mut present: Vec<usize> = (0..set.series.len())
+            .filter(|&i| !set.series[i].values[interval].is_nan())
+            .collect();
         if present.len() <= limit {
             continue;
         }
         present.sort_by(|&a, &b| {
-            let (x, y) = (set.series[a].values[interval], set.series[b].values[interval]);
+            let (x, y) = (
+                set.series[a].values[interval],
+                set.series[b].values[interval],
+            );
             // Neither is NaN, and zeros of either sign are equal.
             let by_value = x.partial_cmp(&y).unwrap_or(Ordering::Equal);
             let ascending = by_value.then_with(|| rank_of[b].cmp(&rank_of[a]));
@@ -65,7 +70,13 @@ fn keep_extremes(set: &mut SeriesSet, limit: i64, extreme: Extreme) {
 /// Label values position by position as text; values that are no text compare as empty, then by
 /// type and bits.
 fn compare_labels(a: &Series, b: &Series) -> Ordering {
-    let keys = |series: &Series| series.labels.iter().map(|label| tie_key(&label.value)).collect::<Vec<_>>();
+    let keys = |series: &Series| {
+        series
+            .labels
+            .iter()
+            .map(|label| tie_key(&label.value))
+            .collect::<Vec<_>>()
+    };
     keys(a).cmp(&keys(b))
 }
 

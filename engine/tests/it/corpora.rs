@@ -7,7 +7,8 @@ use crate::support::{Bench, as_reference, block_on, grid};
 
 #[test]
 fn engine_passes_the_corpora() {
-    let files = load_dir(&workspace_root().join("testdata/traceql/eval")).expect("corpus files parse");
+    let files =
+        load_dir(&workspace_root().join("testdata/traceql/eval")).expect("corpus files parse");
     assert!(!files.is_empty());
     let mut failures = Vec::new();
     for stored in [false, true] {
@@ -15,8 +16,15 @@ fn engine_passes_the_corpora() {
             let run = run_metrics(file, |groups, query, over| {
                 block_on(async {
                     let mut bench = Bench::new();
-                    let slices = if stored { bench.stored(groups, 2).await } else { bench.live(groups) };
-                    let answer = bench.run(query, grid(over), slices).await.map_err(|error| error.to_string())?;
+                    let slices = if stored {
+                        bench.stored(groups, 2).await
+                    } else {
+                        bench.live(groups)
+                    };
+                    let answer = bench
+                        .run(query, grid(over), slices)
+                        .await
+                        .map_err(|error| error.to_string())?;
                     Ok(as_reference(&answer))
                 })
             });

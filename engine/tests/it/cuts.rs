@@ -20,10 +20,16 @@ const QUERIES: [&str; 8] = [
 #[test]
 fn answers_do_not_depend_on_the_cut() {
     let samples = samples().expect("the samples are in the repository");
-    let sample = samples.iter().find(|s| s.name.contains("oteldemo")).expect("a sample of the demo");
+    let sample = samples
+        .iter()
+        .find(|s| s.name.contains("oteldemo"))
+        .expect("a sample of the demo");
     let groups = sample.load().expect("a sample loads");
     let starts = groups.iter().flat_map(|g| &g.spans).map(|s| s.start_ns);
-    let (first, last) = (starts.clone().min().expect("spans"), starts.max().expect("spans"));
+    let (first, last) = (
+        starts.clone().min().expect("spans"),
+        starts.max().expect("spans"),
+    );
     for step_ns in [7_000_000_000, 333_333_333] {
         let grid = Grid::aligned(first, last, step_ns).expect("a grid");
         for query in QUERIES {
@@ -35,11 +41,19 @@ fn answers_do_not_depend_on_the_cut() {
                 for parts in [1, 3] {
                     let mut slices = Vec::new();
                     for (index, part) in deal(&groups, parts).iter().enumerate() {
-                        slices.extend(if index % 2 == 0 { bench.stored(part, 200).await } else { bench.live(part) });
+                        slices.extend(if index % 2 == 0 {
+                            bench.stored(part, 200).await
+                        } else {
+                            bench.live(part)
+                        });
                     }
                     slices.reverse();
                     let answer = bench.run(query, grid, slices).await.expect("an answer");
-                    assert_eq!(bits(&answer), bits(&expected), "{query} in {parts} parts, step {step_ns} ns");
+                    assert_eq!(
+                        bits(&answer),
+                        bits(&expected),
+                        "{query} in {parts} parts, step {step_ns} ns"
+                    );
                 }
             });
         }
@@ -52,7 +66,10 @@ fn deal(groups: &[SpanGroup], parts: usize) -> Vec<Vec<SpanGroup>> {
     let mut next = 0;
     for group in groups {
         for span in &group.spans {
-            dealt[next % parts].push(SpanGroup { spans: vec![span.clone()], ..group.clone() });
+            dealt[next % parts].push(SpanGroup {
+                spans: vec![span.clone()],
+                ..group.clone()
+            });
             next += 1;
         }
     }
@@ -61,5 +78,8 @@ fn deal(groups: &[SpanGroup], parts: usize) -> Vec<Vec<SpanGroup>> {
 
 fn bits(set: &SeriesSet) -> Vec<(String, Vec<u64>)> {
     let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect();
-    set.series.iter().map(|series| (format!("{:?}", series.labels), bits(&series.values))).collect()
+    set.series
+        .iter()
+        .map(|series| (format!("{:?}", series.labels), bits(&series.values)))
+        .collect()
 }

@@ -13,7 +13,10 @@ use crate::support::{Bench, as_reference, block_on, grid};
 const CASES: u64 = 150;
 
 fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(variable)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 #[test]
@@ -27,7 +30,11 @@ fn engine_agrees_with_the_reference() {
     }
     let total = failures.len();
     failures.truncate(20);
-    assert!(failures.is_empty(), "{total} cases differ\n{}", failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{total} cases differ\n{}",
+        failures.join("\n")
+    );
 }
 
 /// The spans as a block gives them back: without those that are there twice.
@@ -46,13 +53,21 @@ fn check(seed: u64) -> Result<(), String> {
     let stored = seed % 2 == 0;
     let answer = block_on(async {
         let mut bench = Bench::new();
-        let slices = if stored { bench.stored(&groups, 16).await } else { bench.live(&groups) };
+        let slices = if stored {
+            bench.stored(&groups, 16).await
+        } else {
+            bench.live(&groups)
+        };
         bench.run(&text, grid(nasty_grid()), slices).await
     });
     match (expected, answer) {
         (Ok(expected), Ok(answer)) => {
             let sketch = text.contains("quantile_over_time") && !text.contains("log2");
-            let tolerance = if sketch { Tolerance::SKETCH } else { Tolerance::ROUNDING };
+            let tolerance = if sketch {
+                Tolerance::SKETCH
+            } else {
+                Tolerance::ROUNDING
+            };
             compare_series(&expected, &as_reference(&answer), tolerance)
         }
         (Err(EvalError::Runtime(_)), Err(engine::EngineError::Evaluation(_))) => Ok(()),

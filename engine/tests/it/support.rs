@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use engine::{Engine, EngineError, EngineOptions, Grid, LabelValue, MetricsPlan, QueryContext, SeriesSet, Slice};
+use engine::{
+    Engine, EngineError, EngineOptions, Grid, LabelValue, MetricsPlan, QueryContext, SeriesSet,
+    Slice,
+};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -21,9 +24,17 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Self {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-        let options = EngineOptions { threads: 1, ..EngineOptions::default() };
-        let engine = Engine::try_new(Arc::clone(&store), Path::default(), &options).expect("threads start");
-        Self { store, engine, next_block: 1 }
+        let options = EngineOptions {
+            threads: 1,
+            ..EngineOptions::default()
+        };
+        let engine =
+            Engine::try_new(Arc::clone(&store), Path::default(), &options).expect("threads start");
+        Self {
+            store,
+            engine,
+            next_block: 1,
+        }
     }
 
     fn options(&mut self) -> EncodeOptions {
@@ -37,21 +48,42 @@ impl Bench {
         if groups.iter().all(|group| group.spans.is_empty()) {
             return Vec::new();
         }
-        vec![Slice::Live(Arc::new(encode(groups, &options).expect("spans encode")))]
+        vec![Slice::Live(Arc::new(
+            encode(groups, &options).expect("spans encode"),
+        ))]
     }
 
     /// The spans as one stored block with row groups of about so many rows, one slice each.
-    pub(crate) async fn stored(&mut self, groups: &[SpanGroup], row_group_rows: usize) -> Vec<Slice> {
-        let Some(Slice::Live(block)) = self.live(groups).pop() else { return Vec::new() };
-        let options = WriteOptions { row_group_rows, ..WriteOptions::default() };
+    pub(crate) async fn stored(
+        &mut self,
+        groups: &[SpanGroup],
+        row_group_rows: usize,
+    ) -> Vec<Slice> {
+        let Some(Slice::Live(block)) = self.live(groups).pop() else {
+            return Vec::new();
+        };
+        let options = WriteOptions {
+            row_group_rows,
+            ..WriteOptions::default()
+        };
         let encoded = write_parquet(&block, &options).expect("a block is written");
-        let meta = store_block(&self.store, &Path::default(), encoded, ReadBack::Trust).await.expect("memory takes it");
+        let meta = store_block(&self.store, &Path::default(), encoded, ReadBack::Trust)
+            .await
+            .expect("memory takes it");
         (0..meta.row_groups.len())
-            .map(|index| Slice::Stored { block: Arc::clone(&meta), row_groups: vec![index] })
+            .map(|index| Slice::Stored {
+                block: Arc::clone(&meta),
+                row_groups: vec![index],
+            })
             .collect()
     }
 
-    pub(crate) async fn run(&self, query: &str, grid: Grid, slices: Vec<Slice>) -> Result<SeriesSet, EngineError> {
+    pub(crate) async fn run(
+        &self,
+        query: &str,
+        grid: Grid,
+        slices: Vec<Slice>,
+    ) -> Result<SeriesSet, EngineError> {
         let query = traceql::compile(query).expect("the query compiles");
         let plan = Arc::new(MetricsPlan::analyse(&query)?);
         let context = QueryContext::new(1 << 30, "test.memory");
@@ -61,7 +93,12 @@ impl Bench {
             let row_groups = engine::prune(&plan, &grid, slice.block());
             let kept = match (&slice, row_groups) {
                 (_, Err(_)) => false,
-                (Slice::Stored { row_groups: own, .. }, Ok(kept)) => own.iter().any(|group| kept.contains(group)),
+                (
+                    Slice::Stored {
+                        row_groups: own, ..
+                    },
+                    Ok(kept),
+                ) => own.iter().any(|group| kept.contains(group)),
                 (Slice::Live(_), Ok(_)) => true,
             };
             if kept {
@@ -81,17 +118,33 @@ pub(crate) fn as_reference(set: &SeriesSet) -> Vec<RefSeries> {
         LabelValue::Bool(value) => reference::LabelValue::Bool(*value),
     };
     let series = set.series.iter().map(|series| RefSeries {
-        labels: series.labels.iter().map(|l| (l.name.clone(), label(&l.value))).collect(),
-        values: series.values.iter().map(|value| (!value.is_nan()).then_some(*value)).collect(),
+        labels: series
+            .labels
+            .iter()
+            .map(|l| (l.name.clone(), label(&l.value)))
+            .collect(),
+        values: series
+            .values
+            .iter()
+            .map(|value| (!value.is_nan()).then_some(*value))
+            .collect(),
     });
     series.collect()
 }
 
 pub(crate) fn grid(of: reference::Grid) -> Grid {
     let intervals = u32::try_from(of.intervals).expect("few intervals");
-    Grid { start_ns: of.start_ns, step_ns: of.step_ns, intervals }
+    Grid {
+        start_ns: of.start_ns,
+        step_ns: of.step_ns,
+        intervals,
+    }
 }
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts").block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime starts")
+        .block_on(future)
 }

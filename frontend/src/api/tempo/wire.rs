@@ -272,7 +272,7 @@ mod tests {
             label("span.ok", LabelValue::Bool(true)),
             label("p", LabelValue::Float(0.9)),
         ];
-        let values = vec![0.0, f64::NAN, 0.30000000000000004, 2.0];
+        let values = vec![0.0, f64::NAN, 0.300_000_000_000_000_04, 2.0];
         let response = RangeResponse(answer(labels, values, None));
         assert_eq!(
             serde_json::to_string(&response).unwrap(),
