@@ -62,7 +62,9 @@ fn next_block(batches: &mut Batches, block_spans: usize) -> Vec<SpanGroup> {
     let mut groups = Vec::new();
     let mut spans = 0;
     while spans < block_spans {
-        let Some(mut batch) = batches.next() else { break };
+        let Some(mut batch) = batches.next() else {
+            break;
+        };
         spans += batch.iter().map(|group| group.spans.len()).sum::<usize>();
         groups.append(&mut batch);
     }
@@ -89,11 +91,23 @@ impl Making {
     fn open(dir: &std::path::Path, runtime: &Runtime) -> Result<Self, BenchError> {
         let location = open_store(path_text(dir)?, &BTreeMap::new())?;
         let store = Arc::clone(&location.store);
-        let catalog = runtime.block_on(Catalog::open(store, location.prefix.clone(), TenantId::single()))?;
+        let catalog = runtime.block_on(Catalog::open(
+            store,
+            location.prefix.clone(),
+            TenantId::single(),
+        ))?;
         if !catalog.current().blocks.is_empty() {
-            return Err(BenchError::Input(format!("{} holds blocks already; remove it or name another folder", dir.display())));
+            return Err(BenchError::Input(format!(
+                "{} holds blocks already; remove it or name another folder",
+                dir.display()
+            )));
         }
-        Ok(Self { location, catalog, phases: Phases::default(), blocks: Vec::new() })
+        Ok(Self {
+            location,
+            catalog,
+            phases: Phases::default(),
+            blocks: Vec::new(),
+        })
     }
 
     fn store(&mut self, groups: &[SpanGroup], runtime: &Runtime) -> Result<(), BenchError> {
@@ -106,8 +120,19 @@ impl Making {
         let encoded = encoded?;
         let (stored, spent) = Meter::of(|| {
             runtime.block_on(async {
-                let meta = store_block(&self.location.store, &self.location.prefix, encoded, ReadBack::Verify).await?;
-                self.catalog.commit(ManifestEdit { add: vec![Arc::clone(&meta)], remove: Vec::new() }).await?;
+                let meta = store_block(
+                    &self.location.store,
+                    &self.location.prefix,
+                    encoded,
+                    ReadBack::Verify,
+                )
+                .await?;
+                self.catalog
+                    .commit(ManifestEdit {
+                        add: vec![Arc::clone(&meta)],
+                        remove: Vec::new(),
+                    })
+                    .await?;
                 Ok::<_, BenchError>(meta)
             })
         });
@@ -123,7 +148,12 @@ impl Making {
         report.paragraph(&machine());
         let spans: u64 = self.blocks.iter().map(|block| block.row_count).sum();
         let traces: u64 = self.blocks.iter().map(|block| block.trace_count).sum();
-        let bytes: u64 = self.blocks.iter().filter_map(|block| block.file.as_ref()).map(|file| file.size_bytes).sum();
+        let bytes: u64 = self
+            .blocks
+            .iter()
+            .filter_map(|block| block.file.as_ref())
+            .map(|file| file.size_bytes)
+            .sum();
         report.paragraph(&format!(
             "{spans} spans of {traces} traces (seed {}) in {} blocks: {} in all, **{:.2} bytes per span**. \
              Peak memory {}, with the generated spans of one block.",
@@ -133,7 +163,12 @@ impl Making {
             float(bytes) / float(spans.max(1)),
             mib(peak_resident_bytes()),
         ));
-        let Phases { generate, encode, write, store } = self.phases;
+        let Phases {
+            generate,
+            encode,
+            write,
+            store,
+        } = self.phases;
         let mut total = encode;
         total += write;
         total += store;
@@ -147,10 +182,19 @@ impl Making {
         let rows: Vec<Vec<String>> = phases
             .iter()
             .map(|(name, spent)| {
-                vec![(*name).to_owned(), seconds(spent.wall), seconds(spent.cpu), speed(spans, spent.wall), speed(spans, spent.cpu)]
+                vec![
+                    (*name).to_owned(),
+                    seconds(spent.wall),
+                    seconds(spent.cpu),
+                    speed(spans, spent.wall),
+                    speed(spans, spent.cpu),
+                ]
             })
             .collect();
-        report.table(&["phase", "wall s", "CPU s", "spans/s", "spans/s per core"], &rows);
+        report.table(
+            &["phase", "wall s", "CPU s", "spans/s", "spans/s per core"],
+            &rows,
+        );
         self.columns(&mut report, spans, bytes);
         report
     }
@@ -158,20 +202,38 @@ impl Making {
     fn columns(&self, report: &mut Report, spans: u64, file_bytes: u64) {
         let mut by_column: HashMap<&str, u64> = HashMap::new();
         for column in self.blocks.iter().flat_map(|block| &block.columns) {
-            *by_column.entry(&column.name).or_default() += column.compressed_bytes.iter().sum::<u64>();
+            *by_column.entry(&column.name).or_default() +=
+                column.compressed_bytes.iter().sum::<u64>();
         }
         let mut columns: Vec<(&str, u64)> = by_column.into_iter().collect();
         columns.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
         let in_columns: u64 = columns.iter().map(|(_, bytes)| bytes).sum();
         let row = |name: String, bytes: u64| {
             let per_span = float(bytes) / float(spans.max(1));
-            vec![name, format!("{per_span:.3}"), format!("{:.1}", float(bytes) * 100.0 / float(file_bytes.max(1)))]
+            vec![
+                name,
+                format!("{per_span:.3}"),
+                format!("{:.1}", float(bytes) * 100.0 / float(file_bytes.max(1))),
+            ]
         };
-        let mut rows: Vec<_> = columns.iter().take(LISTED_COLUMNS).map(|&(name, bytes)| row(format!("`{name}`"), bytes)).collect();
-        if let Some(rest) = columns.get(LISTED_COLUMNS..).filter(|rest| !rest.is_empty()) {
-            rows.push(row(format!("{} other columns", rest.len()), rest.iter().map(|(_, bytes)| bytes).sum()));
+        let mut rows: Vec<_> = columns
+            .iter()
+            .take(LISTED_COLUMNS)
+            .map(|&(name, bytes)| row(format!("`{name}`"), bytes))
+            .collect();
+        if let Some(rest) = columns
+            .get(LISTED_COLUMNS..)
+            .filter(|rest| !rest.is_empty())
+        {
+            rows.push(row(
+                format!("{} other columns", rest.len()),
+                rest.iter().map(|(_, bytes)| bytes).sum(),
+            ));
         }
-        rows.push(row("footers and page indexes".to_owned(), file_bytes.saturating_sub(in_columns)));
+        rows.push(row(
+            "footers and page indexes".to_owned(),
+            file_bytes.saturating_sub(in_columns),
+        ));
         report.table(&["column", "bytes per span", "% of file"], &rows);
     }
 }

@@ -26,7 +26,11 @@ impl Report {
     pub(crate) fn table(&mut self, head: &[&str], rows: &[Vec<String>]) {
         // Writing to a string does not fail.
         let _ = writeln!(self.0, "| {} |", head.join(" | "));
-        let _ = writeln!(self.0, "|---{}|", "|---:".repeat(head.len().saturating_sub(1)));
+        let _ = writeln!(
+            self.0,
+            "|---{}|",
+            "|---:".repeat(head.len().saturating_sub(1))
+        );
         for row in rows {
             let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
             let _ = writeln!(self.0, "| {} |", cells.join(" | "));
@@ -38,8 +42,13 @@ impl Report {
     pub(crate) fn publish(&self, out: Option<&Path>) -> Result<(), BenchError> {
         println!("{}", self.0);
         let Some(path) = out else { return Ok(()) };
-        let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(BenchError::file("open", path))?;
-        file.write_all(self.0.as_bytes()).map_err(BenchError::file("write", path))
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(BenchError::file("open", path))?;
+        file.write_all(self.0.as_bytes())
+            .map_err(BenchError::file("write", path))
     }
 }
 
@@ -48,7 +57,8 @@ pub(crate) fn machine() -> String {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| Some(line.split_once(':')?.1.trim().to_owned())).unwrap_or_else(|| "unknown".to_owned())
+        line.and_then(|line| Some(line.split_once(':')?.1.trim().to_owned()))
+            .unwrap_or_else(|| "unknown".to_owned())
     };
     let cores = cores();
     let load = read("/proc/loadavg");
@@ -87,5 +97,9 @@ pub(crate) fn mib(bytes: u64) -> String {
 /// Spans per second, for people.
 pub(crate) fn speed(spans: u64, time: Duration) -> String {
     let per_second = float(spans) / time.as_secs_f64().max(1e-9);
-    if per_second >= 1e6 { format!("{:.1} M", per_second / 1e6) } else { format!("{:.0} k", per_second / 1e3) }
+    if per_second >= 1e6 {
+        format!("{:.1} M", per_second / 1e6)
+    } else {
+        format!("{:.0} k", per_second / 1e3)
+    }
 }

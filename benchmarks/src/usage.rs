@@ -31,17 +31,28 @@ pub(crate) struct Meter {
 impl Meter {
     /// For work of seconds: all threads, those that have ended too, in steps of 10 ms.
     pub(crate) fn start() -> Self {
-        Self { started: Instant::now(), cpu: cpu_ticks(), clock: cpu_ticks }
+        Self {
+            started: Instant::now(),
+            cpu: cpu_ticks(),
+            clock: cpu_ticks,
+        }
     }
 
     /// For work of milliseconds: the threads that live all the while, in ns.
     pub(crate) fn start_fine() -> Self {
-        Self { started: Instant::now(), cpu: cpu_of_threads(), clock: cpu_of_threads }
+        Self {
+            started: Instant::now(),
+            cpu: cpu_of_threads(),
+            clock: cpu_of_threads,
+        }
     }
 
     pub(crate) fn spent(&self) -> Spent {
         let wall = self.started.elapsed();
-        Spent { wall, cpu: (self.clock)().saturating_sub(self.cpu) }
+        Spent {
+            wall,
+            cpu: (self.clock)().saturating_sub(self.cpu),
+        }
     }
 
     /// What was spent by a piece of work, and its result.
@@ -57,18 +68,29 @@ fn cpu_ticks() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name of the program, in parentheses, may hold spaces; 11 more fields stand before the times.
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: u32 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
+    let ticks: u32 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u32>().ok())
+        .sum();
     TICK * ticks
 }
 
 /// Time of the threads that live now; that of the whole process where the kernel does not tell.
 fn cpu_of_threads() -> Duration {
-    let Ok(threads) = fs::read_dir("/proc/self/task") else { return cpu_ticks() };
+    let Ok(threads) = fs::read_dir("/proc/self/task") else {
+        return cpu_ticks();
+    };
     let mut total = None;
     for thread in threads.flatten() {
         // A thread may end meanwhile.
-        let Ok(text) = fs::read_to_string(thread.path().join("sched")) else { continue };
-        let line = text.lines().find(|line| line.starts_with("se.sum_exec_runtime"));
+        let Ok(text) = fs::read_to_string(thread.path().join("sched")) else {
+            continue;
+        };
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("se.sum_exec_runtime"));
         let millis = line.and_then(|line| line.rsplit_once(':')?.1.trim().parse::<f64>().ok());
         if let Some(millis) = millis {
             *total.get_or_insert(Duration::ZERO) += Duration::from_secs_f64(millis.max(0.0) / 1e3);

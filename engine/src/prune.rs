@@ -6,13 +6,11 @@ use std::fmt;
 
 use storage::block::meta::{AttributeScope, BlockMeta};
 use storage::ids::TraceId;
-use traceql::ast::{
-    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Literal, Scope, UnaryOp,
-};
+use traceql::ast::{Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Scope, UnaryOp};
 
 use crate::grid::Grid;
 use crate::limit::MemoryLimit;
-use crate::lower::expression::is_arithmetic;
+use crate::lower::expression::{attribute_and_text, is_arithmetic};
 use crate::lower::lower;
 use crate::plan::MetricsPlan;
 
@@ -192,13 +190,7 @@ fn by_value(
     rhs: &FieldExpr,
     block: &BlockMeta,
 ) -> Option<PruneReason> {
-    let (attribute, text) = match (&lhs.kind, &rhs.kind) {
-        (FieldExprKind::Attribute(attribute), FieldExprKind::Literal(Literal::String(text)))
-        | (FieldExprKind::Literal(Literal::String(text)), FieldExprKind::Attribute(attribute)) => {
-            (attribute, text)
-        }
-        _ => return None,
-    };
+    let (attribute, text) = attribute_and_text(lhs, rhs)?;
     match (attribute, op) {
         (
             Attribute::Key {

@@ -207,7 +207,9 @@ fn fraction_of(fraction: &str, unit: u64) -> u64 {
 pub fn ns_of_seconds(seconds: f64) -> Option<i64> {
     let ns = (seconds * 1e9).round();
     // 2^63 is the first float beyond the range, -2^63 the last within.
-    (ns >= -9_223_372_036_854_775_808.0 && ns < 9_223_372_036_854_775_808.0).then_some(ns as i64)
+    (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0)
+        .contains(&ns)
+        .then_some(ns as i64)
 }
 
 #[cfg(test)]

@@ -1,5 +1,11 @@
 //! EXPLAIN prints the steps of a query in order.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that fails says where"
+)]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,11 @@
 //! The Prometheus API, as a Grafana data source uses it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that fails says where"
+)]
+
 mod common;
 
 use axum::body::Body;

@@ -1,5 +1,11 @@
 //! The Tempo API and the operational pages.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that fails says where"
+)]
+
 mod common;
 
 use std::io::Read;

@@ -50,20 +50,39 @@ impl Client {
     /// # Errors
     /// The HTTP client cannot be made.
     pub fn try_new(server: &str, tenant: Option<&str>) -> anyhow::Result<Self> {
-        let with_scheme = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+        let with_scheme = if server.contains("://") {
+            server.to_owned()
+        } else {
+            format!("http://{server}")
+        };
         let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
         let base = with_scheme.trim_end_matches('/').to_owned();
-        Ok(Self { http, base, tenant: tenant.map(str::to_owned) })
+        Ok(Self {
+            http,
+            base,
+            tenant: tenant.map(str::to_owned),
+        })
     }
 
     /// A query over time, and what the server warns of.
     ///
     /// # Errors
     /// The server cannot be reached or refuses the query.
-    pub async fn query_range(&self, query: &str, range: TimeRange) -> anyhow::Result<(Drawing, Vec<String>)> {
+    pub async fn query_range(
+        &self,
+        query: &str,
+        range: TimeRange,
+    ) -> anyhow::Result<(Drawing, Vec<String>)> {
         // Samples at multiples of the step, as Grafana asks for them.
-        let start = range.start_ns.div_euclid(range.step_ns).saturating_mul(range.step_ns);
-        let end = range.end_ns.saturating_add(range.step_ns - 1).div_euclid(range.step_ns).saturating_mul(range.step_ns);
+        let start = range
+            .start_ns
+            .div_euclid(range.step_ns)
+            .saturating_mul(range.step_ns);
+        let end = range
+            .end_ns
+            .saturating_add(range.step_ns - 1)
+            .div_euclid(range.step_ns)
+            .saturating_mul(range.step_ns);
         let form = [
             ("query", query.to_owned()),
             ("start", seconds(start)),
@@ -71,23 +90,53 @@ impl Client {
             ("step", seconds(range.step_ns)),
         ];
         let (lines, warnings) = self.ask("query_range", &form).await?;
-        Ok((Drawing { start_ns: start, end_ns: end, is_instant: false, lines }, warnings))
+        Ok((
+            Drawing {
+                start_ns: start,
+                end_ns: end,
+                is_instant: false,
+                lines,
+            },
+            warnings,
+        ))
     }
 
     /// One value over a range, both ends included; and what the server warns of.
     ///
     /// # Errors
     /// The server cannot be reached or refuses the query.
-    pub async fn query(&self, query: &str, start_ns: i64, end_ns: i64) -> anyhow::Result<(Drawing, Vec<String>)> {
+    pub async fn query(
+        &self,
+        query: &str,
+        start_ns: i64,
+        end_ns: i64,
+    ) -> anyhow::Result<(Drawing, Vec<String>)> {
         // Prometheus counts in milliseconds, and its window is open on the left.
         let end = end_ns.saturating_add(999_999).div_euclid(1_000_000) * 1_000_000;
-        let lookback = end.saturating_sub(start_ns.saturating_sub(1).div_euclid(1_000_000) * 1_000_000);
-        let form = [("query", query.to_owned()), ("time", seconds(end)), ("lookback_delta", seconds(lookback))];
+        let lookback =
+            end.saturating_sub(start_ns.saturating_sub(1).div_euclid(1_000_000) * 1_000_000);
+        let form = [
+            ("query", query.to_owned()),
+            ("time", seconds(end)),
+            ("lookback_delta", seconds(lookback)),
+        ];
         let (lines, warnings) = self.ask("query", &form).await?;
-        Ok((Drawing { start_ns, end_ns, is_instant: true, lines }, warnings))
+        Ok((
+            Drawing {
+                start_ns,
+                end_ns,
+                is_instant: true,
+                lines,
+            },
+            warnings,
+        ))
     }
 
-    async fn ask(&self, endpoint: &str, form: &[(&str, String)]) -> anyhow::Result<(Vec<Line>, Vec<String>)> {
+    async fn ask(
+        &self,
+        endpoint: &str,
+        form: &[(&str, String)],
+    ) -> anyhow::Result<(Vec<Line>, Vec<String>)> {
         let url = format!("{}/prom/api/v1/{endpoint}", self.base);
         let mut request = self.http.post(&url).form(form);
         if let Some(tenant) = &self.tenant {
@@ -101,26 +150,50 @@ impl Client {
             }
         })?;
         let status = response.status();
-        let body = response.text().await.context("the server's answer broke off")?;
+        let body = response
+            .text()
+            .await
+            .context("the server's answer broke off")?;
         let envelope: Envelope = match serde_json::from_str(&body) {
             Ok(envelope) => envelope,
-            Err(_) => bail!("{url} is no Prometheus API: HTTP {status}: {}", body.chars().take(200).collect::<String>()),
+            Err(_) => bail!(
+                "{url} is no Prometheus API: HTTP {status}: {}",
+                body.chars().take(200).collect::<String>()
+            ),
         };
         if let Some(error) = envelope.error {
-            let invalid = matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY);
-            return Err(if invalid { Mistake::new(error) } else { anyhow!("the server failed: {error}") });
+            let invalid = matches!(
+                status,
+                StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY
+            );
+            return Err(if invalid {
+                Mistake::new(error)
+            } else {
+                anyhow!("the server failed: {error}")
+            });
         }
         let data: Data = serde_json::from_value(envelope.data.unwrap_or_default())
             .context("the server's answer has another shape than a matrix or a vector")?;
-        Ok((data.result.into_iter().map(line).collect(), envelope.warnings))
+        Ok((
+            data.result.into_iter().map(line).collect(),
+            envelope.warnings,
+        ))
     }
 }
 
 fn line(series: Series) -> Line {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
     let samples = series.values.into_iter().chain(series.value);
     Line {
-        labels: series.metric.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+        labels: series
+            .metric
+            .iter()
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect(),
         points: samples
             .filter_map(|(time, value)| Some((nanoseconds(time)?, value.parse::<f64>().ok()?)))
             .filter(|(_, value)| !value.is_nan())
@@ -130,7 +203,11 @@ fn line(series: Series) -> Line {
 
 /// Nanoseconds as decimal seconds, without going through a float.
 fn seconds(ns: i64) -> String {
-    format!("{}.{:03}", ns.div_euclid(SECOND_NS), ns.rem_euclid(SECOND_NS) / 1_000_000)
+    format!(
+        "{}.{:03}",
+        ns.div_euclid(SECOND_NS),
+        ns.rem_euclid(SECOND_NS) / 1_000_000
+    )
 }
 
 /// Decimal seconds with at most three places as nanoseconds.
@@ -152,11 +229,18 @@ mod tests {
 
     #[test]
     fn series_are_read_from_both_shapes() {
-        let series: Series = serde_json::from_str(r#"{"metric":{"p":"0.9"},"values":[[1,"2.5"],[2,"NaN"],[3,"+Inf"]]}"#).expect("a series");
-        let line = super::line(series);
+        let series: Series = serde_json::from_str(
+            r#"{"metric":{"p":"0.9"},"values":[[1,"2.5"],[2,"NaN"],[3,"+Inf"]]}"#,
+        )
+        .expect("a series");
+        let line = line(series);
         assert_eq!(line.labels, [("p".to_owned(), "0.9".to_owned())]);
-        assert_eq!(line.points, [(SECOND_NS, 2.5), (3 * SECOND_NS, f64::INFINITY)]);
-        let series: Series = serde_json::from_str(r#"{"metric":{},"value":[1,"7"]}"#).expect("a series");
+        assert_eq!(
+            line.points,
+            [(SECOND_NS, 2.5), (3 * SECOND_NS, f64::INFINITY)]
+        );
+        let series: Series =
+            serde_json::from_str(r#"{"metric":{},"value":[1,"7"]}"#).expect("a series");
         assert_eq!(super::line(series).points, [(SECOND_NS, 7.0)]);
     }
 }

@@ -11,6 +11,10 @@ pub struct Mistake(String);
 impl Mistake {
     /// A mistake, told by this text.
     #[must_use]
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "the failure is always on its way out"
+    )]
     pub fn new(text: impl Into<String>) -> anyhow::Error {
         anyhow::Error::new(Self(text.into()))
     }
@@ -28,7 +32,9 @@ impl std::error::Error for Mistake {}
 #[must_use]
 pub fn report(error: &anyhow::Error) -> (ExitCode, Option<String>) {
     let closed = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };
     if error.chain().any(closed) {
         return (ExitCode::SUCCESS, None);
@@ -61,14 +67,27 @@ mod tests {
 
     #[test]
     fn mistakes_exit_with_2_and_failures_with_1() {
-        assert_eq!(report(&Mistake::new("no")), (ExitCode::from(2), Some("no".to_owned())));
+        assert_eq!(
+            report(&Mistake::new("no")),
+            (ExitCode::from(2), Some("no".to_owned()))
+        );
         let failure = anyhow::anyhow!("disk is full").context("cannot write");
-        assert_eq!(report(&failure), (ExitCode::from(1), Some("cannot write: disk is full".to_owned())));
+        assert_eq!(
+            report(&failure),
+            (
+                ExitCode::from(1),
+                Some("cannot write: disk is full".to_owned())
+            )
+        );
     }
 
     #[test]
     fn a_closed_pipe_is_no_failure() {
-        let closed: anyhow::Result<()> = Err(io::Error::from(io::ErrorKind::BrokenPipe)).context("cannot print");
-        assert_eq!(report(&closed.expect_err("an error")), (ExitCode::SUCCESS, None));
+        let closed: anyhow::Result<()> =
+            Err(io::Error::from(io::ErrorKind::BrokenPipe)).context("cannot print");
+        assert_eq!(
+            report(&closed.expect_err("an error")),
+            (ExitCode::SUCCESS, None)
+        );
     }
 }

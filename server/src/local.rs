@@ -58,7 +58,12 @@ pub fn frontend(
 ) -> anyhow::Result<Frontend> {
     let store = Arc::clone(&location.store);
     let engine = Engine::try_new(store, location.prefix.clone(), &EngineOptions::default())?;
-    Ok(Frontend::try_new(Arc::new(engine), snapshots, config.frontend.clone(), registry)?)
+    Ok(Frontend::try_new(
+        Arc::new(engine),
+        snapshots,
+        config.frontend.clone(),
+        registry,
+    )?)
 }
 
 /// A frontend over the stored blocks alone.
@@ -74,8 +79,16 @@ pub fn stored_frontend(location: &StoreLocation, config: &Config) -> anyhow::Res
 ///
 /// # Errors
 /// The catalog cannot be read.
-pub async fn manifest(location: &StoreLocation, tenant: &TenantId) -> anyhow::Result<Arc<Manifest>> {
-    let catalog = Catalog::open(Arc::clone(&location.store), location.prefix.clone(), tenant.clone()).await?;
+pub async fn manifest(
+    location: &StoreLocation,
+    tenant: &TenantId,
+) -> anyhow::Result<Arc<Manifest>> {
+    let catalog = Catalog::open(
+        Arc::clone(&location.store),
+        location.prefix.clone(),
+        tenant.clone(),
+    )
+    .await?;
     Ok(catalog.current())
 }
 
@@ -86,7 +99,9 @@ pub async fn manifest(location: &StoreLocation, tenant: &TenantId) -> anyhow::Re
 /// The name cannot be one, or there are several tenants and none was named.
 pub async fn tenant(location: &StoreLocation, named: Option<&str>) -> anyhow::Result<TenantId> {
     if let Some(name) = named {
-        return name.parse().map_err(|error| Mistake::new(format!("--tenant {name}: {error}")));
+        return name
+            .parse()
+            .map_err(|error| Mistake::new(format!("--tenant {name}: {error}")));
     }
     let mut tenants = catalog::tenants(&*location.store, &location.prefix).await?;
     match tenants.len() {
@@ -94,7 +109,10 @@ pub async fn tenant(location: &StoreLocation, named: Option<&str>) -> anyhow::Re
         1 => Ok(tenants.remove(0)),
         _ => {
             let names: Vec<_> = tenants.iter().map(TenantId::as_str).collect();
-            Err(Mistake::new(format!("there are several tenants, choose one with --tenant: {}", names.join(", "))))
+            Err(Mistake::new(format!(
+                "there are several tenants, choose one with --tenant: {}",
+                names.join(", ")
+            )))
         }
     }
 }
@@ -106,7 +124,9 @@ pub async fn tenant(location: &StoreLocation, named: Option<&str>) -> anyhow::Re
 pub fn time_range(manifest: &Manifest) -> anyhow::Result<(i64, i64)> {
     let start = manifest.blocks.iter().map(|block| block.min_start_ns).min();
     let end = manifest.blocks.iter().map(|block| block.max_start_ns).max();
-    let Some(range) = start.zip(end) else { bail!("there are no blocks of tenant {}", manifest.tenant) };
+    let Some(range) = start.zip(end) else {
+        bail!("there are no blocks of tenant {}", manifest.tenant)
+    };
     Ok(range)
 }
 
@@ -133,5 +153,6 @@ pub fn log_bytes(config: &Config) -> u64 {
 /// # Errors
 /// It does not exist or cannot be reached.
 pub fn canonical(path: &FilePath) -> anyhow::Result<PathBuf> {
-    path.canonicalize().with_context(|| format!("cannot open {}", path.display()))
+    path.canonicalize()
+        .with_context(|| format!("cannot open {}", path.display()))
 }

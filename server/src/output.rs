@@ -44,8 +44,16 @@ impl Screen {
         let is_terminal = io::stdout().is_terminal();
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
-        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-        let asked = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col).filter(|width| *width > 0);
-        Self { width: columns.or(asked).unwrap_or(80).clamp(40, 200), color: is_terminal && !no_color && !dumb }
+        let columns = std::env::var("COLUMNS")
+            .ok()
+            .and_then(|columns| columns.parse().ok());
+        let asked = rustix::termios::tcgetwinsize(io::stdout())
+            .ok()
+            .map(|size| size.ws_col)
+            .filter(|width| *width > 0);
+        Self {
+            width: columns.or(asked).unwrap_or(80).clamp(40, 200),
+            color: is_terminal && !no_color && !dumb,
+        }
     }
 }

@@ -6,10 +6,10 @@ use std::io;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::EnvFilter;
 
 use crate::times;
 
@@ -28,12 +28,21 @@ pub enum LogFormat {
 /// Starts logging. `RUST_LOG` wins over `level`. A second call has no effect.
 pub fn start(level: &str, format: LogFormat) {
     // Other people's crates are heard from when something is wrong.
-    let ours = ["server", "ingest", "frontend", "engine", "storage", "traceql"];
+    let ours = [
+        "server", "ingest", "frontend", "engine", "storage", "traceql",
+    ];
     let directives = ours.map(|name| format!("{name}={level}")).join(",");
-    let default = if matches!(level, "debug" | "trace") { format!("info,{directives}") } else { format!("warn,{directives}") };
+    let default = if matches!(level, "debug" | "trace") {
+        format!("info,{directives}")
+    } else {
+        format!("warn,{directives}")
+    };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).event_format(Lines(format)).finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .event_format(Lines(format))
+        .finish();
     let _already_started = tracing::subscriber::set_global_default(subscriber);
 }
 
@@ -44,10 +53,18 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut fields = Fields::default();
         fields.put("ts", times::format(times::now_ns()));
-        fields.put("level", event.metadata().level().as_str().to_ascii_lowercase());
+        fields.put(
+            "level",
+            event.metadata().level().as_str().to_ascii_lowercase(),
+        );
         fields.put("target", event.metadata().target().to_owned());
         event.record(&mut fields);
         match self.0 {
@@ -76,7 +93,10 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let cut = value.char_indices().nth(MAX_VALUE_CHARS).map_or(value, |(at, _)| &value[..at]);
+        let cut = value
+            .char_indices()
+            .nth(MAX_VALUE_CHARS)
+            .map_or(value, |(at, _)| &value[..at]);
         self.put(field.name(), cut);
     }
 
@@ -104,9 +124,18 @@ fn logfmt(fields: &Map<String, Value>) -> String {
         if !line.is_empty() {
             line.push(' ');
         }
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && !"\"=\\".contains(c));
-        let _infallible = if plain { write!(line, "{name}={text}") } else { write!(line, "{name}={text:?}") };
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        let plain = !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_ascii_graphic() && !"\"=\\".contains(c));
+        let _infallible = if plain {
+            write!(line, "{name}={text}")
+        } else {
+            write!(line, "{name}={text:?}")
+        };
     }
     line
 }
@@ -121,6 +150,9 @@ mod tests {
         fields.put("message", "done\nlevel=error");
         fields.put("tenant", "a b=\"c\" \u{1b}[31m");
         fields.put("count", 5);
-        assert_eq!(logfmt(&fields.0), r#"msg="done\nlevel=error" tenant="a b=\"c\" \u{1b}[31m" count=5"#);
+        assert_eq!(
+            logfmt(&fields.0),
+            r#"msg="done\nlevel=error" tenant="a b=\"c\" \u{1b}[31m" count=5"#
+        );
     }
 }

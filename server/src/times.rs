@@ -19,7 +19,9 @@ pub struct NotATime {
 /// Now, in ns since the epoch.
 #[must_use]
 pub fn now_ns() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }
 
@@ -36,10 +38,16 @@ pub fn duration_ns(duration: Duration) -> i64 {
 /// The text is none of these.
 pub fn parse(text: &str, now_ns: i64) -> Result<i64, NotATime> {
     let trimmed = text.trim();
-    let parsed = relative(trimmed, now_ns).or_else(|| epoch(trimmed)).or_else(|| {
-        DateTime::parse_from_rfc3339(trimmed).ok().and_then(|time| time.timestamp_nanos_opt())
-    });
-    parsed.ok_or_else(|| NotATime { text: text.to_owned() })
+    let parsed = relative(trimmed, now_ns)
+        .or_else(|| epoch(trimmed))
+        .or_else(|| {
+            DateTime::parse_from_rfc3339(trimmed)
+                .ok()
+                .and_then(|time| time.timestamp_nanos_opt())
+        });
+    parsed.ok_or_else(|| NotATime {
+        text: text.to_owned(),
+    })
 }
 
 fn relative(text: &str, now_ns: i64) -> Option<i64> {
@@ -70,36 +78,50 @@ fn epoch(text: &str) -> Option<i64> {
         _ => return Some(number),
     };
     let below: i64 = format!("{fraction:0<9}").parse().ok()?;
-    number.checked_mul(unit)?.checked_add(below / (SECOND_NS / unit))
+    number
+        .checked_mul(unit)?
+        .checked_add(below / (SECOND_NS / unit))
 }
 
 /// A point in time as RFC 3339 in UTC, to the millisecond where it has any.
 #[must_use]
 pub fn format(ns: i64) -> String {
     let time = DateTime::from_timestamp_nanos(ns);
-    let precision = if ns % SECOND_NS == 0 { SecondsFormat::Secs } else { SecondsFormat::Millis };
+    let precision = if ns % SECOND_NS == 0 {
+        SecondsFormat::Secs
+    } else {
+        SecondsFormat::Millis
+    };
     time.to_rfc3339_opts(precision, true)
 }
 
 /// The time of day alone.
 #[must_use]
 pub fn format_clock(ns: i64) -> String {
-    DateTime::from_timestamp_nanos(ns).format("%H:%M:%S").to_string()
+    DateTime::from_timestamp_nanos(ns)
+        .format("%H:%M:%S")
+        .to_string()
 }
 
 /// The date and the minute.
 #[must_use]
 pub fn format_minute(ns: i64) -> String {
-    DateTime::from_timestamp_nanos(ns).format("%m-%d %H:%M").to_string()
+    DateTime::from_timestamp_nanos(ns)
+        .format("%m-%d %H:%M")
+        .to_string()
 }
 
 /// A step of a round length that cuts a range into about `points` intervals, at least 1 s.
 #[must_use]
 pub fn round_step_ns(range_ns: i64, points: i64) -> i64 {
-    const ROUND_SECONDS: [i64; 16] =
-        [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 86_400];
+    const ROUND_SECONDS: [i64; 16] = [
+        1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 86_400,
+    ];
     let wanted = range_ns / points.max(1);
-    let rounded = ROUND_SECONDS.into_iter().map(|seconds| seconds * SECOND_NS).find(|step| *step >= wanted);
+    let rounded = ROUND_SECONDS
+        .into_iter()
+        .map(|seconds| seconds * SECOND_NS)
+        .find(|step| *step >= wanted);
     rounded.unwrap_or_else(|| (wanted / (86_400 * SECOND_NS) + 1) * 86_400 * SECOND_NS)
 }
 
@@ -143,6 +165,9 @@ mod tests {
         assert_eq!(round_step_ns(3600 * SECOND_NS, 60), 60 * SECOND_NS);
         assert_eq!(round_step_ns(250 * SECOND_NS, 60), 5 * SECOND_NS);
         assert_eq!(round_step_ns(10, 60), SECOND_NS);
-        assert_eq!(round_step_ns(86_400 * 60 * 5 * SECOND_NS, 60), 86_400 * 6 * SECOND_NS);
+        assert_eq!(
+            round_step_ns(86_400 * 60 * 5 * SECOND_NS, 60),
+            86_400 * 6 * SECOND_NS
+        );
     }
 }

@@ -12,7 +12,9 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use storage::block::{BlockFile, EncodeOptions, WriteOptions, encode, inspect_parquet, write_parquet};
+use storage::block::{
+    BlockFile, EncodeOptions, WriteOptions, encode, inspect_parquet, write_parquet,
+};
 use storage::ids::{BlockId, TenantId};
 use storage::otlp::{from_request, read_delimited};
 
@@ -22,13 +24,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(at) => paths.drain(at..).nth(1).map(PathBuf::from),
         None => None,
     };
-    paths.iter().try_for_each(|path| measure(path, keep.as_deref()))
+    paths
+        .iter()
+        .try_for_each(|path| measure(path, keep.as_deref()))
 }
 
 fn measure(path: &str, keep: Option<&Path>) -> Result<(), Box<dyn Error>> {
     let file = BufReader::new(File::open(path)?);
-    let reader: Box<dyn Read> =
-        if path.ends_with(".zst") { Box::new(zstd::Decoder::new(file)?) } else { Box::new(file) };
+    let reader: Box<dyn Read> = if path.ends_with(".zst") {
+        Box::new(zstd::Decoder::new(file)?)
+    } else {
+        Box::new(file)
+    };
     let mut groups = Vec::new();
     let mut decoding = std::time::Duration::ZERO;
     for request in read_delimited(reader) {
@@ -49,9 +56,14 @@ fn measure(path: &str, keep: Option<&Path>) -> Result<(), Box<dyn Error>> {
         written = Some((write_parquet(&block, &WriteOptions::default())?, block));
         best_write = best_write.min(start.elapsed().as_secs_f64());
     }
-    let Some((written, block)) = written else { return Ok(()) };
+    let Some((written, block)) = written else {
+        return Ok(());
+    };
     if let Some(folder) = keep {
-        let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
+        let name = Path::new(path)
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
         std::fs::write(folder.join(format!("{name}.parquet")), &written.bytes)?;
     }
     let per_second = |seconds: f64| spans as f64 / seconds / 1e3;
@@ -69,9 +81,17 @@ fn measure(path: &str, keep: Option<&Path>) -> Result<(), Box<dyn Error>> {
         std::thread::available_parallelism()?,
         block.memory_bytes(),
         written.meta.trace_ids.bits.len(),
-        written.meta.attributes.iter().flat_map(|a| &a.types).filter(|t| t.column.is_some()).count(),
+        written
+            .meta
+            .attributes
+            .iter()
+            .flat_map(|a| &a.types)
+            .filter(|t| t.column.is_some())
+            .count(),
     );
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let report = runtime.block_on(async {
         let store: std::sync::Arc<dyn object_store::ObjectStore> =
             std::sync::Arc::new(object_store::memory::InMemory::new());
@@ -96,6 +116,9 @@ fn measure(path: &str, keep: Option<&Path>) -> Result<(), Box<dyn Error>> {
             );
         }
     }
-    println!("{:8.3}  footer", (written.bytes.len() as u64 - total) as f64 / spans as f64);
+    println!(
+        "{:8.3}  footer",
+        (written.bytes.len() as u64 - total) as f64 / spans as f64
+    );
     Ok(())
 }

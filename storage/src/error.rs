@@ -84,7 +84,9 @@ pub enum StorageError {
         reason: String,
     },
     /// The object was written by a newer version.
-    #[error("format version {found} is newer than {supported}, the newest this build reads: {object}")]
+    #[error(
+        "format version {found} is newer than {supported}, the newest this build reads: {object}"
+    )]
     NewerFormat {
         /// Which object.
         object: String,
@@ -204,24 +206,35 @@ impl StorageError {
     /// Recovers our own error from Parquet's, or wraps Parquet's.
     #[must_use]
     pub fn from_parquet(object: &str, error: ParquetError) -> Self {
-        Self::find(&error).cloned().unwrap_or_else(|| Self::Parquet {
-            object: object.to_owned(),
-            source: Arc::new(error),
-        })
+        Self::find(&error)
+            .cloned()
+            .unwrap_or_else(|| Self::Parquet {
+                object: object.to_owned(),
+                source: Arc::new(error),
+            })
     }
 
     /// Wraps an error of the object store; a missing object becomes [`StorageError::NotFound`].
     #[must_use]
     pub fn from_store(operation: &'static str, object: &str, error: object_store::Error) -> Self {
         if matches!(error, object_store::Error::NotFound { .. }) {
-            Self::NotFound { object: object.to_owned() }
+            Self::NotFound {
+                object: object.to_owned(),
+            }
         } else {
-            Self::Store { operation, object: object.to_owned(), source: Arc::new(error) }
+            Self::Store {
+                operation,
+                object: object.to_owned(),
+                source: Arc::new(error),
+            }
         }
     }
 
     pub(crate) fn arrow(doing: &'static str, error: arrow::error::ArrowError) -> Self {
-        Self::Arrow { doing, source: Arc::new(error) }
+        Self::Arrow {
+            doing,
+            source: Arc::new(error),
+        }
     }
 }
 

@@ -66,7 +66,10 @@ impl TryFrom<String> for TenantId {
             "it is longer than 150 characters"
         } else if text == "." || text == ".." {
             "it names a folder"
-        } else if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!-_.*'()".contains(&b)) {
+        } else if !text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!-_.*'()".contains(&b))
+        {
             "only letters, digits and ! - _ . * ' ( ) are allowed"
         } else {
             return Ok(Self(text));

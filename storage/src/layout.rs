@@ -53,7 +53,10 @@ pub fn catalog_folder(prefix: &Path, tenant: &TenantId) -> Path {
 /// One version of a tenant's manifest. Names sort by version.
 #[must_use]
 pub fn manifest_file(prefix: &Path, tenant: &TenantId, version: u64) -> Path {
-    child(catalog_folder(prefix, tenant), &format!("{version:020}.json"))
+    child(
+        catalog_folder(prefix, tenant),
+        &format!("{version:020}.json"),
+    )
 }
 
 /// The object that says which manifest version is about the latest.

@@ -35,7 +35,15 @@
     clippy::cast_sign_loss,
     clippy::await_holding_lock
 )]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a test that fails says where"
+    )
+)]
 
 pub mod block;
 pub mod catalog;

@@ -40,7 +40,9 @@ pub struct StoredBlocks {
 
 impl fmt::Debug for StoredBlocks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredBlocks").field("prefix", &self.prefix).finish_non_exhaustive()
+        f.debug_struct("StoredBlocks")
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
     }
 }
 
@@ -48,7 +50,11 @@ impl StoredBlocks {
     /// Views of the blocks below a prefix.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
-        Self { store, prefix, catalogs: Mutex::new(HashMap::new()) }
+        Self {
+            store,
+            prefix,
+            catalogs: Mutex::new(HashMap::new()),
+        }
     }
 
     /// The catalog of a tenant; one instance is shared by all callers.
@@ -68,7 +74,9 @@ impl StoredBlocks {
         if catalog.current().version == 0 {
             return Ok(catalog);
         }
-        Ok(Arc::clone(catalogs.entry(tenant.clone()).or_insert(catalog)))
+        Ok(Arc::clone(
+            catalogs.entry(tenant.clone()).or_insert(catalog),
+        ))
     }
 }
 
@@ -76,6 +84,9 @@ impl StoredBlocks {
 impl SnapshotSource for StoredBlocks {
     async fn snapshot(&self, tenant: &TenantId) -> Result<Snapshot, StorageError> {
         let manifest = self.catalog(tenant).await?.refresh().await?;
-        Ok(Snapshot { manifest, live: Vec::new() })
+        Ok(Snapshot {
+            manifest,
+            live: Vec::new(),
+        })
     }
 }

@@ -1,5 +1,11 @@
 //! Commits land exactly once, whoever else commits and whatever the store loses.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that fails says where"
+)]
+
 mod common;
 
 use std::collections::BTreeSet;
@@ -23,26 +29,39 @@ use storage::block::{ReadBack, WriteOptions, store_block, write_parquet};
 use storage::catalog::{Catalog, Manifest, ManifestEdit, tenants};
 use storage::error::{ErrorKind, StorageError};
 use storage::ids::TenantId;
+use storage::layout;
 use storage::snapshot::{SnapshotSource, StoredBlocks};
 use storage::store::open_store;
-use storage::layout;
 
 /// A description of a block that could be stored.
 fn meta() -> Arc<BlockMeta> {
     let block = block(&[group("a", vec![span(1, 1, 0, 5)])]);
-    Arc::new(write_parquet(&block, &WriteOptions::default()).unwrap().meta)
+    Arc::new(
+        write_parquet(&block, &WriteOptions::default())
+            .unwrap()
+            .meta,
+    )
 }
 
 fn add(meta: &Arc<BlockMeta>) -> ManifestEdit {
-    ManifestEdit { add: vec![Arc::clone(meta)], remove: Vec::new() }
+    ManifestEdit {
+        add: vec![Arc::clone(meta)],
+        remove: Vec::new(),
+    }
 }
 
 async fn open(store: &Arc<dyn ObjectStore>) -> Catalog {
-    Catalog::open(Arc::clone(store), prefix(), TenantId::single()).await.unwrap()
+    Catalog::open(Arc::clone(store), prefix(), TenantId::single())
+        .await
+        .unwrap()
 }
 
 fn ids(manifest: &Manifest) -> BTreeSet<String> {
-    manifest.blocks.iter().map(|block| block.block_id.to_string()).collect()
+    manifest
+        .blocks
+        .iter()
+        .map(|block| block.block_id.to_string())
+        .collect()
 }
 
 async fn race(store: Arc<dyn ObjectStore>) {
@@ -105,10 +124,18 @@ impl fmt::Display for Flaky {
 
 #[async_trait]
 impl ObjectStore for Flaky {
-    async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        at: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
         let manifest = layout::manifest_version(at).is_some();
         let due = manifest
-            && self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
+            && self
+                .left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
+                .is_ok();
         if !due {
             return self.inner.put_opts(at, payload, options).await;
         }
@@ -117,14 +144,22 @@ impl ObjectStore for Flaky {
         }
         let path = at.to_string();
         Err(match self.fault {
-            Fault::AlreadyExists => object_store::Error::AlreadyExists { path, source: "409".into() },
-            Fault::LostAnswer | Fault::Refused => {
-                object_store::Error::Generic { store: "Flaky", source: "connection reset".into() }
-            }
+            Fault::AlreadyExists => object_store::Error::AlreadyExists {
+                path,
+                source: "409".into(),
+            },
+            Fault::LostAnswer | Fault::Refused => object_store::Error::Generic {
+                store: "Flaky",
+                source: "connection reset".into(),
+            },
         })
     }
 
-    async fn put_multipart_opts(&self, at: &Path, o: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(
+        &self,
+        at: &Path,
+        o: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
         self.inner.put_multipart_opts(at, o).await
     }
 
@@ -136,7 +171,10 @@ impl ObjectStore for Flaky {
         self.inner.get_ranges(at, ranges).await
     }
 
-    fn delete_stream(&self, at: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        at: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         self.inner.delete_stream(at)
     }
 
@@ -154,7 +192,11 @@ impl ObjectStore for Flaky {
 }
 
 fn flaky(fault: Fault, times: usize) -> Arc<dyn ObjectStore> {
-    Arc::new(Flaky { inner: InMemory::new(), fault, left: AtomicUsize::new(times) })
+    Arc::new(Flaky {
+        inner: InMemory::new(),
+        fault,
+        left: AtomicUsize::new(times),
+    })
 }
 
 #[tokio::test]
@@ -164,7 +206,11 @@ async fn a_lost_answer_is_recognised_as_success() {
         let catalog = open(&store).await;
         for version in 1..=5 {
             let manifest = catalog.commit(add(&meta())).await.unwrap();
-            assert_eq!((manifest.version, manifest.blocks.len() as u64), (version, version), "{fault:?}");
+            assert_eq!(
+                (manifest.version, manifest.blocks.len() as u64),
+                (version, version),
+                "{fault:?}"
+            );
         }
         assert_eq!(open(&store).await.current().blocks.len(), 5);
     }
@@ -186,12 +232,25 @@ async fn a_refused_commit_says_so_and_may_be_repeated() {
 #[tokio::test]
 async fn an_upload_without_a_commit_is_invisible() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let written =
-        write_parquet(&block(&[group("a", vec![span(1, 1, 0, 5)])]), &WriteOptions::default()).unwrap();
-    let meta = store_block(&store, &prefix(), written, ReadBack::Verify).await.unwrap();
+    let written = write_parquet(
+        &block(&[group("a", vec![span(1, 1, 0, 5)])]),
+        &WriteOptions::default(),
+    )
+    .unwrap();
+    let meta = store_block(&store, &prefix(), written, ReadBack::Verify)
+        .await
+        .unwrap();
     let source = StoredBlocks::new(Arc::clone(&store), prefix());
     let tenant = TenantId::single();
-    assert!(source.snapshot(&tenant).await.unwrap().manifest.blocks.is_empty());
+    assert!(
+        source
+            .snapshot(&tenant)
+            .await
+            .unwrap()
+            .manifest
+            .blocks
+            .is_empty()
+    );
     open(&store).await.commit(add(&meta)).await.unwrap();
     let snapshot = source.snapshot(&tenant).await.unwrap();
     assert_eq!(snapshot.manifest.blocks, [meta]);
@@ -205,13 +264,26 @@ async fn blocks_come_and_go() {
     let catalog = open(&store).await;
     let (a, b) = (meta(), meta());
     catalog.commit(add(&a)).await.unwrap();
-    let edit = ManifestEdit { add: vec![Arc::clone(&b)], remove: vec![a.block_id] };
+    let edit = ManifestEdit {
+        add: vec![Arc::clone(&b)],
+        remove: vec![a.block_id],
+    };
     let manifest = catalog.commit(edit.clone()).await.unwrap();
     assert_eq!(manifest.blocks, [Arc::clone(&b)]);
-    let gone = ManifestEdit { add: Vec::new(), remove: vec![a.block_id] };
+    let gone = ManifestEdit {
+        add: Vec::new(),
+        remove: vec![a.block_id],
+    };
     let error = catalog.commit(gone).await.unwrap_err();
-    assert!(matches!(error, StorageError::BlockNotLive { .. }), "{error}");
-    assert_eq!(catalog.commit(edit).await.unwrap().version, 2, "done already");
+    assert!(
+        matches!(error, StorageError::BlockNotLive { .. }),
+        "{error}"
+    );
+    assert_eq!(
+        catalog.commit(edit).await.unwrap().version,
+        2,
+        "done already"
+    );
 }
 
 #[tokio::test]
@@ -223,8 +295,12 @@ async fn nothing_wrong_gets_into_a_catalog() {
     let wrong: [(&str, Damage); 5] = [
         ("no file", |meta| meta.file = None),
         ("no rows", |meta| meta.row_count = 0),
-        ("another tenant's", |meta| meta.tenant = "other".parse().unwrap()),
-        ("first start is after the last", |meta| meta.min_start_ns = meta.max_start_ns + 1),
+        ("another tenant's", |meta| {
+            meta.tenant = "other".parse().unwrap()
+        }),
+        ("first start is after the last", |meta| {
+            meta.min_start_ns = meta.max_start_ns + 1
+        }),
         ("newer format", |meta| meta.format_version = 9),
     ];
     for (reason, damage) in wrong {
@@ -247,11 +323,17 @@ async fn old_versions_go_and_stale_readers_find_the_new_ones() {
     let meta = meta();
     for _ in 0..60 {
         writer.commit(add(&meta)).await.unwrap();
-        let remove = ManifestEdit { add: Vec::new(), remove: vec![meta.block_id] };
+        let remove = ManifestEdit {
+            add: Vec::new(),
+            remove: vec![meta.block_id],
+        };
         writer.commit(remove).await.unwrap();
     }
     let first = layout::manifest_file(&prefix(), &TenantId::single(), 1);
-    assert!(store.head(&first).await.is_err(), "version 1 is still there");
+    assert!(
+        store.head(&first).await.is_err(),
+        "version 1 is still there"
+    );
     assert_eq!(stale.refresh().await.unwrap().version, 121);
     // A stale writer builds on what is there.
     assert_eq!(stale.commit(add(&meta)).await.unwrap().version, 122);

@@ -1,5 +1,12 @@
 //! Damage is found before it becomes an answer.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::cast_possible_wrap,
+    reason = "a test that fails says where"
+)]
+
 mod common;
 
 use std::sync::Arc;
@@ -15,10 +22,22 @@ use storage::model::{AnyValue, Event, SpanGroup};
 
 fn groups() -> Vec<SpanGroup> {
     let spans = (1..60).map(|i| {
-        let mut span = span(i / 6, i, if i % 6 == 0 { 0 } else { i - 1 }, i as i64 * 1_000_003);
-        span.attributes = vec![text("path", &format!("/a/{i}")), attribute("n", AnyValue::Int(i as i64))];
+        let mut span = span(
+            i / 6,
+            i,
+            if i % 6 == 0 { 0 } else { i - 1 },
+            i as i64 * 1_000_003,
+        );
+        span.attributes = vec![
+            text("path", &format!("/a/{i}")),
+            attribute("n", AnyValue::Int(i as i64)),
+        ];
         let attributes = vec![text("message", "it broke")];
-        span.events = vec![Event { name: "e".to_owned(), attributes, ..Event::default() }];
+        span.events = vec![Event {
+            name: "e".to_owned(),
+            attributes,
+            ..Event::default()
+        }];
         span
     });
     vec![group("shop", spans.collect())]
@@ -31,12 +50,23 @@ async fn overwrite(store: &Arc<dyn ObjectStore>, meta: &BlockMeta, bytes: Vec<u8
 
 async fn file_of(store: &Arc<dyn ObjectStore>, meta: &BlockMeta) -> Vec<u8> {
     let path = layout::spans_file(&prefix(), &meta.tenant, meta.block_id);
-    store.get(&path).await.unwrap().bytes().await.unwrap().to_vec()
+    store
+        .get(&path)
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap()
+        .to_vec()
 }
 
 #[tokio::test]
 async fn every_flipped_bit_is_found() {
-    let write = WriteOptions { row_group_rows: 30, page_rows: 10, zstd_level: 1 };
+    let write = WriteOptions {
+        row_group_rows: 30,
+        page_rows: 10,
+        zstd_level: 1,
+    };
     let (store, meta) = stored(&groups(), &write).await;
     let whole = file_of(&store, &meta).await;
     let expected = contents(&groups());
@@ -79,8 +109,14 @@ async fn cut_off_and_foreign_files_are_refused() {
     for length in [0, 4, 11, 12, 1_000, whole.len() / 2, whole.len() - 1] {
         overwrite(&store, &meta, whole[..length].to_vec()).await;
         for error in [
-            read_block(&open(&store, &meta)).await.map(drop).unwrap_err(),
-            verify(&store, &prefix(), &meta).await.map(drop).unwrap_err(),
+            read_block(&open(&store, &meta))
+                .await
+                .map(drop)
+                .unwrap_err(),
+            verify(&store, &prefix(), &meta)
+                .await
+                .map(drop)
+                .unwrap_err(),
             verify_bare(&store, &path).await.map(drop).unwrap_err(),
         ] {
             let kind = error.kind();
@@ -89,7 +125,9 @@ async fn cut_off_and_foreign_files_are_refused() {
         }
     }
     overwrite(&store, &meta, b"name,age\nA,1\nB,2\n".to_vec()).await;
-    let error = BlockFile::open_bare(Arc::clone(&store), path.clone()).await.unwrap_err();
+    let error = BlockFile::open_bare(Arc::clone(&store), path.clone())
+        .await
+        .unwrap_err();
     assert!(matches!(error, StorageError::NotABlock { .. }), "{error}");
     store.delete(&path).await.unwrap();
     let error = read_block(&open(&store, &meta)).await.unwrap_err();
@@ -99,10 +137,29 @@ async fn cut_off_and_foreign_files_are_refused() {
 #[tokio::test]
 async fn a_newer_format_is_refused_by_name() {
     let (store, meta) = stored(&groups(), &WriteOptions::default()).await;
-    let newer = Arc::new(BlockMeta { format_version: 2, ..BlockMeta::clone(&meta) });
-    let error = BlockFile::new(store, &prefix(), newer, Arc::new(storage::block::MetadataCache::new(0)), Arc::default())
-        .unwrap_err();
-    assert!(matches!(error, StorageError::NewerFormat { found: 2, supported: 1, .. }), "{error}");
+    let newer = Arc::new(BlockMeta {
+        format_version: 2,
+        ..BlockMeta::clone(&meta)
+    });
+    let error = BlockFile::new(
+        store,
+        &prefix(),
+        newer,
+        Arc::new(storage::block::MetadataCache::new(0)),
+        Arc::default(),
+    )
+    .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            StorageError::NewerFormat {
+                found: 2,
+                supported: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -130,8 +187,16 @@ async fn only_what_is_wanted_is_read_and_only_once_checked() {
     let (start, length) = column.byte_range();
     let before = counters.bytes();
     file.get_bytes(start..start + 4).await.unwrap();
-    assert_eq!(counters.bytes() - before, length, "the whole chunk is checked at first");
+    assert_eq!(
+        counters.bytes() - before,
+        length,
+        "the whole chunk is checked at first"
+    );
     file.get_bytes(start..start + 4).await.unwrap();
-    assert_eq!(counters.bytes() - before, length + 4, "then only the range is read");
+    assert_eq!(
+        counters.bytes() - before,
+        length + 4,
+        "then only the range is read"
+    );
     assert_eq!(counters.requests(), 3);
 }

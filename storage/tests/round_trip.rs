@@ -1,5 +1,12 @@
 //! Spans come out of a block as they went in, whatever they look like.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::cast_possible_wrap,
+    reason = "a test that fails says where"
+)]
+
 mod common;
 
 use std::hash::{BuildHasher, RandomState};
@@ -18,7 +25,11 @@ use storage::model::{
 use storage::otlp::{from_request, to_resource_spans};
 
 fn small() -> WriteOptions {
-    WriteOptions { row_group_rows: 7, page_rows: 3, zstd_level: 1 }
+    WriteOptions {
+        row_group_rows: 7,
+        page_rows: 3,
+        zstd_level: 1,
+    }
 }
 
 async fn through_file(groups: &[SpanGroup], write: &WriteOptions) -> Vec<SpanGroup> {
@@ -40,7 +51,10 @@ fn any_value() -> impl Strategy<Value = AnyValue> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(AnyValue::Array),
             prop::collection::vec((key(), inner), 0..3).prop_map(|list| {
-                let list = list.into_iter().map(|(key, value)| Attribute { key: key.into(), value });
+                let list = list.into_iter().map(|(key, value)| Attribute {
+                    key: key.into(),
+                    value,
+                });
                 AnyValue::KeyValueList(list.collect())
             }),
         ]
@@ -51,7 +65,16 @@ fn any_value() -> impl Strategy<Value = AnyValue> {
 fn key() -> impl Strategy<Value = String> {
     prop_oneof![
         prop::sample::select(vec![
-            "", "a", "A", "a:int", "a:string", "a~2", "service.name", "attributes", "name", "b\n",
+            "",
+            "a",
+            "A",
+            "a:int",
+            "a:string",
+            "a~2",
+            "service.name",
+            "attributes",
+            "name",
+            "b\n",
         ])
         .prop_map(str::to_owned),
         "\\PC{1,4}",
@@ -59,7 +82,10 @@ fn key() -> impl Strategy<Value = String> {
 }
 
 fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
-    let attribute = (key(), any_value()).prop_map(|(key, value)| Attribute { key: key.into(), value });
+    let attribute = (key(), any_value()).prop_map(|(key, value)| Attribute {
+        key: key.into(),
+        value,
+    });
     prop::collection::vec(attribute, 0..6)
 }
 
@@ -86,7 +112,10 @@ fn one_span() -> impl Strategy<Value = Span> {
             flags,
         },
     );
-    let lists = (prop::collection::vec(event, 0..3), prop::collection::vec(link, 0..3));
+    let lists = (
+        prop::collection::vec(event, 0..3),
+        prop::collection::vec(link, 0..3),
+    );
     (ids, texts, numbers, times, attributes(), lists).prop_map(
         |(ids, texts, numbers, (start_ns, length), attributes, (events, links))| Span {
             trace_id: TraceId([ids.0; 16]),
@@ -112,14 +141,15 @@ fn one_span() -> impl Strategy<Value = Span> {
 
 fn groups() -> impl Strategy<Value = Vec<SpanGroup>> {
     let entities = prop::collection::vec(Just(vec![18u8, 1, 120]), 0..2);
-    let resource = (attributes(), 0u32..2, "[u]{0,1}", entities).prop_map(|(a, dropped, url, refs)| {
-        Arc::new(Resource {
-            attributes: a,
-            dropped_attributes_count: dropped,
-            schema_url: url,
-            entity_refs: refs,
-        })
-    });
+    let resource =
+        (attributes(), 0u32..2, "[u]{0,1}", entities).prop_map(|(a, dropped, url, refs)| {
+            Arc::new(Resource {
+                attributes: a,
+                dropped_attributes_count: dropped,
+                schema_url: url,
+                entity_refs: refs,
+            })
+        });
     let scope = ("[l]{0,1}", "[1]{0,1}", attributes(), 0u32..2, "[u]{0,1}").prop_map(
         |(name, version, attributes, dropped_attributes_count, schema_url)| {
             let scope = InstrumentationScope {
@@ -132,14 +162,21 @@ fn groups() -> impl Strategy<Value = Vec<SpanGroup>> {
             Arc::new(scope)
         },
     );
-    let group = (resource, scope, prop::collection::vec(one_span(), 1..6))
-        .prop_map(|(resource, scope, spans)| SpanGroup { resource, scope, spans });
+    let group = (resource, scope, prop::collection::vec(one_span(), 1..6)).prop_map(
+        |(resource, scope, spans)| SpanGroup {
+            resource,
+            scope,
+            spans,
+        },
+    );
     prop::collection::vec(group, 1..5)
 }
 
 /// A new seed each time, which a failing test shows; `SPANDREL_SEED` repeats one.
 fn seeded() -> ProptestConfig {
-    let given = std::env::var("SPANDREL_SEED").ok().and_then(|seed| seed.parse().ok());
+    let given = std::env::var("SPANDREL_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0));
     eprintln!("SPANDREL_SEED={seed}");
     ProptestConfig {
@@ -195,14 +232,25 @@ proptest! {
 
 #[test]
 fn recorded_traces() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     for path in samples() {
         let groups = load(&path);
         let spans: usize = groups.iter().map(|group| group.spans.len()).sum();
-        let write = WriteOptions { row_group_rows: 500, page_rows: 100, ..WriteOptions::default() };
+        let write = WriteOptions {
+            row_group_rows: 500,
+            page_rows: 100,
+            ..WriteOptions::default()
+        };
         let read = runtime.block_on(through_file(&groups, &write));
         let expected = contents(&groups);
-        assert!(expected.len() == spans, "{}: {spans} spans, {} different", path.display(), expected.len());
+        assert!(
+            expected.len() == spans,
+            "{}: {spans} spans, {} different",
+            path.display(),
+            expected.len()
+        );
         assert!(contents(&read) == expected, "{}", path.display());
     }
 }
@@ -226,7 +274,11 @@ fn columns_and_types_are_named() {
     }]);
     let meta = &block.meta;
     let types = |scope, key: &str| {
-        let found = meta.attributes.iter().find(|a| a.scope == scope && a.key == key).unwrap();
+        let found = meta
+            .attributes
+            .iter()
+            .find(|a| a.scope == scope && a.key == key)
+            .unwrap();
         let of = |t: &storage::block::meta::AttributeTypeMeta| {
             (t.value_type, t.column.clone().unwrap_or_default(), t.count)
         };
@@ -239,27 +291,58 @@ fn columns_and_types_are_named() {
             (ValueType::String, "span.k:string".to_owned(), 1)
         ]
     );
-    assert_eq!(types(AttributeScope::Span, "K"), [(ValueType::String, "span.K".to_owned(), 1)]);
-    assert_eq!(types(AttributeScope::Span, "list"), [(ValueType::IntArray, String::new(), 1)]);
+    assert_eq!(
+        types(AttributeScope::Span, "K"),
+        [(ValueType::String, "span.K".to_owned(), 1)]
+    );
+    assert_eq!(
+        types(AttributeScope::Span, "list"),
+        [(ValueType::IntArray, String::new(), 1)]
+    );
     assert_eq!(
         types(AttributeScope::Resource, "service.name"),
         [(ValueType::String, "resource.service.name".to_owned(), 0)]
     );
     assert_eq!(meta.services, Some(vec![String::new()]));
-    let names: Vec<&str> = block.schema.fields().iter().map(|f| f.name().as_str()).collect();
-    assert_eq!(names, meta.columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>());
+    let names: Vec<&str> = block
+        .schema
+        .fields()
+        .iter()
+        .map(|f| f.name().as_str())
+        .collect();
+    assert_eq!(
+        names,
+        meta.columns
+            .iter()
+            .map(|c| c.name.as_str())
+            .collect::<Vec<_>>()
+    );
 }
 
 #[test]
 fn row_groups_end_where_traces_end() {
     let spans = (1..=50).flat_map(|t| (1..=7).map(move |s| span(t, s, s - 1, 1_000 * t as i64)));
     let groups = [group("a", spans.collect())];
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let write = WriteOptions { row_group_rows: 100, page_rows: 10, zstd_level: 1 };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let write = WriteOptions {
+        row_group_rows: 100,
+        page_rows: 10,
+        zstd_level: 1,
+    };
     let (_, meta) = runtime.block_on(stored(&groups, &write));
     assert_eq!(meta.row_groups.len(), 4);
-    assert!(meta.row_groups.iter().all(|rg| rg.row_count % 7 == 0 && rg.row_count <= 100));
+    assert!(
+        meta.row_groups
+            .iter()
+            .all(|rg| rg.row_count % 7 == 0 && rg.row_count <= 100)
+    );
     assert_eq!(meta.row_count, 350);
     assert!((1..=50).all(|trace| meta.trace_ids.contains(common::trace_id(trace))));
-    assert!(meta.columns.iter().all(|column| column.compressed_bytes.len() == 4));
+    assert!(
+        meta.columns
+            .iter()
+            .all(|column| column.compressed_bytes.len() == 4)
+    );
 }

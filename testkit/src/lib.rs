@@ -9,6 +9,13 @@
 //! It knows the query language and the plain model of a span, never an engine, so that what it says
 //! about an engine is independent of it.
 
+#![expect(
+    clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "the obvious code is what this crate is for; its values are small"
+)]
 #![deny(missing_docs)]
 #![warn(unreachable_pub, missing_debug_implementations)]
 

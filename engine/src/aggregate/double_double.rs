@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn integers_sum_exactly() {
         let total = sum([i64::MAX, 1, -2, i64::MAX, i64::MIN, i64::MIN, 7]);
-        assert_eq!(total.value(), 4.0);
+        assert_eq!(total.value().to_bits(), 4.0_f64.to_bits());
     }
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn infinity_stays_infinite() {
-        assert_eq!(sum([f64::INFINITY, 1.0]).value(), f64::INFINITY);
+        assert!(sum([f64::INFINITY, 1.0]).value().is_infinite());
         assert!(sum([f64::INFINITY, f64::NEG_INFINITY]).value().is_nan());
     }
 }

@@ -149,7 +149,7 @@ impl Layout<'_> {
                     (l, left.literal.as_ref()),
                     (r, right.literal.as_ref()),
                     &text,
-                )?);
+                ));
             }
         }
         self.with_failures(any_of(tests), &[lhs, rhs])
@@ -389,19 +389,19 @@ fn operator(op: BinaryOp, lhs: Expr, rhs: Expr) -> Expr {
 type Side<'a> = (&'a Alternative, Option<&'a Literal>);
 
 /// `lhs op rhs` for one type on each side; `None` where those types never compare as true.
-fn compare(op: BinaryOp, lhs: Side<'_>, rhs: Side<'_>, text: &str) -> Result<Option<Expr>> {
+fn compare(op: BinaryOp, lhs: Side<'_>, rhs: Side<'_>, text: &str) -> Option<Expr> {
     let ((l, l_literal), (r, r_literal)) = (lhs, rhs);
     match (l.value_type.element(), r.value_type.element()) {
         (Some(_), Some(_)) => {
-            return Ok(Some(check::refuse_both(
+            return Some(check::refuse_both(
                 l.expr.clone(),
                 r.expr.clone(),
                 DataType::Boolean,
                 text,
-            )));
+            ));
         }
-        (Some(element), None) => return Ok(compare_list(op, element, l, r)),
-        (None, Some(element)) => return Ok(compare_list(mirrored(op), element, r, l)),
+        (Some(element), None) => return compare_list(op, element, l, r),
+        (None, Some(element)) => return compare_list(mirrored(op), element, r, l),
         (None, None) => {}
     }
     if l.value_type.is_numeric() && r.value_type.is_numeric() {
@@ -409,20 +409,20 @@ fn compare(op: BinaryOp, lhs: Side<'_>, rhs: Side<'_>, text: &str) -> Result<Opt
             |(side, literal): Side<'_>| side.value_type == Type::Float && literal.is_none();
         let compared_as_floats = is_float(lhs) || is_float(rhs);
         let (lhs, rhs) = numeric_sides(lhs, rhs);
-        return Ok(Some(if compared_as_floats {
+        return Some(if compared_as_floats {
             float::compare(op, lhs, rhs)
         } else {
             operator(op, lhs, rhs)
-        }));
+        });
     }
     if l.value_type != r.value_type || !is_legal(op, l.value_type) {
-        return Ok(None);
+        return None;
     }
-    Ok(Some(match (l_literal, r_literal) {
+    Some(match (l_literal, r_literal) {
         (_, Some(literal)) => compare_literal(op, l, literal, &r.expr),
         (Some(literal), None) => compare_literal(mirrored(op), r, literal, &l.expr),
         (None, None) => operator(op, l.expr.clone(), r.expr.clone()),
-    }))
+    })
 }
 
 fn is_legal(op: BinaryOp, value_type: Type) -> bool {
@@ -508,15 +508,23 @@ fn refuse_arrays(lhs: &Value, rhs: &Value, text: &str) -> Vec<Expr> {
     refusals
 }
 
+/// The two sides of a comparison of an attribute with a text, whichever way round.
+pub(crate) fn attribute_and_text<'a>(
+    lhs: &'a FieldExpr,
+    rhs: &'a FieldExpr,
+) -> Option<(&'a Attribute, &'a String)> {
+    let ((FieldExprKind::Attribute(attribute), FieldExprKind::Literal(Literal::String(text)))
+    | (FieldExprKind::Literal(Literal::String(text)), FieldExprKind::Attribute(attribute))) =
+        (&lhs.kind, &rhs.kind)
+    else {
+        return None;
+    };
+    Some((attribute, text))
+}
+
 /// `trace:id = "…"` and the like on the id's bytes: what the catalog and statistics can prune by.
 fn id_comparison(op: BinaryOp, lhs: &FieldExpr, rhs: &FieldExpr) -> Option<Expr> {
-    let (attribute, text) = match (&lhs.kind, &rhs.kind) {
-        (FieldExprKind::Attribute(attribute), FieldExprKind::Literal(Literal::String(text)))
-        | (FieldExprKind::Literal(Literal::String(text)), FieldExprKind::Attribute(attribute)) => {
-            (attribute, text)
-        }
-        _ => return None,
-    };
+    let (attribute, text) = attribute_and_text(lhs, rhs)?;
     let negated = match op {
         BinaryOp::Eq => false,
         BinaryOp::NotEq => true,

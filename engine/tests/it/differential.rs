@@ -50,7 +50,7 @@ fn check(seed: u64) -> Result<(), String> {
     let text = random_query(seed);
     let query = traceql::compile(&text).map_err(|error| format!("does not compile: {error}"))?;
     let expected = metrics(&query, &groups, nasty_grid());
-    let stored = seed % 2 == 0;
+    let stored = seed.is_multiple_of(2);
     let answer = block_on(async {
         let mut bench = Bench::new();
         let slices = if stored {

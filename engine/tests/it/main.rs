@@ -1,6 +1,8 @@
 //! The engine against the reference evaluator, on the corpora, on recorded traces, and on traces and
 //! queries made up from seeds.
 
+#![expect(clippy::float_cmp, reason = "counts are exact")]
+
 mod corpora;
 mod cuts;
 mod differential;

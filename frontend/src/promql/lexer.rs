@@ -84,13 +84,12 @@ fn number(text: &str) -> Option<(Token, usize)> {
     let bytes = text.as_bytes();
     while let Some(&byte) = bytes.get(length) {
         let after_exponent = length > 0 && matches!(bytes[length - 1], b'e' | b'E');
-        if byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_' {
-            length += 1;
-        } else if after_exponent && matches!(byte, b'+' | b'-') {
-            length += 1;
-        } else {
+        let of_number = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_');
+        let of_exponent = after_exponent && matches!(byte, b'+' | b'-');
+        if !(of_number || of_exponent) {
             break;
         }
+        length += 1;
     }
     // Words that Rust would read as numbers never start with a digit or a dot.
     Some((Token::Number(text[..length].parse().ok()?), length))

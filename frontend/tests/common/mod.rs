@@ -25,12 +25,12 @@ use tower::ServiceExt;
 use ulid::Ulid;
 
 /// Seconds since the epoch at which the spans of [`spans`] begin.
-pub const T0: i64 = 1_700_000_000;
+pub(crate) const T0: i64 = 1_700_000_000;
 const S: i64 = 1_000_000_000;
 
 /// What a tenant's spans are.
 #[derive(Debug)]
-pub struct Live(pub Vec<(TenantId, Arc<MemoryBlock>)>);
+pub(crate) struct Live(pub Vec<(TenantId, Arc<MemoryBlock>)>);
 
 #[async_trait]
 impl SnapshotSource for Live {
@@ -45,7 +45,7 @@ impl SnapshotSource for Live {
 
 /// A source that always fails.
 #[derive(Debug)]
-pub struct Broken;
+pub(crate) struct Broken;
 
 #[async_trait]
 impl SnapshotSource for Broken {
@@ -58,7 +58,7 @@ impl SnapshotSource for Broken {
 }
 
 /// One span per service, start second after [`T0`], and status code.
-pub fn block(tenant: &TenantId, spans: &[(&str, i64, i64)]) -> Arc<MemoryBlock> {
+pub(crate) fn block(tenant: &TenantId, spans: &[(&str, i64, i64)]) -> Arc<MemoryBlock> {
     let groups: Vec<SpanGroup> = spans
         .iter()
         .enumerate()
@@ -95,7 +95,7 @@ pub fn block(tenant: &TenantId, spans: &[(&str, i64, i64)]) -> Arc<MemoryBlock> 
 }
 
 /// Three spans: cart at 1 s and 2 s, shop at 12 s.
-pub fn spans() -> Live {
+pub(crate) fn spans() -> Live {
     let tenant = TenantId::single();
     let block = block(
         &tenant,
@@ -104,7 +104,7 @@ pub fn spans() -> Live {
     Live(vec![(tenant, block)])
 }
 
-pub fn app(source: impl SnapshotSource + 'static, config: FrontendConfig) -> Router {
+pub(crate) fn app(source: impl SnapshotSource + 'static, config: FrontendConfig) -> Router {
     let store = Arc::new(InMemory::new());
     let options = EngineOptions {
         threads: 1,
@@ -124,7 +124,10 @@ pub fn app(source: impl SnapshotSource + 'static, config: FrontendConfig) -> Rou
     router(Arc::new(frontend), operations)
 }
 
-pub async fn send(app: &Router, request: Request<Body>) -> (StatusCode, Response<()>, String) {
+pub(crate) async fn send(
+    app: &Router,
+    request: Request<Body>,
+) -> (StatusCode, Response<()>, String) {
     let response = app.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
@@ -132,7 +135,7 @@ pub async fn send(app: &Router, request: Request<Body>) -> (StatusCode, Response
     (parts.status, Response::from_parts(parts, ()), text)
 }
 
-pub async fn get(app: &Router, uri: &str) -> (u16, String) {
+pub(crate) async fn get(app: &Router, uri: &str) -> (u16, String) {
     let request = Request::get(encode_spaces(uri))
         .body(Body::empty())
         .unwrap();
@@ -140,7 +143,7 @@ pub async fn get(app: &Router, uri: &str) -> (u16, String) {
     (status.as_u16(), text)
 }
 
-pub async fn get_json(app: &Router, uri: &str) -> (u16, Value) {
+pub(crate) async fn get_json(app: &Router, uri: &str) -> (u16, Value) {
     let (status, text) = get(app, uri).await;
     (
         status,
@@ -148,7 +151,7 @@ pub async fn get_json(app: &Router, uri: &str) -> (u16, Value) {
     )
 }
 
-pub async fn post_form(app: &Router, uri: &str, form: &str) -> (u16, String) {
+pub(crate) async fn post_form(app: &Router, uri: &str, form: &str) -> (u16, String) {
     let request = Request::post(uri)
         .header("content-type", "application/x-www-form-urlencoded")
         .body(Body::from(encode_spaces(form)))

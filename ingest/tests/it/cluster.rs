@@ -23,14 +23,14 @@ use super::sim_disk::{Part, SimDisk};
 
 /// A store that fails together with a disk.
 #[derive(Debug, Clone)]
-pub struct Store {
+pub(crate) struct Store {
     inner: Arc<InMemory>,
     disk: SimDisk,
     refusing: Arc<AtomicBool>,
 }
 
 impl Store {
-    pub fn new(disk: &SimDisk) -> Self {
+    pub(crate) fn new(disk: &SimDisk) -> Self {
         Self {
             inner: Arc::new(InMemory::new()),
             disk: disk.clone(),
@@ -39,7 +39,7 @@ impl Store {
     }
 
     /// The same objects, used by the process that has this disk.
-    pub fn after_crash(&self, disk: &SimDisk) -> Self {
+    pub(crate) fn after_crash(&self, disk: &SimDisk) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
             disk: disk.clone(),
@@ -48,7 +48,7 @@ impl Store {
     }
 
     /// A copy of all objects, used by the process that has this disk.
-    pub fn fork(&self, disk: &SimDisk) -> Self {
+    pub(crate) fn fork(&self, disk: &SimDisk) -> Self {
         Self {
             inner: Arc::new(self.inner.fork()),
             disk: disk.clone(),
@@ -57,12 +57,12 @@ impl Store {
     }
 
     /// Lets every write fail from now on.
-    pub fn refuse_writes(&self) {
+    pub(crate) fn refuse_writes(&self) {
         self.refusing.store(true, Ordering::SeqCst);
     }
 
     /// All spans of a stored block.
-    pub async fn read(&self, meta: &Arc<BlockMeta>) -> Vec<SpanGroup> {
+    pub(crate) async fn read(&self, meta: &Arc<BlockMeta>) -> Vec<SpanGroup> {
         let store: Arc<dyn ObjectStore> = Arc::clone(&self.inner) as _;
         let file = BlockFile::new(
             store,
@@ -145,7 +145,7 @@ impl ObjectStore for Store {
 }
 
 /// Settings under which nothing is cut unless asked for.
-pub fn quiet() -> IngestConfig {
+pub(crate) fn quiet() -> IngestConfig {
     let mut config = IngestConfig::default();
     config.live_store.max_block_duration = Duration::from_secs(3600);
     config.live_store.max_trace_idle = Duration::from_secs(3600);
@@ -153,7 +153,7 @@ pub fn quiet() -> IngestConfig {
 }
 
 /// Starts a process.
-pub async fn try_open(
+pub(crate) async fn try_open(
     config: IngestConfig,
     disk: &SimDisk,
     store: &Store,
@@ -170,12 +170,12 @@ pub async fn try_open(
 }
 
 /// Starts a process that must start.
-pub async fn open(disk: &SimDisk, store: &Store) -> Arc<Ingest> {
+pub(crate) async fn open(disk: &SimDisk, store: &Store) -> Arc<Ingest> {
     try_open(quiet(), disk, store).await.unwrap()
 }
 
 /// Runs something in a runtime of its own, which ends with it, whatever is still going on.
-pub fn run<T>(body: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(body: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

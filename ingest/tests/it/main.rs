@@ -1,5 +1,11 @@
 //! The receive path from outside: its promises under crashes, faults, concurrency and hostile input.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_possible_wrap,
+    reason = "a test that fails says where"
+)]
+
 mod cluster;
 mod crash;
 mod disk_faults;

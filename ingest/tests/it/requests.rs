@@ -14,7 +14,7 @@ use storage::ids::{SpanId, TenantId};
 use storage::{Snapshot, SnapshotSource as _};
 
 /// A span of this number.
-pub fn span(number: u64) -> Span {
+pub(crate) fn span(number: u64) -> Span {
     let mut trace_id = [0xab; 16];
     trace_id[8..].copy_from_slice(&(number / 3 + 1).to_be_bytes());
     Span {
@@ -35,7 +35,7 @@ pub fn span(number: u64) -> Span {
 }
 
 /// A request of these spans.
-pub fn request_of(spans: Vec<Span>) -> ExportTraceServiceRequest {
+pub(crate) fn request_of(spans: Vec<Span>) -> ExportTraceServiceRequest {
     let service = KeyValue {
         key: "service.name".into(),
         value: Some(AnyValue {
@@ -59,14 +59,14 @@ pub fn request_of(spans: Vec<Span>) -> ExportTraceServiceRequest {
 }
 
 /// A request of the spans of these numbers, in protobuf.
-pub fn request(numbers: impl IntoIterator<Item = u64>) -> Bytes {
+pub(crate) fn request(numbers: impl IntoIterator<Item = u64>) -> Bytes {
     request_of(numbers.into_iter().map(span).collect())
         .encode_to_vec()
         .into()
 }
 
 /// How often each number is in memory and how many rows are stored.
-pub async fn counts(
+pub(crate) async fn counts(
     ingest: &Arc<Ingest>,
     store: &super::cluster::Store,
     tenant: &TenantId,
@@ -75,7 +75,10 @@ pub async fn counts(
 }
 
 /// How often each number is in a snapshot.
-pub async fn numbers(snapshot: Snapshot, store: &super::cluster::Store) -> BTreeMap<u64, usize> {
+pub(crate) async fn numbers(
+    snapshot: Snapshot,
+    store: &super::cluster::Store,
+) -> BTreeMap<u64, usize> {
     let mut counts = BTreeMap::new();
     let mut count = |id: SpanId| *counts.entry(u64::from_be_bytes(id.0) - 1).or_insert(0) += 1;
     for block in &snapshot.live {
@@ -92,6 +95,6 @@ pub async fn numbers(snapshot: Snapshot, store: &super::cluster::Store) -> BTree
 }
 
 /// The numbers, each once.
-pub fn once(numbers: impl IntoIterator<Item = u64>) -> BTreeMap<u64, usize> {
+pub(crate) fn once(numbers: impl IntoIterator<Item = u64>) -> BTreeMap<u64, usize> {
     numbers.into_iter().map(|number| (number, 1)).collect()
 }

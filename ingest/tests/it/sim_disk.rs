@@ -9,7 +9,7 @@ use ingest::{Disk, DiskFile};
 
 /// What is left of unsynced data after a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Survives {
+pub(crate) enum Survives {
     /// Only what was synced: bytes, and names in synced folders.
     OnlySynced,
     /// Everything that was written.
@@ -20,7 +20,7 @@ pub enum Survives {
     LengthOnly,
 }
 
-pub const SURVIVES: [Survives; 4] = [
+pub(crate) const SURVIVES: [Survives; 4] = [
     Survives::OnlySynced,
     Survives::All,
     Survives::HalfOfTheTail,
@@ -29,7 +29,7 @@ pub const SURVIVES: [Survives; 4] = [
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The call, and all after it, do nothing: the process is gone. Of an append, half happens.
     Crash,
     /// The call works, but nobody learns of it, and all after it do nothing.
@@ -44,7 +44,7 @@ pub enum Fault {
 
 /// How much of a failing call happens nevertheless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     None,
     Half,
     All,
@@ -72,53 +72,53 @@ struct State {
 
 /// A disk in memory.
 #[derive(Debug, Clone, Default)]
-pub struct SimDisk {
+pub(crate) struct SimDisk {
     state: Arc<Mutex<State>>,
 }
 
 impl SimDisk {
     /// Lets the call of this number, from 0, go wrong.
-    pub fn fault(&self, call: usize, fault: Fault) {
+    pub(crate) fn fault(&self, call: usize, fault: Fault) {
         self.state.lock().unwrap().fault = Some((call, fault));
     }
 
     /// The fault, from now on.
-    pub fn fault_next(&self, fault: Fault) {
+    pub(crate) fn fault_next(&self, fault: Fault) {
         let mut state = self.state.lock().unwrap();
         state.fault = Some((state.calls, fault));
     }
 
     /// Ends all faults.
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         let mut state = self.state.lock().unwrap();
         state.fault = None;
         state.broken = None;
         state.free = None;
     }
 
-    pub fn set_free_space(&self, bytes: u64) {
+    pub(crate) fn set_free_space(&self, bytes: u64) {
         self.state.lock().unwrap().free = Some(bytes);
     }
 
     /// Calls that changed, or should have changed, the disk.
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.state.lock().unwrap().calls
     }
 
-    pub fn crashed(&self) -> bool {
+    pub(crate) fn crashed(&self) -> bool {
         self.state.lock().unwrap().crashed
     }
 
-    pub fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         self.state.lock().unwrap().files.keys().cloned().collect()
     }
 
-    pub fn bytes(&self, path: &Path) -> Vec<u8> {
+    pub(crate) fn bytes(&self, path: &Path) -> Vec<u8> {
         self.state.lock().unwrap().files[path].bytes.clone()
     }
 
     /// Changes a file behind everyone's back.
-    pub fn tamper(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn tamper(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.state.lock().unwrap();
         let file = state.files.get_mut(path).unwrap();
         change(&mut file.bytes);
@@ -126,7 +126,7 @@ impl SimDisk {
     }
 
     /// The disk as a new process finds it after a crash now.
-    pub fn after_crash(&self, survives: Survives) -> Self {
+    pub(crate) fn after_crash(&self, survives: Survives) -> Self {
         let state = self.state.lock().unwrap();
         let mut files = BTreeMap::new();
         let mut keep = |path: &PathBuf, file: &File| {
@@ -172,7 +172,7 @@ impl SimDisk {
 
     /// A call to something else that crashes together with this disk: how much of it happens, and
     /// whether it then fails.
-    pub fn other_call(&self) -> Option<(io::Error, Part)> {
+    pub(crate) fn other_call(&self) -> Option<(io::Error, Part)> {
         self.call().1
     }
 

@@ -9,8 +9,8 @@ use clap::{Args, Subcommand};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use object_store::path::Path;
-use storage::block::{BlockFile, BlockReport, VerifyReport, inspect_parquet, verify_bare};
 use storage::block::meta::BlockMeta;
+use storage::block::{BlockFile, BlockReport, VerifyReport, inspect_parquet, verify_bare};
 use storage::layout::SPANS_FILE;
 use storage::store::{StoreLocation, open_store};
 
@@ -22,7 +22,9 @@ use crate::{output, times};
 #[derive(Debug, Subcommand)]
 pub(super) enum BlockCommand {
     /// List the blocks of a storage
-    #[command(after_help = "Examples:\n  spandrel block list --data-dir ./spandrel-data\n  spandrel block list --config spandrel.yaml --tenant team-a")]
+    #[command(
+        after_help = "Examples:\n  spandrel block list --data-dir ./spandrel-data\n  spandrel block list --config spandrel.yaml --tenant team-a"
+    )]
     List(ListArgs),
     /// Show the columns of a block with their types, encodings and bytes per span
     #[command(
@@ -71,7 +73,19 @@ async fn list(args: &ListArgs) -> anyhow::Result<()> {
     let location = local::open(&config, Access::Read)?;
     let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
     let manifest = local::manifest(&location, &tenant).await?;
-    let mut table = columns(&["BLOCK", "FIRST SPAN", "LAST SPAN", "SPANS", "TRACES", "SERVICES", "BYTES", "B/SPAN"], 3);
+    let mut table = columns(
+        &[
+            "BLOCK",
+            "FIRST SPAN",
+            "LAST SPAN",
+            "SPANS",
+            "TRACES",
+            "SERVICES",
+            "BYTES",
+            "B/SPAN",
+        ],
+        3,
+    );
     for block in &manifest.blocks {
         table.add_row(row(block));
     }
@@ -96,7 +110,10 @@ fn row(block: &BlockMeta) -> Vec<String> {
         times::format(block.max_start_ns),
         number::count(block.row_count),
         number::count(block.trace_count),
-        block.services.as_ref().map_or_else(|| "many".to_owned(), |services| services.len().to_string()),
+        block
+            .services
+            .as_ref()
+            .map_or_else(|| "many".to_owned(), |services| services.len().to_string()),
         number::count(size(block)),
         per_span(size(block), block.row_count),
     ]
@@ -108,20 +125,28 @@ fn size(block: &BlockMeta) -> u64 {
 
 #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
 fn per_span(bytes: u64, spans: u64) -> String {
-    if spans == 0 { "-".to_owned() } else { format!("{:.2}", bytes as f64 / spans as f64) }
+    if spans == 0 {
+        "-".to_owned()
+    } else {
+        format!("{:.2}", bytes as f64 / spans as f64)
+    }
 }
 
 async fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
     let (location, path, meta) = locate(args).await?;
     let mut file = BlockFile::open_bare(Arc::clone(&location.store), path.clone()).await?;
-    let report = inspect_parquet(&*file.footer().await?.metadata());
+    let report = inspect_parquet(file.footer().await?.metadata());
     let verified = match (&meta, args.verify) {
         (_, false) => None,
-        (Some(meta), true) => Some(storage::block::verify(&location.store, &location.prefix, meta).await?),
+        (Some(meta), true) => {
+            Some(storage::block::verify(&location.store, &location.prefix, meta).await?)
+        }
         (None, true) => Some(verify_bare(&location.store, &path).await?),
     };
     if args.json {
-        output::line(&serde_json::to_string_pretty(&serde_json::json!({"block": report, "verified": verified}))?)?;
+        output::line(&serde_json::to_string_pretty(
+            &serde_json::json!({"block": report, "verified": verified}),
+        )?)?;
     } else {
         show(&report)?;
         verified.map_or(Ok(()), |verified| output::line(&unharmed(&verified)))?;
@@ -130,32 +155,62 @@ async fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
 }
 
 /// Finds the block's file: in the catalog if it was named by its id, else where the path or URL says.
-async fn locate(args: &InspectArgs) -> anyhow::Result<(StoreLocation, Path, Option<Arc<BlockMeta>>)> {
+async fn locate(
+    args: &InspectArgs,
+) -> anyhow::Result<(StoreLocation, Path, Option<Arc<BlockMeta>>)> {
     if let Ok(id) = args.block.parse::<storage::ids::BlockId>() {
         let config = args.config.load(Logging::OnlyProblems)?;
         let location = local::open(&config, Access::Read)?;
         let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
         let manifest = local::manifest(&location, &tenant).await?;
-        let Some(meta) = manifest.block(id) else { bail!("the catalog of tenant {tenant} has no block {id}") };
+        let Some(meta) = manifest.block(id) else {
+            bail!("the catalog of tenant {tenant} has no block {id}")
+        };
         let path = storage::layout::spans_file(&location.prefix, &tenant, id);
         return Ok((location, path, Some(Arc::clone(meta))));
     }
     if args.block.contains("://") {
-        let url = if args.block.ends_with(".parquet") { args.block.clone() } else { format!("{}/{SPANS_FILE}", args.block.trim_end_matches('/')) };
+        let url = if args.block.ends_with(".parquet") {
+            args.block.clone()
+        } else {
+            format!("{}/{SPANS_FILE}", args.block.trim_end_matches('/'))
+        };
         let location = open_store(&url, &std::collections::BTreeMap::new())?;
         let path = location.prefix.clone();
         return Ok((location, path, None));
     }
     let given = local::canonical(FilePath::new(&args.block))?;
-    let file = if given.is_dir() { given.join(SPANS_FILE) } else { given };
-    let name = file.file_name().and_then(|name| name.to_str()).context("the file's name is not UTF-8")?.to_owned();
-    let folder = file.parent().and_then(FilePath::to_str).context("the folder's name is not UTF-8")?;
+    let file = if given.is_dir() {
+        given.join(SPANS_FILE)
+    } else {
+        given
+    };
+    let name = file
+        .file_name()
+        .and_then(|name| name.to_str())
+        .context("the file's name is not UTF-8")?
+        .to_owned();
+    let folder = file
+        .parent()
+        .and_then(FilePath::to_str)
+        .context("the folder's name is not UTF-8")?;
     let location = open_store(folder, &std::collections::BTreeMap::new())?;
     Ok((location, Path::from(name), None))
 }
 
 fn show(report: &BlockReport) -> anyhow::Result<()> {
-    let mut table = columns(&["COLUMN", "TYPE", "ENCODINGS", "CODEC", "BYTES", "UNCOMPRESSED", "B/SPAN"], 4);
+    let mut table = columns(
+        &[
+            "COLUMN",
+            "TYPE",
+            "ENCODINGS",
+            "CODEC",
+            "BYTES",
+            "UNCOMPRESSED",
+            "B/SPAN",
+        ],
+        4,
+    );
     for column in &report.columns {
         table.add_row([
             column.path.clone(),
@@ -168,7 +223,11 @@ fn show(report: &BlockReport) -> anyhow::Result<()> {
         ]);
     }
     print(&table)?;
-    let bytes: u64 = report.columns.iter().map(|column| column.compressed_bytes).sum();
+    let bytes: u64 = report
+        .columns
+        .iter()
+        .map(|column| column.compressed_bytes)
+        .sum();
     output::line(&format!(
         "{} spans, {} row groups, {} columns, {}, {} bytes per span",
         number::count(report.row_count),
@@ -181,7 +240,11 @@ fn show(report: &BlockReport) -> anyhow::Result<()> {
 }
 
 fn unharmed(report: &VerifyReport) -> String {
-    let against = if report.compared_with_catalog { "length, SHA-256" } else { "footer" };
+    let against = if report.compared_with_catalog {
+        "length, SHA-256"
+    } else {
+        "footer"
+    };
     format!(
         "unharmed: {against} and {} column chunks checked, {} spans decoded",
         number::count(report.column_chunks),
@@ -203,6 +266,9 @@ fn columns(names: &[&str], numbers_from: usize) -> Table {
 }
 
 fn print(table: &Table) -> anyhow::Result<()> {
-    let text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    let text: String = table
+        .lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect();
     Ok(output::write(&text)?)
 }

@@ -13,7 +13,9 @@ use crate::output;
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
     /// Check settings and print the values in force
-    #[command(after_help = "Examples:\n  spandrel config check spandrel.yaml\n  spandrel config check tempo.yaml --set storage.trace.backend=local")]
+    #[command(
+        after_help = "Examples:\n  spandrel config check spandrel.yaml\n  spandrel config check tempo.yaml --set storage.trace.backend=local"
+    )]
     Check {
         /// YAML file with settings
         file: Option<PathBuf>,
@@ -25,7 +27,9 @@ pub(super) enum ConfigCommand {
         quiet: bool,
     },
     /// Print all settings with their defaults and what they mean
-    #[command(after_help = "Examples:\n  spandrel config defaults > spandrel.yaml\n  spandrel config defaults --markdown")]
+    #[command(
+        after_help = "Examples:\n  spandrel config defaults > spandrel.yaml\n  spandrel config defaults --markdown"
+    )]
     Defaults {
         /// As a Markdown table
         #[arg(long)]
@@ -38,10 +42,16 @@ pub(super) fn run(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
         ConfigCommand::Defaults { markdown: false } => output::write(&print::defaults())?,
         ConfigCommand::Defaults { markdown: true } => output::write(&print::markdown())?,
         ConfigCommand::Check { file, sets, quiet } => {
-            let options = ConfigOptions { data_dir: None, config: file.clone(), sets: sets.clone() };
+            let options = ConfigOptions {
+                data_dir: None,
+                config: file.clone(),
+                sets: sets.clone(),
+            };
             let (settings, warnings) = options.settings()?;
             Config::try_from(&settings).map_err(|error| Mistake::new(error.to_string()))?;
-            warnings.iter().for_each(|warning| output::note(&format!("warning: {warning}")));
+            warnings
+                .iter()
+                .for_each(|warning| output::note(&format!("warning: {warning}")));
             if !quiet {
                 output::write(&print::effective(&settings))?;
             }

@@ -44,14 +44,20 @@ pub(super) struct DemoArgs {
 
 pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let mut options = args.config.clone();
-    let path = options.data_dir.get_or_insert_with(|| PathBuf::from(DEFAULT_FOLDER)).clone();
+    let path = options
+        .data_dir
+        .get_or_insert_with(|| PathBuf::from(DEFAULT_FOLDER))
+        .clone();
     let config = options.load(Logging::OnlyProblems)?;
     let folder = DemoFolder::prepare(&path)?;
     let runtime = super::runtime()?;
 
     let now = times::now_ns();
     let started = std::time::Instant::now();
-    let destination = Destination { location: local::open(&config, Access::Write)?, tenant: TenantId::single() };
+    let destination = Destination {
+        location: local::open(&config, Access::Write)?,
+        tenant: TenantId::single(),
+    };
     let report = demo::load(&destination, now, runtime.handle())?;
     output::line(&format!(
         "Loaded {} recorded spans of {} systems into {} in {:.1} s: {}, {:.1} bytes a span.",
@@ -65,11 +71,19 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     runtime.block_on(serve(config, &folder, &path, now, args.once))
 }
 
-async fn serve(config: Config, folder: &DemoFolder, path: &Path, now_ns: i64, once: bool) -> anyhow::Result<ExitCode> {
+async fn serve(
+    config: Config,
+    folder: &DemoFolder,
+    path: &Path,
+    now_ns: i64,
+    once: bool,
+) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let (ports, taken) = Ports::open_or_free(&config).await?;
     for address in &taken {
-        output::line(&format!("{address} is taken by another process; using a free port instead."))?;
+        output::line(&format!(
+            "{address} is taken by another process; using a free port instead."
+        ))?;
     }
     let server = Server::start_on(ports, config).await?;
     let url = server.addresses().url();
@@ -90,13 +104,23 @@ async fn serve(config: Config, folder: &DemoFolder, path: &Path, now_ns: i64, on
 /// Runs the queries over the server's own API and draws what comes back.
 async fn show(url: &str, now_ns: i64) -> anyhow::Result<()> {
     let client = Client::try_new(url, None)?;
-    let range = TimeRange { start_ns: now_ns - WINDOW_NS, end_ns: now_ns, step_ns: STEP_NS };
+    let range = TimeRange {
+        start_ns: now_ns - WINDOW_NS,
+        end_ns: now_ns,
+        step_ns: STEP_NS,
+    };
     for query in QUERIES {
-        let (drawing, _) = client.query_range(query, range).await.with_context(|| format!("query failed: {query}"))?;
+        let (drawing, _) = client
+            .query_range(query, range)
+            .await
+            .with_context(|| format!("query failed: {query}"))?;
         if drawing.lines.iter().all(|line| line.points.is_empty()) {
             bail!("no series for the query {query}");
         }
-        output::write(&format!("\n{}", render::plot(&drawing, query, Screen::of_stdout())))?;
+        output::write(&format!(
+            "\n{}",
+            render::plot(&drawing, query, Screen::of_stdout())
+        ))?;
     }
     Ok(())
 }
@@ -106,7 +130,8 @@ fn tell(server: &Server, folder: &DemoFolder, path: &Path) -> anyhow::Result<()>
     let addresses = server.addresses();
     let url = addresses.url();
     let file = folder.file(PROVISIONING_FILE);
-    std::fs::write(&file, demo::provisioning(&url)).with_context(|| format!("cannot write {}", file.display()))?;
+    std::fs::write(&file, demo::provisioning(&url))
+        .with_context(|| format!("cannot write {}", file.display()))?;
     output::write(&format!(
         "\nServing the data of {}:\n  \
          queries    {url}\n  \

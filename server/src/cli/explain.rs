@@ -40,11 +40,21 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         let range = args.time.resolve(times::now_ns(), Some(data))?;
         let request = request(&args.query, vec![tenant], range, args.time.instant)?;
         let frontend = local::stored_frontend(&location, &config)?;
-        let mode = if args.analyze { ExplainMode::Analyze } else { ExplainMode::Plan };
-        frontend.explain(&request, mode).await.map_err(|error| query_failure(error, &args.query))
+        let mode = if args.analyze {
+            ExplainMode::Analyze
+        } else {
+            ExplainMode::Plan
+        };
+        frontend
+            .explain(&request, mode)
+            .await
+            .map_err(|error| query_failure(error, &args.query))
     })?;
     for (name, printed) in &explanation.steps {
-        output::line(&format!("── {name} {}", "─".repeat(72_usize.saturating_sub(name.len()))))?;
+        output::line(&format!(
+            "── {name} {}",
+            "─".repeat(72_usize.saturating_sub(name.len()))
+        ))?;
         output::line(printed.trim_end())?;
     }
     Ok(ExitCode::SUCCESS)

@@ -37,21 +37,48 @@ pub(super) struct LoadArgs {
 pub(super) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
     let sources: Vec<Source> = args.files.iter().map(|file| Source::named(file)).collect();
     if args.shift_to_now && sources.contains(&Source::Stdin) {
-        return Err(Mistake::new("--shift-to-now reads the input twice, which standard input does not allow: save it to a file first"));
+        return Err(Mistake::new(
+            "--shift-to-now reads the input twice, which standard input does not allow: save it to a file first",
+        ));
     }
-    let tenant = args.tenant.parse().map_err(|error| Mistake::new(format!("--tenant {}: {error}", args.tenant)))?;
+    let tenant = args
+        .tenant
+        .parse()
+        .map_err(|error| Mistake::new(format!("--tenant {}: {error}", args.tenant)))?;
     let config = args.config.load(Logging::OnlyProblems)?;
     let runtime = super::runtime()?;
-    let destination = Destination { location: local::open(&config, Access::Write)?, tenant };
+    let destination = Destination {
+        location: local::open(&config, Access::Write)?,
+        tenant,
+    };
 
     let cancel = Cancel::default();
     runtime.spawn(cancel_on_interrupt(cancel.clone()));
-    let shift = if args.shift_to_now { Shift::EndAt(times::now_ns()) } else { Shift::None };
-    let progress = if args.quiet { Progress::hidden() } else { Progress::start(total_bytes(&sources)) };
-    match load::load(&sources, shift, &destination, &progress, &cancel, runtime.handle()) {
+    let shift = if args.shift_to_now {
+        Shift::EndAt(times::now_ns())
+    } else {
+        Shift::None
+    };
+    let progress = if args.quiet {
+        Progress::hidden()
+    } else {
+        Progress::start(total_bytes(&sources))
+    };
+    match load::load(
+        &sources,
+        shift,
+        &destination,
+        &progress,
+        &cancel,
+        runtime.handle(),
+    ) {
         Ok(report) => {
             tell(&report, &progress)?;
-            Ok(if report.cancelled { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+            Ok(if report.cancelled {
+                ExitCode::FAILURE
+            } else {
+                ExitCode::SUCCESS
+            })
         }
         Err(error) => {
             output::note(&format!("spandrel: {}", failure::describe(&error.cause)));
@@ -67,7 +94,10 @@ async fn cancel_on_interrupt(cancel: Cancel) {
         output::note("stopping after the block under way; interrupt again to stop at once");
         cancel.cancel();
         if tokio::signal::ctrl_c().await.is_ok() {
-            #[expect(clippy::exit, reason = "a second interrupt means now; committed blocks are whole at any moment")]
+            #[expect(
+                clippy::exit,
+                reason = "a second interrupt means now; committed blocks are whole at any moment"
+            )]
             std::process::exit(130);
         }
     }
@@ -78,7 +108,11 @@ fn total_bytes(sources: &[Source]) -> Option<u64> {
 }
 
 fn tell(report: &LoadReport, progress: &Progress) -> anyhow::Result<()> {
-    let stopped = if report.cancelled { ", then stopped" } else { "" };
+    let stopped = if report.cancelled {
+        ", then stopped"
+    } else {
+        ""
+    };
     output::line(&format!(
         "loaded {} spans into {} blocks of {} in {:.1} s ({} spans/s){stopped}",
         number::count(report.spans),
@@ -88,10 +122,16 @@ fn tell(report: &LoadReport, progress: &Progress) -> anyhow::Result<()> {
         number::count(progress.per_second(report.spans)),
     ))?;
     if report.repeated > 0 {
-        output::line(&format!("{} spans were there twice, equal in every field, and were stored once", number::count(report.repeated)))?;
+        output::line(&format!(
+            "{} spans were there twice, equal in every field, and were stored once",
+            number::count(report.repeated)
+        ))?;
     }
     for (reason, count) in &report.rejected {
-        output::line(&format!("rejected {} spans: {reason}", number::count(*count)))?;
+        output::line(&format!(
+            "rejected {} spans: {reason}",
+            number::count(*count)
+        ))?;
     }
     Ok(())
 }

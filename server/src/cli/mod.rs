@@ -84,7 +84,9 @@ pub fn command() -> clap::Command {
 
 /// A runtime for the commands that do I/O.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
 }
 
 #[cfg(test)]
@@ -101,7 +103,12 @@ mod tests {
             let name = command.get_name().to_owned();
             let help = command.render_long_help().to_string();
             if command.has_subcommands() {
-                open.extend(command.get_subcommands().filter(|sub| sub.get_name() != "help").cloned());
+                open.extend(
+                    command
+                        .get_subcommands()
+                        .filter(|sub| sub.get_name() != "help")
+                        .cloned(),
+                );
             } else {
                 assert!(help.contains("Examples:"), "{name}");
             }

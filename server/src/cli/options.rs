@@ -39,16 +39,24 @@ impl ConfigOptions {
     pub fn settings(&self) -> anyhow::Result<(Settings, Vec<Warning>)> {
         let mut collector = Collector::default();
         if let Some(path) = &self.config {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| Mistake::new(format!("cannot read the configuration {}: {error}", path.display())))?;
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Mistake::new(format!(
+                    "cannot read the configuration {}: {error}",
+                    path.display()
+                ))
+            })?;
             collector.file(&path.display().to_string(), &text);
         }
         self.sets.iter().for_each(|set| collector.assignment(set));
         if let Some(dir) = &self.data_dir {
-            let text = dir.to_str().context("the data folder's name is not UTF-8")?;
+            let text = dir
+                .to_str()
+                .context("the data folder's name is not UTF-8")?;
             collector.option("--data-dir", "data_dir", text);
         }
-        collector.finish().map_err(|error| Mistake::new(error.to_string()))
+        collector
+            .finish()
+            .map_err(|error| Mistake::new(error.to_string()))
     }
 
     /// The settings as the parts of the program take them; logging is started.
@@ -57,16 +65,25 @@ impl ConfigOptions {
     /// All mistakes at once, or settings that do not fit together.
     pub fn load(&self, logging: Logging) -> anyhow::Result<Config> {
         let (settings, warnings) = self.settings()?;
-        let config = Config::try_from(&settings).map_err(|error| Mistake::new(error.to_string()))?;
+        let config =
+            Config::try_from(&settings).map_err(|error| Mistake::new(error.to_string()))?;
         match logging {
             Logging::AsConfigured => {
-                let format = if settings.text("server.log_format") == "json" { LogFormat::Json } else { LogFormat::Logfmt };
+                let format = if settings.text("server.log_format") == "json" {
+                    LogFormat::Json
+                } else {
+                    LogFormat::Logfmt
+                };
                 telemetry::start(settings.text("server.log_level"), format);
-                warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                warnings
+                    .iter()
+                    .for_each(|warning| tracing::warn!("{warning}"));
             }
             Logging::OnlyProblems => {
                 telemetry::start("warn", LogFormat::Logfmt);
-                warnings.iter().for_each(|warning| output::note(&format!("warning: {warning}")));
+                warnings
+                    .iter()
+                    .for_each(|warning| output::note(&format!("warning: {warning}")));
             }
         }
         Ok(config)
@@ -118,7 +135,11 @@ impl TimeOptions {
     ///
     /// # Errors
     /// A text that is no time or duration, or an end before the start.
-    pub fn resolve(&self, now_ns: i64, default_range: Option<(i64, i64)>) -> anyhow::Result<TimeRange> {
+    pub fn resolve(
+        &self,
+        now_ns: i64,
+        default_range: Option<(i64, i64)>,
+    ) -> anyhow::Result<TimeRange> {
         let time = |option: &str, text: &str| {
             times::parse(text, now_ns).map_err(|error| Mistake::new(format!("--{option}: {error}")))
         };
@@ -135,7 +156,9 @@ impl TimeOptions {
         };
         if end < start {
             let (start, end) = (times::format(start), times::format(end));
-            return Err(Mistake::new(format!("the range ends before it starts: from {start} to {end}")));
+            return Err(Mistake::new(format!(
+                "the range ends before it starts: from {start} to {end}"
+            )));
         }
         let step = match &self.step {
             Some(text) => duration("step", text)?,
@@ -144,13 +167,21 @@ impl TimeOptions {
         if step <= 0 {
             return Err(Mistake::new("--step must be more than zero"));
         }
-        Ok(TimeRange { start_ns: start, end_ns: end, step_ns: step })
+        Ok(TimeRange {
+            start_ns: start,
+            end_ns: end,
+            step_ns: step,
+        })
     }
 }
 
 fn duration(option: &str, text: &str) -> anyhow::Result<i64> {
     let parsed = crate::config::value::parse_duration(text).map(times::duration_ns);
-    parsed.ok_or_else(|| Mistake::new(format!("--{option}: not a duration such as 15s, 5m or 1h30m: `{text}`")))
+    parsed.ok_or_else(|| {
+        Mistake::new(format!(
+            "--{option}: not a duration such as 15s, 5m or 1h30m: `{text}`"
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -160,27 +191,74 @@ mod tests {
 
     const NOW: i64 = 1_734_093_420 * SECOND_NS;
 
-    fn options(from: Option<&str>, to: Option<&str>, since: Option<&str>, step: Option<&str>) -> TimeOptions {
+    fn options(
+        from: Option<&str>,
+        to: Option<&str>,
+        since: Option<&str>,
+        step: Option<&str>,
+    ) -> TimeOptions {
         let own = |text: Option<&str>| text.map(str::to_owned);
-        TimeOptions { from: own(from), to: own(to), since: own(since), step: own(step), instant: false }
+        TimeOptions {
+            from: own(from),
+            to: own(to),
+            since: own(since),
+            step: own(step),
+            instant: false,
+        }
     }
 
     #[test]
     fn ranges_have_sensible_defaults() {
-        let range = options(None, None, None, None).resolve(NOW, None).expect("valid");
-        assert_eq!(range, TimeRange { start_ns: NOW - 3600 * SECOND_NS, end_ns: NOW, step_ns: 60 * SECOND_NS });
-        let range = options(None, None, None, None).resolve(NOW, Some((5, 9))).expect("valid");
+        let range = options(None, None, None, None)
+            .resolve(NOW, None)
+            .expect("valid");
+        assert_eq!(
+            range,
+            TimeRange {
+                start_ns: NOW - 3600 * SECOND_NS,
+                end_ns: NOW,
+                step_ns: 60 * SECOND_NS
+            }
+        );
+        let range = options(None, None, None, None)
+            .resolve(NOW, Some((5, 9)))
+            .expect("valid");
         assert_eq!((range.start_ns, range.end_ns), (5, 9));
-        let range = options(None, None, Some("2h"), Some("5m")).resolve(NOW, None).expect("valid");
-        assert_eq!(range, TimeRange { start_ns: NOW - 7200 * SECOND_NS, end_ns: NOW, step_ns: 300 * SECOND_NS });
+        let range = options(None, None, Some("2h"), Some("5m"))
+            .resolve(NOW, None)
+            .expect("valid");
+        assert_eq!(
+            range,
+            TimeRange {
+                start_ns: NOW - 7200 * SECOND_NS,
+                end_ns: NOW,
+                step_ns: 300 * SECOND_NS
+            }
+        );
     }
 
     #[test]
     fn mistakes_are_told() {
-        let message = |options: TimeOptions| options.resolve(NOW, None).expect_err("a mistake").to_string();
-        assert!(message(options(Some("now"), Some("-1h"), None, None)).contains("ends before it starts"));
-        assert!(message(options(Some("tomorrow"), None, None, None)).starts_with("--from: not a time: `tomorrow`"));
-        assert!(message(options(None, None, None, Some("fast"))).starts_with("--step: not a duration"));
-        assert_eq!(message(options(None, None, None, Some("0s"))), "--step must be more than zero");
+        let message = |options: TimeOptions| {
+            options
+                .resolve(NOW, None)
+                .expect_err("a mistake")
+                .to_string()
+        };
+        assert!(
+            message(options(Some("now"), Some("-1h"), None, None))
+                .contains("ends before it starts")
+        );
+        assert!(
+            message(options(Some("tomorrow"), None, None, None))
+                .starts_with("--from: not a time: `tomorrow`")
+        );
+        assert!(
+            message(options(None, None, None, Some("fast"))).starts_with("--step: not a duration")
+        );
+        assert_eq!(
+            message(options(None, None, None, Some("0s"))),
+            "--step must be more than zero"
+        );
     }
 }

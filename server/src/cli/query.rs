@@ -57,7 +57,11 @@ pub(super) fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     // A mistake in the query is shown with its place, wherever the query would have run.
     traceql::compile(&args.query).map_err(|error| Mistake::new(error.render(&args.query)))?;
     let drawing = super::runtime()?.block_on(async {
-        if args.config.is_given() && args.server.is_none() { from_storage(args).await } else { from_server(args).await }
+        if args.config.is_given() && args.server.is_none() {
+            from_storage(args).await
+        } else {
+            from_server(args).await
+        }
     })?;
     let text = match args.output {
         Output::Table => render::table(&drawing, false),
@@ -71,14 +75,21 @@ pub(super) fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn from_server(args: &QueryArgs) -> anyhow::Result<Drawing> {
-    let client = Client::try_new(args.server.as_deref().unwrap_or(DEFAULT_SERVER), args.tenant.as_deref())?;
+    let client = Client::try_new(
+        args.server.as_deref().unwrap_or(DEFAULT_SERVER),
+        args.tenant.as_deref(),
+    )?;
     let range = args.time.resolve(times::now_ns(), None)?;
     let (drawing, warnings) = if args.time.instant {
-        client.query(&args.query, range.start_ns, range.end_ns).await?
+        client
+            .query(&args.query, range.start_ns, range.end_ns)
+            .await?
     } else {
         client.query_range(&args.query, range).await?
     };
-    warnings.iter().for_each(|warning| output::note(&format!("warning: {warning}")));
+    warnings
+        .iter()
+        .for_each(|warning| output::note(&format!("warning: {warning}")));
     Ok(drawing)
 }
 
@@ -91,11 +102,16 @@ async fn from_storage(args: &QueryArgs) -> anyhow::Result<Drawing> {
     let log_bytes = local::log_bytes(&config);
     if log_bytes > 0 {
         let bytes = render::number::bytes(log_bytes);
-        output::note(&format!("note: {bytes} of a server's write-ahead log are not blocks yet and not in this answer"));
+        output::note(&format!(
+            "note: {bytes} of a server's write-ahead log are not blocks yet and not in this answer"
+        ));
     }
     let frontend = local::stored_frontend(&location, &config)?;
     let request = request(&args.query, vec![tenant], range, args.time.instant)?;
-    let answer = frontend.query_range(&request).await.map_err(|error| query_failure(error, &args.query))?;
+    let answer = frontend
+        .query_range(&request)
+        .await
+        .map_err(|error| query_failure(error, &args.query))?;
     if let Some(partial) = &answer.partial {
         output::note(&format!("warning: {partial}"));
     }
@@ -116,7 +132,13 @@ pub(super) fn request(
         grid(range)
     };
     let grid = grid.ok_or_else(|| Mistake::new("the range and the step do not fit together"))?;
-    Ok(RangeRequest { tenants, query: query.to_owned(), grid, max_series: None, timeout: None })
+    Ok(RangeRequest {
+        tenants,
+        query: query.to_owned(),
+        grid,
+        max_series: None,
+        timeout: None,
+    })
 }
 
 /// Samples at multiples of the step, so that the whole range is covered.
@@ -133,16 +155,23 @@ pub(super) fn query_failure(error: QueryError, query: &str) -> anyhow::Error {
         return Mistake::new(invalid.render(query));
     }
     match error.kind() {
-        frontend::ErrorKind::Invalid | frontend::ErrorKind::Unsupported => Mistake::new(error.to_string()),
+        frontend::ErrorKind::Invalid | frontend::ErrorKind::Unsupported => {
+            Mistake::new(error.to_string())
+        }
         _ => error.into(),
     }
 }
 
 /// The series as they are drawn.
 pub(super) fn drawing(set: &SeriesSet, is_instant: bool) -> Drawing {
-    let sample = |index: usize| u32::try_from(index).map_or(i64::MAX, |index| set.grid.sample_ns(index));
+    let sample =
+        |index: usize| u32::try_from(index).map_or(i64::MAX, |index| set.grid.sample_ns(index));
     let lines = set.series.iter().map(|series| Line {
-        labels: series.labels.iter().map(|label| (label.name.clone(), label.value.to_text())).collect(),
+        labels: series
+            .labels
+            .iter()
+            .map(|label| (label.name.clone(), label.value.to_text()))
+            .collect(),
         points: series
             .values
             .iter()
@@ -151,7 +180,12 @@ pub(super) fn drawing(set: &SeriesSet, is_instant: bool) -> Drawing {
             .map(|(index, value)| (sample(index), *value))
             .collect(),
     });
-    Drawing { start_ns: set.grid.sample_ns(0), end_ns: set.grid.end_ns(), is_instant, lines: lines.collect() }
+    Drawing {
+        start_ns: set.grid.sample_ns(0),
+        end_ns: set.grid.end_ns(),
+        is_instant,
+        lines: lines.collect(),
+    }
 }
 
 #[cfg(test)]
@@ -161,7 +195,11 @@ mod tests {
 
     #[test]
     fn the_grid_covers_the_whole_range() {
-        let range = TimeRange { start_ns: 60 * SECOND_NS, end_ns: 171 * SECOND_NS, step_ns: 60 * SECOND_NS };
+        let range = TimeRange {
+            start_ns: 60 * SECOND_NS,
+            end_ns: 171 * SECOND_NS,
+            step_ns: 60 * SECOND_NS,
+        };
         let grid = grid(range).expect("a grid");
         // The interval up to the start is in it, because a span may start right there.
         assert_eq!(grid.sample_ns(0), 60 * SECOND_NS);

@@ -62,12 +62,21 @@ pub(super) fn run(command: &TraceqlCommand) -> anyhow::Result<ExitCode> {
             if line.trim().is_empty() {
                 continue;
             }
-            let query: String = serde_json::from_str(&line)
-                .map_err(|error| Mistake::new(format!("{}:{}: not a JSON string: {error}", path.display(), number + 1)))?;
+            let query: String = serde_json::from_str(&line).map_err(|error| {
+                Mistake::new(format!(
+                    "{}:{}: not a JSON string: {error}",
+                    path.display(),
+                    number + 1
+                ))
+            })?;
             all_valid &= check(&query)?;
         }
     }
-    Ok(if all_valid { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all_valid {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn lines(path: &Path) -> anyhow::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
@@ -83,7 +92,12 @@ fn check(query: &str) -> anyhow::Result<bool> {
         Ok(compiled) => (Verdict::Valid, None, Some(compiled.to_string())),
         Err(error) => (error.verdict(), Some(error.to_string()), None),
     };
-    let line = Line { query, verdict: verdict.as_str(), message, canonical };
+    let line = Line {
+        query,
+        verdict: verdict.as_str(),
+        message,
+        canonical,
+    };
     output::line(&serde_json::to_string(&line)?)?;
     Ok(verdict == Verdict::Valid)
 }

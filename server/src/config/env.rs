@@ -29,9 +29,13 @@ pub fn expand(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<Str
             rest = after;
         } else if let Some(reference) = rest.strip_prefix('{') {
             let (reference, after) = reference.split_once('}').ok_or(ExpandError::Unclosed)?;
-            let (name, default) = reference.split_once(':').map_or((reference, None), |(name, text)| (name, Some(text)));
+            let (name, default) = reference
+                .split_once(':')
+                .map_or((reference, None), |(name, text)| (name, Some(text)));
             let value = lookup(name).or_else(|| default.map(str::to_owned));
-            expanded.push_str(&value.ok_or_else(|| ExpandError::Unset { name: name.to_owned() })?);
+            expanded.push_str(&value.ok_or_else(|| ExpandError::Unset {
+                name: name.to_owned(),
+            })?);
             rest = after;
         } else {
             expanded.push('$');
@@ -52,14 +56,22 @@ mod tests {
     #[test]
     fn references_are_replaced() {
         assert_eq!(expand("${PORT}", lookup), Ok("3201".to_owned()));
-        assert_eq!(expand("a${PORT:1}b${HOST:local}c", lookup), Ok("a3201blocalc".to_owned()));
+        assert_eq!(
+            expand("a${PORT:1}b${HOST:local}c", lookup),
+            Ok("a3201blocalc".to_owned())
+        );
         assert_eq!(expand("${HOST:}", lookup), Ok(String::new()));
         assert_eq!(expand("$5 $${PORT}", lookup), Ok("$5 ${PORT}".to_owned()));
     }
 
     #[test]
     fn what_is_missing_is_an_error() {
-        assert_eq!(expand("${HOST}", lookup), Err(ExpandError::Unset { name: "HOST".to_owned() }));
+        assert_eq!(
+            expand("${HOST}", lookup),
+            Err(ExpandError::Unset {
+                name: "HOST".to_owned()
+            })
+        );
         assert_eq!(expand("${PORT", lookup), Err(ExpandError::Unclosed));
     }
 }

@@ -46,7 +46,10 @@ pub fn effective(settings: &Settings) -> String {
 #[must_use]
 pub fn differences(settings: &Settings) -> String {
     let mut out = String::new();
-    for key in KEYS.iter().filter(|key| settings.written(key.path).is_some()) {
+    for key in KEYS
+        .iter()
+        .filter(|key| settings.written(key.path).is_some())
+    {
         let _infallible = writeln!(out, "{}: {}", key.path, shown(key, settings));
     }
     out
@@ -57,8 +60,17 @@ pub fn differences(settings: &Settings) -> String {
 pub fn markdown() -> String {
     let mut out = String::from("| setting | default | meaning |\n|---|---|---|\n");
     for key in KEYS {
-        let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
-        let _infallible = writeln!(out, "| `{}` | {default} | {} |", key.path, key.doc.replace('|', "\\|"));
+        let default = if key.default.is_empty() {
+            String::new()
+        } else {
+            format!("`{}`", key.default)
+        };
+        let _infallible = writeln!(
+            out,
+            "| `{}` | {default} | {} |",
+            key.path,
+            key.doc.replace('|', "\\|")
+        );
     }
     out
 }
@@ -66,7 +78,9 @@ pub fn markdown() -> String {
 fn shown(key: &Key, settings: &Settings) -> String {
     let written = settings.written(key.path).unwrap_or(key.default);
     match settings.get(key.path) {
-        Value::String(text) if key.kind == Kind::Secret => if text.is_empty() { "\"\"" } else { "***" }.to_owned(),
+        Value::String(text) if key.kind == Kind::Secret => {
+            if text.is_empty() { "\"\"" } else { "***" }.to_owned()
+        }
         _ => scalar(written),
     }
 }
@@ -83,7 +97,11 @@ where
     let path: &'static str = key.path;
     let sections: Vec<&'a str> = path.split('.').collect();
     let sections = &sections[..sections.len().saturating_sub(1)];
-    let common = open.iter().zip(sections).take_while(|(a, b)| a == b).count();
+    let common = open
+        .iter()
+        .zip(sections)
+        .take_while(|(a, b)| a == b)
+        .count();
     open.truncate(common);
     for section in &sections[common..] {
         let _infallible = writeln!(out, "{}{section}:", "  ".repeat(open.len()));
@@ -94,8 +112,15 @@ where
 
 /// A scalar as YAML, quoted where it would otherwise read as something else.
 fn scalar(text: &str) -> String {
-    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "._/-".contains(c));
-    if plain { text.to_owned() } else { format!("{text:?}") }
+    let plain = !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._/-".contains(c));
+    if plain {
+        text.to_owned()
+    } else {
+        format!("{text:?}")
+    }
 }
 
 fn wrap(text: &str, width: usize) -> Vec<String> {
@@ -124,7 +149,12 @@ mod tests {
         let (settings, warnings) = collector.finish().expect("the defaults are valid");
         assert_eq!(warnings, []);
         for key in KEYS {
-            assert_eq!(settings.get(key.path), Settings::default().get(key.path), "{}", key.path);
+            assert_eq!(
+                settings.get(key.path),
+                Settings::default().get(key.path),
+                "{}",
+                key.path
+            );
         }
         for line in defaults().lines() {
             assert!(line.chars().count() <= 100, "{line}");
@@ -134,7 +164,10 @@ mod tests {
     #[test]
     fn sections_are_written_once() {
         let text = defaults();
-        let heads: Vec<_> = text.lines().filter(|line| !line.starts_with([' ', '#']) && line.ends_with(':')).collect();
+        let heads: Vec<_> = text
+            .lines()
+            .filter(|line| !line.starts_with([' ', '#']) && line.ends_with(':'))
+            .collect();
         let mut unique = heads.clone();
         unique.sort_unstable();
         unique.dedup();

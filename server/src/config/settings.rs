@@ -5,10 +5,10 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::env;
 use super::foreign::{self, Verdict};
 use super::keys::{self, KEYS, Key};
 use super::tree::{self, LeafValue};
-use super::env;
 
 /// A value for every setting.
 #[derive(Debug, Clone)]
@@ -47,7 +47,11 @@ pub struct ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.problems.len() == 1 { "" } else { "s" };
-        write!(f, "the configuration has {} mistake{plural}", self.problems.len())?;
+        write!(
+            f,
+            "the configuration has {} mistake{plural}",
+            self.problems.len()
+        )?;
         for problem in &self.problems {
             write!(f, "\n  {}: {}", problem.origin, problem.message)?;
         }
@@ -57,14 +61,21 @@ impl fmt::Display for ConfigError {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: `{}` is ignored: {}", self.origin, self.path, self.reason)
+        write!(
+            f,
+            "{}: `{}` is ignored: {}",
+            self.origin, self.path, self.reason
+        )
     }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let default = |key: &Key| key.kind.parse(key.default).unwrap_or(Value::Null);
-        Self { values: KEYS.iter().map(|key| (key.path, default(key))).collect(), given: BTreeMap::new() }
+        Self {
+            values: KEYS.iter().map(|key| (key.path, default(key))).collect(),
+            given: BTreeMap::new(),
+        }
     }
 }
 
@@ -104,7 +115,10 @@ impl Settings {
     pub fn section(&self, section: &str) -> Value {
         let mut object = serde_json::Map::new();
         for (path, value) in &self.values {
-            if let Some(rest) = path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')) {
+            if let Some(rest) = path
+                .strip_prefix(section)
+                .and_then(|rest| rest.strip_prefix('.'))
+            {
                 insert(&mut object, rest, value);
             }
         }
@@ -113,7 +127,9 @@ impl Settings {
 
     /// Puts one setting to a value, as `--data-dir` does.
     pub fn set(&mut self, key: &'static Key, text: &str) -> bool {
-        let Some(value) = key.kind.parse(text) else { return false };
+        let Some(value) = key.kind.parse(text) else {
+            return false;
+        };
         self.values.insert(key.path, value);
         self.given.insert(key.path, text.to_owned());
         true
@@ -125,7 +141,9 @@ fn insert(object: &mut serde_json::Map<String, Value>, path: &str, value: &Value
         object.insert(path.to_owned(), value.clone());
         return;
     };
-    let inner = object.entry(section).or_insert_with(|| Value::Object(serde_json::Map::new()));
+    let inner = object
+        .entry(section)
+        .or_insert_with(|| Value::Object(serde_json::Map::new()));
     if let Value::Object(inner) = inner {
         insert(inner, rest, value);
     }
@@ -147,7 +165,9 @@ impl Collector {
             Err(error) => return self.problem(name.to_owned(), format!("not valid YAML: {error}")),
         };
         for leaf in leaves {
-            let origin = leaf.line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
+            let origin = leaf
+                .line
+                .map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
             self.apply(origin, &leaf.path, &leaf.value);
         }
     }
@@ -156,14 +176,23 @@ impl Collector {
     pub fn assignment(&mut self, text: &str) {
         let origin = format!("--set {text}");
         match text.split_once('=') {
-            Some((path, value)) => self.apply(origin, path.trim(), &LeafValue::Scalar(value.to_owned())),
-            None => self.problem(origin, "write it as key=value, for example server.http_listen_port=3201".to_owned()),
+            Some((path, value)) => {
+                self.apply(origin, path.trim(), &LeafValue::Scalar(value.to_owned()))
+            }
+            None => self.problem(
+                origin,
+                "write it as key=value, for example server.http_listen_port=3201".to_owned(),
+            ),
         }
     }
 
     /// Applies one setting that has an option of its own.
     pub fn option(&mut self, option: &str, path: &str, value: &str) {
-        self.apply(option.to_owned(), path, &LeafValue::Scalar(value.to_owned()));
+        self.apply(
+            option.to_owned(),
+            path,
+            &LeafValue::Scalar(value.to_owned()),
+        );
     }
 
     /// The settings, or everything that is wrong with them; and what is only ignored.
@@ -174,7 +203,9 @@ impl Collector {
         if self.problems.is_empty() {
             Ok((self.settings, self.warnings))
         } else {
-            Err(ConfigError { problems: self.problems })
+            Err(ConfigError {
+                problems: self.problems,
+            })
         }
     }
 
@@ -187,14 +218,25 @@ impl Collector {
             self.apply_known(origin, key, value);
         } else if keys::is_section(path) {
             if *value != LeafValue::Empty {
-                self.problem(origin, format!("`{path}` is a section; give one of the settings below it"));
+                self.problem(
+                    origin,
+                    format!("`{path}` is a section; give one of the settings below it"),
+                );
             }
-        } else if let Some(verdict) = foreign::verdict(path).filter(|_| near_sibling(path).is_none()) {
+        } else if let Some(verdict) =
+            foreign::verdict(path).filter(|_| near_sibling(path).is_none())
+        {
             match verdict {
                 Verdict::Meaningless(reason) | Verdict::Later(reason) => {
-                    self.warnings.push(Warning { origin, path: path.to_owned(), reason: reason.to_owned() });
+                    self.warnings.push(Warning {
+                        origin,
+                        path: path.to_owned(),
+                        reason: reason.to_owned(),
+                    });
                 }
-                Verdict::Refused(reason) => self.problem(origin, format!("`{path}` cannot be used: {reason}")),
+                Verdict::Refused(reason) => {
+                    self.problem(origin, format!("`{path}` cannot be used: {reason}"))
+                }
             }
         } else {
             let hint = suggest(path).map_or_else(
@@ -211,14 +253,28 @@ impl Collector {
             // `key:` without a value asks for the default.
             LeafValue::Empty => return,
             LeafValue::List => {
-                return self.problem(origin, format!("`{}` takes {}, not a list", key.path, key.kind.expected()));
+                return self.problem(
+                    origin,
+                    format!("`{}` takes {}, not a list", key.path, key.kind.expected()),
+                );
             }
         };
         match env::expand(text, |name| std::env::var(name).ok()) {
             Ok(expanded) if self.settings.set(key, &expanded) => {}
             Ok(expanded) => {
-                let shown = if key.kind == super::value::Kind::Secret { "***" } else { expanded.as_str() };
-                self.problem(origin, format!("`{}` takes {}, not `{shown}`", key.path, key.kind.expected()));
+                let shown = if key.kind == super::value::Kind::Secret {
+                    "***"
+                } else {
+                    expanded.as_str()
+                };
+                self.problem(
+                    origin,
+                    format!(
+                        "`{}` takes {}, not `{shown}`",
+                        key.path,
+                        key.kind.expected()
+                    ),
+                );
             }
             Err(error) => self.problem(origin, format!("`{}`: {error}", key.path)),
         }
@@ -228,10 +284,19 @@ impl Collector {
 /// The setting or section whose path is most like this one, if any is like it at all.
 fn suggest(path: &str) -> Option<&'static str> {
     let last = |path: &'static str| path.rsplit('.').next().unwrap_or(path);
-    let by_distance = KEYS.iter().map(|key| (strsim::osa_distance(path, key.path), key.path)).min();
-    let near = by_distance.filter(|(distance, path)| *distance <= 3.max(path.len() / 6)).map(|(_, path)| path);
+    let by_distance = KEYS
+        .iter()
+        .map(|key| (strsim::osa_distance(path, key.path), key.path))
+        .min();
+    let near = by_distance
+        .filter(|(distance, path)| *distance <= 3.max(path.len() / 6))
+        .map(|(_, path)| path);
     // The right name in the wrong section.
-    near.or_else(|| KEYS.iter().map(|key| key.path).find(|own| Some(last(own)) == path.rsplit('.').next()))
+    near.or_else(|| {
+        KEYS.iter()
+            .map(|key| key.path)
+            .find(|own| Some(last(own)) == path.rsplit('.').next())
+    })
 }
 
 /// A setting of ours in the same section whose name differs by a slip of the hand.
@@ -257,14 +322,20 @@ mod tests {
 
     fn messages(file: &str, sets: &[&str]) -> Vec<String> {
         let error = collect(file, sets).expect_err("must not be accepted");
-        error.problems.iter().map(|problem| format!("{}: {}", problem.origin, problem.message)).collect()
+        error
+            .problems
+            .iter()
+            .map(|problem| format!("{}: {}", problem.origin, problem.message))
+            .collect()
     }
 
     #[test]
     fn assignments_win_over_the_file_and_the_file_over_defaults() {
-        let (settings, warnings) =
-            collect("server:\n  http_listen_port: 3201\n  log_level: warn\n", &["server.http_listen_port=3202"])
-                .expect("valid configuration");
+        let (settings, warnings) = collect(
+            "server:\n  http_listen_port: 3201\n  log_level: warn\n",
+            &["server.http_listen_port=3202"],
+        )
+        .expect("valid configuration");
         assert_eq!(settings.number("server.http_listen_port"), 3202);
         assert_eq!(settings.text("server.log_level"), "warn");
         assert_eq!(settings.text("storage.trace.backend"), "local");
@@ -274,7 +345,10 @@ mod tests {
     #[test]
     fn unknown_settings_get_a_suggestion_and_a_place() {
         assert_eq!(
-            messages("server:\n  http_listen_prt: 3201\n", &["server.log_levle=info", "nothing.like.it=1"]),
+            messages(
+                "server:\n  http_listen_prt: 3201\n",
+                &["server.log_levle=info", "nothing.like.it=1"]
+            ),
             [
                 "test.yaml:2: unknown setting `server.http_listen_prt`, did you mean `server.http_listen_port`?",
                 "--set server.log_levle=info: unknown setting `server.log_levle`, did you mean `server.log_level`?",
@@ -287,14 +361,22 @@ mod tests {
     fn a_slip_in_a_section_with_ignored_settings_is_a_slip() {
         assert_eq!(
             messages("storage:\n  trace:\n    s3:\n      bukcet: spans\n", &[]),
-            ["test.yaml:4: unknown setting `storage.trace.s3.bukcet`, did you mean `storage.trace.s3.bucket`?"]
+            [
+                "test.yaml:4: unknown setting `storage.trace.s3.bukcet`, did you mean `storage.trace.s3.bucket`?"
+            ]
         );
     }
 
     #[test]
     fn values_that_do_not_fit_are_named_without_secrets() {
         assert_eq!(
-            messages("server:\n  http_listen_port: many\n", &["server=1", "storage.trace.s3.secret_key=${SPANDREL_UNSET_VARIABLE}"]),
+            messages(
+                "server:\n  http_listen_port: many\n",
+                &[
+                    "server=1",
+                    "storage.trace.s3.secret_key=${SPANDREL_UNSET_VARIABLE}"
+                ]
+            ),
             [
                 "test.yaml:2: `server.http_listen_port` takes a whole number, not `many`",
                 "--set server=1: `server` is a section; give one of the settings below it",
@@ -306,7 +388,8 @@ mod tests {
 
     #[test]
     fn settings_of_tempo_are_ignored_aloud_or_refused() {
-        let (_, warnings) = collect("memberlist:\n  join_members: [a]\ntarget: all\n", &[]).expect("valid configuration");
+        let (_, warnings) = collect("memberlist:\n  join_members: [a]\ntarget: all\n", &[])
+            .expect("valid configuration");
         let shown: Vec<_> = warnings.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown,
@@ -315,8 +398,14 @@ mod tests {
                 "test.yaml:3: `target` is ignored: there is one target, `all`",
             ]
         );
-        assert!(messages("ingester:\n  max_block_duration: 5m\n", &[])[0].contains("gone since Tempo 3"));
-        assert!(messages("server:\n  http_tls_config:\n    cert_file: a\n", &[])[0].contains("TLS is not there yet"));
+        assert!(
+            messages("ingester:\n  max_block_duration: 5m\n", &[])[0]
+                .contains("gone since Tempo 3")
+        );
+        assert!(
+            messages("server:\n  http_tls_config:\n    cert_file: a\n", &[])[0]
+                .contains("TLS is not there yet")
+        );
     }
 
     #[test]

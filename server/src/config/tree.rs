@@ -52,7 +52,11 @@ fn collect(value: &Value, path: &mut Vec<String>, lines: &Lines, found: &mut Vec
         Value::Sequence(_) => LeafValue::List,
         other => scalar(other).map_or(LeafValue::Empty, LeafValue::Scalar),
     };
-    found.push(Leaf { path: path.join("."), value: leaf, line: lines.of(path) });
+    found.push(Leaf {
+        path: path.join("."),
+        value: leaf,
+        line: lines.of(path),
+    });
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -75,7 +79,9 @@ impl Lines {
         for (index, line) in text.lines().enumerate() {
             let content = line.trim_start();
             let indent = line.len() - content.len();
-            let Some((key, _)) = content.split_once(':') else { continue };
+            let Some((key, _)) = content.split_once(':') else {
+                continue;
+            };
             if content.starts_with(['#', '-']) || key.contains([' ', '{']) {
                 continue;
             }
@@ -87,8 +93,15 @@ impl Lines {
     }
 
     fn of(&self, path: &[String]) -> Option<usize> {
-        let known = |wanted: &[String]| self.0.iter().find(|(path, _)| path.as_slice() == wanted).map(|(_, line)| *line);
-        (1..=path.len()).rev().find_map(|length| known(&path[..length]))
+        let known = |wanted: &[String]| {
+            self.0
+                .iter()
+                .find(|(path, _)| path.as_slice() == wanted)
+                .map(|(_, line)| *line)
+        };
+        (1..=path.len())
+            .rev()
+            .find_map(|length| known(&path[..length]))
     }
 }
 
@@ -100,7 +113,10 @@ mod tests {
     fn leaves_have_paths_values_and_lines() {
         let text = "# head\nserver:\n  http_listen_port: 3201\n  log_level: \"warn\"\n\nlive_store: {max_block_bytes: 5}\nlist: [1]\nnothing:\n";
         let found = leaves(text).expect("valid YAML");
-        let flat: Vec<_> = found.iter().map(|leaf| (leaf.path.as_str(), leaf.line)).collect();
+        let flat: Vec<_> = found
+            .iter()
+            .map(|leaf| (leaf.path.as_str(), leaf.line))
+            .collect();
         assert_eq!(
             flat,
             [

@@ -144,13 +144,18 @@ impl ServerConfig {
             host => host,
         };
         let port = settings.number("server.http_listen_port");
-        let http_address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let http_address = if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        };
         let ports_file = settings.text("server.ports_file");
         Self {
             http_address,
             header_timeout: duration("server.http_server_read_timeout"),
             idle_timeout: duration("server.http_server_idle_timeout"),
-            max_connections: usize::try_from(settings.number("server.max_connections")).unwrap_or(usize::MAX),
+            max_connections: usize::try_from(settings.number("server.max_connections"))
+                .unwrap_or(usize::MAX),
             shutdown_delay: duration("shutdown_delay"),
             drain_timeout: duration("server.graceful_shutdown_timeout"),
             ports_file: (!ports_file.is_empty()).then(|| PathBuf::from(ports_file)),
@@ -161,10 +166,19 @@ impl ServerConfig {
 /// An address `host:port`; Tempo's `:4317` means every address.
 fn endpoint(settings: &Settings, key: &'static str) -> Result<String, MisfitError> {
     let text = settings.text(key);
-    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
-    let port = full.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    let full = if text.starts_with(':') {
+        format!("0.0.0.0{text}")
+    } else {
+        text.to_owned()
+    };
+    let port = full
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse::<u16>().ok());
     if port.is_none() && full.parse::<SocketAddr>().is_err() {
-        return Err(MisfitError::Address { key, value: text.to_owned() });
+        return Err(MisfitError::Address {
+            key,
+            value: text.to_owned(),
+        });
     }
     Ok(full)
 }
@@ -173,7 +187,10 @@ impl StorageConfig {
     fn new(settings: &Settings) -> Result<Self, MisfitError> {
         let backend = settings.text("storage.trace.backend");
         let needed = |key: &'static str| match settings.text(key) {
-            "" => Err(MisfitError::Needed { needed: key, backend: backend.to_owned() }),
+            "" => Err(MisfitError::Needed {
+                needed: key,
+                backend: backend.to_owned(),
+            }),
             text => Ok(text),
         };
         let mut options = Vec::new();
@@ -184,7 +201,12 @@ impl StorageConfig {
             }
         };
         let with_prefix = |scheme: &str, bucket: &str, prefix: &str| {
-            format!("{scheme}://{bucket}/{}", settings.text(prefix).trim_matches('/')).trim_end_matches('/').to_owned()
+            format!(
+                "{scheme}://{bucket}/{}",
+                settings.text(prefix).trim_matches('/')
+            )
+            .trim_end_matches('/')
+            .to_owned()
         };
         let url = match backend {
             "s3" => {
@@ -195,7 +217,9 @@ impl StorageConfig {
                 let insecure = settings.is_on("storage.trace.s3.insecure");
                 match settings.text("storage.trace.s3.endpoint") {
                     "" => {}
-                    full if full.contains("://") => options.push(("aws_endpoint".to_owned(), full.to_owned())),
+                    full if full.contains("://") => {
+                        options.push(("aws_endpoint".to_owned(), full.to_owned()))
+                    }
                     host => {
                         let scheme = if insecure { "http" } else { "https" };
                         options.push(("aws_endpoint".to_owned(), format!("{scheme}://{host}")));
@@ -205,14 +229,35 @@ impl StorageConfig {
                     options.push(("aws_allow_http".to_owned(), "true".to_owned()));
                 }
                 let path_style = settings.is_on("storage.trace.s3.forcepathstyle");
-                options.push(("aws_virtual_hosted_style_request".to_owned(), (!path_style).to_string()));
-                with_prefix("s3", needed("storage.trace.s3.bucket")?, "storage.trace.s3.prefix")
+                options.push((
+                    "aws_virtual_hosted_style_request".to_owned(),
+                    (!path_style).to_string(),
+                ));
+                with_prefix(
+                    "s3",
+                    needed("storage.trace.s3.bucket")?,
+                    "storage.trace.s3.prefix",
+                )
             }
-            "gcs" => with_prefix("gs", needed("storage.trace.gcs.bucket_name")?, "storage.trace.gcs.prefix"),
+            "gcs" => with_prefix(
+                "gs",
+                needed("storage.trace.gcs.bucket_name")?,
+                "storage.trace.gcs.prefix",
+            ),
             "azure" => {
-                option("azure_storage_account_name", "storage.trace.azure.storage_account_name");
-                option("azure_storage_account_key", "storage.trace.azure.storage_account_key");
-                with_prefix("azure", needed("storage.trace.azure.container_name")?, "storage.trace.azure.prefix")
+                option(
+                    "azure_storage_account_name",
+                    "storage.trace.azure.storage_account_name",
+                );
+                option(
+                    "azure_storage_account_key",
+                    "storage.trace.azure.storage_account_key",
+                );
+                with_prefix(
+                    "azure",
+                    needed("storage.trace.azure.container_name")?,
+                    "storage.trace.azure.prefix",
+                )
             }
             _ => match settings.text("storage.trace.local.path") {
                 "" => format!("{}/store", settings.text("data_dir").trim_end_matches('/')),
@@ -239,42 +284,77 @@ mod tests {
     #[test]
     fn the_defaults_of_the_table_are_the_defaults_of_the_parts() {
         let config = config(&[]).expect("defaults fit together");
-        assert_eq!(format!("{:#?}", config.ingest), format!("{:#?}", IngestConfig::default()));
-        assert_eq!(format!("{:#?}", config.frontend), format!("{:#?}", FrontendConfig::default()));
+        assert_eq!(
+            format!("{:#?}", config.ingest),
+            format!("{:#?}", IngestConfig::default())
+        );
+        assert_eq!(
+            format!("{:#?}", config.frontend),
+            format!("{:#?}", FrontendConfig::default())
+        );
     }
 
     #[test]
     fn every_setting_of_the_query_path_is_in_the_table() {
-        let json = serde_json::to_value(FrontendConfig::default()).expect("a configuration is JSON");
+        let json =
+            serde_json::to_value(FrontendConfig::default()).expect("a configuration is JSON");
         assert_known("", &json);
     }
 
     fn assert_known(path: &str, value: &serde_json::Value) {
         if let serde_json::Value::Object(object) = value {
             for (name, value) in object {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let path = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}.{name}")
+                };
                 assert_known(&path, value);
             }
         } else {
-            assert!(super::super::keys::find(path).is_some(), "{path} is not in the table");
+            assert!(
+                super::super::keys::find(path).is_some(),
+                "{path} is not in the table"
+            );
         }
     }
 
     #[test]
     fn stores_are_named_by_url() {
-        assert_eq!(config(&["data_dir=/d"]).expect("valid").storage.url, "/d/store");
-        let s3 = config(&["storage.trace.backend=s3", "storage.trace.s3.bucket=b", "storage.trace.s3.prefix=/p/", "storage.trace.s3.endpoint=minio:9000", "storage.trace.s3.insecure=true"]).expect("valid");
-        assert_eq!(s3.storage.url, "s3://b/p");
-        assert!(s3.storage.options.contains(&("aws_endpoint".to_owned(), "http://minio:9000".to_owned())));
         assert_eq!(
-            config(&["storage.trace.backend=s3"]).expect_err("no bucket").to_string(),
+            config(&["data_dir=/d"]).expect("valid").storage.url,
+            "/d/store"
+        );
+        let s3 = config(&[
+            "storage.trace.backend=s3",
+            "storage.trace.s3.bucket=b",
+            "storage.trace.s3.prefix=/p/",
+            "storage.trace.s3.endpoint=minio:9000",
+            "storage.trace.s3.insecure=true",
+        ])
+        .expect("valid");
+        assert_eq!(s3.storage.url, "s3://b/p");
+        assert!(
+            s3.storage
+                .options
+                .contains(&("aws_endpoint".to_owned(), "http://minio:9000".to_owned()))
+        );
+        assert_eq!(
+            config(&["storage.trace.backend=s3"])
+                .expect_err("no bucket")
+                .to_string(),
             "`storage.trace.s3.bucket` must be set, because `storage.trace.backend` is `s3`"
         );
     }
 
     #[test]
     fn addresses_are_checked() {
-        assert_eq!(config(&["distributor.receivers.otlp.protocols.grpc.endpoint=:1"]).expect("valid").otlp_grpc, "0.0.0.0:1");
+        assert_eq!(
+            config(&["distributor.receivers.otlp.protocols.grpc.endpoint=:1"])
+                .expect("valid")
+                .otlp_grpc,
+            "0.0.0.0:1"
+        );
         assert!(config(&["distributor.receivers.otlp.protocols.grpc.endpoint=here"]).is_err());
     }
 }

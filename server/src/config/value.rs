@@ -48,7 +48,11 @@ impl Kind {
             Self::Bytes => parse_bytes(text).map(Value::from),
             Self::Duration => {
                 let millis = parse_duration(text)?.as_millis();
-                Some(Value::from(if millis == 0 { "0".to_owned() } else { format!("{millis}ms") }))
+                Some(Value::from(if millis == 0 {
+                    "0".to_owned()
+                } else {
+                    format!("{millis}ms")
+                }))
             }
             Self::Text | Self::Secret => Some(Value::from(text)),
             Self::Choice(words) => words.contains(&text).then(|| Value::from(text)),
@@ -59,7 +63,9 @@ impl Kind {
 /// A number of bytes with an optional unit; `KB` is 1000 bytes, `KiB` 1024.
 #[must_use]
 pub fn parse_bytes(text: &str) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '_')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -71,7 +77,11 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
         "g" | "gib" => 1 << 30,
         _ => return None,
     };
-    number.replace('_', "").parse::<u64>().ok()?.checked_mul(factor)
+    number
+        .replace('_', "")
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(factor)
 }
 
 /// A duration as people write it: `500ms`, `10s`, `1m30s`, `168h`, `2d`; a bare number is seconds.
@@ -84,7 +94,9 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
         let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
-        let unit_length = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let unit_length = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
         let (unit, next) = after.split_at(unit_length);
         let seconds = match unit {
             "us" | "µs" => 1e-6,
@@ -109,7 +121,13 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in [("0", 0), ("1048576", 1 << 20), ("64KiB", 65_536), ("100MB", 100_000_000), ("2 GiB", 2 << 30)] {
+        for (text, bytes) in [
+            ("0", 0),
+            ("1048576", 1 << 20),
+            ("64KiB", 65_536),
+            ("100MB", 100_000_000),
+            ("2 GiB", 2 << 30),
+        ] {
             assert_eq!(parse_bytes(text), Some(bytes), "{text}");
         }
         for text in ["", "MiB", "1.5MiB", "-1", "1 apple", "99999999999GiB"] {
@@ -119,8 +137,19 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, millis) in [("500ms", 500), ("10s", 10_000), ("1m30s", 90_000), ("1.5h", 5_400_000), ("7d", 604_800_000), ("30", 30_000)] {
-            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        for (text, millis) in [
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("1m30s", 90_000),
+            ("1.5h", 5_400_000),
+            ("7d", 604_800_000),
+            ("30", 30_000),
+        ] {
+            assert_eq!(
+                parse_duration(text),
+                Some(Duration::from_millis(millis)),
+                "{text}"
+            );
         }
         for text in ["", "s", "-1s", "10 s", "10x", "1..5s"] {
             assert_eq!(parse_duration(text), None, "{text}");

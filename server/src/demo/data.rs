@@ -16,7 +16,14 @@ pub struct DataSet {
 
 macro_rules! recorded {
     ($name:literal, $file:literal) => {
-        DataSet { name: $name, bytes: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/traces/", $file)) }
+        DataSet {
+            name: $name,
+            bytes: include_bytes!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/../testdata/traces/",
+                $file
+            )),
+        }
     };
 }
 
@@ -32,13 +39,24 @@ pub static DATA_SETS: [DataSet; 4] = [
 ///
 /// # Errors
 /// A block cannot be stored.
-pub fn load(destination: &Destination, end_ns: i64, runtime: &Handle) -> anyhow::Result<LoadReport> {
+pub fn load(
+    destination: &Destination,
+    end_ns: i64,
+    runtime: &Handle,
+) -> anyhow::Result<LoadReport> {
     let mut total = LoadReport::default();
     for set in &DATA_SETS {
         let source = Source::Embedded(set.name, set.bytes);
         let (shift, progress) = (Shift::EndAt(end_ns), Progress::hidden());
-        let report = load::load(&[source], shift, destination, &progress, &Cancel::default(), runtime)
-            .with_context(|| format!("cannot load the recorded traces of {}", set.name))?;
+        let report = load::load(
+            &[source],
+            shift,
+            destination,
+            &progress,
+            &Cancel::default(),
+            runtime,
+        )
+        .with_context(|| format!("cannot load the recorded traces of {}", set.name))?;
         total.spans += report.spans;
         total.blocks += report.blocks;
         total.block_bytes += report.block_bytes;

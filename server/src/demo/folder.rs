@@ -34,9 +34,18 @@ impl DemoFolder {
         drop(OsDisk::open(path)?);
         for entry in fs::read_dir(path).with_context(failed)? {
             let entry = entry?.path();
-            if entry.is_dir() { fs::remove_dir_all(&entry) } else { fs::remove_file(&entry) }.with_context(failed)?;
+            if entry.is_dir() {
+                fs::remove_dir_all(&entry)
+            } else {
+                fs::remove_file(&entry)
+            }
+            .with_context(failed)?;
         }
-        fs::write(path.join(MARKER), "The demo empties this folder each time it starts.\n").with_context(failed)?;
+        fs::write(
+            path.join(MARKER),
+            "The demo empties this folder each time it starts.\n",
+        )
+        .with_context(failed)?;
         Ok(Self(path.to_path_buf()))
     }
 
@@ -64,7 +73,10 @@ mod tests {
         fs::create_dir(&other).expect("a folder");
         fs::write(other.join("precious"), "").expect("a file");
         let error = DemoFolder::prepare(&other).expect_err("not ours");
-        assert!(error.to_string().contains("holds something else"), "{error}");
+        assert!(
+            error.to_string().contains("holds something else"),
+            "{error}"
+        );
         assert!(other.join("precious").is_file());
     }
 
@@ -74,6 +86,11 @@ mod tests {
         let path = parent.path().join("demo");
         DemoFolder::prepare(&path).expect("a new folder");
         let _running = OsDisk::open(&path).expect("free");
-        assert!(DemoFolder::prepare(&path).expect_err("in use").to_string().contains("in use"));
+        assert!(
+            DemoFolder::prepare(&path)
+                .expect_err("in use")
+                .to_string()
+                .contains("in use")
+        );
     }
 }

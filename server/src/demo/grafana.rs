@@ -23,8 +23,14 @@ mod tests {
         let text = super::provisioning("http://localhost:3200");
         let value: serde_yaml_ng::Value = serde_yaml_ng::from_str(&text).expect("valid YAML");
         let sources = value["datasources"].as_sequence().expect("a list");
-        let urls: Vec<_> = sources.iter().filter_map(|source| source["url"].as_str()).collect();
-        assert_eq!(urls, ["http://localhost:3200/prom", "http://localhost:3200"]);
+        let urls: Vec<_> = sources
+            .iter()
+            .filter_map(|source| source["url"].as_str())
+            .collect();
+        assert_eq!(
+            urls,
+            ["http://localhost:3200/prom", "http://localhost:3200"]
+        );
         assert_eq!(sources[0]["jsonData"]["httpMethod"].as_str(), Some("POST"));
     }
 }

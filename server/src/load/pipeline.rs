@@ -48,7 +48,12 @@ pub fn load(
         let storing = scope.spawn(|| store_all(to_store, destination, runtime));
         let read = read_all(sources, shift, progress, cancel, &mut rejected, &batches);
         drop(batches);
-        let stored = storing.join().unwrap_or_else(|_| (LoadReport::default(), Err(anyhow!("the writing thread panicked"))));
+        let stored = storing.join().unwrap_or_else(|_| {
+            (
+                LoadReport::default(),
+                Err(anyhow!("the writing thread panicked")),
+            )
+        });
         (read, stored)
     });
     progress.finish();
@@ -107,16 +112,27 @@ fn give(batches: &SyncSender<Batch>, batch: &mut Batch) -> anyhow::Result<()> {
     if batch.span_count == 0 {
         return Ok(());
     }
-    batches.send(std::mem::take(batch)).ok().context("blocks cannot be written")
+    batches
+        .send(std::mem::take(batch))
+        .ok()
+        .context("blocks cannot be written")
 }
 
 /// Makes a block of every batch and commits it.
-fn store_all(batches: Receiver<Batch>, destination: &Destination, runtime: &Handle) -> (LoadReport, anyhow::Result<()>) {
+fn store_all(
+    batches: Receiver<Batch>,
+    destination: &Destination,
+    runtime: &Handle,
+) -> (LoadReport, anyhow::Result<()>) {
     let mut report = LoadReport::default();
     let store = || -> anyhow::Result<()> {
         let Destination { location, tenant } = destination;
         let store = Arc::clone(&location.store);
-        let catalog = runtime.block_on(Catalog::open(store, location.prefix.clone(), tenant.clone()))?;
+        let catalog = runtime.block_on(Catalog::open(
+            store,
+            location.prefix.clone(),
+            tenant.clone(),
+        ))?;
         for batch in batches {
             store_batch(batch, &catalog, destination, runtime, &mut report)?;
         }
@@ -143,7 +159,12 @@ fn store_batch(
     let location = &destination.location;
     runtime.block_on(async {
         let meta = store_block(&location.store, &location.prefix, block, ReadBack::Verify).await?;
-        catalog.commit(ManifestEdit { add: vec![meta], remove: Vec::new() }).await
+        catalog
+            .commit(ManifestEdit {
+                add: vec![meta],
+                remove: Vec::new(),
+            })
+            .await
     })?;
     report.blocks += 1;
     report.spans += rows;

@@ -27,28 +27,47 @@ impl Progress {
     pub fn start(total_bytes: Option<u64>) -> Self {
         let now = Instant::now();
         let bar = std::io::stderr().is_terminal().then(|| bar(total_bytes));
-        Self { started: now, bar, last_line: Mutex::new(now), is_quiet: false }
+        Self {
+            started: now,
+            bar,
+            last_line: Mutex::new(now),
+            is_quiet: false,
+        }
     }
 
     /// Shown nowhere.
     #[must_use]
     pub fn hidden() -> Self {
         let now = Instant::now();
-        Self { started: now, bar: None, last_line: Mutex::new(now), is_quiet: true }
+        Self {
+            started: now,
+            bar: None,
+            last_line: Mutex::new(now),
+            is_quiet: true,
+        }
     }
 
     /// Tells the state: bytes read as stored, spans read.
     pub(super) fn update(&self, bytes: u64, spans: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(bytes);
-            bar.set_message(format!("{} spans, {}/s", number::count(spans), number::count(self.per_second(spans))));
+            bar.set_message(format!(
+                "{} spans, {}/s",
+                number::count(spans),
+                number::count(self.per_second(spans))
+            ));
             return;
         }
-        let Ok(mut last) = self.last_line.try_lock() else { return };
+        let Ok(mut last) = self.last_line.try_lock() else {
+            return;
+        };
         if !self.is_quiet && last.elapsed() >= LINE_EVERY {
             *last = Instant::now();
             let (bytes, rate) = (number::bytes(bytes), number::count(self.per_second(spans)));
-            output::note(&format!("read {bytes}, {} spans, {rate} spans/s", number::count(spans)));
+            output::note(&format!(
+                "read {bytes}, {} spans, {rate} spans/s",
+                number::count(spans)
+            ));
         }
     }
 
@@ -68,7 +87,9 @@ impl Progress {
     /// So many, each second since the start.
     #[must_use]
     pub fn per_second(&self, count: u64) -> u64 {
-        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        let millis = u64::try_from(self.started.elapsed().as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1);
         count.saturating_mul(1000) / millis
     }
 }
@@ -79,7 +100,8 @@ fn bar(total_bytes: Option<u64>) -> ProgressBar {
     } else {
         "{spinner} {bytes:>10}  {msg}"
     };
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = total_bytes.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
     bar.with_style(style)

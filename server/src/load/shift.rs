@@ -8,8 +8,14 @@ use super::source::{Counter, Source, SourceError};
 use super::{Cancel, Shift};
 
 /// The offset in ns that a shift means for these sources; reads them once.
-pub(super) fn offset_ns(sources: &[Source], shift: Shift, cancel: &Cancel) -> Result<i64, SourceError> {
-    let Shift::EndAt(end_ns) = shift else { return Ok(0) };
+pub(super) fn offset_ns(
+    sources: &[Source],
+    shift: Shift,
+    cancel: &Cancel,
+) -> Result<i64, SourceError> {
+    let Shift::EndAt(end_ns) = shift else {
+        return Ok(0);
+    };
     let mut latest = None;
     for source in sources {
         for request in source.open(&Counter::default(), &Counter::default())? {
@@ -23,8 +29,13 @@ pub(super) fn offset_ns(sources: &[Source], shift: Shift, cancel: &Cancel) -> Re
 }
 
 fn latest_end(request: &ExportTraceServiceRequest) -> Option<i64> {
-    let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
-    let ends = scopes.flat_map(|scope| &scope.spans).map(|span: &Span| span.end_time_unix_nano);
+    let scopes = request
+        .resource_spans
+        .iter()
+        .flat_map(|resource| &resource.scope_spans);
+    let ends = scopes
+        .flat_map(|scope| &scope.spans)
+        .map(|span: &Span| span.end_time_unix_nano);
     // Times beyond the year 2262 are rejected later, and do not count here.
     ends.filter_map(|end| i64::try_from(end).ok()).max()
 }

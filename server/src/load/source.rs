@@ -68,7 +68,8 @@ pub enum SourceError {
 }
 
 /// The requests of a source, in their order.
-pub(super) type Requests = Box<dyn Iterator<Item = Result<ExportTraceServiceRequest, SourceError>> + Send>;
+pub(super) type Requests =
+    Box<dyn Iterator<Item = Result<ExportTraceServiceRequest, SourceError>> + Send>;
 
 /// Bytes that went through a reader.
 #[derive(Debug, Clone, Default)]
@@ -94,46 +95,87 @@ impl Source {
     /// The source that a command line names; `-` is standard input.
     #[must_use]
     pub fn named(path: &Path) -> Self {
-        if path == Path::new("-") { Self::Stdin } else { Self::File(path.to_path_buf()) }
+        if path == Path::new("-") {
+            Self::Stdin
+        } else {
+            Self::File(path.to_path_buf())
+        }
     }
 
     /// Its length as stored, where it is known.
     #[must_use]
     pub fn size_bytes(&self) -> Option<u64> {
         match self {
-            Self::File(path) => std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|file| file.len()),
+            Self::File(path) => std::fs::metadata(path)
+                .ok()
+                .filter(std::fs::Metadata::is_file)
+                .map(|file| file.len()),
             Self::Stdin => None,
             Self::Embedded(_, bytes) => u64::try_from(bytes.len()).ok(),
         }
     }
 
     /// Opens the source. `stored` counts its bytes as they are stored, `decoded` after decompression.
-    pub(super) fn open(&self, stored: &Counter, decoded: &Counter) -> Result<Requests, SourceError> {
+    pub(super) fn open(
+        &self,
+        stored: &Counter,
+        decoded: &Counter,
+    ) -> Result<Requests, SourceError> {
         let name = self.to_string();
         let raw: Box<dyn Read + Send> = match self {
             Self::File(path) => {
                 let file = File::open(path).and_then(|file| {
                     let is_folder = file.metadata()?.is_dir();
-                    if is_folder { Err(io::Error::from(io::ErrorKind::IsADirectory)) } else { Ok(file) }
+                    if is_folder {
+                        Err(io::Error::from(io::ErrorKind::IsADirectory))
+                    } else {
+                        Ok(file)
+                    }
                 });
-                Box::new(file.map_err(|source| SourceError::Open { name: name.clone(), source })?)
+                Box::new(file.map_err(|source| SourceError::Open {
+                    name: name.clone(),
+                    source,
+                })?)
             }
             Self::Stdin => Box::new(io::stdin()),
             Self::Embedded(_, bytes) => Box::new(Cursor::new(*bytes)),
         };
-        let failed = |source| SourceError::Read { name: name.clone(), source };
-        let decompressed = decompress(Counted { inner: raw, counter: stored.clone() }).map_err(failed)?;
-        let mut text = BufReader::with_capacity(BUFFER_BYTES, Counted { inner: decompressed, counter: decoded.clone() });
+        let failed = |source| SourceError::Read {
+            name: name.clone(),
+            source,
+        };
+        let decompressed = decompress(Counted {
+            inner: raw,
+            counter: stored.clone(),
+        })
+        .map_err(failed)?;
+        let mut text = BufReader::with_capacity(
+            BUFFER_BYTES,
+            Counted {
+                inner: decompressed,
+                counter: decoded.clone(),
+            },
+        );
         // A name is a hint only for bytes that could be both.
         let is_json = self.is_named_json() || looks_like_json(text.fill_buf().map_err(failed)?);
-        Ok(if is_json { Box::new(JsonLines::new(text, name)) } else { delimited(text, name) })
+        Ok(if is_json {
+            Box::new(JsonLines::new(text, name))
+        } else {
+            delimited(text, name)
+        })
     }
 
     fn is_named_json(&self) -> bool {
         let Self::File(path) = self else { return false };
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_ascii_lowercase();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         let bare = name.trim_end_matches(".zst").trim_end_matches(".gz");
-        [".json", ".jsonl", ".ndjson"].iter().any(|end| bare.ends_with(end))
+        [".json", ".jsonl", ".ndjson"]
+            .iter()
+            .any(|end| bare.ends_with(end))
     }
 }
 
@@ -158,7 +200,10 @@ fn looks_like_json(start: &[u8]) -> bool {
 
 fn delimited(reader: impl Read + Send + 'static, name: String) -> Requests {
     Box::new(read_delimited(reader).map(move |request| {
-        request.map_err(|source| SourceError::Message { name: name.clone(), source })
+        request.map_err(|source| SourceError::Message {
+            name: name.clone(),
+            source,
+        })
     }))
 }
 
@@ -173,7 +218,13 @@ struct JsonLines<R> {
 
 impl<R: BufRead> JsonLines<R> {
     fn new(reader: R, name: String) -> Self {
-        Self { reader, name, line: 0, offset: 0, done: false }
+        Self {
+            reader,
+            name,
+            line: 0,
+            offset: 0,
+            done: false,
+        }
     }
 
     fn next_request(&mut self) -> Result<Option<ExportTraceServiceRequest>, SourceError> {
@@ -182,8 +233,15 @@ impl<R: BufRead> JsonLines<R> {
             let start = self.offset;
             self.line += 1;
             text.clear();
-            let read = self.reader.by_ref().take(MAX_MESSAGE_BYTES + 1).read_until(b'\n', &mut text);
-            let read = read.map_err(|source| SourceError::Read { name: self.name.clone(), source })?;
+            let read = self
+                .reader
+                .by_ref()
+                .take(MAX_MESSAGE_BYTES + 1)
+                .read_until(b'\n', &mut text);
+            let read = read.map_err(|source| SourceError::Read {
+                name: self.name.clone(),
+                source,
+            })?;
             let read = u64::try_from(read).unwrap_or(u64::MAX);
             self.offset += read;
             if read == 0 {
@@ -192,11 +250,18 @@ impl<R: BufRead> JsonLines<R> {
             if text.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let damaged = |reason| SourceError::Line { name: self.name.clone(), line: self.line, offset: start, reason };
+            let damaged = |reason| SourceError::Line {
+                name: self.name.clone(),
+                line: self.line,
+                offset: start,
+                reason,
+            };
             if read > MAX_MESSAGE_BYTES {
                 return Err(damaged(format!("longer than {MAX_MESSAGE_BYTES} bytes")));
             }
-            return ingest::decode_json(&text).map(Some).map_err(|error| damaged(error.to_string()));
+            return ingest::decode_json(&text)
+                .map(Some)
+                .map_err(|error| damaged(error.to_string()));
         }
     }
 }
@@ -222,7 +287,9 @@ struct Counted<R> {
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        self.counter.0.fetch_add(u64::try_from(read).unwrap_or(0), Ordering::Relaxed);
+        self.counter
+            .0
+            .fetch_add(u64::try_from(read).unwrap_or(0), Ordering::Relaxed);
         Ok(read)
     }
 }
@@ -269,7 +336,10 @@ mod tests {
             crate::failure::describe(&error)
         };
         let text = message(format!("{LINE}\n{{\"resourceSpans\":7}}\n").as_bytes());
-        assert!(text.contains(&format!("line 2 at byte {}", LINE.len() + 1)), "{text}");
+        assert!(
+            text.contains(&format!("line 2 at byte {}", LINE.len() + 1)),
+            "{text}"
+        );
         let text = message(&[0, 5, 1]);
         assert!(text.contains("message 2 at byte 1"), "{text}");
     }

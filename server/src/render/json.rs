@@ -7,15 +7,35 @@ use super::{Drawing, Line};
 /// `{"resultType":"matrix","result":[{"metric":{…},"values":[[t,"v"],…]}]}`, or a vector.
 #[must_use]
 pub fn json(drawing: &Drawing) -> String {
-    let (kind, field) = if drawing.is_instant { ("vector", "value") } else { ("matrix", "values") };
-    let result: Vec<Value> = drawing.lines.iter().map(|line| series(line, field, drawing.is_instant)).collect();
+    let (kind, field) = if drawing.is_instant {
+        ("vector", "value")
+    } else {
+        ("matrix", "values")
+    };
+    let result: Vec<Value> = drawing
+        .lines
+        .iter()
+        .map(|line| series(line, field, drawing.is_instant))
+        .collect();
     format!("{}\n", json!({"resultType": kind, "result": result}))
 }
 
 fn series(line: &Line, field: &str, is_instant: bool) -> Value {
-    let metric: Map<String, Value> = line.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-    let mut samples: Vec<Value> = line.points.iter().map(|(time, value)| json!([seconds(*time), value.to_string()])).collect();
-    let samples = if is_instant { samples.pop().unwrap_or(Value::Null) } else { Value::Array(samples) };
+    let metric: Map<String, Value> = line
+        .labels
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
+    let mut samples: Vec<Value> = line
+        .points
+        .iter()
+        .map(|(time, value)| json!([seconds(*time), value.to_string()]))
+        .collect();
+    let samples = if is_instant {
+        samples.pop().unwrap_or(Value::Null)
+    } else {
+        Value::Array(samples)
+    };
     json!({"metric": metric, field: samples})
 }
 
@@ -25,7 +45,10 @@ fn seconds(ns: i64) -> Value {
     if millis % 1000 == 0 {
         return json!(millis / 1000);
     }
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 stay far below 2^53")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds since 1970 stay far below 2^53"
+    )]
     let seconds = millis as f64 / 1000.0;
     json!(seconds)
 }

@@ -39,19 +39,30 @@ impl Line {
     #[must_use]
     pub fn name(&self) -> String {
         let is_detail = |name: &str| matches!(name, "p" | "__bucket" | "le");
-        let (detail, own): (Vec<_>, Vec<_>) = self.labels.iter().partition(|(name, _)| is_detail(name));
+        let (detail, own): (Vec<_>, Vec<_>) =
+            self.labels.iter().partition(|(name, _)| is_detail(name));
         let mut parts: Vec<String> = match own.as_slice() {
             [(_, value)] => vec![value.clone()],
-            own => own.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            own => own
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
         };
         parts.extend(detail.iter().map(|(name, value)| format!("{name}={value}")));
-        if parts.is_empty() { "{}".to_owned() } else { parts.join(" ") }
+        if parts.is_empty() {
+            "{}".to_owned()
+        } else {
+            parts.join(" ")
+        }
     }
 
     /// The value of a label; empty if the series lacks it.
     #[must_use]
     pub fn label(&self, name: &str) -> &str {
-        self.labels.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value)
+        self.labels
+            .iter()
+            .find(|(own, _)| own == name)
+            .map_or("", |(_, value)| value)
     }
 
     /// Last, least, greatest and mean value; `None` without samples.
@@ -105,13 +116,31 @@ pub(crate) mod samples {
     pub(crate) fn two_lines() -> Drawing {
         let at = |index: i64| START + index * 60 * SECOND_NS;
         let label = |value: &str| vec![("resource.service.name".to_owned(), value.to_owned())];
-        let ramp = (0..=10).map(|index| (at(index), f64::from(i32::try_from(index).unwrap_or(0)) * 10.0)).collect();
-        let wave = [0, 1, 2, 3, 7, 8, 9, 10].map(|index| (at(index), if index % 2 == 0 { 20.0 } else { 80.0 })).to_vec();
+        let ramp = (0..=10)
+            .map(|index| {
+                (
+                    at(index),
+                    f64::from(i32::try_from(index).unwrap_or(0)) * 10.0,
+                )
+            })
+            .collect();
+        let wave = [0, 1, 2, 3, 7, 8, 9, 10]
+            .map(|index| (at(index), if index % 2 == 0 { 20.0 } else { 80.0 }))
+            .to_vec();
         Drawing {
             start_ns: START,
             end_ns: at(10),
             is_instant: false,
-            lines: vec![Line { labels: label("cart"), points: ramp }, Line { labels: label("frontend"), points: wave }],
+            lines: vec![
+                Line {
+                    labels: label("cart"),
+                    points: ramp,
+                },
+                Line {
+                    labels: label("frontend"),
+                    points: wave,
+                },
+            ],
         }
     }
 }

@@ -5,7 +5,13 @@
 pub fn short(value: f64) -> String {
     let magnitude = value.abs();
     if !value.is_finite() {
-        return if value.is_nan() { "NaN".to_owned() } else if value > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() };
+        return if value.is_nan() {
+            "NaN".to_owned()
+        } else if value > 0.0 {
+            "+Inf".to_owned()
+        } else {
+            "-Inf".to_owned()
+        };
     }
     let (scaled, suffix) = match magnitude {
         m if m >= 1e15 => return format!("{value:.3e}"),
@@ -23,7 +29,11 @@ pub fn short(value: f64) -> String {
         _ => 4,
     };
     let text = format!("{scaled:.decimals$}");
-    let trimmed = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let trimmed = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &text
+    };
     format!("{trimmed}{suffix}")
 }
 
@@ -46,9 +56,19 @@ mod tests {
     #[test]
     fn numbers_are_short_and_distinct() {
         let cases = [
-            (0.0, "0"), (1.0, "1"), (-2.5, "-2.5"), (0.1 + 0.2, "0.3"), (123.456_789, "123.46"), (98_765.4, "98765"),
-            (1_234_567.0, "1.2346M"), (2e9, "2G"), (0.000_25, "250µ"), (0.012_345_6, "0.0123"), (1e20, "1.000e20"),
-            (f64::NAN, "NaN"), (f64::INFINITY, "+Inf"),
+            (0.0, "0"),
+            (1.0, "1"),
+            (-2.5, "-2.5"),
+            (0.1 + 0.2, "0.3"),
+            (123.456_789, "123.46"),
+            (98_765.4, "98765"),
+            (1_234_567.0, "1.2346M"),
+            (2e9, "2G"),
+            (0.000_25, "250µ"),
+            (0.012_345_6, "0.0123"),
+            (1e20, "1.000e20"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "+Inf"),
         ];
         for (value, expected) in cases {
             assert_eq!(short(value), expected);

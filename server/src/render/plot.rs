@@ -19,8 +19,14 @@ pub const MAX_DRAWN: usize = 8;
 
 const HEIGHT: u16 = 14;
 const COLORS: [Color; MAX_DRAWN] = [
-    Color::Cyan, Color::Yellow, Color::Green, Color::Magenta,
-    Color::Red, Color::Blue, Color::LightCyan, Color::LightRed,
+    Color::Cyan,
+    Color::Yellow,
+    Color::Green,
+    Color::Magenta,
+    Color::Red,
+    Color::Blue,
+    Color::LightCyan,
+    Color::LightRed,
 ];
 /// What tells series apart where there are no colours.
 const MARKS: [char; MAX_DRAWN] = ['*', '+', 'o', 'x', '#', '@', '%', '='];
@@ -28,7 +34,11 @@ const MARKS: [char; MAX_DRAWN] = ['*', '+', 'o', 'x', '#', '@', '%', '='];
 /// A chart of the greatest series, with a legend that says their last and greatest values.
 #[must_use]
 pub fn plot(drawing: &Drawing, title: &str, screen: Screen) -> String {
-    let mut shown: Vec<&Line> = drawing.lines.iter().filter(|line| !line.points.is_empty()).collect();
+    let mut shown: Vec<&Line> = drawing
+        .lines
+        .iter()
+        .filter(|line| !line.points.is_empty())
+        .collect();
     if shown.is_empty() {
         return format!("{title}\n  no series\n");
     }
@@ -62,13 +72,21 @@ fn total(line: &Line) -> f64 {
 
 fn chart(drawing: &Drawing, shown: &[&Line], screen: Screen) -> String {
     // Relative to the start: epoch nanoseconds do not fit an f64.
-    #[expect(clippy::cast_precision_loss, reason = "a chart has some hundred columns")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a chart has some hundred columns"
+    )]
     let x = |time: i64| time.saturating_sub(drawing.start_ns) as f64;
     let runs: Vec<(usize, Vec<(f64, f64)>)> = shown
         .iter()
         .enumerate()
         .flat_map(|(index, line)| runs(line).into_iter().map(move |run| (index, run)))
-        .map(|(index, run)| (index, run.iter().map(|(time, value)| (x(*time), *value)).collect()))
+        .map(|(index, run)| {
+            (
+                index,
+                run.iter().map(|(time, value)| (x(*time), *value)).collect(),
+            )
+        })
         .collect();
     let datasets = runs.iter().map(|(index, points)| {
         let (marker, style) = if screen.color {
@@ -76,21 +94,53 @@ fn chart(drawing: &Drawing, shown: &[&Line], screen: Screen) -> String {
         } else {
             (Marker::Custom(MARKS[*index]), Style::new())
         };
-        let graph = if points.len() == 1 { GraphType::Scatter } else { GraphType::Line };
-        Dataset::default().marker(marker).style(style).graph_type(graph).data(points)
+        let graph = if points.len() == 1 {
+            GraphType::Scatter
+        } else {
+            GraphType::Line
+        };
+        Dataset::default()
+            .marker(marker)
+            .style(style)
+            .graph_type(graph)
+            .data(points)
     });
 
-    let values = || shown.iter().flat_map(|line| &line.points).map(|(_, value)| *value).filter(|value| value.is_finite());
+    let values = || {
+        shown
+            .iter()
+            .flat_map(|line| &line.points)
+            .map(|(_, value)| *value)
+            .filter(|value| value.is_finite())
+    };
     let low = values().fold(0.0, f64::min);
     let high = values().fold(f64::MIN_POSITIVE, f64::max);
     let end = x(drawing.end_ns).max(1.0);
-    let clock = if end > 24.0 * 3600e9 { times::format_minute } else { times::format_clock };
+    let clock = if end > 24.0 * 3600e9 {
+        times::format_minute
+    } else {
+        times::format_clock
+    };
     let middle = drawing.start_ns + (drawing.end_ns - drawing.start_ns) / 2;
-    let axis = Style::new().fg(if screen.color { Color::DarkGray } else { Color::Reset });
+    let axis = Style::new().fg(if screen.color {
+        Color::DarkGray
+    } else {
+        Color::Reset
+    });
     let chart = Chart::new(datasets.collect())
         .legend_position(None)
-        .x_axis(Axis::default().style(axis).bounds([0.0, end]).labels([drawing.start_ns, middle, drawing.end_ns].map(clock)))
-        .y_axis(Axis::default().style(axis).bounds([low, high]).labels([low, low.midpoint(high), high].map(short)));
+        .x_axis(
+            Axis::default()
+                .style(axis)
+                .bounds([0.0, end])
+                .labels([drawing.start_ns, middle, drawing.end_ns].map(clock)),
+        )
+        .y_axis(
+            Axis::default()
+                .style(axis)
+                .bounds([low, high])
+                .labels([low, low.midpoint(high), high].map(short)),
+        );
     let area = Rect::new(0, 0, screen.width, HEIGHT);
     let mut buffer = Buffer::empty(area);
     chart.render(area, &mut buffer);
@@ -99,20 +149,47 @@ fn chart(drawing: &Drawing, shown: &[&Line], screen: Screen) -> String {
 
 /// The stretches of a line without a missing sample, so that a gap stays a gap.
 fn runs(line: &Line) -> Vec<Vec<(i64, f64)>> {
-    let step = line.points.windows(2).map(|pair| pair[1].0 - pair[0].0).min().unwrap_or(1);
+    let step = line
+        .points
+        .windows(2)
+        .map(|pair| pair[1].0 - pair[0].0)
+        .min()
+        .unwrap_or(1);
     let adjacent = |a: &(i64, f64), b: &(i64, f64)| b.0 - a.0 <= step + step / 2;
-    line.points.chunk_by(adjacent).map(<[(i64, f64)]>::to_vec).collect()
+    line.points
+        .chunk_by(adjacent)
+        .map(<[(i64, f64)]>::to_vec)
+        .collect()
 }
 
 fn legend(out: &mut String, index: usize, line: &Line, screen: Screen) {
-    let Some(summary) = line.summary() else { return };
+    let Some(summary) = line.summary() else {
+        return;
+    };
     let room = usize::from(screen.width).saturating_sub(34);
-    let mut name: String = line.name().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut name: String = line
+        .name()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     if name.chars().count() > room {
-        name = name.chars().take(room.saturating_sub(1)).chain(['…']).collect();
+        name = name
+            .chars()
+            .take(room.saturating_sub(1))
+            .chain(['…'])
+            .collect();
     }
-    let mark = if screen.color { format!("{}━━\u{1b}[0m", sgr(COLORS[index])) } else { MARKS[index].to_string().repeat(2) };
-    let _infallible = writeln!(out, "  {mark} {name:<room$}  last {:<8} max {}", short(summary.last), short(summary.max));
+    let mark = if screen.color {
+        format!("{}━━\u{1b}[0m", sgr(COLORS[index]))
+    } else {
+        MARKS[index].to_string().repeat(2)
+    };
+    let _infallible = writeln!(
+        out,
+        "  {mark} {name:<room$}  last {:<8} max {}",
+        short(summary.last),
+        short(summary.max)
+    );
 }
 
 /// The characters of a buffer with their colours, without blanks at the ends of lines.
@@ -122,7 +199,9 @@ fn text(buffer: &Buffer, color: bool) -> String {
         let mut row = String::new();
         let mut current = Color::Reset;
         for x in 0..buffer.area.width {
-            let Some(cell) = buffer.cell((x, y)) else { continue };
+            let Some(cell) = buffer.cell((x, y)) else {
+                continue;
+            };
             if color && cell.fg != current && cell.symbol() != " " {
                 row.push_str(&sgr(cell.fg));
                 current = cell.fg;
@@ -162,9 +241,28 @@ mod tests {
 
     #[test]
     fn fits_80_columns_and_names_every_series() {
-        let text = plot(&two_lines(), "requests", Screen { width: 80, color: false });
-        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-        for part in ["requests\n", "** cart", "++ frontend", "last 100", "max 80", "12:37:00", "12:42:00", "12:47:00"] {
+        let text = plot(
+            &two_lines(),
+            "requests",
+            Screen {
+                width: 80,
+                color: false,
+            },
+        );
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        for part in [
+            "requests\n",
+            "** cart",
+            "++ frontend",
+            "last 100",
+            "max 80",
+            "12:37:00",
+            "12:42:00",
+            "12:47:00",
+        ] {
             assert!(text.contains(part), "no {part:?} in\n{text}");
         }
         assert!(!text.contains('\u{1b}'), "{text}");
@@ -172,19 +270,45 @@ mod tests {
 
     #[test]
     fn colours_end_where_they_should() {
-        let text = plot(&two_lines(), "requests", Screen { width: 80, color: true });
+        let text = plot(
+            &two_lines(),
+            "requests",
+            Screen {
+                width: 80,
+                color: true,
+            },
+        );
         for line in text.lines().filter(|line| line.contains('\u{1b}')) {
-            assert!(line.rfind("\u{1b}[0m") >= line.rfind("\u{1b}[3"), "{line:?}");
+            assert!(
+                line.rfind("\u{1b}[0m") >= line.rfind("\u{1b}[3"),
+                "{line:?}"
+            );
         }
     }
 
     #[test]
     fn a_gap_stays_a_gap() {
-        assert_eq!(runs(&two_lines().lines[1]).iter().map(Vec::len).collect::<Vec<_>>(), [4, 4]);
+        assert_eq!(
+            runs(&two_lines().lines[1])
+                .iter()
+                .map(Vec::len)
+                .collect::<Vec<_>>(),
+            [4, 4]
+        );
     }
 
     #[test]
     fn nothing_says_so() {
-        assert_eq!(plot(&Drawing::default(), "requests", Screen { width: 80, color: false }), "requests\n  no series\n");
+        assert_eq!(
+            plot(
+                &Drawing::default(),
+                "requests",
+                Screen {
+                    width: 80,
+                    color: false
+                }
+            ),
+            "requests\n  no series\n"
+        );
     }
 }

@@ -14,36 +14,74 @@ pub fn table(drawing: &Drawing, by_time: bool) -> String {
     if drawing.lines.is_empty() {
         return "no series\n".to_owned();
     }
-    if by_time { values(drawing) } else { summaries(drawing) }
+    if by_time {
+        values(drawing)
+    } else {
+        summaries(drawing)
+    }
 }
 
 fn summaries(drawing: &Drawing) -> String {
     let names = label_names(&drawing.lines);
-    let columns: &[&str] = if drawing.is_instant { &["VALUE"] } else { &["LAST", "MIN", "MAX", "MEAN"] };
-    let mut table = empty(names.iter().map(|name| (*name).to_owned()).chain(columns.iter().map(|&name| name.to_owned())));
+    let columns: &[&str] = if drawing.is_instant {
+        &["VALUE"]
+    } else {
+        &["LAST", "MIN", "MAX", "MEAN"]
+    };
+    let mut table = empty(
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .chain(columns.iter().map(|&name| name.to_owned())),
+    );
     for line in &drawing.lines {
-        let labels = names.iter().map(|name| Cell::new(printable(line.label(name))));
+        let labels = names
+            .iter()
+            .map(|name| Cell::new(printable(line.label(name))));
         let numbers: Vec<String> = match line.summary() {
             Some(summary) if drawing.is_instant => vec![short(summary.last)],
-            Some(summary) => [summary.last, summary.min, summary.max, summary.mean].map(short).to_vec(),
+            Some(summary) => [summary.last, summary.min, summary.max, summary.mean]
+                .map(short)
+                .to_vec(),
             None => columns.iter().map(|_| String::new()).collect(),
         };
-        table.add_row(labels.chain(numbers.iter().map(|number| Cell::new(number).set_alignment(CellAlignment::Right))));
+        table.add_row(
+            labels.chain(
+                numbers
+                    .iter()
+                    .map(|number| Cell::new(number).set_alignment(CellAlignment::Right)),
+            ),
+        );
     }
     finish(table, names.len())
 }
 
 fn values(drawing: &Drawing) -> String {
-    let mut times: Vec<i64> = drawing.lines.iter().flat_map(|line| line.points.iter().map(|(time, _)| *time)).collect();
+    let mut times: Vec<i64> = drawing
+        .lines
+        .iter()
+        .flat_map(|line| line.points.iter().map(|(time, _)| *time))
+        .collect();
     times.sort_unstable();
     times.dedup();
-    let mut table = empty(std::iter::once("TIME".to_owned()).chain(drawing.lines.iter().map(|line| printable(&line.name()))));
+    let mut table = empty(
+        std::iter::once("TIME".to_owned())
+            .chain(drawing.lines.iter().map(|line| printable(&line.name()))),
+    );
     for time in times {
         let value = |line: &super::Line| {
-            let found = line.points.binary_search_by_key(&time, |(time, _)| *time).ok();
-            found.and_then(|at| line.points.get(at)).map_or_else(String::new, |(_, value)| short(*value))
+            let found = line
+                .points
+                .binary_search_by_key(&time, |(time, _)| *time)
+                .ok();
+            found
+                .and_then(|at| line.points.get(at))
+                .map_or_else(String::new, |(_, value)| short(*value))
         };
-        let cells = drawing.lines.iter().map(|line| Cell::new(value(line)).set_alignment(CellAlignment::Right));
+        let cells = drawing
+            .lines
+            .iter()
+            .map(|line| Cell::new(value(line)).set_alignment(CellAlignment::Right));
         table.add_row(std::iter::once(Cell::new(times::format(time))).chain(cells));
     }
     finish(table, 1)
@@ -51,7 +89,9 @@ fn values(drawing: &Drawing) -> String {
 
 fn empty(header: impl Iterator<Item = String>) -> Table {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_preset(NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.collect::<Vec<_>>());
     table
 }
@@ -64,12 +104,17 @@ fn finish(mut table: Table, text_columns: usize) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    table
+        .lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
 }
 
 /// A label's value on one line, without what a terminal would obey.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]

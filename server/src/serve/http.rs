@@ -53,7 +53,12 @@ impl HttpServer {
     }
 }
 
-async fn serve(listener: TcpListener, router: Router, config: ServerConfig, mut stopping: watch::Receiver<bool>) {
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    config: ServerConfig,
+    mut stopping: watch::Receiver<bool>,
+) {
     let builder = builder(&config);
     let service = TowerToHyperService::new(router);
     let connections = Arc::new(Semaphore::new(config.max_connections.max(1)));
@@ -63,8 +68,12 @@ async fn serve(listener: TcpListener, router: Router, config: ServerConfig, mut 
             accepted = accept(&listener, &connections) => accepted,
             _ = stopping.wait_for(|stopping| *stopping) => break,
         };
-        let Some((stream, permit)) = accepted else { continue };
-        let connection = builder.serve_connection(TokioIo::new(stream), service.clone()).into_owned();
+        let Some((stream, permit)) = accepted else {
+            continue;
+        };
+        let connection = builder
+            .serve_connection(TokioIo::new(stream), service.clone())
+            .into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -74,12 +83,18 @@ async fn serve(listener: TcpListener, router: Router, config: ServerConfig, mut 
         });
     }
     drop(listener);
-    if tokio::time::timeout(config.drain_timeout, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(config.drain_timeout, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!("closing connections whose requests did not finish in time");
     }
 }
 
-async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
     // The semaphore is never closed.
     let permit = Arc::clone(connections).acquire_owned().await.ok()?;
     match listener.accept().await {

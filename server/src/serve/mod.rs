@@ -65,19 +65,37 @@ impl Server {
             registry,
             config: config.texts.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            revision: option_env!("SPANDREL_REVISION").unwrap_or_default().to_owned(),
+            revision: option_env!("SPANDREL_REVISION")
+                .unwrap_or_default()
+                .to_owned(),
         };
         let http = HttpServer::start(ports.http, router(frontend, operations), &config.server);
         if let Some(path) = &config.server.ports_file {
-            addresses.write(path).with_context(|| format!("cannot write {}", path.display()))?;
+            addresses
+                .write(path)
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         tracing::info!(query = %addresses.http, otlp_grpc = %addresses.otlp_grpc, otlp_http = %addresses.otlp_http, store = %config.storage.url, "starting");
 
-        let ingest = Ingest::open(config.ingest.clone(), disk, location.store, location.prefix, metrics).await?;
+        let ingest = Ingest::open(
+            config.ingest.clone(),
+            disk,
+            location.store,
+            location.prefix,
+            metrics,
+        )
+        .await?;
         state.run(Arc::clone(&ingest));
         let receivers = Receivers::start(&ingest, [ports.otlp_grpc, ports.otlp_http]);
         tracing::info!("ready");
-        Ok(Self { addresses, state, http, receivers, ingest, config })
+        Ok(Self {
+            addresses,
+            state,
+            http,
+            receivers,
+            ingest,
+            config,
+        })
     }
 
     /// Where the process listens.
@@ -95,7 +113,10 @@ impl Server {
         tokio::join!(self.receivers.shutdown(), self.http.shutdown());
         let report = self.ingest.shutdown().await;
         if report.blocks_left_in_log > 0 {
-            tracing::warn!(blocks = report.blocks_left_in_log, "not all spans could be stored; the next start reads them from the log");
+            tracing::warn!(
+                blocks = report.blocks_left_in_log,
+                "not all spans could be stored; the next start reads them from the log"
+            );
         }
         tracing::info!("bye");
     }

@@ -58,8 +58,15 @@ impl Ports {
         let mut taken = Vec::new();
         let ports = Self {
             http: listen_or_free(&config.server.http_address, HTTP_KEY, "3201", &mut taken).await?,
-            otlp_grpc: listen_or_free(&config.otlp_grpc, GRPC_KEY, "0.0.0.0:14317", &mut taken).await?,
-            otlp_http: listen_or_free(&config.otlp_http, OTLP_HTTP_KEY, "0.0.0.0:14318", &mut taken).await?,
+            otlp_grpc: listen_or_free(&config.otlp_grpc, GRPC_KEY, "0.0.0.0:14317", &mut taken)
+                .await?,
+            otlp_http: listen_or_free(
+                &config.otlp_http,
+                OTLP_HTTP_KEY,
+                "0.0.0.0:14318",
+                &mut taken,
+            )
+            .await?,
         };
         Ok((ports, taken))
     }
@@ -67,12 +74,25 @@ impl Ports {
     /// Where they are, with the ports that the system chose.
     #[must_use]
     pub fn addresses(&self) -> Addresses {
-        let address = |listener: &TcpListener| listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
-        Addresses { http: address(&self.http), otlp_grpc: address(&self.otlp_grpc), otlp_http: address(&self.otlp_http) }
+        let address = |listener: &TcpListener| {
+            listener
+                .local_addr()
+                .unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
+        };
+        Addresses {
+            http: address(&self.http),
+            otlp_grpc: address(&self.otlp_grpc),
+            otlp_http: address(&self.otlp_http),
+        }
     }
 }
 
-async fn listen_or_free(address: &str, key: &str, other: &str, taken: &mut Vec<String>) -> anyhow::Result<TcpListener> {
+async fn listen_or_free(
+    address: &str,
+    key: &str,
+    other: &str,
+    taken: &mut Vec<String>,
+) -> anyhow::Result<TcpListener> {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     match TcpListener::bind(address).await {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -109,7 +129,11 @@ impl Addresses {
     /// The URL of the query port as this machine reaches it.
     #[must_use]
     pub fn url(&self) -> String {
-        let host = if self.http.ip().is_unspecified() { "localhost".to_owned() } else { self.http.ip().to_string() };
+        let host = if self.http.ip().is_unspecified() {
+            "localhost".to_owned()
+        } else {
+            self.http.ip().to_string()
+        };
         format!("http://{host}:{}", self.http.port())
     }
 }

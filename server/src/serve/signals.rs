@@ -18,7 +18,10 @@ impl Signals {
     /// # Errors
     /// The system refuses.
     pub fn listen() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     /// Waits for one of them; returns its name.
@@ -34,7 +37,6 @@ impl Signals {
         tokio::spawn(async move {
             let name = self.next().await;
             tracing::warn!(signal = name, "ending at once");
-            #[expect(clippy::exit, reason = "the user has asked twice; what is acknowledged is in the log")]
             std::process::exit(INTERRUPTED);
         });
     }

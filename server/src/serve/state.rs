@@ -1,8 +1,8 @@
 //! Whether the process is starting, running or stopping; and what queries see meanwhile.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures::future::BoxFuture;
 use ingest::Ingest;
@@ -51,14 +51,20 @@ impl State {
 
 /// No answer is better than one that lacks the spans of the log.
 impl SnapshotSource for State {
-    fn snapshot<'a: 'f, 'b: 'f, 'f>(&'a self, tenant: &'b TenantId) -> BoxFuture<'f, Result<Snapshot, StorageError>> {
+    fn snapshot<'a: 'f, 'b: 'f, 'f>(
+        &'a self,
+        tenant: &'b TenantId,
+    ) -> BoxFuture<'f, Result<Snapshot, StorageError>> {
         match self.running.get() {
             Some(ingest) => ingest.snapshot(tenant),
             None => Box::pin(async {
                 Err(StorageError::Store {
                     operation: "snapshot",
                     object: STARTING.to_owned(),
-                    source: Arc::new(object_store::Error::NotImplemented { operation: String::new(), implementer: String::new() }),
+                    source: Arc::new(object_store::Error::NotImplemented {
+                        operation: String::new(),
+                        implementer: String::new(),
+                    }),
                 })
             }),
         }

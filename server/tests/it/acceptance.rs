@@ -17,22 +17,48 @@ async fn with_spans(folder: &Path) -> Server {
 async fn a1_a2_constants_answer_the_connection_test() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
-    let (status, body) = server.post("/prom/api/v1/query", &[("query", "1+1"), ("time", "4")]).await;
-    assert_eq!((status, body.as_str()), (200, r#"{"status":"success","data":{"resultType":"scalar","result":[4,"2"]}}"#));
+    let (status, body) = server
+        .post("/prom/api/v1/query", &[("query", "1+1"), ("time", "4")])
+        .await;
+    assert_eq!(
+        (status, body.as_str()),
+        (
+            200,
+            r#"{"status":"success","data":{"resultType":"scalar","result":[4,"2"]}}"#
+        )
+    );
     let (status, body) = server.get("/prom/api/v1/query?query=1%2B1&time=4").await;
-    assert_eq!((status, body.as_str()), (200, r#"{"status":"success","data":{"resultType":"scalar","result":[4,"2"]}}"#));
-    let data = server.prom("query", &[("query", "vector(1)+vector(1)"), ("time", "4")]).await;
-    assert_eq!(data, json!({"resultType": "vector", "result": [{"metric": {}, "value": [4, "2"]}]}));
+    assert_eq!(
+        (status, body.as_str()),
+        (
+            200,
+            r#"{"status":"success","data":{"resultType":"scalar","result":[4,"2"]}}"#
+        )
+    );
+    let data = server
+        .prom("query", &[("query", "vector(1)+vector(1)"), ("time", "4")])
+        .await;
+    assert_eq!(
+        data,
+        json!({"resultType": "vector", "result": [{"metric": {}, "value": [4, "2"]}]})
+    );
 }
 
 #[tokio::test]
 async fn a3_build_information() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
-    for (status, body) in [server.get("/prom/api/v1/status/buildinfo").await, server.post("/prom/api/v1/status/buildinfo", &[]).await] {
+    for (status, body) in [
+        server.get("/prom/api/v1/status/buildinfo").await,
+        server.post("/prom/api/v1/status/buildinfo", &[]).await,
+    ] {
         assert_eq!(status, 200);
         let data = serde_json::from_str::<Value>(&body).unwrap()["data"].take();
-        assert_eq!(data["version"].as_str().unwrap().split('.').count(), 3, "{data}");
+        assert_eq!(
+            data["version"].as_str().unwrap().split('.').count(),
+            3,
+            "{data}"
+        );
         assert!(data.get("features").is_none(), "{data}");
     }
 }
@@ -41,8 +67,13 @@ async fn a3_build_information() {
 async fn a4_exemplars_in_milliseconds() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
-    let (status, body) = server.get("/prom/api/v1/query_exemplars?query=test&start=1724000000000&end=1724001800000").await;
-    assert_eq!((status, body.as_str()), (200, r#"{"status":"success","data":[]}"#));
+    let (status, body) = server
+        .get("/prom/api/v1/query_exemplars?query=test&start=1724000000000&end=1724001800000")
+        .await;
+    assert_eq!(
+        (status, body.as_str()),
+        (200, r#"{"status":"success","data":[]}"#)
+    );
 }
 
 #[tokio::test]
@@ -52,13 +83,31 @@ async fn a5_a_form_says_the_same_as_a_url() {
     for (endpoint, parameters) in [
         ("labels", vec![("start", "0"), ("end", "2000")]),
         ("series", vec![("match[]", "up"), ("start", "0")]),
-        ("query_range", vec![("query", "{} | rate()"), ("start", "1000"), ("end", "1010"), ("step", "5")]),
+        (
+            "query_range",
+            vec![
+                ("query", "{} | rate()"),
+                ("start", "1000"),
+                ("end", "1010"),
+                ("step", "5"),
+            ],
+        ),
         ("query", vec![("query", "{} | rate()"), ("time", "1010")]),
     ] {
         let path = format!("/prom/api/v1/{endpoint}");
         let by_form = server.post(&path, &parameters).await;
-        let by_url = server.client.get(server.url(&path)).query(&parameters).send().await.unwrap();
-        assert_eq!(by_form, (by_url.status().as_u16(), by_url.text().await.unwrap()), "{endpoint}");
+        let by_url = server
+            .client
+            .get(server.url(&path))
+            .query(&parameters)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            by_form,
+            (by_url.status().as_u16(), by_url.text().await.unwrap()),
+            "{endpoint}"
+        );
         assert_eq!(by_form.0, 200, "{}", by_form.1);
     }
 }
@@ -67,19 +116,32 @@ async fn a5_a_form_says_the_same_as_a_url() {
 async fn a6_label_values_under_an_escaped_name() {
     let folder = tempfile::tempdir().unwrap();
     let server = with_spans(folder.path()).await;
-    let (status, body) = server.get("/prom/api/v1/label/U__resource_2e_service_2e_name/values").await;
-    assert_eq!((status, body.as_str()), (200, r#"{"status":"success","data":["numbered"]}"#));
+    let (status, body) = server
+        .get("/prom/api/v1/label/U__resource_2e_service_2e_name/values")
+        .await;
+    assert_eq!(
+        (status, body.as_str()),
+        (200, r#"{"status":"success","data":["numbered"]}"#)
+    );
 }
 
 #[tokio::test]
 async fn a7_too_many_points() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
-    let form = [("query", "{} | rate()"), ("start", "0"), ("end", "11001"), ("step", "1")];
+    let form = [
+        ("query", "{} | rate()"),
+        ("start", "0"),
+        ("end", "11001"),
+        ("step", "1"),
+    ];
     let (status, body) = server.post("/prom/api/v1/query_range", &form).await;
     assert_eq!(status, 400);
     let body: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!((&body["status"], &body["errorType"]), (&json!("error"), &json!("bad_data")));
+    assert_eq!(
+        (&body["status"], &body["errorType"]),
+        (&json!("error"), &json!("bad_data"))
+    );
     assert!(body["error"].as_str().unwrap().contains("11,000"), "{body}");
 }
 
@@ -87,8 +149,18 @@ async fn a7_too_many_points() {
 async fn a8_gzip_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let server = with_spans(folder.path()).await;
-    for path in ["/prom/api/v1/query_range?query=%7B%7D%7Crate()&start=1000&end=3000&step=1", "/metrics", "/status/config"] {
-        let response = server.client.get(server.url(path)).header("accept-encoding", "zstd, gzip").send().await.unwrap();
+    let client = reqwest::Client::builder().no_gzip().build().unwrap();
+    for path in [
+        "/prom/api/v1/query_range?query=%7B%7D%7Crate()&start=1000&end=3000&step=1",
+        "/metrics",
+        "/status/config",
+    ] {
+        let response = client
+            .get(server.url(path))
+            .header("accept-encoding", "zstd, gzip")
+            .send()
+            .await
+            .unwrap();
         assert_eq!(response.status(), 200, "{path}");
         assert_eq!(response.headers()["content-encoding"], "gzip", "{path}");
     }
@@ -108,7 +180,13 @@ async fn a17_the_queries_of_traces_drilldown() {
     let folder = tempfile::tempdir().unwrap();
     let server = with_spans(folder.path()).await;
     let mut queries = vec!["{} | rate()".to_owned()];
-    for signal in ["nestedSetParent<0", "true", "kind=server", "kind=consumer", "span.db.system.name!=\"\""] {
+    for signal in [
+        "nestedSetParent<0",
+        "true",
+        "kind=server",
+        "kind=consumer",
+        "span.db.system.name!=\"\"",
+    ] {
         let s = format!("{signal} && true");
         queries.extend([
             format!("{{{s}}} | rate()  with(sample=true)"),
@@ -116,24 +194,57 @@ async fn a17_the_queries_of_traces_drilldown() {
             format!("{{{s}}} | histogram_over_time(duration) with(sample=true)"),
             format!("{{{s}}} | quantile_over_time(duration, 0.9) with(sample=true)"),
         ]);
-        for a in ["resource.service.name", "name", "kind", "rootName", "rootServiceName", "status", "statusMessage", "span.http.status_code"] {
+        for a in [
+            "resource.service.name",
+            "name",
+            "kind",
+            "rootName",
+            "rootServiceName",
+            "status",
+            "statusMessage",
+            "span.http.status_code",
+        ] {
             queries.extend([
                 format!("{{{s} && {a} != nil}} | rate() by({a})"),
                 format!("{{{s} && status=error && {a} != nil}} | rate() by({a})"),
                 format!("{{{s} && {a} != nil}} | quantile_over_time(duration, 0.9) by({a})"),
             ]);
         }
-        queries.push(format!("{{{s} && resource.service.name=\"numbered\"}} | rate() by(resource.service.name)"));
+        queries.push(format!(
+            "{{{s} && resource.service.name=\"numbered\"}} | rate() by(resource.service.name)"
+        ));
     }
     for query in queries {
-        let parameters = [("q", query.as_str()), ("start", "1000"), ("end", "1064"), ("step", "1s")];
-        let response = server.client.get(server.url("/api/metrics/query_range")).query(&parameters).send().await.unwrap();
+        let parameters = [
+            ("q", query.as_str()),
+            ("start", "1000"),
+            ("end", "1064"),
+            ("step", "1s"),
+        ];
+        let response = server
+            .client
+            .get(server.url("/api/metrics/query_range"))
+            .query(&parameters)
+            .send()
+            .await
+            .unwrap();
         let status = response.status();
         assert_eq!(status, 200, "{query}: {}", response.text().await.unwrap());
     }
     // D5: half a minute over a day.
-    let parameters = [("q", "{true && true} | rate()  with(sample=true)"), ("start", "0"), ("end", "86400"), ("step", "30s")];
-    let response = server.client.get(server.url("/api/metrics/query_range")).query(&parameters).send().await.unwrap();
+    let parameters = [
+        ("q", "{true && true} | rate()  with(sample=true)"),
+        ("start", "0"),
+        ("end", "86400"),
+        ("step", "30s"),
+    ];
+    let response = server
+        .client
+        .get(server.url("/api/metrics/query_range"))
+        .query(&parameters)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.status(), 200);
 }
 
@@ -141,20 +252,57 @@ async fn a17_the_queries_of_traces_drilldown() {
 async fn a19_otlp_over_http() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
-    let json = |id: &str| format!(
-        r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":"{id}","spanId":"EEE19B7EC3C1B174","name":"a","startTimeUnixNano":"5000000000","endTimeUnixNano":"6000000000"}}]}}]}}]}}"#
+    let json = |id: &str| {
+        format!(
+            r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":"{id}","spanId":"EEE19B7EC3C1B174","name":"a","startTimeUnixNano":"5000000000","endTimeUnixNano":"6000000000"}}]}}]}}]}}"#
+        )
+    };
+    let ids = [
+        "5B8EFFF798038103D269B633813FC60C",
+        "5B8EFFF798038103D269B633813FC60D",
+        "5B8EFFF798038103D269B633813FC60E",
+    ];
+    assert_eq!(
+        send::post(&server, "application/json", None, json(ids[0]).into_bytes()).await,
+        (200, "{}".to_owned())
     );
-    let ids = ["5B8EFFF798038103D269B633813FC60C", "5B8EFFF798038103D269B633813FC60D", "5B8EFFF798038103D269B633813FC60E"];
-    assert_eq!(send::post(&server, "application/json", None, json(ids[0]).into_bytes()).await, (200, "{}".to_owned()));
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut gzip, json(ids[1]).as_bytes()).unwrap();
-    assert_eq!(send::post(&server, "application/json; charset=utf-8", Some("gzip"), gzip.finish().unwrap()).await.0, 200);
+    assert_eq!(
+        send::post(
+            &server,
+            "application/json; charset=utf-8",
+            Some("gzip"),
+            gzip.finish().unwrap()
+        )
+        .await
+        .0,
+        200
+    );
     let zstd = zstd::encode_all(json(ids[2]).as_bytes(), 1).unwrap();
-    assert_eq!(send::post(&server, "application/json", Some("zstd"), zstd).await.0, 200);
-    assert_eq!(send::post(&server, "application/x-protobuf", None, Vec::new()).await.0, 200);
+    assert_eq!(
+        send::post(&server, "application/json", Some("zstd"), zstd)
+            .await
+            .0,
+        200
+    );
+    assert_eq!(
+        send::post(&server, "application/x-protobuf", None, Vec::new())
+            .await
+            .0,
+        200
+    );
     assert_eq!(server.count("{}", crate::harness::Window::ALL).await, 3);
-    assert_eq!(send::post(&server, "text/plain", None, b"a".to_vec()).await.0, 415);
-    assert_eq!(send::post(&server, "application/x-protobuf", None, vec![0; 65 << 20]).await.0, 413);
+    assert_eq!(
+        send::post(&server, "text/plain", None, b"a".to_vec())
+            .await
+            .0,
+        415
+    );
+    assert_eq!(
+        send::announce(&server, 65 << 20),
+        "HTTP/1.1 413 Payload Too Large"
+    );
     assert_eq!(server.get("/ready").await.0, 200);
 }
 
@@ -162,26 +310,63 @@ async fn a19_otlp_over_http() {
 async fn a22_both_apis_give_equal_values() {
     let folder = tempfile::tempdir().unwrap();
     let server = with_spans(folder.path()).await;
-    for query in ["{} | rate()", "{} | count_over_time()", "{} | quantile_over_time(duration, .9)", "{} | avg_over_time(duration)"] {
-        let form = [("query", query), ("start", "1000"), ("end", "1020"), ("step", "4")];
+    for query in [
+        "{} | rate()",
+        "{} | count_over_time()",
+        "{} | quantile_over_time(duration, .9)",
+        "{} | avg_over_time(duration)",
+    ] {
+        let form = [
+            ("query", query),
+            ("start", "1000"),
+            ("end", "1020"),
+            ("step", "4"),
+        ];
         let prom = server.prom("query_range", &form).await;
         let by_time = |samples: &Value| -> Vec<(String, f64)> {
-            let sample = |sample: &Value| (sample[0].to_string(), sample[1].as_str().unwrap().parse().unwrap());
+            let sample = |sample: &Value| {
+                (
+                    sample[0].to_string(),
+                    sample[1].as_str().unwrap().parse().unwrap(),
+                )
+            };
             samples.as_array().unwrap().iter().map(sample).collect()
         };
         let prom = by_time(&prom["result"][0]["values"]);
 
-        let parameters = [("q", query), ("start", "1000"), ("end", "1020"), ("step", "4s")];
-        let response = server.client.get(server.url("/api/metrics/query_range")).query(&parameters).send().await.unwrap();
+        let parameters = [
+            ("q", query),
+            ("start", "1000"),
+            ("end", "1020"),
+            ("step", "4s"),
+        ];
+        let response = server
+            .client
+            .get(server.url("/api/metrics/query_range"))
+            .query(&parameters)
+            .send()
+            .await
+            .unwrap();
         let tempo: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
-        let tempo: Vec<(String, f64)> = tempo["series"][0]["samples"].as_array().unwrap().iter().map(|sample| {
-            let time: i64 = sample["timestampMs"].as_str().unwrap().parse().unwrap();
-            // A value of 0 is left out, as protobuf does.
-            (millis(time).trim_end_matches(".000").to_owned(), sample["value"].as_f64().unwrap_or(0.0))
-        }).collect();
+        let tempo: Vec<(String, f64)> = tempo["series"][0]["samples"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|sample| {
+                let time: i64 = sample["timestampMs"].as_str().unwrap().parse().unwrap();
+                // A value of 0 is left out, as protobuf does.
+                (
+                    millis(time).trim_end_matches(".000").to_owned(),
+                    sample["value"].as_f64().unwrap_or(0.0),
+                )
+            })
+            .collect();
         assert!(!prom.is_empty(), "{query}");
         for sample in &prom {
-            assert!(tempo.contains(sample), "{query}: {sample:?} is not in {tempo:?}");
+            assert!(
+                tempo.contains(sample),
+                "{query}: {sample:?} is not in {tempo:?}"
+            );
         }
     }
 }

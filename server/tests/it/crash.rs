@@ -15,28 +15,39 @@ const SPANS_PER_REQUEST: u64 = 50;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_spans_are_counted_exactly_once() {
-    let seed: u64 = std::env::var("SPANDREL_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    let seed: u64 = std::env::var("SPANDREL_SEED")
+        .map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
     eprintln!("SPANDREL_SEED={seed}");
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let folder = tempfile::tempdir().unwrap();
     // Cuts blocks all the time, so that kills meet every step from the log to the catalog.
-    let sets = ["live_store.max_block_duration=80ms", "live_store.max_trace_idle=40ms"];
+    let sets = [
+        "live_store.max_block_duration=80ms",
+        "live_store.max_trace_idle=40ms",
+    ];
     let (mut acknowledged, mut unknown, mut next) = (0, 0, 0);
     for round in 0..6 {
         let server = Arc::new(Server::start(folder.path(), &sets).await);
         let acked = Arc::new(AtomicU64::new(0));
         let sent = Arc::new(AtomicU64::new(0));
         let sender = tokio::spawn({
-            let (server, acked, sent) = (Arc::clone(&server), Arc::clone(&acked), Arc::clone(&sent));
+            let (server, acked, sent) =
+                (Arc::clone(&server), Arc::clone(&acked), Arc::clone(&sent));
             async move {
                 for request in 0.. {
                     let start = next + request * SPANS_PER_REQUEST;
                     let body = numbered(start..start + SPANS_PER_REQUEST).encode_to_vec();
                     let url = format!("http://{}/v1/traces", server.otlp_http);
-                    let send = server.client.post(url).header("content-type", "application/x-protobuf").body(body);
+                    let send = server
+                        .client
+                        .post(url)
+                        .header("content-type", "application/x-protobuf")
+                        .body(body);
                     sent.fetch_add(SPANS_PER_REQUEST, Ordering::SeqCst);
                     match send.send().await {
-                        Ok(response) if response.status() == 200 => acked.fetch_add(SPANS_PER_REQUEST, Ordering::SeqCst),
+                        Ok(response) if response.status() == 200 => {
+                            acked.fetch_add(SPANS_PER_REQUEST, Ordering::SeqCst)
+                        }
                         _ => return,
                     };
                 }
@@ -59,11 +70,24 @@ async fn acknowledged_spans_are_counted_exactly_once() {
         );
         // Each span has a second of its own: a repeated one would make a step of two.
         let end = (1000 + next).to_string();
-        let form = [("query", "{} | count_over_time()"), ("start", "1000"), ("end", &end), ("step", "1")];
+        let form = [
+            ("query", "{} | count_over_time()"),
+            ("start", "1000"),
+            ("end", &end),
+            ("step", "1"),
+        ];
         if next < 11_000 {
             let data = server.prom("query_range", &form).await;
-            for (index, sample) in data["result"][0]["values"].as_array().unwrap().iter().enumerate() {
-                assert!(sample[1] == "0" || sample[1] == "1", "round {round}: span {index}: {sample}");
+            for (index, sample) in data["result"][0]["values"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .enumerate()
+            {
+                assert!(
+                    sample[1] == "0" || sample[1] == "1",
+                    "round {round}: span {index}: {sample}"
+                );
             }
         }
         // What was in doubt is settled now.
@@ -75,12 +99,20 @@ async fn acknowledged_spans_are_counted_exactly_once() {
 
 #[tokio::test]
 async fn a_killed_load_leaves_whole_blocks() {
-    let set = testkit::testdata::data_sets(&testkit::testdata::traces_dir()).unwrap().remove(1);
+    let set = testkit::testdata::data_sets(&testkit::testdata::traces_dir())
+        .unwrap()
+        .remove(1);
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().to_str().unwrap();
     for delay_ms in [30, 300, 900] {
         let mut child = spandrel()
-            .args(["load", "--quiet", "--data-dir", data_dir, set.requests.to_str().unwrap()])
+            .args([
+                "load",
+                "--quiet",
+                "--data-dir",
+                data_dir,
+                set.requests.to_str().unwrap(),
+            ])
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
@@ -88,12 +120,23 @@ async fn a_killed_load_leaves_whole_blocks() {
         child.kill().ok();
         child.wait().unwrap();
     }
-    let (code, _, stderr) = said(&run(&["load", "--data-dir", data_dir, set.requests.to_str().unwrap()]));
+    let (code, _, stderr) = said(&run(&[
+        "load",
+        "--data-dir",
+        data_dir,
+        set.requests.to_str().unwrap(),
+    ]));
     assert_eq!(code, Some(0), "{stderr}");
     let server = Server::start(folder.path(), &[]).await;
-    let (total, found) = (set.facts().unwrap().totals.spans, server.count("{}", Window::ALL).await);
+    let (total, found) = (
+        set.facts().unwrap().totals.spans,
+        server.count("{}", Window::ALL).await,
+    );
     // Each load is one block, in the catalog or not.
-    assert!(found > 0 && found.is_multiple_of(total), "{found} spans, {total} a load");
+    assert!(
+        found > 0 && found.is_multiple_of(total),
+        "{found} spans, {total} a load"
+    );
 }
 
 /// A request that was accepted while the server was ending is not lost either.

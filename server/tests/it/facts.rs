@@ -11,7 +11,12 @@ use crate::send;
 async fn check(server: &Server, facts: &Facts, way: &str) {
     let mut checked = 0;
     for (fact, _) in facts.span_local_queries() {
-        assert_eq!(server.count(&fact.traceql, Window::ALL).await, fact.spans, "{way}: {}", fact.traceql);
+        assert_eq!(
+            server.count(&fact.traceql, Window::ALL).await,
+            fact.spans,
+            "{way}: {}",
+            fact.traceql
+        );
         checked += 1;
     }
     assert!(checked > 10, "{way}: {checked} queries only");
@@ -20,21 +25,48 @@ async fn check(server: &Server, facts: &Facts, way: &str) {
 }
 
 async fn services(server: &Server, facts: &Facts, way: &str) {
-    let counts = server.instant("{} | count_over_time() by (resource.service.name)", Window::ALL).await;
+    let counts = server
+        .instant(
+            "{} | count_over_time() by (resource.service.name)",
+            Window::ALL,
+        )
+        .await;
     let query = "{} | quantile_over_time(duration, .5, .9, .99) by (resource.service.name)";
     let quantiles = server.instant(query, Window::ALL).await;
     for (service, fact) in &facts.services {
-        let is_it = |metric: &serde_json::Value| metric["resource.service.name"].as_str() == Some(service);
+        let is_it =
+            |metric: &serde_json::Value| metric["resource.service.name"].as_str() == Some(service);
         if service == "(none)" {
             continue;
         }
-        let count: f64 = counts.iter().filter(|(metric, _)| is_it(metric)).map(|(_, value)| value).sum();
-        assert!((count - f64::from(u32::try_from(fact.spans).unwrap())).abs() < 0.5, "{way}: {service}: {count} spans");
-        for (p, expected_ns) in [("0.5", fact.duration_ns.p50), ("0.9", fact.duration_ns.p90), ("0.99", fact.duration_ns.p99)] {
-            let found = quantiles.iter().find(|(metric, _)| is_it(metric) && metric["p"] == p).unwrap().1;
-            #[expect(clippy::cast_precision_loss, reason = "durations are far below 2^53 ns")]
+        let count: f64 = counts
+            .iter()
+            .filter(|(metric, _)| is_it(metric))
+            .map(|(_, value)| value)
+            .sum();
+        assert!(
+            (count - f64::from(u32::try_from(fact.spans).unwrap())).abs() < 0.5,
+            "{way}: {service}: {count} spans"
+        );
+        for (p, expected_ns) in [
+            ("0.5", fact.duration_ns.p50),
+            ("0.9", fact.duration_ns.p90),
+            ("0.99", fact.duration_ns.p99),
+        ] {
+            let found = quantiles
+                .iter()
+                .find(|(metric, _)| is_it(metric) && metric["p"] == p)
+                .unwrap()
+                .1;
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "durations are far below 2^53 ns"
+            )]
             let expected = expected_ns as f64 / 1e9;
-            assert!((found - expected).abs() <= expected * 0.0101 + 1e-9, "{way}: {service} p{p}: {found} for {expected}");
+            assert!(
+                (found - expected).abs() <= expected * 0.0101 + 1e-9,
+                "{way}: {service} p{p}: {found} for {expected}"
+            );
         }
     }
 }
@@ -44,31 +76,50 @@ async fn minutes(server: &Server, facts: &Facts, way: &str) {
     for (minute, count) in facts.per_minute.all.iter().take(20) {
         let start = server::times::parse(minute, 0).unwrap() / 1_000_000;
         // A minute is closed on the left, a window on the right; no recorded time is that close.
-        let window = Window { start_ms: start - 1, end_ms: start + 59_999 };
+        let window = Window {
+            start_ms: start - 1,
+            end_ms: start + 59_999,
+        };
         let found = server.count("{}", window).await;
         let slack = boundary(server, start).await;
-        assert!(found.abs_diff(*count) <= slack, "{way}: {minute}: {found} for {count}");
+        assert!(
+            found.abs_diff(*count) <= slack,
+            "{way}: {minute}: {found} for {count}"
+        );
     }
 }
 
 /// Spans in the milliseconds around a minute's borders, which the two ways to cut time put differently.
 async fn boundary(server: &Server, start_ms: i64) -> u64 {
-    let at = |ms: i64| Window { start_ms: ms - 2, end_ms: ms + 1 };
+    let at = |ms: i64| Window {
+        start_ms: ms - 2,
+        end_ms: ms + 1,
+    };
     server.count("{}", at(start_ms)).await + server.count("{}", at(start_ms + 60_000)).await
 }
 
-fn requests(set: &DataSet) -> Vec<opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest> {
+fn requests(
+    set: &DataSet,
+) -> Vec<opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest> {
     set.open().unwrap().map(Result::unwrap).collect()
 }
 
 /// Never cuts a block by itself.
-const STAY_LIVE: [&str; 2] = ["live_store.max_block_duration=1h", "live_store.max_trace_idle=1h"];
+const STAY_LIVE: [&str; 2] = [
+    "live_store.max_block_duration=1h",
+    "live_store.max_trace_idle=1h",
+];
 
 #[tokio::test]
 async fn loaded_from_files() {
     for set in data_sets(&traces_dir()).unwrap() {
         let folder = tempfile::tempdir().unwrap();
-        let output = run(&["load", "--data-dir", folder.path().to_str().unwrap(), set.requests.to_str().unwrap()]);
+        let output = run(&[
+            "load",
+            "--data-dir",
+            folder.path().to_str().unwrap(),
+            set.requests.to_str().unwrap(),
+        ]);
         let (code, stdout, stderr) = said(&output);
         assert_eq!(code, Some(0), "{stderr}");
         let facts = set.facts().unwrap();
@@ -102,21 +153,37 @@ async fn received_over_http_as_json_and_cut_while_running() {
     for set in samples().unwrap() {
         let folder = tempfile::tempdir().unwrap();
         let facts = set.facts().unwrap();
-        let sets = ["live_store.max_block_duration=300ms", "live_store.max_trace_idle=100ms"];
+        let sets = [
+            "live_store.max_block_duration=300ms",
+            "live_store.max_trace_idle=100ms",
+        ];
         let server = Server::start(folder.path(), &sets).await;
-        let path = set.requests.to_str().unwrap().replace(".otlp.zst", ".jsonl.zst");
+        let path = set
+            .requests
+            .to_str()
+            .unwrap()
+            .replace(".otlp.zst", ".jsonl.zst");
         send::http_json(&server, path.as_ref()).await;
         check(&server, &facts, &format!("{} over JSON", set.name)).await;
         tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
         check(&server, &facts, &format!("{} over JSON, cut", set.name)).await;
-        let blocks = run(&["block", "list", "--data-dir", folder.path().to_str().unwrap()]);
+        let blocks = run(&[
+            "block",
+            "list",
+            "--data-dir",
+            folder.path().to_str().unwrap(),
+        ]);
         assert!(said(&blocks).1.contains(" spans,"), "{blocks:?}");
     }
 }
 
 #[tokio::test]
 async fn the_whole_recording_over_grpc_and_http() {
-    let set = data_sets(&traces_dir()).unwrap().into_iter().find(|set| set.name == "oteldemo").unwrap();
+    let set = data_sets(&traces_dir())
+        .unwrap()
+        .into_iter()
+        .find(|set| set.name == "oteldemo")
+        .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &STAY_LIVE).await;
     let mut all = requests(&set);
@@ -137,7 +204,11 @@ async fn all_recordings_together() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let files: Vec<String> = data_sets(&dir).unwrap().iter().map(|set| set.requests.display().to_string()).collect();
+    let files: Vec<String> = data_sets(&dir)
+        .unwrap()
+        .iter()
+        .map(|set| set.requests.display().to_string())
+        .collect();
     let mut arguments = vec!["load", "--data-dir", folder.path().to_str().unwrap()];
     arguments.extend(files.iter().map(String::as_str));
     let (code, _, stderr) = said(&run(&arguments));
@@ -146,7 +217,12 @@ async fn all_recordings_together() {
     let facts = Facts::load_collection(&dir.join("facts.json")).unwrap();
     let mut checked = 0;
     for (fact, _) in facts.span_local_queries() {
-        assert_eq!(server.count(&fact.traceql, Window::ALL).await, fact.spans, "{}", fact.traceql);
+        assert_eq!(
+            server.count(&fact.traceql, Window::ALL).await,
+            fact.spans,
+            "{}",
+            fact.traceql
+        );
         checked += 1;
     }
     assert!(checked > 0);

@@ -15,19 +15,30 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The binary under test.
 pub(crate) fn spandrel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spandrel"));
-    command.env_remove("RUST_LOG").env("NO_COLOR", "1").env("COLUMNS", "80");
+    command
+        .env_remove("RUST_LOG")
+        .env("NO_COLOR", "1")
+        .env("COLUMNS", "80");
     command
 }
 
 /// Runs a command to its end.
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    spandrel().args(arguments).stdin(Stdio::null()).output().unwrap()
+    spandrel()
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 /// What a finished command said, as text.
 pub(crate) fn said(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
 }
 
 /// A running server on ports of its own.
@@ -53,7 +64,11 @@ impl Server {
         std::fs::create_dir_all(data_dir).unwrap();
         let (ports, log) = (data_dir.join("ports.json"), data_dir.join("log.txt"));
         std::fs::remove_file(&ports).ok();
-        let log_file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let log_file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let mut command = spandrel();
         command.arg("serve").arg("--data-dir").arg(data_dir);
         let ports_file = format!("server.ports_file={}", ports.display());
@@ -67,14 +82,22 @@ impl Server {
         for set in own.iter().chain(sets) {
             command.arg("--set").arg(set);
         }
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log_file).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log_file)
+            .spawn()
+            .unwrap();
         let patience = Instant::now() + PATIENCE;
         let addresses: Value = loop {
             if let Ok(text) = std::fs::read(&ports) {
                 break serde_json::from_slice(&text).unwrap();
             }
             if let Some(status) = child.try_wait().unwrap() {
-                panic!("the server ended with {status}:\n{}", std::fs::read_to_string(&log).unwrap());
+                panic!(
+                    "the server ended with {status}:\n{}",
+                    std::fs::read_to_string(&log).unwrap()
+                );
             }
             assert!(Instant::now() < patience, "no ports");
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -115,7 +138,13 @@ impl Server {
 
     /// Status and body of a form.
     pub(crate) async fn post(&self, path: &str, form: &[(&str, &str)]) -> (u16, String) {
-        let response = self.client.post(self.url(path)).form(form).send().await.unwrap();
+        let response = self
+            .client
+            .post(self.url(path))
+            .form(form)
+            .send()
+            .await
+            .unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
@@ -130,17 +159,40 @@ impl Server {
 
     /// The samples of an instant query over `(start, end]`: labels and value.
     pub(crate) async fn instant(&self, query: &str, window: Window) -> Vec<(Value, f64)> {
-        let (time, lookback) = (millis(window.end_ms), millis(window.end_ms - window.start_ms));
-        let form = [("query", query), ("time", &time), ("lookback_delta", &lookback)];
+        let (time, lookback) = (
+            millis(window.end_ms),
+            millis(window.end_ms - window.start_ms),
+        );
+        let form = [
+            ("query", query),
+            ("time", &time),
+            ("lookback_delta", &lookback),
+        ];
         let data = self.prom("query", &form).await;
-        let sample = |series: &Value| (series["metric"].clone(), series["value"][1].as_str().unwrap().parse().unwrap());
-        data["result"].as_array().unwrap().iter().map(sample).collect()
+        let sample = |series: &Value| {
+            (
+                series["metric"].clone(),
+                series["value"][1].as_str().unwrap().parse().unwrap(),
+            )
+        };
+        data["result"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(sample)
+            .collect()
     }
 
     /// How many spans a filter selects.
     pub(crate) async fn count(&self, filter: &str, window: Window) -> u64 {
-        let samples = self.instant(&format!("{filter} | count_over_time()"), window).await;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts are whole and small")]
+        let samples = self
+            .instant(&format!("{filter} | count_over_time()"), window)
+            .await;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "counts are whole and small"
+        )]
         samples.iter().map(|(_, value)| *value as u64).sum()
     }
 
@@ -185,7 +237,10 @@ pub(crate) struct Window {
 
 impl Window {
     /// Everything that can have happened.
-    pub(crate) const ALL: Self = Self { start_ms: -1000, end_ms: 4_000_000_000_000 };
+    pub(crate) const ALL: Self = Self {
+        start_ms: -1000,
+        end_ms: 4_000_000_000_000,
+    };
 }
 
 /// Milliseconds as decimal seconds.

@@ -3,17 +3,30 @@
 use std::time::Duration;
 
 use crate::harness::{Server, Window, run, said};
-use crate::send::numbered;
 use crate::send;
+use crate::send::numbered;
 
 #[tokio::test]
 async fn a_termination_stores_everything_and_exits_0() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &["live_store.max_trace_idle=1h", "live_store.max_block_duration=1h"]).await;
+    let server = Server::start(
+        folder.path(),
+        &[
+            "live_store.max_trace_idle=1h",
+            "live_store.max_block_duration=1h",
+        ],
+    )
+    .await;
     send::http_protobuf(&server, vec![numbered(0..10)]).await;
     assert_eq!(server.terminate().code(), Some(0));
     let data_dir = folder.path().to_str().unwrap();
-    let (code, stdout, stderr) = said(&run(&["query", "{} | count_over_time()", "--instant", "--data-dir", data_dir]));
+    let (code, stdout, stderr) = said(&run(&[
+        "query",
+        "{} | count_over_time()",
+        "--instant",
+        "--data-dir",
+        data_dir,
+    ]));
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(stdout, "__name__         VALUE\ncount_over_time     10\n");
     assert_eq!(stderr, "");
@@ -25,9 +38,15 @@ async fn a_second_server_on_the_same_folder_is_refused() {
     let _running = Server::start(folder.path(), &[]).await;
     let data_dir = folder.path().to_str().unwrap();
     let output = run(&[
-        "serve", "--data-dir", data_dir, "--set", "server.http_listen_port=0",
-        "--set", "distributor.receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0",
-        "--set", "distributor.receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
+        "serve",
+        "--data-dir",
+        data_dir,
+        "--set",
+        "server.http_listen_port=0",
+        "--set",
+        "distributor.receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0",
+        "--set",
+        "distributor.receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
     ]);
     let (code, _, stderr) = said(&output);
     assert_eq!(code, Some(1));
@@ -38,12 +57,27 @@ async fn a_second_server_on_the_same_folder_is_refused() {
 async fn a_port_in_use_names_the_setting() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = format!("server.http_listen_port={}", taken.local_addr().unwrap().port());
+    let port = format!(
+        "server.http_listen_port={}",
+        taken.local_addr().unwrap().port()
+    );
     let data_dir = folder.path().to_str().unwrap();
-    let output = run(&["serve", "--data-dir", data_dir, "--set", "server.http_listen_address=127.0.0.1", "--set", &port]);
+    let output = run(&[
+        "serve",
+        "--data-dir",
+        data_dir,
+        "--set",
+        "server.http_listen_address=127.0.0.1",
+        "--set",
+        &port,
+    ]);
     let (code, _, stderr) = said(&output);
     assert_eq!(code, Some(1));
-    assert!(stderr.contains("cannot listen on 127.0.0.1") && stderr.contains("--set server.http_listen_port=3201"), "{stderr}");
+    assert!(
+        stderr.contains("cannot listen on 127.0.0.1")
+            && stderr.contains("--set server.http_listen_port=3201"),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -51,13 +85,22 @@ fn a_data_folder_that_cannot_be_made_is_told() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let below = file.path().join("data");
     let output = run(&[
-        "serve", "--data-dir", below.to_str().unwrap(), "--set", "server.http_listen_port=0",
-        "--set", "distributor.receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0",
-        "--set", "distributor.receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
+        "serve",
+        "--data-dir",
+        below.to_str().unwrap(),
+        "--set",
+        "server.http_listen_port=0",
+        "--set",
+        "distributor.receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0",
+        "--set",
+        "distributor.receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
     ]);
     let (code, _, stderr) = said(&output);
     assert_eq!(code, Some(1));
-    assert!(stderr.contains("cannot use the data folder") && stderr.contains("data"), "{stderr}");
+    assert!(
+        stderr.contains("cannot use the data folder") && stderr.contains("data"),
+        "{stderr}"
+    );
 }
 
 #[tokio::test]

@@ -11,10 +11,21 @@ use crate::harness::{Server, Window, run, said};
 
 fn python(module: &str) -> Option<Command> {
     let venv = std::env::var_os("SPANDREL_PEERS_VENV").map(PathBuf::from);
-    let python = venv.map(|venv| venv.join("bin/python")).filter(|python| python.is_file());
-    let works = python.filter(|python| Command::new(python).args(["-c", &format!("import {module}")]).output().unwrap().status.success());
+    let python = venv
+        .map(|venv| venv.join("bin/python"))
+        .filter(|python| python.is_file());
+    let works = python.filter(|python| {
+        Command::new(python)
+            .args(["-c", &format!("import {module}")])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    });
     if works.is_none() {
-        eprintln!("SKIPPED: no Python with {module}; set SPANDREL_PEERS_VENV to a virtual environment that has it");
+        eprintln!(
+            "SKIPPED: no Python with {module}; set SPANDREL_PEERS_VENV to a virtual environment that has it"
+        );
     }
     works.map(Command::new)
 }
@@ -46,24 +57,45 @@ provider.shutdown()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_opentelemetry_sdk_of_python_writes() {
-    let Some(_) = python("opentelemetry.exporter.otlp.proto.grpc, opentelemetry.exporter.otlp.proto.http") else { return };
+    let Some(_) =
+        python("opentelemetry.exporter.otlp.proto.grpc, opentelemetry.exporter.otlp.proto.http")
+    else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
     for (kind, endpoint) in [("grpc", server.otlp_grpc), ("http", server.otlp_http)] {
         let mut command = python("opentelemetry").unwrap();
-        let output = command.args(["-c", EXPORT, kind, &format!("http://{endpoint}")]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = command
+            .args(["-c", EXPORT, kind, &format!("http://{endpoint}")])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let service = format!("resource.service.name = \"python-{kind}\"");
         for (filter, expected) in [
             (format!("{{ {service} }}"), 200),
             (format!("{{ {service} && kind = server }}"), 100),
-            (format!("{{ {service} && status = error && statusMessage = \"broken\" }}"), 7),
+            (
+                format!("{{ {service} && status = error && statusMessage = \"broken\" }}"),
+                7,
+            ),
             (format!("{{ {service} && span.i < 10 }}"), 10),
             (format!("{{ {service} && span.even = true }}"), 50),
             (format!("{{ {service} && event:name = \"tried\" }}"), 100),
-            (format!("{{ {service} && instrumentation:name = \"peer\" }}"), 200),
+            (
+                format!("{{ {service} && instrumentation:name = \"peer\" }}"),
+                200,
+            ),
         ] {
-            assert_eq!(server.count(&filter, Window::ALL).await, expected, "{filter}");
+            assert_eq!(
+                server.count(&filter, Window::ALL).await,
+                expected,
+                "{filter}"
+            );
         }
     }
 }
@@ -76,13 +108,23 @@ print(duckdb.sql(f'''select count(*), count(distinct "trace:id"), count(distinct
 
 #[test]
 fn duckdb_reads_a_block() {
-    let Some(mut command) = python("duckdb") else { return };
+    let Some(mut command) = python("duckdb") else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let file = traces_dir().join("oteldemo.otlp.zst");
-    let (code, _, stderr) = said(&run(&["load", "--data-dir", folder.path().to_str().unwrap(), file.to_str().unwrap()]));
+    let (code, _, stderr) = said(&run(&[
+        "load",
+        "--data-dir",
+        folder.path().to_str().unwrap(),
+        file.to_str().unwrap(),
+    ]));
     assert_eq!(code, Some(0), "{stderr}");
     let block = find(folder.path(), "spans.parquet").unwrap();
-    let output = command.args(["-c", COUNT, block.to_str().unwrap()]).output().unwrap();
+    let output = command
+        .args(["-c", COUNT, block.to_str().unwrap()])
+        .output()
+        .unwrap();
     let (code, stdout, stderr) = said(&output);
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(stdout.trim(), "(64151, 13211, 11)");

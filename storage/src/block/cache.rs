@@ -59,7 +59,9 @@ struct Entry {
 impl fmt::Debug for MetadataCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let capacity_bytes = self.capacity_bytes;
-        f.debug_struct("MetadataCache").field("capacity_bytes", &capacity_bytes).finish_non_exhaustive()
+        f.debug_struct("MetadataCache")
+            .field("capacity_bytes", &capacity_bytes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,7 +69,10 @@ impl MetadataCache {
     /// A cache that holds about so many bytes.
     #[must_use]
     pub fn new(capacity_bytes: usize) -> Self {
-        Self { capacity_bytes, state: Mutex::default() }
+        Self {
+            capacity_bytes,
+            state: Mutex::default(),
+        }
     }
 
     /// Bytes held now.
@@ -97,12 +102,21 @@ impl MetadataCache {
         let bytes = footer.memory_bytes();
         let footer = Arc::new(footer);
         state.bytes += bytes;
-        let entry = Entry { footer: Arc::clone(&footer), bytes, last_used };
+        let entry = Entry {
+            footer: Arc::clone(&footer),
+            bytes,
+            last_used,
+        };
         state.entries.insert(block, entry);
         while state.bytes > self.capacity_bytes {
             // Footers are few and large, so looking at all of them is cheap against loading one.
-            let oldest = state.entries.iter().min_by_key(|(_, entry)| entry.last_used);
-            let Some(oldest) = oldest.map(|(id, _)| *id) else { break };
+            let oldest = state
+                .entries
+                .iter()
+                .min_by_key(|(_, entry)| entry.last_used);
+            let Some(oldest) = oldest.map(|(id, _)| *id) else {
+                break;
+            };
             if let Some(entry) = state.entries.remove(&oldest) {
                 state.bytes -= entry.bytes;
             }

@@ -14,7 +14,9 @@ use crate::block::MemoryBlock;
 use crate::block::meta::{AttributeScope, BlockMeta};
 use crate::error::StorageError;
 use crate::ids::{SpanId, TraceId};
-use crate::model::{AnyValue, Attribute, Event, InstrumentationScope, Link, Resource, Span, SpanGroup};
+use crate::model::{
+    AnyValue, Attribute, Event, InstrumentationScope, Link, Resource, Span, SpanGroup,
+};
 use crate::otlp::{KeyInterner, value_from_bytes};
 use crate::schema::names;
 
@@ -78,7 +80,11 @@ impl Groups {
                 );
                 let groups = &mut self.groups;
                 *self.index.entry(hash).or_insert_with(|| {
-                    groups.push(SpanGroup { resource, scope, spans: Vec::new() });
+                    groups.push(SpanGroup {
+                        resource,
+                        scope,
+                        spans: Vec::new(),
+                    });
                     groups.len() - 1
                 })
             }
@@ -100,7 +106,10 @@ impl<'a> Text<'a> {
             return Some(Self::Plain(plain));
         }
         let dictionary = array.as_dictionary_opt::<Int32Type>()?;
-        Some(Self::Dictionary(dictionary.keys(), dictionary.values().as_string_opt::<i32>()?))
+        Some(Self::Dictionary(
+            dictionary.keys(),
+            dictionary.values().as_string_opt::<i32>()?,
+        ))
     }
 
     fn get(&self, row: usize) -> Option<&'a str> {
@@ -125,7 +134,11 @@ impl<'a> Text<'a> {
                 xxhash_rust::xxh3::xxh3_64(text.as_bytes()) & (u64::MAX >> 1)
             }),
             Self::Dictionary(keys, _) => {
-                if keys.is_valid(row) { u64::from(keys.value(row).cast_unsigned()) } else { u64::MAX }
+                if keys.is_valid(row) {
+                    u64::from(keys.value(row).cast_unsigned())
+                } else {
+                    u64::MAX
+                }
             }
         }
     }
@@ -153,8 +166,12 @@ impl<'a> Typed<'a> {
         match self {
             Self::Text(text) => text.get(row).map(|text| AnyValue::String(text.to_owned())),
             Self::Int(array) => array.is_valid(row).then(|| AnyValue::Int(array.value(row))),
-            Self::Double(array) => array.is_valid(row).then(|| AnyValue::Double(array.value(row))),
-            Self::Bool(array) => array.is_valid(row).then(|| AnyValue::Bool(array.value(row))),
+            Self::Double(array) => array
+                .is_valid(row)
+                .then(|| AnyValue::Double(array.value(row))),
+            Self::Bool(array) => array
+                .is_valid(row)
+                .then(|| AnyValue::Bool(array.value(row))),
         }
     }
 
@@ -179,7 +196,10 @@ impl AttributeColumns<'_> {
         let mut out = Vec::new();
         for (key, column) in &self.typed {
             if let Some(value) = column.get(row) {
-                out.push(Attribute { key: keys.intern(key), value });
+                out.push(Attribute {
+                    key: keys.intern(key),
+                    value,
+                });
             }
         }
         self.residual.read(row, keys, &mut out)?;
@@ -188,7 +208,10 @@ impl AttributeColumns<'_> {
 
     fn sign(&self, row: usize, out: &mut Vec<u8>) {
         for (_, column) in &self.typed {
-            column.code(row).into_iter().for_each(|code| out.extend(code.to_le_bytes()));
+            column
+                .code(row)
+                .into_iter()
+                .for_each(|code| out.extend(code.to_le_bytes()));
         }
         self.residual.sign(row, out);
     }
@@ -241,7 +264,10 @@ impl<'a> Entries<'a> {
                 let value = value_from_bytes(self.others.value(at), keys);
                 value.ok_or_else(|| malformed(self.object, "an attribute value"))?
             };
-            out.push(Attribute { key: keys.intern(self.keys.value(at)), value });
+            out.push(Attribute {
+                key: keys.intern(self.keys.value(at)),
+                value,
+            });
         }
         Ok(())
     }
@@ -384,7 +410,11 @@ impl<'a> Items<'a> {
         })
     }
 
-    fn attributes(&self, at: usize, keys: &mut KeyInterner) -> Result<Vec<Attribute>, StorageError> {
+    fn attributes(
+        &self,
+        at: usize,
+        keys: &mut KeyInterner,
+    ) -> Result<Vec<Attribute>, StorageError> {
         let mut out = Vec::new();
         self.attributes.read(at, keys, &mut out)?;
         Ok(out)
@@ -397,10 +427,17 @@ impl<'a> Columns<'a> {
         meta: &'a BlockMeta,
         object: &'a str,
     ) -> Result<Self, StorageError> {
-        let array = |name: &str| batch.column_by_name(name).ok_or_else(|| malformed(object, name));
+        let array = |name: &str| {
+            batch
+                .column_by_name(name)
+                .ok_or_else(|| malformed(object, name))
+        };
         macro_rules! plain {
             ($name:expr) => {
-                array($name)?.as_any().downcast_ref().ok_or_else(|| malformed(object, $name))?
+                array($name)?
+                    .as_any()
+                    .downcast_ref()
+                    .ok_or_else(|| malformed(object, $name))?
             };
         }
         let text = |name: &str| Text::new(array(name)?).ok_or_else(|| malformed(object, name));
@@ -480,14 +517,22 @@ impl<'a> Columns<'a> {
 
     fn sign_scope(&self, row: usize, out: &mut Vec<u8>) {
         self.scope_attributes.sign(row, out);
-        for text in [&self.scope_name, &self.scope_version, &self.scope_schema_url] {
+        for text in [
+            &self.scope_name,
+            &self.scope_version,
+            &self.scope_schema_url,
+        ] {
             out.extend(text.code(row).to_le_bytes());
         }
         out.extend(self.scope_dropped_attributes.value(row).to_le_bytes());
     }
 
     fn entity_range(&self, row: usize) -> std::ops::Range<usize> {
-        if self.entity_refs.is_valid(row) { range(self.entity_refs, row) } else { 0..0 }
+        if self.entity_refs.is_valid(row) {
+            range(self.entity_refs, row)
+        } else {
+            0..0
+        }
     }
 
     fn resource(&self, row: usize, keys: &mut KeyInterner) -> Result<Resource, StorageError> {
@@ -502,7 +547,11 @@ impl<'a> Columns<'a> {
         })
     }
 
-    fn scope(&self, row: usize, keys: &mut KeyInterner) -> Result<InstrumentationScope, StorageError> {
+    fn scope(
+        &self,
+        row: usize,
+        keys: &mut KeyInterner,
+    ) -> Result<InstrumentationScope, StorageError> {
         Ok(InstrumentationScope {
             name: self.scope_name.owned(row),
             version: self.scope_version.owned(row),
@@ -520,10 +569,16 @@ impl<'a> Columns<'a> {
     ) -> Result<Span, StorageError> {
         let span_id = SpanId(bytes(self.span_id, row));
         let parent_span_id = match self.parent_row.value(row) as usize {
-            0 => self.parent_id.is_valid(row).then(|| SpanId(bytes(self.parent_id, row))),
+            0 => self
+                .parent_id
+                .is_valid(row)
+                .then(|| SpanId(bytes(self.parent_id, row))),
             back => {
                 let parent = ids.len().checked_sub(back).and_then(|at| ids.get(at));
-                Some(*parent.ok_or_else(|| malformed(self.object, "a parent before the first row"))?)
+                Some(
+                    *parent
+                        .ok_or_else(|| malformed(self.object, "a parent before the first row"))?,
+                )
             }
         };
         ids.push(span_id);

@@ -68,7 +68,10 @@ impl BlockFooter {
         let metadata = parse_parquet(object, tail, file_size)?;
         check_version(object, &metadata)?;
         let chunks = chunks(object, &metadata)?;
-        Ok(Self { metadata: Arc::new(metadata), chunks })
+        Ok(Self {
+            metadata: Arc::new(metadata),
+            chunks,
+        })
     }
 
     /// The Parquet metadata, page indexes included.
@@ -85,7 +88,9 @@ impl BlockFooter {
 
     /// Chunks that overlap a range, in file order.
     pub(crate) fn overlapping(&self, range: &Range<u64>) -> &[Chunk] {
-        let from = self.chunks.partition_point(|chunk| chunk.range.end <= range.start);
+        let from = self
+            .chunks
+            .partition_point(|chunk| chunk.range.end <= range.start);
         let rest = &self.chunks[from..];
         &rest[..rest.partition_point(|chunk| chunk.range.start < range.end)]
     }
@@ -181,8 +186,11 @@ fn chunks(object: &str, metadata: &ParquetMetaData) -> Result<Vec<Chunk>, Storag
         });
     }
     let mut chunks = Vec::new();
-    for (row_group, (columns, crcs)) in
-        metadata.row_groups().iter().zip(&checksums.row_groups).enumerate()
+    for (row_group, (columns, crcs)) in metadata
+        .row_groups()
+        .iter()
+        .zip(&checksums.row_groups)
+        .enumerate()
     {
         for (leaf, (column, crc32c)) in columns.columns().iter().zip(crcs).enumerate() {
             let range = chunk_range(column).ok_or_else(|| StorageError::Corrupt {
@@ -192,7 +200,13 @@ fn chunks(object: &str, metadata: &ParquetMetaData) -> Result<Vec<Chunk>, Storag
                 observed: "outside".to_owned(),
             })?;
             let verified = AtomicBool::new(false);
-            chunks.push(Chunk { range, crc32c: *crc32c, row_group, leaf, verified });
+            chunks.push(Chunk {
+                range,
+                crc32c: *crc32c,
+                row_group,
+                leaf,
+                verified,
+            });
         }
     }
     chunks.sort_by_key(|chunk| chunk.range.start);
@@ -203,14 +217,19 @@ fn chunks(object: &str, metadata: &ParquetMetaData) -> Result<Vec<Chunk>, Storag
 pub(crate) fn chunk_range(
     column: &parquet::file::metadata::ColumnChunkMetaData,
 ) -> Option<Range<u64>> {
-    let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+    let start = column
+        .dictionary_page_offset()
+        .unwrap_or_else(|| column.data_page_offset());
     let start = u64::try_from(start).ok()?;
     let length = u64::try_from(column.compressed_size()).ok()?;
     Some(start..start.checked_add(length)?)
 }
 
 fn missing(object: &str, key: &str) -> StorageError {
-    StorageError::NotABlock { object: object.to_owned(), reason: format!("{key} is missing") }
+    StorageError::NotABlock {
+        object: object.to_owned(),
+        reason: format!("{key} is missing"),
+    }
 }
 
 fn unreadable(object: &str, key: &str, error: &serde_json::Error) -> StorageError {

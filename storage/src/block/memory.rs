@@ -43,5 +43,7 @@ fn buffers(data: &arrow::array::ArrayData, seen: &mut hashbrown::HashMap<usize, 
     for buffer in data.buffers().iter().chain(nulls) {
         seen.insert(buffer.data_ptr().addr().get(), buffer.capacity());
     }
-    data.child_data().iter().for_each(|child| buffers(child, seen));
+    data.child_data()
+        .iter()
+        .for_each(|child| buffers(child, seen));
 }

@@ -62,7 +62,10 @@ async fn upload(
 ) -> Result<(), StorageError> {
     let fail = |error| StorageError::from_store("write", path.as_ref(), error);
     if bytes.len() < MULTIPART_BYTES {
-        store.put(path, PutPayload::from(bytes)).await.map_err(fail)?;
+        store
+            .put(path, PutPayload::from(bytes))
+            .await
+            .map_err(fail)?;
         return Ok(());
     }
     let upload = store.put_multipart(path).await.map_err(fail)?;
@@ -85,8 +88,18 @@ async fn check_stored(
     meta: &BlockMeta,
 ) -> Result<(), StorageError> {
     let fail = |error| StorageError::from_store("read back", path.as_ref(), error);
-    let stored = store.get(path).await.map_err(fail)?.bytes().await.map_err(fail)?;
-    let expected = meta.file.as_ref().map(|file| file.sha256.clone()).unwrap_or_default();
+    let stored = store
+        .get(path)
+        .await
+        .map_err(fail)?
+        .bytes()
+        .await
+        .map_err(fail)?;
+    let expected = meta
+        .file
+        .as_ref()
+        .map(|file| file.sha256.clone())
+        .unwrap_or_default();
     let observed = hex::encode(Sha256::digest(&stored));
     if observed == expected {
         return Ok(());

@@ -68,7 +68,14 @@ impl BlockFile {
                 supported: FORMAT_VERSION,
             });
         }
-        Ok(Self { store, path, meta, cache, counters, footer: None })
+        Ok(Self {
+            store,
+            path,
+            meta,
+            cache,
+            counters,
+            footer: None,
+        })
     }
 
     /// A file that no manifest names: what can be known of it comes from its own footer, which
@@ -83,7 +90,10 @@ impl BlockFile {
         let size = store.head(&path).await.map_err(fail)?.size;
         let mut tail_length = TAIL_BYTES.min(size);
         let footer = loop {
-            let tail = store.get_range(&path, size - tail_length..size).await.map_err(fail)?;
+            let tail = store
+                .get_range(&path, size - tail_length..size)
+                .await
+                .map_err(fail)?;
             match BlockFooter::parse(&object, &tail, size) {
                 Err(StorageError::Parquet { source, .. }) if tail_length < size => {
                     let wanted = match &*source {
@@ -99,7 +109,14 @@ impl BlockFile {
         let meta = Arc::new(footer.block_meta(&object)?);
         let cache = Arc::new(MetadataCache::new(0));
         let footer = Some(Arc::new(footer));
-        Ok(Self { store, path, meta, cache, counters: Arc::default(), footer })
+        Ok(Self {
+            store,
+            path,
+            meta,
+            cache,
+            counters: Arc::default(),
+            footer,
+        })
     }
 
     /// What is known of the block.
@@ -131,7 +148,9 @@ impl BlockFile {
         }
         let footer = match self.cache.get(self.meta.block_id) {
             Some(footer) => footer,
-            None => self.cache.insert(self.meta.block_id, self.load_footer().await?),
+            None => self
+                .cache
+                .insert(self.meta.block_id, self.load_footer().await?),
         };
         self.footer = Some(Arc::clone(&footer));
         Ok(footer)
@@ -145,7 +164,12 @@ impl BlockFile {
         let tail = self.fetch(file.footer_offset..file.size_bytes).await?;
         let observed = crc32c::crc32c(&tail);
         if observed != file.footer_crc32c {
-            return Err(corrupt(&object, "CRC-32C of the footer", file.footer_crc32c, observed));
+            return Err(corrupt(
+                &object,
+                "CRC-32C of the footer",
+                file.footer_crc32c,
+                observed,
+            ));
         }
         let footer = BlockFooter::parse(&object, &tail, file.size_bytes)?;
         let rows = u64::try_from(footer.metadata().file_metadata().num_rows()).unwrap_or(0);
@@ -163,8 +187,8 @@ impl BlockFile {
     async fn fetch(&self, range: Range<u64>) -> Result<Bytes, StorageError> {
         let length = range.end.saturating_sub(range.start);
         let got = self.store.get_range(&self.path, range).await;
-        let bytes = got
-            .map_err(|error| StorageError::from_store("read", self.path.as_ref(), error))?;
+        let bytes =
+            got.map_err(|error| StorageError::from_store("read", self.path.as_ref(), error))?;
         self.counters.add(bytes.len() as u64);
         if bytes.len() as u64 == length {
             return Ok(bytes);
@@ -207,13 +231,18 @@ impl BlockFile {
         for chunk in to_check {
             let observed = crc32c::crc32c(&slice(&chunk.range).ok_or_else(lost)?);
             if observed != chunk.crc32c {
-                let what =
-                    format!("CRC-32C of row group {} column {}", chunk.row_group, chunk.leaf);
+                let what = format!(
+                    "CRC-32C of row group {} column {}",
+                    chunk.row_group, chunk.leaf
+                );
                 return Err(corrupt(self.path.as_ref(), &what, chunk.crc32c, observed));
             }
             chunk.set_verified();
         }
-        wanted.iter().map(|range| slice(range).ok_or_else(lost)).collect()
+        wanted
+            .iter()
+            .map(|range| slice(range).ok_or_else(lost))
+            .collect()
     }
 }
 
@@ -256,7 +285,9 @@ pub async fn read_block(file: &BlockFile) -> Result<MemoryBlock, StorageError> {
         let footer = file.footer().await?;
         check_columns(&object, &file.meta, footer.metadata())?;
         let meta = Arc::clone(&file.meta);
-        let builder = ParquetRecordBatchStreamBuilder::new(file).await.map_err(fail)?;
+        let builder = ParquetRecordBatchStreamBuilder::new(file)
+            .await
+            .map_err(fail)?;
         // The file's key-values are not part of the data.
         let schema = Arc::new(Schema::new(builder.schema().fields().clone()));
         let stream = builder.with_batch_size(BATCH_ROWS).build().map_err(fail)?;
@@ -265,8 +296,15 @@ pub async fn read_block(file: &BlockFile) -> Result<MemoryBlock, StorageError> {
             RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec())
                 .map_err(|error| StorageError::arrow("reading a block", error))
         };
-        let batches = batches.into_iter().map(own_schema).collect::<Result<Vec<_>, _>>()?;
-        Ok(MemoryBlock { meta, schema, batches })
+        let batches = batches
+            .into_iter()
+            .map(own_schema)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(MemoryBlock {
+            meta,
+            schema,
+            batches,
+        })
     };
     match AssertUnwindSafe(reading).catch_unwind().await {
         Ok(result) => result,
@@ -285,8 +323,17 @@ fn check_columns(
     metadata: &ParquetMetaData,
 ) -> Result<(), StorageError> {
     let schema = metadata.file_metadata().schema_descr().root_schema();
-    let found: Vec<&str> = schema.get_fields().iter().map(|field| field.name()).collect();
-    if meta.columns.iter().map(|column| column.name.as_str()).eq(found.iter().copied()) {
+    let found: Vec<&str> = schema
+        .get_fields()
+        .iter()
+        .map(|field| field.name())
+        .collect();
+    if meta
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .eq(found.iter().copied())
+    {
         return Ok(());
     }
     Err(StorageError::Corrupt {

@@ -15,7 +15,13 @@ const BLOCK_BYTES: usize = 32;
 /// through more and more that is not there.
 const MAX_BLOCKS: usize = (512 << 10) / BLOCK_BYTES;
 const SALT: [u32; 8] = [
-    0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947,
+    0x47b6_137b,
+    0x4497_4d91,
+    0x8824_ad5b,
+    0xa2b7_289d,
+    0x7054_95c7,
+    0x2df1_424b,
+    0x9efc_4947,
     0x5c6b_fb31,
 ];
 
@@ -23,7 +29,9 @@ impl TraceIdFilter {
     /// A filter that lets through the given ids, and about one in a hundred others.
     #[must_use]
     pub fn build(ids: &[TraceId]) -> Self {
-        let blocks = (ids.len() * BITS_PER_ID).div_ceil(BLOCK_BYTES * 8).clamp(1, MAX_BLOCKS);
+        let blocks = (ids.len() * BITS_PER_ID)
+            .div_ceil(BLOCK_BYTES * 8)
+            .clamp(1, MAX_BLOCKS);
         let mut bits = vec![0u8; blocks * BLOCK_BYTES];
         for id in ids {
             for (byte, bit) in positions(*id, blocks) {
@@ -67,7 +75,9 @@ mod tests {
         let ids: Vec<TraceId> = (0..10_000).map(id).collect();
         let filter = TraceIdFilter::build(&ids);
         assert!(ids.iter().all(|id| filter.contains(*id)));
-        let wrong = (10_000..110_000).filter(|n| filter.contains(id(*n))).count();
+        let wrong = (10_000..110_000)
+            .filter(|n| filter.contains(id(*n)))
+            .count();
         assert!(wrong < 2_000, "{wrong} of 100,000 others let through");
         assert_eq!(filter.bits.len() * 8 / ids.len(), 10);
     }

@@ -48,8 +48,11 @@ pub async fn verify(
     let cache = Arc::new(MetadataCache::new(0));
     let counters = Arc::new(ReadCounters::default());
     let bytes = read_whole(store, &path).await?;
-    let (expected_size, expected_sha256) =
-        meta.file.as_ref().map(|file| (file.size_bytes, file.sha256.clone())).unwrap_or_default();
+    let (expected_size, expected_sha256) = meta
+        .file
+        .as_ref()
+        .map(|file| (file.size_bytes, file.sha256.clone()))
+        .unwrap_or_default();
     let differs = |what: &str, expected: String, observed: String| StorageError::Corrupt {
         object: path.to_string(),
         what: what.to_owned(),
@@ -57,7 +60,11 @@ pub async fn verify(
         observed,
     };
     if bytes.len() as u64 != expected_size {
-        return Err(differs("length", expected_size.to_string(), bytes.len().to_string()));
+        return Err(differs(
+            "length",
+            expected_size.to_string(),
+            bytes.len().to_string(),
+        ));
     }
     let sha256 = hex::encode(Sha256::digest(&bytes));
     if sha256 != expected_sha256 {
@@ -68,7 +75,14 @@ pub async fn verify(
     let (column_chunks, row_count) = read_all(&file).await?;
     let object = path.to_string();
     let size_bytes = expected_size;
-    Ok(VerifyReport { object, size_bytes, sha256, compared_with_catalog: true, column_chunks, row_count })
+    Ok(VerifyReport {
+        object,
+        size_bytes,
+        sha256,
+        compared_with_catalog: true,
+        column_chunks,
+        row_count,
+    })
 }
 
 /// Checks a file that no manifest is known for: everything but length and SHA-256, which only a
@@ -100,9 +114,18 @@ pub async fn verify_bare(
     })
 }
 
-async fn read_whole(store: &Arc<dyn ObjectStore>, path: &Path) -> Result<bytes::Bytes, StorageError> {
+async fn read_whole(
+    store: &Arc<dyn ObjectStore>,
+    path: &Path,
+) -> Result<bytes::Bytes, StorageError> {
     let fail = |error| StorageError::from_store("read", path.as_ref(), error);
-    store.get(path).await.map_err(fail)?.bytes().await.map_err(fail)
+    store
+        .get(path)
+        .await
+        .map_err(fail)?
+        .bytes()
+        .await
+        .map_err(fail)
 }
 
 /// Reads every column; returns how many chunks were checked, and the rows.
@@ -159,28 +182,48 @@ pub fn inspect_parquet(metadata: &ParquetMetaData) -> BlockReport {
     let arrow = parquet_to_arrow_schema(schema, file.key_value_metadata()).ok();
     let columns = (0..schema.num_columns()).map(|leaf| {
         let name = schema.get_column_root(leaf).name().to_owned();
-        let chunks = || metadata.row_groups().iter().filter_map(|rg| rg.columns().get(leaf));
+        let chunks = || {
+            metadata
+                .row_groups()
+                .iter()
+                .filter_map(|rg| rg.columns().get(leaf))
+        };
         let total = |size: fn(&parquet::file::metadata::ColumnChunkMetaData) -> i64| {
-            chunks().map(|chunk| u64::try_from(size(chunk)).unwrap_or(0)).sum::<u64>()
+            chunks()
+                .map(|chunk| u64::try_from(size(chunk)).unwrap_or(0))
+                .sum::<u64>()
         };
         let compressed_bytes = total(|chunk| chunk.compressed_size());
-        let mut encodings: Vec<String> =
-            chunks().flat_map(|chunk| chunk.encodings()).map(|e| e.to_string()).collect();
+        let mut encodings: Vec<String> = chunks()
+            .flat_map(|chunk| chunk.encodings())
+            .map(|e| e.to_string())
+            .collect();
         encodings.sort();
         encodings.dedup();
-        let arrow_type = arrow.as_ref().and_then(|arrow| arrow.field_with_name(&name).ok());
+        let arrow_type = arrow
+            .as_ref()
+            .and_then(|arrow| arrow.field_with_name(&name).ok());
         ColumnReport {
             path: schema.column(leaf).path().parts().join("/"),
-            arrow_type: arrow_type.map(|f| f.data_type().to_string()).unwrap_or_default(),
+            arrow_type: arrow_type
+                .map(|f| f.data_type().to_string())
+                .unwrap_or_default(),
             encodings,
-            compression: chunks().next().map(|c| codec(c.compression())).unwrap_or_default(),
+            compression: chunks()
+                .next()
+                .map(|c| codec(c.compression()))
+                .unwrap_or_default(),
             compressed_bytes,
             uncompressed_bytes: total(|chunk| chunk.uncompressed_size()),
             bytes_per_span: ratio(compressed_bytes, row_count),
             name,
         }
     });
-    BlockReport { row_count, row_group_count: metadata.num_row_groups(), columns: columns.collect() }
+    BlockReport {
+        row_count,
+        row_group_count: metadata.num_row_groups(),
+        columns: columns.collect(),
+    }
 }
 
 /// Files do not say at which level they were compressed, so neither does this.

@@ -7,10 +7,10 @@ use arrow::array::{Array, AsArray, FixedSizeBinaryArray, Int64Array, RecordBatch
 use arrow::datatypes::Int64Type;
 use bytes::Bytes;
 use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::add_encoded_arrow_schema_to_metadata;
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
 };
-use parquet::arrow::add_encoded_arrow_schema_to_metadata;
 use parquet::basic::ZstdLevel;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, RowGroupMetaData, SortingColumn};
@@ -43,7 +43,11 @@ pub struct WriteOptions {
 
 impl Default for WriteOptions {
     fn default() -> Self {
-        Self { row_group_rows: 1_000_000, page_rows: 20_000, zstd_level: 3 }
+        Self {
+            row_group_rows: 1_000_000,
+            page_rows: 20_000,
+            zstd_level: 3,
+        }
     }
 }
 
@@ -76,8 +80,10 @@ fn write(block: &MemoryBlock, options: &WriteOptions) -> Result<EncodedBlock, Pa
     meta.file = None;
     meta.row_groups = Vec::with_capacity(row_groups.len());
     meta.columns = columns(block);
-    let mut checksums =
-        Checksums { algorithm: "crc32c".to_owned(), row_groups: Vec::with_capacity(row_groups.len()) };
+    let mut checksums = Checksums {
+        algorithm: "crc32c".to_owned(),
+        row_groups: Vec::with_capacity(row_groups.len()),
+    };
 
     let mut writer = file_writer(block, options)?;
     let factory = ArrowRowGroupWriterFactory::new(&writer, Arc::clone(&block.schema));
@@ -99,7 +105,10 @@ fn write(block: &MemoryBlock, options: &WriteOptions) -> Result<EncodedBlock, Pa
     let row_groups_end = writer.inner().len();
     let pairs = [
         (KEY_FORMAT_VERSION, meta.format_version.to_string()),
-        (KEY_SORT_ORDER, "trace start, trace:id, depth-first pre-order".to_owned()),
+        (
+            KEY_SORT_ORDER,
+            "trace start, trace:id, depth-first pre-order".to_owned(),
+        ),
         (KEY_COLUMNS, json(&column_roles(&meta))?),
         (KEY_CHECKSUMS, json(&checksums)?),
         (KEY_BLOCK, json(&meta)?),
@@ -134,7 +143,11 @@ fn file_writer(
     properties = properties.set_sorting_columns(None::<Vec<SortingColumn>>);
     let mut properties = encodings::apply(properties, &block.schema, level).build();
     add_encoded_arrow_schema_to_metadata(&block.schema, &mut properties);
-    SerializedFileWriter::new(Vec::new(), parquet_schema.root_schema_ptr(), Arc::new(properties))
+    SerializedFileWriter::new(
+        Vec::new(),
+        parquet_schema.root_schema_ptr(),
+        Arc::new(properties),
+    )
 }
 
 /// Encodes the columns of one row group, each on whatever core is free.
@@ -175,8 +188,16 @@ fn leaf_count(data_type: &arrow::datatypes::DataType) -> usize {
 }
 
 fn columns(block: &MemoryBlock) -> Vec<ColumnMeta> {
-    let column = |name: &String| ColumnMeta { name: name.clone(), compressed_bytes: Vec::new() };
-    block.schema.fields().iter().map(|field| column(field.name())).collect()
+    let column = |name: &String| ColumnMeta {
+        name: name.clone(),
+        compressed_bytes: Vec::new(),
+    };
+    block
+        .schema
+        .fields()
+        .iter()
+        .map(|field| column(field.name()))
+        .collect()
 }
 
 fn add_sizes(columns: &mut [ColumnMeta], written: &RowGroupMetaData) -> Result<(), ParquetError> {
@@ -218,7 +239,11 @@ fn trace_ids(block: &MemoryBlock) -> Result<Vec<TraceId>, ParquetError> {
             .and_then(|column| column.as_any().downcast_ref::<FixedSizeBinaryArray>())
             .filter(|column| column.value_length() == 16)
             .ok_or_else(|| ParquetError::General("no column of trace ids".to_owned()))?;
-        let id = |row| <[u8; 16]>::try_from(column.value(row)).map(TraceId).unwrap_or_default();
+        let id = |row| {
+            <[u8; 16]>::try_from(column.value(row))
+                .map(TraceId)
+                .unwrap_or_default()
+        };
         ids.extend((0..column.len()).map(id));
     }
     if ids.is_empty() {
@@ -267,12 +292,20 @@ fn slices(batches: &[RecordBatch], rows: &Range<usize>) -> Vec<RecordBatch> {
 fn row_group_meta(slices: &[RecordBatch]) -> Result<RowGroupMeta, ParquetError> {
     let starts: Vec<&Int64Array> = slices
         .iter()
-        .filter_map(|slice| slice.column_by_name(names::START_NS)?.as_primitive_opt::<Int64Type>())
+        .filter_map(|slice| {
+            slice
+                .column_by_name(names::START_NS)?
+                .as_primitive_opt::<Int64Type>()
+        })
         .collect();
     if starts.len() != slices.len() {
         return Err(ParquetError::General("no column of start times".to_owned()));
     }
-    let all = || starts.iter().flat_map(|array| array.values().iter().copied());
+    let all = || {
+        starts
+            .iter()
+            .flat_map(|array| array.values().iter().copied())
+    };
     Ok(RowGroupMeta {
         row_count: slices.iter().map(|slice| slice.num_rows() as u64).sum(),
         min_start_ns: all().min().unwrap_or(0),

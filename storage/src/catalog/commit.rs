@@ -55,7 +55,10 @@ pub(super) async fn commit(
 /// blocks are never used twice, so a block that is there as given was added by this very edit.
 fn is_done(base: &Manifest, edit: &ManifestEdit) -> bool {
     !edit.add.is_empty()
-        && edit.add.iter().all(|block| base.block(block.block_id) == Some(block))
+        && edit
+            .add
+            .iter()
+            .all(|block| base.block(block.block_id) == Some(block))
         && edit.remove.iter().all(|id| base.block(*id).is_none())
 }
 
@@ -72,11 +75,17 @@ async fn finish(catalog: &Catalog, mut committed: Manifest) -> Arc<Manifest> {
 }
 
 fn apply(base: &Manifest, edit: &ManifestEdit) -> Result<Manifest, StorageError> {
-    let mut blocks: BTreeMap<BlockId, Arc<BlockMeta>> =
-        base.blocks.iter().map(|block| (block.block_id, Arc::clone(block))).collect();
+    let mut blocks: BTreeMap<BlockId, Arc<BlockMeta>> = base
+        .blocks
+        .iter()
+        .map(|block| (block.block_id, Arc::clone(block)))
+        .collect();
     for id in &edit.remove {
         if blocks.remove(id).is_none() {
-            return Err(StorageError::BlockNotLive { tenant: base.tenant.clone(), block: *id });
+            return Err(StorageError::BlockNotLive {
+                tenant: base.tenant.clone(),
+                block: *id,
+            });
         }
     }
     for block in &edit.add {

@@ -13,7 +13,9 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), StorageError> {
     for pair in manifest.blocks.windows(2) {
         let (a, b) = (pair[0].block_id, pair[1].block_id);
         if a >= b {
-            return Err(refuse(format!("block ids are not unique and ascending: {a} before {b}")));
+            return Err(refuse(format!(
+                "block ids are not unique and ascending: {a} before {b}"
+            )));
         }
     }
     for block in &manifest.blocks {
@@ -25,16 +27,38 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), StorageError> {
 
 fn check_block(block: &BlockMeta, manifest: &Manifest) -> Result<(), String> {
     let file = block.file.as_ref().ok_or("a block has no file")?;
-    let rows: u64 = block.row_groups.iter().map(|row_group| row_group.row_count).sum();
+    let rows: u64 = block
+        .row_groups
+        .iter()
+        .map(|row_group| row_group.row_count)
+        .sum();
     let rules = [
-        (block.format_version <= FORMAT_VERSION, "a block has a newer format"),
-        (block.tenant == manifest.tenant, "a block is another tenant's"),
+        (
+            block.format_version <= FORMAT_VERSION,
+            "a block has a newer format",
+        ),
+        (
+            block.tenant == manifest.tenant,
+            "a block is another tenant's",
+        ),
         (block.row_count > 0, "a block has no rows"),
-        (block.row_count == rows, "the row groups of a block have another number of rows"),
-        (block.row_groups.iter().all(|rg| rg.row_count > 0), "a row group has no rows"),
+        (
+            block.row_count == rows,
+            "the row groups of a block have another number of rows",
+        ),
+        (
+            block.row_groups.iter().all(|rg| rg.row_count > 0),
+            "a row group has no rows",
+        ),
         (block.trace_count > 0, "a block has no traces"),
-        (block.trace_count <= block.row_count, "a block has more traces than rows"),
-        (block.min_start_ns <= block.max_start_ns, "the first start is after the last"),
+        (
+            block.trace_count <= block.row_count,
+            "a block has more traces than rows",
+        ),
+        (
+            block.min_start_ns <= block.max_start_ns,
+            "the first start is after the last",
+        ),
         (
             block.row_groups.iter().all(|rg| {
                 rg.min_start_ns <= rg.max_start_ns
@@ -43,10 +67,16 @@ fn check_block(block: &BlockMeta, manifest: &Manifest) -> Result<(), String> {
             }),
             "a row group's times are outside its block's",
         ),
-        (file.footer_offset < file.size_bytes, "the footer is outside the file"),
+        (
+            file.footer_offset < file.size_bytes,
+            "the footer is outside the file",
+        ),
         (file.sha256.len() == 64, "a file has no SHA-256"),
         (
-            block.columns.iter().all(|c| c.compressed_bytes.len() == block.row_groups.len()),
+            block
+                .columns
+                .iter()
+                .all(|c| c.compressed_bytes.len() == block.row_groups.len()),
             "a column's sizes do not match the row groups",
         ),
     ];

@@ -65,7 +65,10 @@ impl Manifest {
     /// The block of an id.
     #[must_use]
     pub fn block(&self, id: BlockId) -> Option<&Arc<BlockMeta>> {
-        let at = self.blocks.binary_search_by_key(&id, |block| block.block_id).ok()?;
+        let at = self
+            .blocks
+            .binary_search_by_key(&id, |block| block.block_id)
+            .ok()?;
         self.blocks.get(at)
     }
 
@@ -77,7 +80,10 @@ impl Manifest {
     pub fn to_bytes(&self) -> Result<Vec<u8>, StorageError> {
         let internal = |error: serde_json::Error| StorageError::Internal(error.to_string());
         let body = serde_json::to_vec(self).map_err(internal)?;
-        let head = Head { spandrel_manifest: self.format_version, sha256: digest(&body) };
+        let head = Head {
+            spandrel_manifest: self.format_version,
+            sha256: digest(&body),
+        };
         let mut out = serde_json::to_vec(&head).map_err(internal)?;
         out.push(b'\n');
         out.extend_from_slice(&body);
@@ -97,10 +103,22 @@ impl Manifest {
             expected: expected.to_owned(),
             observed,
         };
-        let shape = || corrupt("manifest", format!("{} bytes of another shape", bytes.len()), "two lines");
-        let at = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(shape)?;
+        let shape = || {
+            corrupt(
+                "manifest",
+                format!("{} bytes of another shape", bytes.len()),
+                "two lines",
+            )
+        };
+        let at = bytes
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .ok_or_else(shape)?;
         let (head, body) = bytes.split_at(at);
-        let body = body.strip_prefix(b"\n").and_then(|b| b.strip_suffix(b"\n")).ok_or_else(shape)?;
+        let body = body
+            .strip_prefix(b"\n")
+            .and_then(|b| b.strip_suffix(b"\n"))
+            .ok_or_else(shape)?;
         let head: Head = serde_json::from_slice(head)
             .map_err(|error| corrupt("manifest head", error.to_string(), "JSON"))?;
         if head.spandrel_manifest > MANIFEST_FORMAT_VERSION {

@@ -57,7 +57,12 @@ impl Catalog {
     ) -> Result<Self, StorageError> {
         let versions = Versions::new(store, prefix, tenant.clone());
         let current = RwLock::new(Arc::new(versions.latest().await?));
-        Ok(Self { versions, tenant, current, committing: tokio::sync::Mutex::new(()) })
+        Ok(Self {
+            versions,
+            tenant,
+            current,
+            committing: tokio::sync::Mutex::new(()),
+        })
     }
 
     /// Whose catalog this is.

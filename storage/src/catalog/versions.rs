@@ -40,7 +40,11 @@ pub(super) enum Created {
 
 impl Versions {
     pub(super) fn new(store: Arc<dyn ObjectStore>, prefix: Path, tenant: TenantId) -> Self {
-        Self { store, prefix, tenant }
+        Self {
+            store,
+            prefix,
+            tenant,
+        }
     }
 
     /// The latest version, with nothing known before.
@@ -100,14 +104,23 @@ impl Versions {
     pub(super) async fn create(&self, manifest: &Manifest) -> Result<Created, StorageError> {
         let path = layout::manifest_file(&self.prefix, &self.tenant, manifest.version);
         let payload = PutPayload::from(Bytes::from(manifest.to_bytes()?));
-        let put = self.store.put_opts(&path, payload, PutMode::Create.into()).await;
-        let Err(error) = put else { return Ok(Created::Ours) };
+        let put = self
+            .store
+            .put_opts(&path, payload, PutMode::Create.into())
+            .await;
+        let Err(error) = put else {
+            return Ok(Created::Ours);
+        };
         // "Exists already" may be about our own write, whose answer was lost on the way; and a
         // failure may have come after the write. What is stored decides.
         match self.load(manifest.version).await? {
             Some(stored) if stored.writer_nonce == manifest.writer_nonce => Ok(Created::Ours),
             Some(stored) => Ok(Created::Theirs(stored)),
-            None => Err(StorageError::from_store("create manifest", path.as_ref(), error)),
+            None => Err(StorageError::from_store(
+                "create manifest",
+                path.as_ref(),
+                error,
+            )),
         }
     }
 
@@ -122,7 +135,10 @@ impl Versions {
             // Readers may need the old versions to find the way.
             return oldest;
         }
-        let end = committed.version.saturating_sub(KEEP_VERSIONS).min(oldest + DELETE_AT_ONCE);
+        let end = committed
+            .version
+            .saturating_sub(KEEP_VERSIONS)
+            .min(oldest + DELETE_AT_ONCE);
         while oldest < end {
             let path = layout::manifest_file(&self.prefix, &self.tenant, oldest);
             match self.store.delete(&path).await {
@@ -141,7 +157,11 @@ impl Versions {
         match self.store.head(&path).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(StorageError::from_store("look for manifest", path.as_ref(), error)),
+            Err(error) => Err(StorageError::from_store(
+                "look for manifest",
+                path.as_ref(),
+                error,
+            )),
         }
     }
 
@@ -149,13 +169,19 @@ impl Versions {
         let path = layout::manifest_file(&self.prefix, &self.tenant, version);
         match self.store.delete(&path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(StorageError::from_store("delete manifest", path.as_ref(), error)),
+            Err(error) => Err(StorageError::from_store(
+                "delete manifest",
+                path.as_ref(),
+                error,
+            )),
         }
     }
 
     async fn load(&self, version: u64) -> Result<Option<Manifest>, StorageError> {
         let path = layout::manifest_file(&self.prefix, &self.tenant, version);
-        let Some(bytes) = self.get(&path).await? else { return Ok(None) };
+        let Some(bytes) = self.get(&path).await? else {
+            return Ok(None);
+        };
         let manifest = Manifest::from_bytes(path.as_ref(), &bytes)?;
         let observed = (&manifest.tenant, manifest.version);
         if observed != (&self.tenant, version) {
@@ -189,8 +215,8 @@ impl Versions {
         let mut listing = self.store.list(Some(&folder));
         let mut newest = None;
         while let Some(object) = listing.next().await {
-            let object = object
-                .map_err(|error| StorageError::from_store("list", folder.as_ref(), error))?;
+            let object =
+                object.map_err(|error| StorageError::from_store("list", folder.as_ref(), error))?;
             newest = newest.max(layout::manifest_version(&object.location));
         }
         Ok(newest)
@@ -207,7 +233,8 @@ pub async fn tenants(
     prefix: &Path,
 ) -> Result<Vec<TenantId>, StorageError> {
     let listing = store.list_with_delimiter(Some(prefix)).await;
-    let listing = listing.map_err(|error| StorageError::from_store("list", prefix.as_ref(), error))?;
+    let listing =
+        listing.map_err(|error| StorageError::from_store("list", prefix.as_ref(), error))?;
     let folders = listing.common_prefixes.iter().filter_map(Path::filename);
     // Of the characters a tenant id may have, the asterisk alone is escaped in object names.
     let tenant = |name: &str| name.replace("%2A", "*").parse().ok();

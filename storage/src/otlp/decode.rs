@@ -11,7 +11,9 @@ use opentelemetry_proto::tonic::trace::v1 as pb;
 use prost::Message as _;
 
 use crate::ids::{SpanId, TraceId};
-use crate::model::{AnyValue, Attribute, Event, InstrumentationScope, Link, Resource, Span, SpanGroup};
+use crate::model::{
+    AnyValue, Attribute, Event, InstrumentationScope, Link, Resource, Span, SpanGroup,
+};
 
 /// Deepest protobuf nesting of one attribute value. Protobuf decoders stop at 100 levels, and a
 /// stored value must be readable again; no value that came as protobuf can be deeper than this.
@@ -101,18 +103,26 @@ pub fn from_request(request: ExportTraceServiceRequest) -> Decoded {
     let mut keys = KeyInterner::default();
     let mut decoded = Decoded::default();
     for resource_spans in request.resource_spans {
-        let resource = resource(resource_spans.resource, resource_spans.schema_url, &mut keys);
+        let resource = resource(
+            resource_spans.resource,
+            resource_spans.schema_url,
+            &mut keys,
+        );
         for scope_spans in resource_spans.scope_spans {
             if scope_spans.spans.is_empty() {
                 continue;
             }
             let scope = scope(scope_spans.scope, scope_spans.schema_url, &mut keys);
-            let shared = resource.clone().and_then(|resource| Ok((resource, Arc::new(scope?))));
+            let shared = resource
+                .clone()
+                .and_then(|resource| Ok((resource, Arc::new(scope?))));
             let (resource, scope) = match shared {
                 Ok(shared) => shared,
                 Err(reason) => {
                     let names = scope_spans.spans.into_iter().map(|span| span.name);
-                    decoded.rejected.extend(names.map(|span_name| Rejection { reason, span_name }));
+                    decoded
+                        .rejected
+                        .extend(names.map(|span_name| Rejection { reason, span_name }));
                     continue;
                 }
             };
@@ -121,11 +131,18 @@ pub fn from_request(request: ExportTraceServiceRequest) -> Decoded {
                 let name = std::mem::take(&mut message.name);
                 match span(message, &mut keys) {
                     Ok(span) => spans.push(Span { name, ..span }),
-                    Err(reason) => decoded.rejected.push(Rejection { reason, span_name: name }),
+                    Err(reason) => decoded.rejected.push(Rejection {
+                        reason,
+                        span_name: name,
+                    }),
                 }
             }
             if !spans.is_empty() {
-                decoded.groups.push(SpanGroup { resource, scope, spans });
+                decoded.groups.push(SpanGroup {
+                    resource,
+                    scope,
+                    spans,
+                });
             }
         }
     }
@@ -142,7 +159,11 @@ fn resource(
         attributes: attributes(message.attributes, keys)?,
         dropped_attributes_count: message.dropped_attributes_count,
         schema_url,
-        entity_refs: message.entity_refs.iter().map(|entity| entity.encode_to_vec()).collect(),
+        entity_refs: message
+            .entity_refs
+            .iter()
+            .map(|entity| entity.encode_to_vec())
+            .collect(),
     }))
 }
 
@@ -176,9 +197,17 @@ fn span(message: pb::Span, keys: &mut KeyInterner) -> Result<Span, RejectionReas
         end_ns: time(message.end_time_unix_nano)?,
         attributes: attributes(message.attributes, keys)?,
         dropped_attributes_count: message.dropped_attributes_count,
-        events: message.events.into_iter().map(|e| event(e, keys)).collect::<Result<_, _>>()?,
+        events: message
+            .events
+            .into_iter()
+            .map(|e| event(e, keys))
+            .collect::<Result<_, _>>()?,
         dropped_events_count: message.dropped_events_count,
-        links: message.links.into_iter().map(|l| link(l, keys)).collect::<Result<_, _>>()?,
+        links: message
+            .links
+            .into_iter()
+            .map(|l| link(l, keys))
+            .collect::<Result<_, _>>()?,
         dropped_links_count: message.dropped_links_count,
         status_code: status.code,
         status_message: status.message,
@@ -219,7 +248,9 @@ fn parent(bytes: &[u8]) -> Result<Option<SpanId>, RejectionReason> {
     if bytes.is_empty() || bytes == [0; 8] {
         return Ok(None);
     }
-    span_id(bytes).map(Some).ok_or(RejectionReason::InvalidParentSpanId)
+    span_id(bytes)
+        .map(Some)
+        .ok_or(RejectionReason::InvalidParentSpanId)
 }
 
 fn time(unix_nano: u64) -> Result<i64, RejectionReason> {
@@ -240,7 +271,10 @@ fn key_values(
 ) -> Result<Vec<Attribute>, RejectionReason> {
     let attribute = |message: pb_common::KeyValue| {
         let value = value(message.value.unwrap_or_default(), keys, levels)?;
-        Ok(Attribute { key: keys.intern(&message.key), value })
+        Ok(Attribute {
+            key: keys.intern(&message.key),
+            value,
+        })
     };
     messages.into_iter().map(attribute).collect()
 }

@@ -12,7 +12,13 @@ pub const MAX_MESSAGE_BYTES: u64 = 64 << 20;
 
 /// Reads length-delimited requests until the end of the input. A failure ends the iteration.
 pub fn read_delimited<R: Read>(reader: R) -> DelimitedRequests<R> {
-    DelimitedRequests { reader, offset: 0, number: 0, limit: MAX_MESSAGE_BYTES, done: false }
+    DelimitedRequests {
+        reader,
+        offset: 0,
+        number: 0,
+        limit: MAX_MESSAGE_BYTES,
+        done: false,
+    }
 }
 
 /// Requests of a stream, in order.
@@ -36,7 +42,9 @@ impl<R: Read> DelimitedRequests<R> {
     fn read(&mut self) -> Result<Option<ExportTraceServiceRequest>, StorageError> {
         let start = self.offset;
         self.number += 1;
-        let Some(length) = self.read_length(start)? else { return Ok(None) };
+        let Some(length) = self.read_length(start)? else {
+            return Ok(None);
+        };
         if length > self.limit {
             return Err(StorageError::MessageTooLong {
                 number: self.number,
@@ -97,7 +105,11 @@ impl<R: Read> DelimitedRequests<R> {
     }
 
     fn failure(&self, offset: u64, reason: String) -> StorageError {
-        StorageError::Message { number: self.number, offset, reason }
+        StorageError::Message {
+            number: self.number,
+            offset,
+            reason,
+        }
     }
 }
 

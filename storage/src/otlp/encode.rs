@@ -6,7 +6,9 @@ use opentelemetry_proto::tonic::resource::v1 as pb_resource;
 use opentelemetry_proto::tonic::trace::v1 as pb;
 use prost::Message as _;
 
-use crate::model::{AnyValue, Attribute, Event, InstrumentationScope, Link, Resource, Span, SpanGroup};
+use crate::model::{
+    AnyValue, Attribute, Event, InstrumentationScope, Link, Resource, Span, SpanGroup,
+};
 
 /// Spans as OTLP messages. Neighbouring groups of one resource share a `ResourceSpans`.
 #[must_use]
@@ -58,7 +60,10 @@ fn span(span: &Span) -> pb::Span {
         trace_id: span.trace_id.0.to_vec(),
         span_id: span.span_id.0.to_vec(),
         trace_state: span.trace_state.clone(),
-        parent_span_id: span.parent_span_id.map(|id| id.0.to_vec()).unwrap_or_default(),
+        parent_span_id: span
+            .parent_span_id
+            .map(|id| id.0.to_vec())
+            .unwrap_or_default(),
         flags: span.flags,
         name: span.name.clone(),
         kind: span.kind,
@@ -70,7 +75,10 @@ fn span(span: &Span) -> pb::Span {
         dropped_events_count: span.dropped_events_count,
         links: span.links.iter().map(link).collect(),
         dropped_links_count: span.dropped_links_count,
-        status: Some(pb::Status { message: span.status_message.clone(), code: span.status_code }),
+        status: Some(pb::Status {
+            message: span.status_message.clone(),
+            code: span.status_code,
+        }),
     }
 }
 
@@ -119,9 +127,9 @@ fn value(from: &AnyValue) -> pb_common::AnyValue {
         AnyValue::Array(values) => Some(Value::ArrayValue(pb_common::ArrayValue {
             values: values.iter().map(value).collect(),
         })),
-        AnyValue::KeyValueList(list) => {
-            Some(Value::KvlistValue(pb_common::KeyValueList { values: attributes(list) }))
-        }
+        AnyValue::KeyValueList(list) => Some(Value::KvlistValue(pb_common::KeyValueList {
+            values: attributes(list),
+        })),
     };
     pb_common::AnyValue { value }
 }

@@ -9,7 +9,9 @@ mod decode;
 mod delimited;
 mod encode;
 
-pub use decode::{Decoded, KeyInterner, Rejection, RejectionReason, from_request, value_from_bytes};
+pub use decode::{
+    Decoded, KeyInterner, Rejection, RejectionReason, from_request, value_from_bytes,
+};
 pub use delimited::{DelimitedRequests, MAX_MESSAGE_BYTES, read_delimited};
 pub use encode::to_resource_spans;
 pub(crate) use encode::value_to_bytes;

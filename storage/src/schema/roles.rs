@@ -51,11 +51,25 @@ pub fn column_roles(meta: &BlockMeta) -> Vec<ColumnRole> {
                 ..bare
             };
         }
-        let scopes = [AttributeScope::Resource, AttributeScope::Instrumentation, AttributeScope::Span];
-        match scopes.into_iter().find(|scope| names::residual(*scope) == Some(column)) {
-            Some(scope) => ColumnRole { role: "residual".to_owned(), scope: Some(scope), ..bare },
+        let scopes = [
+            AttributeScope::Resource,
+            AttributeScope::Instrumentation,
+            AttributeScope::Span,
+        ];
+        match scopes
+            .into_iter()
+            .find(|scope| names::residual(*scope) == Some(column))
+        {
+            Some(scope) => ColumnRole {
+                role: "residual".to_owned(),
+                scope: Some(scope),
+                ..bare
+            },
             None => bare,
         }
     };
-    meta.columns.iter().map(|column| role(&column.name)).collect()
+    meta.columns
+        .iter()
+        .map(|column| role(&column.name))
+        .collect()
 }

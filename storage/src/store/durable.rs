@@ -35,7 +35,9 @@ impl DurableLocal {
     ///
     /// If the directory is not there.
     pub fn new(directory: impl AsRef<FilePath>) -> Result<Self> {
-        Ok(Self { inner: LocalFileSystem::new_with_prefix(directory)? })
+        Ok(Self {
+            inner: LocalFileSystem::new_with_prefix(directory)?,
+        })
     }
 }
 
@@ -61,8 +63,12 @@ impl ObjectStore for DurableLocal {
         };
         let path = self.inner.path_to_filesystem(location)?;
         let task = tokio::task::spawn_blocking(move || write(&path, &payload, create));
-        task.await.map_err(|source| object_store::Error::JoinError { source })??;
-        Ok(PutResult { e_tag: None, version: None })
+        task.await
+            .map_err(|source| object_store::Error::JoinError { source })??;
+        Ok(PutResult {
+            e_tag: None,
+            version: None,
+        })
     }
 
     async fn put_multipart_opts(
@@ -142,9 +148,12 @@ impl MultipartUpload for DurableUpload {
 async fn sync_later(path: PathBuf) -> Result<()> {
     let task = tokio::task::spawn_blocking(move || {
         let synced = File::open(&path).and_then(|file| file.sync_all());
-        synced.and_then(|()| sync_folder(&path)).map_err(|error| failure(&path, error))
+        synced
+            .and_then(|()| sync_folder(&path))
+            .map_err(|error| failure(&path, error))
     });
-    task.await.map_err(|source| object_store::Error::JoinError { source })?
+    task.await
+        .map_err(|source| object_store::Error::JoinError { source })?
 }
 
 fn write(path: &FilePath, payload: &PutPayload, create: bool) -> Result<()> {
@@ -154,13 +163,19 @@ fn write(path: &FilePath, payload: &PutPayload, create: bool) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let staged = folder.join(format!("{name}#{}", Ulid::new().0));
     let written = write_synced(&staged, payload).and_then(|()| {
-        if create { std::fs::hard_link(&staged, path) } else { std::fs::rename(&staged, path) }
+        if create {
+            std::fs::hard_link(&staged, path)
+        } else {
+            std::fs::rename(&staged, path)
+        }
     });
     if create || written.is_err() {
         // After a link it is no longer needed, after a failure no use; left behind it harms nobody.
         drop(std::fs::remove_file(&staged));
     }
-    written.and_then(|()| sync_folder(path)).map_err(|error| failure(path, error))
+    written
+        .and_then(|()| sync_folder(path))
+        .map_err(|error| failure(path, error))
 }
 
 fn write_synced(path: &FilePath, payload: &PutPayload) -> std::io::Result<()> {
@@ -196,12 +211,17 @@ fn sync_folder(path: &FilePath) -> std::io::Result<()> {
 fn failure(path: &FilePath, error: std::io::Error) -> object_store::Error {
     let path = path.display().to_string();
     match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            object_store::Error::AlreadyExists { path, source: Box::new(error) }
-        }
-        std::io::ErrorKind::PermissionDenied => {
-            object_store::Error::PermissionDenied { path, source: Box::new(error) }
-        }
-        _ => object_store::Error::Generic { store: "DurableLocal", source: Box::new(error) },
+        std::io::ErrorKind::AlreadyExists => object_store::Error::AlreadyExists {
+            path,
+            source: Box::new(error),
+        },
+        std::io::ErrorKind::PermissionDenied => object_store::Error::PermissionDenied {
+            path,
+            source: Box::new(error),
+        },
+        _ => object_store::Error::Generic {
+            store: "DurableLocal",
+            source: Box::new(error),
+        },
     }
 }

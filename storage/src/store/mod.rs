@@ -31,7 +31,9 @@ pub struct StoreLocation {
 
 impl fmt::Debug for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreLocation").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("StoreLocation")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -50,7 +52,10 @@ pub fn open_store(
     location: &str,
     options: &BTreeMap<String, String>,
 ) -> Result<StoreLocation, StorageError> {
-    let fail = |reason: String| StorageError::OpenStore { location: location.to_owned(), reason };
+    let fail = |reason: String| StorageError::OpenStore {
+        location: location.to_owned(),
+        reason,
+    };
     let built = |error: object_store::Error| fail(error.to_string());
     let (scheme, rest) = match location.split_once("://") {
         Some(("file", rest)) => (None, rest),
@@ -74,11 +79,17 @@ pub fn open_store(
                     .map_err(|_| fail(format!("this kind of store has no option {key}")))?;
                 builder = builder.with_config(key, value);
             }
-            (Arc::new(builder.build().map_err(built)?) as Arc<dyn ObjectStore>, in_bucket()?)
+            (
+                Arc::new(builder.build().map_err(built)?) as Arc<dyn ObjectStore>,
+                in_bucket()?,
+            )
         }};
     }
     let (store, prefix): (Arc<dyn ObjectStore>, Path) = match scheme {
-        None => (Arc::new(open_directory(rest).map_err(fail)?), Path::default()),
+        None => (
+            Arc::new(open_directory(rest).map_err(fail)?),
+            Path::default(),
+        ),
         Some("memory") => {
             let prefix = Path::parse(rest).map_err(|error| fail(error.to_string()))?;
             (Arc::new(InMemory::new()), prefix)
@@ -90,10 +101,16 @@ pub fn open_store(
         }
         Some(other) => {
             let known = "a directory, memory, s3, gs, az, abfs";
-            return Err(fail(format!("unknown kind of store {other}, known are {known}")));
+            return Err(fail(format!(
+                "unknown kind of store {other}, known are {known}"
+            )));
         }
     };
-    Ok(StoreLocation { store, prefix, url: location.to_owned() })
+    Ok(StoreLocation {
+        store,
+        prefix,
+        url: location.to_owned(),
+    })
 }
 
 fn open_directory(directory: &str) -> Result<DurableLocal, String> {
@@ -139,13 +156,18 @@ mod tests {
         for (location, reason) in [
             ("", "the path is empty"),
             ("ftp://host/x", "unknown kind of store ftp"),
-            (file.join("below").to_str().unwrap(), "cannot make the directory"),
+            (
+                file.join("below").to_str().unwrap(),
+                "cannot make the directory",
+            ),
         ] {
             let error = open(location).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }
         let options = BTreeMap::from([("no_such_option".to_owned(), "1".to_owned())]);
-        let error = open_store("s3://bucket/x", &options).unwrap_err().to_string();
+        let error = open_store("s3://bucket/x", &options)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("no_such_option"), "{error}");
     }
 

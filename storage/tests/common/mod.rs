@@ -16,33 +16,36 @@ use storage::block::{
 use storage::ids::{BlockId, SpanId, TenantId, TraceId};
 use storage::model::{AnyValue, Attribute, Resource, Span, SpanGroup};
 
-pub fn options() -> EncodeOptions {
+pub(crate) fn options() -> EncodeOptions {
     EncodeOptions::new(TenantId::single(), BlockId(ulid::Ulid::new()))
 }
 
-pub fn block(groups: &[SpanGroup]) -> MemoryBlock {
+pub(crate) fn block(groups: &[SpanGroup]) -> MemoryBlock {
     encode(groups, &options()).unwrap()
 }
 
-pub fn attribute(key: &str, value: AnyValue) -> Attribute {
-    Attribute { key: key.into(), value }
+pub(crate) fn attribute(key: &str, value: AnyValue) -> Attribute {
+    Attribute {
+        key: key.into(),
+        value,
+    }
 }
 
-pub fn text(key: &str, value: &str) -> Attribute {
+pub(crate) fn text(key: &str, value: &str) -> Attribute {
     attribute(key, AnyValue::String(value.to_owned()))
 }
 
-pub fn trace_id(number: u64) -> TraceId {
+pub(crate) fn trace_id(number: u64) -> TraceId {
     let mut id = [0; 16];
     id[8..].copy_from_slice(&number.to_be_bytes());
     TraceId(id)
 }
 
-pub fn span_id(number: u64) -> SpanId {
+pub(crate) fn span_id(number: u64) -> SpanId {
     SpanId(number.to_be_bytes())
 }
 
-pub fn span(trace: u64, id: u64, parent: u64, start_ns: i64) -> Span {
+pub(crate) fn span(trace: u64, id: u64, parent: u64, start_ns: i64) -> Span {
     Span {
         trace_id: trace_id(trace),
         span_id: span_id(id),
@@ -54,36 +57,52 @@ pub fn span(trace: u64, id: u64, parent: u64, start_ns: i64) -> Span {
     }
 }
 
-pub fn group(service: &str, spans: Vec<Span>) -> SpanGroup {
+pub(crate) fn group(service: &str, spans: Vec<Span>) -> SpanGroup {
     let attributes = vec![text("service.name", service)];
-    let resource = Arc::new(Resource { attributes, ..Resource::default() });
-    SpanGroup { resource, scope: Arc::default(), spans }
+    let resource = Arc::new(Resource {
+        attributes,
+        ..Resource::default()
+    });
+    SpanGroup {
+        resource,
+        scope: Arc::default(),
+        spans,
+    }
 }
 
 /// Stores a block in memory.
-pub async fn stored(
+pub(crate) async fn stored(
     groups: &[SpanGroup],
     write: &WriteOptions,
 ) -> (Arc<dyn ObjectStore>, Arc<BlockMeta>) {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let written = write_parquet(&block(groups), write).unwrap();
-    let meta = store_block(&store, &prefix(), written, ReadBack::Verify).await.unwrap();
+    let meta = store_block(&store, &prefix(), written, ReadBack::Verify)
+        .await
+        .unwrap();
     (store, meta)
 }
 
-pub fn prefix() -> Path {
+pub(crate) fn prefix() -> Path {
     Path::from("some/prefix")
 }
 
-pub fn open(store: &Arc<dyn ObjectStore>, meta: &Arc<BlockMeta>) -> BlockFile {
+pub(crate) fn open(store: &Arc<dyn ObjectStore>, meta: &Arc<BlockMeta>) -> BlockFile {
     let cache = Arc::new(MetadataCache::new(64 << 20));
     let counters = Arc::new(ReadCounters::default());
-    BlockFile::new(Arc::clone(store), &prefix(), Arc::clone(meta), cache, counters).unwrap()
+    BlockFile::new(
+        Arc::clone(store),
+        &prefix(),
+        Arc::clone(meta),
+        cache,
+        counters,
+    )
+    .unwrap()
 }
 
 /// All that the spans say, as text that can be compared: without regard to the order of spans and
 /// of different keys, and each different span once.
-pub fn contents(groups: &[SpanGroup]) -> Vec<String> {
+pub(crate) fn contents(groups: &[SpanGroup]) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for group in groups {
         let mut resource = Resource::clone(&group.resource);
@@ -93,8 +112,12 @@ pub fn contents(groups: &[SpanGroup]) -> Vec<String> {
         for span in &group.spans {
             let mut span = span.clone();
             sort(&mut span.attributes);
-            span.events.iter_mut().for_each(|event| sort(&mut event.attributes));
-            span.links.iter_mut().for_each(|link| sort(&mut link.attributes));
+            span.events
+                .iter_mut()
+                .for_each(|event| sort(&mut event.attributes));
+            span.links
+                .iter_mut()
+                .for_each(|link| sort(&mut link.attributes));
             out.push(format!("{resource:?} {scope:?} {span:?}"));
         }
     }
@@ -108,7 +131,7 @@ fn sort(attributes: &mut [Attribute]) {
 }
 
 /// Recorded traces, if this checkout has them.
-pub fn samples() -> Vec<PathBuf> {
+pub(crate) fn samples() -> Vec<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let given = std::env::var_os("SPANDREL_REAL_DATA").map(PathBuf::from);
     let folders = [
@@ -118,7 +141,9 @@ pub fn samples() -> Vec<PathBuf> {
         Some(root.join("../shared/data/real/sample")),
     ];
     for folder in folders.into_iter().flatten() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
         let mut files: Vec<PathBuf> = entries
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| path.to_string_lossy().ends_with(".sample.otlp"))
@@ -132,7 +157,7 @@ pub fn samples() -> Vec<PathBuf> {
     Vec::new()
 }
 
-pub fn load(path: &PathBuf) -> Vec<SpanGroup> {
+pub(crate) fn load(path: &PathBuf) -> Vec<SpanGroup> {
     let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
     storage::otlp::read_delimited(file)
         .flat_map(|request| {

@@ -1,5 +1,13 @@
 //! Tests of the repository as a whole, and of the testkit against recorded data.
 
+#![expect(
+    clippy::panic,
+    clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test that fails says where"
+)]
+
 mod corpora;
 mod recorded;
 mod tidy;

@@ -205,7 +205,9 @@ mod tests {
         histograms: Histograms::Buckets,
     };
 
-    fn set(series: Vec<(Vec<(&str, LabelValue)>, Vec<f64>)>) -> SeriesSet {
+    type Labelled<'a> = (Vec<(&'a str, LabelValue)>, Vec<f64>);
+
+    fn set(series: Vec<Labelled<'_>>) -> SeriesSet {
         let series = series.into_iter().map(|(labels, values)| Series {
             labels: labels
                 .into_iter()

@@ -9,8 +9,12 @@ use crate::block::meta::{AttributeScope, ValueType};
 use crate::model::{AnyValue, Attribute};
 
 /// The types that can have a column, in the order that breaks ties.
-pub(super) const SCALARS: [ValueType; 4] =
-    [ValueType::String, ValueType::Int, ValueType::Double, ValueType::Bool];
+pub(super) const SCALARS: [ValueType; 4] = [
+    ValueType::String,
+    ValueType::Int,
+    ValueType::Double,
+    ValueType::Bool,
+];
 const TYPES: [ValueType; 9] = [
     ValueType::String,
     ValueType::Int,
@@ -44,8 +48,11 @@ pub(super) struct Key<'a> {
 impl Key<'_> {
     /// Types that occur, most frequent first.
     pub(super) fn types(&self) -> Vec<(ValueType, u64)> {
-        let mut types: Vec<(ValueType, u64)> =
-            TYPES.into_iter().zip(self.counts).filter(|(_, count)| *count > 0).collect();
+        let mut types: Vec<(ValueType, u64)> = TYPES
+            .into_iter()
+            .zip(self.counts)
+            .filter(|(_, count)| *count > 0)
+            .collect();
         types.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         types
     }

@@ -26,7 +26,10 @@ const SECOND_NS: i64 = 1_000_000_000;
 
 /// The service of a resource, if it has one as text.
 pub(super) fn service_name(resource: &Resource) -> Option<&str> {
-    let first = resource.attributes.iter().find(|attribute| &*attribute.key == "service.name")?;
+    let first = resource
+        .attributes
+        .iter()
+        .find(|attribute| &*attribute.key == "service.name")?;
     match &first.value {
         AnyValue::String(name) => Some(name),
         _ => None,
@@ -63,13 +66,19 @@ pub(super) fn fixed(all: &Rows<'_>) -> Result<Vec<ArrayRef>, StorageError> {
         Box::new(|| fixed_bytes(16, rows.iter().map(|row| &row.span.trace_id.0[..]))),
         Box::new(|| fixed_bytes(8, rows.iter().map(|row| &row.span.span_id.0[..]))),
         Box::new(|| {
-            Ok(Arc::new(UInt32Array::from_iter_values(tree.iter().map(|row| row.parent_row))))
+            Ok(Arc::new(UInt32Array::from_iter_values(
+                tree.iter().map(|row| row.parent_row),
+            )))
         }),
         Box::new(|| literal_parents(all)),
         int64(|row| ceil_seconds(row.span.start_ns)),
         int64(|row| row.span.start_ns),
         int64(|row| row.span.duration_ns()),
-        Box::new(|| Ok(Arc::new(rows.iter().map(literal_end).collect::<Int64Array>()))),
+        Box::new(|| {
+            Ok(Arc::new(
+                rows.iter().map(literal_end).collect::<Int64Array>(),
+            ))
+        }),
         Box::new(|| dictionary(rows.iter().map(|row| row.span.name.as_str()))),
         int32(|row| row.span.kind),
         int32(|row| row.span.status_code),
@@ -80,11 +89,15 @@ pub(super) fn fixed(all: &Rows<'_>) -> Result<Vec<ArrayRef>, StorageError> {
         nested(|row| row.child_count),
         Box::new(|| of_root(all, |row| rows[row as usize].span.name.as_str())),
         Box::new(|| {
-            of_root(all, |row| service_name(resource(&rows[row as usize])).unwrap_or_default())
+            of_root(all, |row| {
+                service_name(resource(&rows[row as usize])).unwrap_or_default()
+            })
         }),
         Box::new(|| {
             let each = |trace: &Trace| repeat(trace.duration_ns, trace);
-            Ok(Arc::new(Int64Array::from_iter_values(all.traces.iter().flat_map(each))))
+            Ok(Arc::new(Int64Array::from_iter_values(
+                all.traces.iter().flat_map(each),
+            )))
         }),
         Box::new(|| dictionary_or_null(rows.iter().map(|row| row.span.trace_state.as_str()))),
         uint32(|row| row.span.flags),
@@ -92,17 +105,30 @@ pub(super) fn fixed(all: &Rows<'_>) -> Result<Vec<ArrayRef>, StorageError> {
         uint32(|row| row.span.dropped_events_count),
         uint32(|row| row.span.dropped_links_count),
         Box::new(|| {
-            dictionary_of_units(all.scopes.iter().map(|s| s.name.as_str()), of_scope.clone(), false)
+            dictionary_of_units(
+                all.scopes.iter().map(|s| s.name.as_str()),
+                of_scope.clone(),
+                false,
+            )
         }),
         Box::new(|| {
-            dictionary_of_units(all.scopes.iter().map(|s| s.version.as_str()), of_scope.clone(), false)
+            dictionary_of_units(
+                all.scopes.iter().map(|s| s.version.as_str()),
+                of_scope.clone(),
+                false,
+            )
         }),
         Box::new(|| {
-            let urls = all.resources.iter().map(|resource| resource.schema_url.as_str());
+            let urls = all
+                .resources
+                .iter()
+                .map(|resource| resource.schema_url.as_str());
             dictionary_of_units(urls, of_resource.clone(), true)
         }),
         Box::new(|| {
-            let counts = rows.iter().map(|row| resource(row).dropped_attributes_count);
+            let counts = rows
+                .iter()
+                .map(|row| resource(row).dropped_attributes_count);
             Ok(Arc::new(UInt32Array::from_iter_values(counts)))
         }),
         Box::new(|| Ok(entity_refs(rows.iter().map(resource)))),
@@ -144,10 +170,7 @@ fn repeat<T: Copy>(value: T, trace: &Trace) -> impl Iterator<Item = T> + use<T> 
 }
 
 /// A text of the root span for each row of its trace.
-fn of_root<'a>(
-    all: &Rows<'a>,
-    text: impl Fn(u32) -> &'a str,
-) -> Result<ArrayRef, StorageError> {
+fn of_root<'a>(all: &Rows<'a>, text: impl Fn(u32) -> &'a str) -> Result<ArrayRef, StorageError> {
     let each = |trace: &Trace| repeat(trace.root.map_or("", &text), trace);
     dictionary(all.traces.iter().flat_map(each))
 }
@@ -156,7 +179,10 @@ fn entity_refs<'a>(resources: impl Iterator<Item = &'a Resource>) -> ArrayRef {
     let item = Field::new("item", DataType::Binary, false);
     let mut out = ListBuilder::new(BinaryBuilder::new()).with_field(item);
     for resource in resources {
-        resource.entity_refs.iter().for_each(|entity| out.values().append_value(entity));
+        resource
+            .entity_refs
+            .iter()
+            .for_each(|entity| out.values().append_value(entity));
         out.append(!resource.entity_refs.is_empty());
     }
     Arc::new(out.finish())
@@ -177,7 +203,9 @@ impl<'a> Collected<'a> {
     pub(super) fn new(all: &Rows<'a>) -> Self {
         let shared = |scope, lists: Vec<&'a [Attribute]>, index: fn(&Row<'_>) -> u32| {
             let mut rows = vec![0u64; lists.len()];
-            all.rows.iter().for_each(|row| rows[index(row) as usize] += 1);
+            all.rows
+                .iter()
+                .for_each(|row| rows[index(row) as usize] += 1);
             let mut out = ScopeAttributes::new(scope, Collect::Values);
             for (unit, (attributes, rows)) in (0u32..).zip(lists.into_iter().zip(rows)) {
                 out.add(unit, attributes, rows);
@@ -187,8 +215,16 @@ impl<'a> Collected<'a> {
         let mut span = ScopeAttributes::new(AttributeScope::Span, Collect::Values);
         let mut event = ScopeAttributes::new(AttributeScope::Event, Collect::Counts);
         let mut link = ScopeAttributes::new(AttributeScope::Link, Collect::Counts);
-        let resources = all.resources.iter().map(|resource| &resource.attributes[..]).collect();
-        let scopes = all.scopes.iter().map(|scope| &scope.attributes[..]).collect();
+        let resources = all
+            .resources
+            .iter()
+            .map(|resource| &resource.attributes[..])
+            .collect();
+        let scopes = all
+            .scopes
+            .iter()
+            .map(|scope| &scope.attributes[..])
+            .collect();
         let (mut events, mut links) = (0u32, 0u32);
         for (row, number) in all.rows.iter().zip(0u32..) {
             span.add(number, &row.span.attributes, 1);
@@ -213,11 +249,20 @@ impl<'a> Collected<'a> {
     }
 
     pub(super) fn promote(&self) -> Vec<Promoted> {
-        promote(&[&self.resource, &self.instrumentation, &self.span], self.row_count)
+        promote(
+            &[&self.resource, &self.instrumentation, &self.span],
+            self.row_count,
+        )
     }
 
     pub(super) fn scopes(&self) -> [&ScopeAttributes<'a>; 5] {
-        [&self.resource, &self.instrumentation, &self.span, &self.event, &self.link]
+        [
+            &self.resource,
+            &self.instrumentation,
+            &self.span,
+            &self.event,
+            &self.link,
+        ]
     }
 
     fn scope(&self, scope: AttributeScope) -> &ScopeAttributes<'a> {
@@ -243,12 +288,18 @@ impl<'a> Collected<'a> {
             .map_or(&[][..], Vec::as_slice);
         let rows = &all.rows;
         match promoted.scope {
-            AttributeScope::Resource => {
-                typed(values, promoted.value_type, rows.iter().map(|row| row.resource), all.resources.len())
-            }
-            AttributeScope::Instrumentation => {
-                typed(values, promoted.value_type, rows.iter().map(|row| row.scope), all.scopes.len())
-            }
+            AttributeScope::Resource => typed(
+                values,
+                promoted.value_type,
+                rows.iter().map(|row| row.resource),
+                all.resources.len(),
+            ),
+            AttributeScope::Instrumentation => typed(
+                values,
+                promoted.value_type,
+                rows.iter().map(|row| row.scope),
+                all.scopes.len(),
+            ),
             AttributeScope::Span | AttributeScope::Event | AttributeScope::Link => {
                 let numbers = 0..super::row_number(rows.len());
                 typed(values, promoted.value_type, numbers, rows.len())
@@ -265,8 +316,17 @@ fn typed(
     unit_count: usize,
 ) -> Result<ArrayRef, StorageError> {
     let mut valid = vec![false; unit_count];
-    values.iter().for_each(|value| valid[value.unit as usize] = true);
-    let row_valid = || nulls(unit_of_row.clone().map(|unit| valid[unit as usize]).collect());
+    values
+        .iter()
+        .for_each(|value| valid[value.unit as usize] = true);
+    let row_valid = || {
+        nulls(
+            unit_of_row
+                .clone()
+                .map(|unit| valid[unit as usize])
+                .collect(),
+        )
+    };
     macro_rules! primitive {
         ($variant:path, $zero:expr, $finish:expr) => {{
             let mut units = vec![$zero; unit_count];
@@ -283,10 +343,16 @@ fn typed(
             Arc::new(Int64Array::new(ScalarBuffer::from_iter(rows), row_valid())) as ArrayRef
         }),
         ValueType::Double => primitive!(AnyValue::Double, 0f64, |rows| {
-            Arc::new(Float64Array::new(ScalarBuffer::from_iter(rows), row_valid())) as ArrayRef
+            Arc::new(Float64Array::new(
+                ScalarBuffer::from_iter(rows),
+                row_valid(),
+            )) as ArrayRef
         }),
         ValueType::Bool => primitive!(AnyValue::Bool, false, |rows| {
-            Arc::new(BooleanArray::new(FromIterator::from_iter(rows), row_valid())) as ArrayRef
+            Arc::new(BooleanArray::new(
+                FromIterator::from_iter(rows),
+                row_valid(),
+            )) as ArrayRef
         }),
         ValueType::String
         | ValueType::StringArray
@@ -322,13 +388,18 @@ fn text(
         }
     }
     let row_count = unit_of_row.clone().len();
-    let value_count = row_count - valid.as_ref().map_or(0, arrow::buffer::NullBuffer::null_count);
+    let value_count = row_count
+        - valid
+            .as_ref()
+            .map_or(0, arrow::buffer::NullBuffer::null_count);
     if !plain && !codes.mostly_distinct(value_count) {
         let keys = unit_of_row.map(|unit| units[unit as usize]).collect();
         return codes.dictionary(keys, valid);
     }
     let mut units: Vec<Option<&str>> = vec![None; unit_count];
-    values.iter().for_each(|value| units[value.unit as usize] = Some(content(value)));
+    values
+        .iter()
+        .for_each(|value| units[value.unit as usize] = Some(content(value)));
     let texts = unit_of_row.map(|unit| units[unit as usize]);
     Ok(Arc::new(text_array(texts, "bytes of one text attribute")?))
 }
@@ -395,7 +466,12 @@ fn residual<'a>(
     let mut values: Vec<Value<'a>> = attributes
         .keys
         .iter()
-        .flat_map(|key| super::attributes::SCALARS.into_iter().zip(&key.values).map(|v| (key.key, v)))
+        .flat_map(|key| {
+            super::attributes::SCALARS
+                .into_iter()
+                .zip(&key.values)
+                .map(|v| (key.key, v))
+        })
         .filter(|(key, (value_type, _))| !with_column.contains(&(*key, *value_type)))
         .flat_map(|(_, (_, values))| values)
         .copied()

@@ -41,11 +41,18 @@ pub(super) fn describe(
         max_start_ns,
         max_end_ns: ends.max().unwrap_or(0),
         file: None,
-        row_groups: vec![RowGroupMeta { row_count, min_start_ns, max_start_ns }],
+        row_groups: vec![RowGroupMeta {
+            row_count,
+            min_start_ns,
+            max_start_ns,
+        }],
         columns: schema
             .fields()
             .iter()
-            .map(|field| ColumnMeta { name: field.name().clone(), compressed_bytes: Vec::new() })
+            .map(|field| ColumnMeta {
+                name: field.name().clone(),
+                compressed_bytes: Vec::new(),
+            })
             .collect(),
         attributes,
         attributes_complete,
@@ -55,7 +62,10 @@ pub(super) fn describe(
 }
 
 fn services(rows: &Rows<'_>) -> Option<Vec<String>> {
-    let names = rows.resources.iter().map(|resource| service_name(resource).unwrap_or_default());
+    let names = rows
+        .resources
+        .iter()
+        .map(|resource| service_name(resource).unwrap_or_default());
     let names: BTreeSet<&str> = names.collect();
     (names.len() <= MAX_SERVICES).then(|| names.into_iter().map(str::to_owned).collect())
 }
@@ -72,13 +82,19 @@ fn attributes(collected: &Collected<'_>, promoted: &[Promoted]) -> (Vec<Attribut
         for key in &scope.keys {
             let of_type = |(value_type, count)| AttributeTypeMeta {
                 value_type,
-                column: columns.get(&(scope.scope, key.key, value_type)).map(|c| (*c).to_owned()),
+                column: columns
+                    .get(&(scope.scope, key.key, value_type))
+                    .map(|c| (*c).to_owned()),
                 count,
             };
             let types: Vec<_> = key.types().into_iter().map(of_type).collect();
             let has_column = types.iter().any(|of_type| of_type.column.is_some());
             let rank = if has_column { u64::MAX } else { key.total() };
-            let meta = AttributeMeta { scope: scope.scope, key: key.key.to_owned(), types };
+            let meta = AttributeMeta {
+                scope: scope.scope,
+                key: key.key.to_owned(),
+                types,
+            };
             all.push((meta, rank));
         }
     }
@@ -86,7 +102,9 @@ fn attributes(collected: &Collected<'_>, promoted: &[Promoted]) -> (Vec<Attribut
     let complete = all.len() <= MAX_ATTRIBUTES;
     if !complete {
         all.sort_by(|(a, rank_a), (b, rank_b)| {
-            rank_b.cmp(rank_a).then_with(|| (a.scope, &a.key).cmp(&(b.scope, &b.key)))
+            rank_b
+                .cmp(rank_a)
+                .then_with(|| (a.scope, &a.key).cmp(&(b.scope, &b.key)))
         });
         all.truncate(MAX_ATTRIBUTES);
     }
@@ -101,7 +119,9 @@ fn add_service_name(all: &mut Vec<(AttributeMeta, u64)>, promoted: &[Promoted]) 
             && p.key == "service.name"
             && p.value_type == ValueType::String
     };
-    let Some(service) = promoted.iter().find(service) else { return };
+    let Some(service) = promoted.iter().find(service) else {
+        return;
+    };
     let at = all
         .iter()
         .position(|(meta, _)| meta.scope == AttributeScope::Resource && meta.key == service.key);
@@ -113,7 +133,10 @@ fn add_service_name(all: &mut Vec<(AttributeMeta, u64)>, promoted: &[Promoted]) 
     match at {
         Some(at) => {
             let types = &mut all[at].0.types;
-            if !types.iter().any(|of_type| of_type.value_type == ValueType::String) {
+            if !types
+                .iter()
+                .any(|of_type| of_type.value_type == ValueType::String)
+            {
                 types.push(none);
             }
             all[at].1 = u64::MAX;

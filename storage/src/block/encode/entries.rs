@@ -64,8 +64,10 @@ impl<'a> EntryLists<'a> {
             self.append(attribute)?;
         }
         self.open = open;
-        self.offsets.push(offset(self.count, "attributes in lists")?);
-        self.sizes.push((self.count - before.0, self.text_bytes - before.1));
+        self.offsets
+            .push(offset(self.count, "attributes in lists")?);
+        self.sizes
+            .push((self.count - before.0, self.text_bytes - before.1));
         Ok(())
     }
 
@@ -75,7 +77,8 @@ impl<'a> EntryLists<'a> {
     }
 
     fn append(&mut self, attribute: &Attribute) -> Result<(), StorageError> {
-        let (mut text, mut int, mut double, mut boolean, mut other) = (None, None, None, None, None);
+        let (mut text, mut int, mut double, mut boolean, mut other) =
+            (None, None, None, None, None);
         match &attribute.value {
             AnyValue::String(value) => text = Some(value),
             AnyValue::Int(value) => int = Some(*value),

@@ -35,7 +35,10 @@ pub(crate) fn span_hash(span: &Span, resource: u128, scope: u128) -> u128 {
     out.extend_from_slice(&scope.to_le_bytes());
     out.extend_from_slice(&span.trace_id.0);
     out.extend_from_slice(&span.span_id.0);
-    bytes(&mut out, span.parent_span_id.as_ref().map_or(&[][..], |id| &id.0));
+    bytes(
+        &mut out,
+        span.parent_span_id.as_ref().map_or(&[][..], |id| &id.0),
+    );
     bytes(&mut out, span.trace_state.as_bytes());
     bytes(&mut out, span.name.as_bytes());
     bytes(&mut out, span.status_message.as_bytes());

@@ -16,14 +16,22 @@ pub(super) fn events(rows: &[Row<'_>]) -> Result<ArrayRef, StorageError> {
     let all = || rows.iter().flat_map(|row| &row.span.events);
     let mut attributes = EntryLists::new();
     for event in all() {
-        event.attributes.iter().for_each(|attribute| attributes.push(attribute));
+        event
+            .attributes
+            .iter()
+            .for_each(|attribute| attributes.push(attribute));
         attributes.end_list()?;
     }
-    let names = text_array(all().map(|event: &Event| Some(event.name.as_str())), "event names")?;
+    let names = text_array(
+        all().map(|event: &Event| Some(event.name.as_str())),
+        "event names",
+    )?;
     let columns: Vec<ArrayRef> = vec![
         Arc::new(names),
         Arc::new(all().map(|event| event.time_ns).collect::<Int64Array>()),
-        Arc::new(UInt32Array::from_iter_values(all().map(|event| event.dropped_attributes_count))),
+        Arc::new(UInt32Array::from_iter_values(
+            all().map(|event| event.dropped_attributes_count),
+        )),
         attributes.finish()?,
     ];
     structs(event_fields(), columns, offsets)
@@ -34,16 +42,23 @@ pub(super) fn links(rows: &[Row<'_>]) -> Result<ArrayRef, StorageError> {
     let all = || rows.iter().flat_map(|row| &row.span.links);
     let mut attributes = EntryLists::new();
     for link in all() {
-        link.attributes.iter().for_each(|attribute| attributes.push(attribute));
+        link.attributes
+            .iter()
+            .for_each(|attribute| attributes.push(attribute));
         attributes.end_list()?;
     }
-    let states = text_array(all().map(|link: &Link| Some(link.trace_state.as_str())), "link states")?;
+    let states = text_array(
+        all().map(|link: &Link| Some(link.trace_state.as_str())),
+        "link states",
+    )?;
     let columns: Vec<ArrayRef> = vec![
         fixed_bytes(16, all().map(|link| &link.trace_id.0[..]))?,
         fixed_bytes(8, all().map(|link| &link.span_id.0[..]))?,
         Arc::new(states),
         Arc::new(UInt32Array::from_iter_values(all().map(|link| link.flags))),
-        Arc::new(UInt32Array::from_iter_values(all().map(|link| link.dropped_attributes_count))),
+        Arc::new(UInt32Array::from_iter_values(
+            all().map(|link| link.dropped_attributes_count),
+        )),
         attributes.finish()?,
     ];
     structs(link_fields(), columns, offsets)

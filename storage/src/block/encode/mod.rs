@@ -47,7 +47,11 @@ impl EncodeOptions {
     /// Options with the usual batch size.
     #[must_use]
     pub fn new(tenant: TenantId, block_id: BlockId) -> Self {
-        Self { tenant, block_id, batch_rows: 65_536 }
+        Self {
+            tenant,
+            block_id,
+            batch_rows: 65_536,
+        }
     }
 }
 
@@ -68,7 +72,12 @@ pub fn encode<'a>(
         || columns::fixed(&rows),
         || {
             rayon::join(
-                || promoted.par_iter().map(|p| collected.column(p, &rows)).collect::<Result<Vec<_>, _>>(),
+                || {
+                    promoted
+                        .par_iter()
+                        .map(|p| collected.column(p, &rows))
+                        .collect::<Result<Vec<_>, _>>()
+                },
                 || columns::lists(&rows, &collected, &promoted),
             )
         },
@@ -77,7 +86,11 @@ pub fn encode<'a>(
     let mut fields = fixed_fields();
     let mut arrays: Vec<ArrayRef> = fixed?;
     for (promoted, array) in promoted.iter().zip(promoted_arrays?) {
-        fields.push(Field::new(&promoted.column, array.data_type().clone(), true));
+        fields.push(Field::new(
+            &promoted.column,
+            array.data_type().clone(),
+            true,
+        ));
         arrays.push(array);
     }
     fields.extend(list_fields());
@@ -92,18 +105,28 @@ pub fn encode<'a>(
         .step_by(step)
         .map(|start| whole.slice(start, step.min(whole.num_rows() - start)))
         .collect();
-    Ok(MemoryBlock { meta: Arc::new(meta), schema, batches })
+    Ok(MemoryBlock {
+        meta: Arc::new(meta),
+        schema,
+        batches,
+    })
 }
 
 /// A row number, or a count of at most as many things as there are rows. The number of rows is
 /// checked where they come in, so nothing here is ever cut off.
 fn row_number(number: usize) -> u32 {
-    debug_assert!(u32::try_from(number).is_ok(), "more rows than a block can have");
+    debug_assert!(
+        u32::try_from(number).is_ok(),
+        "more rows than a block can have"
+    );
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// As [`row_number`], for dictionary keys.
 fn row_i32(number: usize) -> i32 {
-    debug_assert!(i32::try_from(number).is_ok(), "more rows than a block can have");
+    debug_assert!(
+        i32::try_from(number).is_ok(),
+        "more rows than a block can have"
+    );
     i32::try_from(number).unwrap_or(i32::MAX)
 }

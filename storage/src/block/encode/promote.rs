@@ -88,7 +88,11 @@ fn name(mut candidates: Vec<Candidate<'_>>) -> Vec<Promoted> {
     }
     // Plain names first, so that no suffixed name takes one from a key that is spelled like it.
     for first in [true, false] {
-        for (index, candidate) in candidates.iter().enumerate().filter(|(i, _)| plain[*i] == first) {
+        for (index, candidate) in candidates
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| plain[*i] == first)
+        {
             let base = column_name(candidate, first);
             let mut unique = base.clone();
             let mut number = 2;
@@ -109,9 +113,7 @@ fn name(mut candidates: Vec<Candidate<'_>>) -> Vec<Promoted> {
             column: names.remove(&index).unwrap_or_default(),
         })
         .collect();
-    promoted.sort_by(|a, b| {
-        (a.scope, &a.key, a.value_type).cmp(&(b.scope, &b.key, b.value_type))
-    });
+    promoted.sort_by(|a, b| (a.scope, &a.key, a.value_type).cmp(&(b.scope, &b.key, b.value_type)));
     promoted
 }
 

@@ -56,8 +56,11 @@ pub(super) fn order<'a>(
     let arrived = arrive(groups)?;
     let mut traces = by_trace(&arrived.rows);
     // Traces are independent of each other, and small: work is shared out in runs of them.
-    let ordered: Vec<Ordered<'_>> =
-        traces.par_iter_mut().with_min_len(64).map(|rows| Ordered::new(rows, &arrived)).collect();
+    let ordered: Vec<Ordered<'_>> = traces
+        .par_iter_mut()
+        .with_min_len(64)
+        .map(|rows| Ordered::new(rows, &arrived))
+        .collect();
     let mut order: Vec<usize> = (0..ordered.len()).collect();
     order.par_sort_unstable_by_key(|i| (ordered[*i].start_ns, ordered[*i].trace_id));
 
@@ -79,17 +82,29 @@ pub(super) fn order<'a>(
         out.rows.extend_from_slice(&trace.rows);
         out.tree.extend_from_slice(&trace.tree);
     }
-    let resources = renumber(&mut out.rows, arrived.resources.len(), |row| &mut row.resource);
+    let resources = renumber(&mut out.rows, arrived.resources.len(), |row| {
+        &mut row.resource
+    });
     let scopes = renumber(&mut out.rows, arrived.scopes.len(), |row| &mut row.scope);
-    out.resources = resources.into_iter().map(|i| arrived.resources[i as usize].0).collect();
-    out.scopes = scopes.into_iter().map(|i| arrived.scopes[i as usize].0).collect();
+    out.resources = resources
+        .into_iter()
+        .map(|i| arrived.resources[i as usize].0)
+        .collect();
+    out.scopes = scopes
+        .into_iter()
+        .map(|i| arrived.scopes[i as usize].0)
+        .collect();
     Ok(out)
 }
 
 fn arrive<'a>(
     groups: impl IntoIterator<Item = &'a SpanGroup>,
 ) -> Result<Arrived<'a>, StorageError> {
-    let mut out = Arrived { rows: Vec::new(), resources: Vec::new(), scopes: Vec::new() };
+    let mut out = Arrived {
+        rows: Vec::new(),
+        resources: Vec::new(),
+        scopes: Vec::new(),
+    };
     let mut resources = Distinct::default();
     let mut scopes = Distinct::default();
     for group in groups {
@@ -98,7 +113,11 @@ fn arrive<'a>(
         }
         let resource = resources.index(&group.resource, &mut out.resources, resource_hash);
         let scope = scopes.index(&group.scope, &mut out.scopes, scope_hash);
-        out.rows.extend(group.spans.iter().map(|span| Row { span, resource, scope }));
+        out.rows.extend(group.spans.iter().map(|span| Row {
+            span,
+            resource,
+            scope,
+        }));
         if out.rows.len() > MAX_ROWS {
             return Err(StorageError::BlockTooLarge {
                 what: "spans",
@@ -107,7 +126,11 @@ fn arrive<'a>(
             });
         }
     }
-    if out.rows.is_empty() { Err(StorageError::EmptyBlock) } else { Ok(out) }
+    if out.rows.is_empty() {
+        Err(StorageError::EmptyBlock)
+    } else {
+        Ok(out)
+    }
 }
 
 /// Numbers distinct contents; looks at the content once for each allocation.
@@ -125,13 +148,16 @@ impl Distinct {
         hash: impl Fn(&T) -> u128,
     ) -> u32 {
         let by_content = &mut self.by_content;
-        *self.by_address.entry(Arc::as_ptr(item).addr()).or_insert_with(|| {
-            let hash = hash(item);
-            *by_content.entry(hash).or_insert_with(|| {
-                items.push((item, hash));
-                super::row_number(items.len() - 1)
+        *self
+            .by_address
+            .entry(Arc::as_ptr(item).addr())
+            .or_insert_with(|| {
+                let hash = hash(item);
+                *by_content.entry(hash).or_insert_with(|| {
+                    items.push((item, hash));
+                    super::row_number(items.len() - 1)
+                })
             })
-        })
     }
 }
 
@@ -171,9 +197,16 @@ impl<'a> Ordered<'a> {
         let nodes: Vec<Node> = stored.iter().map(|row| node(row.span)).collect();
         let (tree, root) = arrange(&nodes);
         let start_ns = stored.first().map_or(0, |row| row.span.start_ns);
-        let end_ns = stored.iter().map(|row| row.span.end_ns).max().unwrap_or(start_ns);
+        let end_ns = stored
+            .iter()
+            .map(|row| row.span.end_ns)
+            .max()
+            .unwrap_or(start_ns);
         Self {
-            trace_id: stored.first().map(|row| row.span.trace_id).unwrap_or_default(),
+            trace_id: stored
+                .first()
+                .map(|row| row.span.trace_id)
+                .unwrap_or_default(),
             start_ns,
             duration_ns: end_ns.saturating_sub(start_ns).max(0),
             root: root
@@ -186,7 +219,11 @@ impl<'a> Ordered<'a> {
 }
 
 fn node(span: &Span) -> Node {
-    Node { span_id: span.span_id, parent: span.parent_span_id, kind: span.kind }
+    Node {
+        span_id: span.span_id,
+        parent: span.parent_span_id,
+        kind: span.kind,
+    }
 }
 
 /// By start, then span id, then content; of equal spans only one. The content is hashed only where

@@ -52,7 +52,10 @@ impl<'a> TextCodes<'a> {
         nulls: Option<NullBuffer>,
     ) -> Result<ArrayRef, StorageError> {
         let keys = Int32Array::new(ScalarBuffer::from(keys), nulls);
-        let values = text_array(self.values.iter().map(|value| Some(*value)), "distinct texts")?;
+        let values = text_array(
+            self.values.iter().map(|value| Some(*value)),
+            "distinct texts",
+        )?;
         let array = DictionaryArray::<Int32Type>::try_new(keys, Arc::new(values))
             .map_err(|error| StorageError::arrow("making a dictionary", error))?;
         Ok(Arc::new(array))
@@ -77,9 +80,19 @@ pub(super) fn dictionary_of_units<'a>(
 ) -> Result<ArrayRef, StorageError> {
     let mut codes = TextCodes::default();
     let absent = |text: &str| null_if_empty && text.is_empty();
-    let units: Vec<(i32, bool)> =
-        units.map(|text| if absent(text) { (0, false) } else { (codes.code(text), true) }).collect();
-    let keys = unit_of_row.clone().map(|unit| units[unit as usize].0).collect();
+    let units: Vec<(i32, bool)> = units
+        .map(|text| {
+            if absent(text) {
+                (0, false)
+            } else {
+                (codes.code(text), true)
+            }
+        })
+        .collect();
+    let keys = unit_of_row
+        .clone()
+        .map(|unit| units[unit as usize].0)
+        .collect();
     let valid = nulls(unit_of_row.map(|unit| units[unit as usize].1).collect());
     codes.dictionary(keys, valid)
 }

@@ -41,8 +41,13 @@ pub(super) struct TreeRow {
 /// root. Returns the rows and the node that names the trace: its last root.
 pub(super) fn arrange(nodes: &[Node]) -> (Vec<TreeRow>, Option<u32>) {
     let ids = IdIndex::new(nodes);
-    let parents: Vec<u32> = nodes.iter().map(|node| ids.parent_of(nodes, node)).collect();
-    let roots: Vec<u32> = positions(nodes).filter(|i| nodes[*i as usize].parent.is_none()).collect();
+    let parents: Vec<u32> = nodes
+        .iter()
+        .map(|node| ids.parent_of(nodes, node))
+        .collect();
+    let roots: Vec<u32> = positions(nodes)
+        .filter(|i| nodes[*i as usize].parent.is_none())
+        .collect();
     let numbered = !roots.is_empty() && !ids.more_than_two;
 
     let mut walk = Walk::new(&parents);
@@ -109,25 +114,41 @@ struct IdIndex {
 
 impl IdIndex {
     fn new(nodes: &[Node]) -> Self {
-        let mut sorted: Vec<(SpanId, u32)> =
-            nodes.iter().zip(positions(nodes)).map(|(node, i)| (node.span_id, i)).collect();
+        let mut sorted: Vec<(SpanId, u32)> = nodes
+            .iter()
+            .zip(positions(nodes))
+            .map(|(node, i)| (node.span_id, i))
+            .collect();
         sorted.sort_unstable();
         let more_than_two = sorted.windows(3).any(|three| three[0].0 == three[2].0);
-        Self { sorted, more_than_two }
+        Self {
+            sorted,
+            more_than_two,
+        }
     }
 
     fn parent_of(&self, nodes: &[Node], node: &Node) -> u32 {
         let Some(id) = node.parent else { return NONE };
         let from = self.sorted.partition_point(|(other, _)| *other < id);
         let rest = &self.sorted[from..];
-        let candidates = &rest[..rest.iter().take(3).take_while(|(other, _)| *other == id).count()];
+        let candidates = &rest[..rest
+            .iter()
+            .take(3)
+            .take_while(|(other, _)| *other == id)
+            .count()];
         match candidates {
             [(_, only)] => *only,
             // Client and server of one call share an id: the server's own span belongs to the
             // client's, everything else happened inside the server.
             [_, _] => {
-                let wanted = if node.kind == KIND_SERVER { KIND_CLIENT } else { KIND_SERVER };
-                let of_kind = candidates.iter().find(|(_, i)| nodes[*i as usize].kind == wanted);
+                let wanted = if node.kind == KIND_SERVER {
+                    KIND_CLIENT
+                } else {
+                    KIND_SERVER
+                };
+                let of_kind = candidates
+                    .iter()
+                    .find(|(_, i)| nodes[*i as usize].kind == wanted);
                 of_kind.map_or(NONE, |(_, i)| *i)
             }
             _ => NONE,
@@ -218,7 +239,10 @@ impl Walk {
 
     fn enter(&mut self, node: u32, parent: Option<u32>, numbered: bool) {
         let row = super::row_number(self.rows.len());
-        let mut entry = TreeRow { node, ..TreeRow::default() };
+        let mut entry = TreeRow {
+            node,
+            ..TreeRow::default()
+        };
         if let Some(parent) = parent {
             entry.parent_row = row - parent;
         }

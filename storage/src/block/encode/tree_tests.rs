@@ -26,7 +26,14 @@ fn check(spans: &[(u64, u64, i32)], expected: &[Seen]) {
         .iter()
         .map(|row| {
             let id = spans[row.node as usize].0;
-            (id, row.parent_row, row.left, row.right, row.parent, row.child_count)
+            (
+                id,
+                row.parent_row,
+                row.left,
+                row.right,
+                row.parent,
+                row.child_count,
+            )
         })
         .collect();
     assert_eq!(seen, expected);
@@ -35,7 +42,14 @@ fn check(spans: &[(u64, u64, i32)], expected: &[Seen]) {
 #[test]
 fn one_root_with_a_chain_and_a_missing_parent() {
     check(
-        &[(1, 0, 0), (2, 1, 0), (3, 2, 0), (4, 1, 0), (5, 99, 0), (6, 5, 0)],
+        &[
+            (1, 0, 0),
+            (2, 1, 0),
+            (3, 2, 0),
+            (4, 1, 0),
+            (5, 99, 0),
+            (6, 5, 0),
+        ],
         &[
             (1, 0, 1, 8, -1, 2),
             (2, 1, 2, 5, 1, 1),
@@ -49,14 +63,20 @@ fn one_root_with_a_chain_and_a_missing_parent() {
 
 #[test]
 fn two_roots_share_one_counter() {
-    check(&[(11, 0, 0), (12, 0, 0)], &[(11, 0, 1, 2, -1, 0), (12, 0, 3, 4, -1, 0)]);
+    check(
+        &[(11, 0, 0), (12, 0, 0)],
+        &[(11, 0, 1, 2, -1, 0), (12, 0, 3, 4, -1, 0)],
+    );
     let (_, root) = arrange(&nodes(&[(11, 0, 0), (12, 0, 0)]));
     assert_eq!(root, Some(1), "the last root names the trace");
 }
 
 #[test]
 fn without_a_root_all_numbers_are_zero() {
-    check(&[(1, 9, 0), (2, 1, 0)], &[(1, 0, 0, 0, 0, 0), (2, 1, 0, 0, 0, 0)]);
+    check(
+        &[(1, 9, 0), (2, 1, 0)],
+        &[(1, 0, 0, 0, 0, 0), (2, 1, 0, 0, 0, 0)],
+    );
 }
 
 #[test]
@@ -71,7 +91,13 @@ fn children_stay_in_stored_order_below_their_parent() {
 fn client_and_server_may_share_an_id() {
     // The client is the root's child, the server the client's, the rest the server's.
     check(
-        &[(1, 0, SERVER), (2, 1, CLIENT), (2, 2, SERVER), (3, 2, 1), (4, 2, SERVER)],
+        &[
+            (1, 0, SERVER),
+            (2, 1, CLIENT),
+            (2, 2, SERVER),
+            (3, 2, 1),
+            (4, 2, SERVER),
+        ],
         &[
             (1, 0, 1, 10, -1, 1),
             (2, 1, 2, 9, 1, 2),
@@ -86,7 +112,12 @@ fn client_and_server_may_share_an_id() {
 fn two_of_an_id_without_the_wanted_kind_have_no_children() {
     check(
         &[(1, 0, 0), (2, 1, 1), (2, 1, 1), (3, 2, 0)],
-        &[(1, 0, 1, 6, -1, 2), (2, 1, 2, 3, 1, 0), (2, 2, 4, 5, 1, 0), (3, 0, 0, 0, 0, 0)],
+        &[
+            (1, 0, 1, 6, -1, 2),
+            (2, 1, 2, 3, 1, 0),
+            (2, 2, 4, 5, 1, 0),
+            (3, 0, 0, 0, 0, 0),
+        ],
     );
 }
 
@@ -94,7 +125,12 @@ fn two_of_an_id_without_the_wanted_kind_have_no_children() {
 fn three_of_an_id_leave_the_whole_trace_unnumbered() {
     check(
         &[(1, 0, 0), (2, 1, 0), (2, 1, 0), (2, 1, 0)],
-        &[(1, 0, 0, 0, 0, 0), (2, 1, 0, 0, 0, 0), (2, 2, 0, 0, 0, 0), (2, 3, 0, 0, 0, 0)],
+        &[
+            (1, 0, 0, 0, 0, 0),
+            (2, 1, 0, 0, 0, 0),
+            (2, 2, 0, 0, 0, 0),
+            (2, 3, 0, 0, 0, 0),
+        ],
     );
 }
 
@@ -102,7 +138,14 @@ fn three_of_an_id_leave_the_whole_trace_unnumbered() {
 fn circles_open_at_their_first_span() {
     // 3 -> 2 -> 4 -> 3 is a circle, 5 hangs on it, 6 is its own parent.
     check(
-        &[(1, 0, 0), (5, 2, 0), (4, 2, 0), (2, 3, 0), (3, 4, 0), (6, 6, 0)],
+        &[
+            (1, 0, 0),
+            (5, 2, 0),
+            (4, 2, 0),
+            (2, 3, 0),
+            (3, 4, 0),
+            (6, 6, 0),
+        ],
         &[
             (1, 0, 1, 2, -1, 0),
             (4, 0, 0, 0, 0, 1),
@@ -120,8 +163,9 @@ fn a_very_long_chain_costs_no_stack() {
     let (rows, _) = arrange(&nodes(&spans));
     assert_eq!((rows[0].left, rows[0].right), (1, 2_000_000));
     assert!(rows[1..].iter().all(|row| row.parent_row == 1));
-    let circle: Vec<(u64, u64, i32)> =
-        (1..=300_000).map(|i| (i, if i == 1 { 300_000 } else { i - 1 }, 0)).collect();
+    let circle: Vec<(u64, u64, i32)> = (1..=300_000)
+        .map(|i| (i, if i == 1 { 300_000 } else { i - 1 }, 0))
+        .collect();
     let (rows, root) = arrange(&nodes(&circle));
     assert_eq!((rows.len(), root), (300_000, None));
 }

@@ -1,0 +1,299 @@
+//! Ingest: OTLP requests in, durable and queryable spans out.
+//!
+//! The requests are made beforehand and kept in a file, so that neither making them nor holding them
+//! counts.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use futures::future::try_join_all;
+use ingest::{Ingest, IngestConfig, Metrics, OsDisk, PushError};
+use prometheus::Registry;
+use prost::Message as _;
+use storage::SnapshotSource as _;
+use storage::ids::TenantId;
+use storage::store::open_store;
+use testkit::generate::{Workload, request};
+
+use crate::dataset::{path_text, runtime};
+use crate::error::BenchError;
+use crate::report::{Report, float, machine, mib, seconds, speed};
+use crate::usage::{Meter, Spent, peak_resident_bytes, reset_peak};
+
+/// Wait before a request that was refused for the time being is sent again.
+const PAUSE: Duration = Duration::from_millis(5);
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Number of spans
+    #[arg(long, default_value_t = 2_000_000)]
+    spans: u64,
+    /// Spans per request, about
+    #[arg(long, default_value_t = 2000)]
+    batch: usize,
+    /// Requests under way at the same time
+    #[arg(long, default_value_t = 1)]
+    connections: usize,
+    /// The same seed makes the same spans
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where to make the temporary folder for log and blocks; by default the system's
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Append the report to this file
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
+    let folder = match &options.dir {
+        Some(dir) => std::fs::create_dir_all(dir).and_then(|()| tempfile::tempdir_in(dir)),
+        None => tempfile::tempdir(),
+    };
+    let folder = folder.map_err(BenchError::file("make", "a temporary folder"))?;
+    let requests = Requests::make(folder.path(), options)?;
+    runtime()?
+        .block_on(push_all(requests, folder.path(), options))?
+        .publish(options.out.as_deref())
+}
+
+/// Encoded requests in a file, in order.
+struct Requests {
+    file: BufReader<File>,
+    path: PathBuf,
+    count: u64,
+    bytes: u64,
+}
+
+impl Requests {
+    fn make(folder: &Path, options: &Options) -> Result<Self, BenchError> {
+        let path = folder.join("requests");
+        let failed = || BenchError::file("write", &path);
+        let mut options_file = File::options();
+        let file = options_file
+            .create_new(true)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(failed())?;
+        let mut writer = BufWriter::new(file);
+        let workload = Workload {
+            batch_spans: options.batch,
+            ..Workload::new(options.seed, options.spans)
+        };
+        let (mut count, mut bytes) = (0, 0);
+        for batch in workload.batches() {
+            let encoded = request(&batch).encode_to_vec();
+            let length = u32::try_from(encoded.len())
+                .map_err(|_| BenchError::Input("a request beyond 4 GiB".to_owned()))?;
+            writer
+                .write_all(&length.to_le_bytes())
+                .and_then(|()| writer.write_all(&encoded))
+                .map_err(failed())?;
+            count += 1;
+            bytes += u64::from(length);
+        }
+        let mut file = writer
+            .into_inner()
+            .map_err(|error| failed()(error.into_error()))?;
+        file.sync_all()
+            .and_then(|()| file.rewind())
+            .map_err(failed())?;
+        Ok(Self {
+            file: BufReader::with_capacity(1 << 20, file),
+            path,
+            count,
+            bytes,
+        })
+    }
+
+    fn next(&mut self, left: &mut u64) -> Result<Option<Bytes>, BenchError> {
+        if *left == 0 {
+            return Ok(None);
+        }
+        *left -= 1;
+        let mut length = [0; 4];
+        self.file
+            .read_exact(&mut length)
+            .map_err(BenchError::file("read", &self.path))?;
+        let mut body = vec![0; u32::from_le_bytes(length) as usize];
+        self.file
+            .read_exact(&mut body)
+            .map_err(BenchError::file("read", &self.path))?;
+        Ok(Some(Bytes::from(body)))
+    }
+}
+
+/// What pushing came to.
+struct Pushed {
+    accepted: u64,
+    /// How often a request had to wait because too much was not yet in blocks.
+    held_back: u64,
+    request_count: u64,
+    request_bytes: u64,
+    until_durable: Spent,
+    until_in_blocks: Spent,
+    block_count: usize,
+    block_bytes: u64,
+}
+
+async fn push_all(
+    requests: Requests,
+    folder: &Path,
+    options: &Options,
+) -> Result<Report, BenchError> {
+    let location = open_store(
+        path_text(&folder.join("blocks"))?,
+        &std::collections::BTreeMap::new(),
+    )?;
+    let disk = Arc::new(OsDisk::open(folder.join("data"))?);
+    let metrics = Metrics::register(&Registry::new())?;
+    let ingest = Ingest::open(
+        IngestConfig::default(),
+        disk,
+        location.store,
+        location.prefix,
+        metrics.clone(),
+    )
+    .await?;
+
+    let peak_is_own = reset_peak();
+    let (request_count, request_bytes) = (requests.count, requests.bytes);
+    let source = Arc::new(Mutex::new((request_count, requests)));
+    let meter = Meter::start();
+    let connections = (0..options.connections.max(1)).map(|_| {
+        let (ingest, source) = (Arc::clone(&ingest), Arc::clone(&source));
+        tokio::spawn(async move { connection(&ingest, &source).await })
+    });
+    let (mut accepted, mut held_back) = (0, 0);
+    for result in try_join_all(connections).await? {
+        let (spans, waits) = result?;
+        accepted += spans;
+        held_back += waits;
+    }
+    let until_durable = meter.spent();
+    ingest.flush().await;
+    let until_in_blocks = meter.spent();
+
+    let blocks = ingest.snapshot(&TenantId::single()).await?.manifest;
+    let stored: u64 = blocks.blocks.iter().map(|block| block.row_count).sum();
+    if stored != accepted || accepted != options.spans {
+        let counts = format!(
+            "{} spans sent, {accepted} accepted, {stored} in blocks",
+            options.spans
+        );
+        return Err(BenchError::Input(counts));
+    }
+    let pushed = Pushed {
+        accepted,
+        held_back,
+        request_count,
+        request_bytes,
+        until_durable,
+        until_in_blocks,
+        block_count: blocks.blocks.len(),
+        block_bytes: blocks
+            .blocks
+            .iter()
+            .filter_map(|block| block.file.as_ref())
+            .map(|file| file.size_bytes)
+            .sum(),
+    };
+    let report = report(&pushed, options, peak_is_own, &metrics);
+    ingest.shutdown().await;
+    Ok(report)
+}
+
+/// Sends requests one after the other until there are no more; gives spans accepted and times waited.
+async fn connection(
+    ingest: &Ingest,
+    source: &Mutex<(u64, Requests)>,
+) -> Result<(u64, u64), BenchError> {
+    let tenant = TenantId::single();
+    let (mut spans, mut waits) = (0, 0);
+    loop {
+        let body = {
+            let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
+            let (left, requests) = &mut *source;
+            requests.next(left)?
+        };
+        let Some(body) = body else {
+            return Ok((spans, waits));
+        };
+        loop {
+            match ingest.push(&tenant, body.clone()).await {
+                Ok(outcome) => {
+                    spans += outcome.accepted;
+                    break;
+                }
+                Err(PushError::Overloaded { .. }) => {
+                    waits += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+fn report(pushed: &Pushed, options: &Options, peak_is_own: bool, metrics: &Metrics) -> Report {
+    let mut report = Report::new("Ingest");
+    report.paragraph(&machine());
+    let spans = pushed.accepted;
+    let per_span = |bytes: u64| float(bytes) / float(spans.max(1));
+    report.paragraph(&format!(
+        "{spans} spans in {} OTLP requests of about {} spans ({:.0} bytes of protobuf per span), {} at a time, through \
+         the receive path in one process: every request is acknowledged after its write to the log is synced. \
+         Blocks are cut, encoded and stored meanwhile; the processor time is that of everything.",
+        pushed.request_count,
+        options.batch,
+        per_span(pushed.request_bytes),
+        options.connections,
+    ));
+    let row = |name: &str, spent: Spent| {
+        let cpu_per_million = spent.cpu.as_secs_f64() * 1e6 / float(spans.max(1));
+        vec![
+            name.to_owned(),
+            seconds(spent.wall),
+            seconds(spent.cpu),
+            format!("{cpu_per_million:.2}"),
+            speed(spans, spent.wall),
+            speed(spans, spent.cpu),
+        ]
+    };
+    let rows = [
+        row("all acknowledged", pushed.until_durable),
+        row("all in blocks", pushed.until_in_blocks),
+    ];
+    let head = [
+        "until",
+        "wall s",
+        "CPU s",
+        "CPU s per M spans",
+        "spans/s",
+        "spans/s per core",
+    ];
+    report.table(&head, &rows);
+    let syncs = metrics.fsync_seconds.get_sample_count();
+    let sync_ms = metrics.fsync_seconds.get_sample_sum() * 1e3 / float(syncs.max(1));
+    let note = if peak_is_own {
+        ""
+    } else {
+        " (with the making of the requests)"
+    };
+    report.paragraph(&format!(
+        "Peak memory **{}**{note}. {} blocks, {:.2} bytes per span. {syncs} syncs of the log, {sync_ms:.2} ms each, \
+         {:.2} s in all. Requests held back for want of memory: {}.",
+        mib(peak_resident_bytes()),
+        pushed.block_count,
+        per_span(pushed.block_bytes),
+        metrics.fsync_seconds.get_sample_sum(),
+        pushed.held_back,
+    ));
+    report
+}
