@@ -1,4 +1,4 @@
-//! From the spans of one series to its values (spec §10.1, §12).
+//! From the spans of one series to its values.
 
 use traceql::ast::MetricsFunction;
 

@@ -1,4 +1,4 @@
-//! What an attribute is on one span (spec §3, §6.4, §6.5).
+//! What an attribute is on one span.
 
 use storage::ids::TraceId;
 use storage::model::{Event, Link};

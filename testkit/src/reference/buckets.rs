@@ -1,4 +1,4 @@
-//! Power-of-two buckets, and quantiles interpolated in them (spec §12).
+//! Power-of-two buckets, and quantiles interpolated in them.
 
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ pub enum EvalError {
     Runtime(#[from] RuntimeError),
 }
 
-/// An operator that fails the whole query (spec §6.2, §6.6).
+/// An operator that fails the whole query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RuntimeError {
     /// `!e` where e is not Boolean.

@@ -1,4 +1,4 @@
-//! Field expressions on one span (spec §6).
+//! Field expressions on one span.
 //!
 //! A span has many events and links, an expression one value. Two readings settle it:
 //!

@@ -1,4 +1,4 @@
-//! The intervals a metrics query is evaluated on (spec §11).
+//! The intervals a metrics query is evaluated on.
 
 /// Intervals of equal length: the `i`-th is `(start + i·step, start + (i + 1)·step]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Metrics queries, from spans to series (spec §10).
+//! Metrics queries, from spans to series.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
 //! The reference evaluator: what a query means, computed in the most obvious way.
 //!
-//! It is written from the specification to be compared with, so it knows neither blocks nor columns
+//! It is written from the language's definition to be compared with, so it knows neither blocks nor columns
 //! and does nothing cleverly: every trace is put together from its spans, and every query is
 //! evaluated span by span on that. It implements the logical semantics, not what the storage of a
 //! particular engine makes of them.
@@ -10,7 +10,7 @@
 //! [`selection`] (one trace), [`metrics`] (all of them), then [`aggregate`], [`buckets`],
 //! [`series`] and [`second_stage`].
 //!
-//! Where the specification leaves room:
+//! Where the definition leaves room:
 //!
 //! - An operand of `&&` or `||` that is not Boolean counts as false.
 //! - An attribute whose value is invisible to the language (bytes, key-value lists, …) is absent,

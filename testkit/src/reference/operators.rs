@@ -1,4 +1,4 @@
-//! Operators on values (spec §6.2, §6.3, §6.6).
+//! Operators on values.
 //!
 //! Three things can happen to an operator: it yields a value; its operands do not fit and it is
 //! false; or it raises a [`RuntimeError`], which fails the whole query.

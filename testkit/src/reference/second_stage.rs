@@ -1,4 +1,4 @@
-//! Stages that narrow the series of a metrics query (spec §10.3).
+//! Stages that narrow the series of a metrics query.
 
 use std::cmp::Reverse;
 

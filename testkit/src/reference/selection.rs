@@ -1,4 +1,4 @@
-//! Spans that a pipeline selects in one trace (spec §7.2).
+//! Spans that a pipeline selects in one trace.
 //!
 //! One filter, with `select` stages that change nothing here. Operators between spansets, grouping
 //! and scalar filters belong here too and are not there yet.

@@ -1,4 +1,4 @@
-//! Series as a metrics query gives them (spec §10.2, §15.2).
+//! Series as a metrics query gives them.
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
@@ -64,7 +64,7 @@ impl LabelValue {
         }
     }
 
-    /// Order among values of which all but strings have the same text (spec §10.3).
+    /// Order among values of which all but strings have the same text.
     fn tie_key(&self) -> (&str, u8, u64) {
         match self {
             Self::Int(number) => ("", 0, number.cast_unsigned()),

@@ -1,4 +1,4 @@
-//! Where a span stands in the tree of its trace (spec §7.3).
+//! Where a span stands in the tree of its trace.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Values of attributes and expressions (spec §6.1).
+//! Values of attributes and expressions.
 
 use storage::model::AnyValue;
 use traceql::ast::{Kind, Literal, Status};
