@@ -33,6 +33,16 @@ pub(crate) struct Dataset {
 
 impl Dataset {
     pub(crate) fn open(dir: &Path, runtime: &Runtime) -> Result<Self, BenchError> {
+        let empty = || {
+            BenchError::Input(format!(
+                "{} holds no blocks; run `spandrel-bench prepare` first",
+                dir.display()
+            ))
+        };
+        // Opening a store would make the folder.
+        if !dir.is_dir() {
+            return Err(empty());
+        }
         let location = open_store(path_text(dir)?, &BTreeMap::new())?;
         let blocks = Arc::new(StoredBlocks::new(
             Arc::clone(&location.store),
@@ -44,10 +54,7 @@ impl Dataset {
         let first = manifest.blocks.iter().map(|block| block.min_start_ns).min();
         let last = manifest.blocks.iter().map(|block| block.max_start_ns).max();
         let (Some(first), Some(last)) = (first, last) else {
-            return Err(BenchError::Input(format!(
-                "{} holds no blocks; run `spandrel-bench prepare` first",
-                dir.display()
-            )));
+            return Err(empty());
         };
         let files = manifest.blocks.iter().map(|block| {
             dir.join(

@@ -29,7 +29,7 @@ pub(crate) struct Options {
     #[arg(long)]
     dir: PathBuf,
     /// Number of spans
-    #[arg(long, default_value_t = 5_000_000)]
+    #[arg(long, default_value_t = 5_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     spans: u64,
     /// The same seed makes the same spans
     #[arg(long, default_value_t = 1)]

@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Number of spans
-    #[arg(long, default_value_t = 2_000_000)]
+    #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     spans: u64,
     /// Spans per request, about
     #[arg(long, default_value_t = 2000)]

@@ -17,7 +17,7 @@ def main():
         sql = json.loads(line)["sql"]
         try:
             wall, cpu = time.perf_counter(), time.process_time()
-            # Arrow-free and without a Python object per value: the result stays DuckDB's own.
+            # The result stays DuckDB's own: making Python objects of it must not count.
             connection.execute("CREATE OR REPLACE TEMP TABLE answer AS " + sql)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             rows = connection.execute("SELECT * FROM answer").fetchall()

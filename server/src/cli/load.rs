@@ -119,7 +119,7 @@ fn tell(report: &LoadReport, progress: &Progress) -> anyhow::Result<()> {
         number::count(report.blocks),
         number::bytes(report.block_bytes),
         progress.elapsed().as_secs_f64(),
-        number::count(progress.per_second(report.spans)),
+        number::count(progress.per_second(report.spans + report.repeated)),
     ))?;
     if report.repeated > 0 {
         output::line(&format!(

@@ -103,7 +103,8 @@ async fn the_opentelemetry_sdk_of_python_writes() {
 const COUNT: &str = r#"
 import sys, duckdb
 path = sys.argv[1]
-print(duckdb.sql(f'''select count(*), count(distinct "trace:id"), count(distinct "resource.service.name") from read_parquet('{path}')''').fetchone())
+columns = 'count(*), count(distinct "trace:id"), count(distinct "resource.service.name")'
+print(duckdb.connect().execute(f"select {columns} from read_parquet('{path}')").fetchone())
 "#;
 
 #[test]
