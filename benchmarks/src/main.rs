@@ -3,6 +3,12 @@
 //! Reading order: [`suite`] is what is asked, `contender` who answers, [`rounds`] how they take turns,
 //! [`answer`] when answers are the same; [`prepare`] makes the files, [`push`] measures ingest.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the output is what a benchmark is for"
+)]
+
 mod answer;
 mod contender;
 mod dataset;

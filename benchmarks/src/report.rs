@@ -77,7 +77,6 @@ pub(crate) fn cores() -> usize {
 }
 
 /// Counts stay far below 2^53.
-#[allow(clippy::cast_precision_loss)]
 pub(crate) fn float(count: u64) -> f64 {
     count as f64
 }

@@ -19,8 +19,8 @@ pub(crate) struct Options {
     #[arg(long)]
     dir: PathBuf,
     /// How often each engine answers each query
-    #[arg(long, default_value_t = 7)]
-    rounds: usize,
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// Threads of each engine; by default one per core
     #[arg(long, default_value_t = cores())]
     threads: usize,

@@ -148,9 +148,9 @@ async fn requests_that_are_no_spans() {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     let mut zstd = zstd::Encoder::new(Vec::new(), 1).unwrap();
     for index in 0..1024 {
-        zstd.write_all(&[0; 1 << 20]).unwrap();
+        zstd.write_all(&vec![0; 1 << 20]).unwrap();
         if index < 70 {
-            gzip.write_all(&[0; 1 << 20]).unwrap();
+            gzip.write_all(&vec![0; 1 << 20]).unwrap();
         }
     }
     for (encoding, bomb) in [
