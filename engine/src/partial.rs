@@ -103,10 +103,15 @@ impl PartialSeries {
                 .map_err(|error| recover(error, self.limit))?;
             groups.push(self.group(key));
         }
-        let states = take(states, &UInt32Array::from(rows), None)
-            .map_err(|error| EngineError::Internal(error.into()))?;
+        // Usually all are kept, and copying the lists would cost more than merging them.
+        let kept = if rows.len() == batch.num_rows() {
+            Arc::clone(states)
+        } else {
+            take(states, &UInt32Array::from(rows), None)
+                .map_err(|error| EngineError::Internal(error.into()))?
+        };
         self.state
-            .absorb(&groups, &states)
+            .absorb(&groups, &kept)
             .map_err(|error| recover(error, self.limit))?;
         self.check_memory()
     }

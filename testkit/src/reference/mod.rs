@@ -7,7 +7,7 @@
 //!
 //! Reading order: [`value`] and [`operators`] (what expressions compute with), [`trace`] and
 //! [`tree`] (what they are evaluated on), [`attributes`] and [`expression`] (one span),
-//! [`selection`] (one trace), [`metrics`] (all of them), then [`aggregate`], [`buckets`],
+//! [`selection`] (one trace), [`mod@metrics`] (all of them), then [`aggregate`], [`buckets`],
 //! [`series`] and [`second_stage`].
 //!
 //! Where the definition leaves room:
