@@ -1,7 +1,7 @@
 //! Typed TraceQL metrics queries to series, over blocks and live spans. DataFusion lives here.
 //!
 //! A query runs as independent *jobs*, each over one [`Slice`]: some row groups of one block, or one
-//! live block. [`MetricsPlan::analyse`] decides what the query needs, [`prune`] drops what cannot
+//! live block. [`MetricsPlan::analyse`] decides what the query needs, [`prune()`] drops what cannot
 //! match, [`Engine::run_job`] lowers the query to a DataFusion plan for one slice and runs it to a
 //! [`PartialSeries`], partial series [merge](PartialSeries::merge) in any order, and
 //! [`PartialSeries::finish`] makes the [`SeriesSet`].

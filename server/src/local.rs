@@ -69,7 +69,7 @@ pub fn frontend(
 /// A frontend over the stored blocks alone.
 ///
 /// # Errors
-/// As for [`frontend`].
+/// As for [`frontend()`].
 pub fn stored_frontend(location: &StoreLocation, config: &Config) -> anyhow::Result<Frontend> {
     let stored = StoredBlocks::new(Arc::clone(&location.store), location.prefix.clone());
     frontend(location, Arc::new(stored), config, &Registry::new())

@@ -63,15 +63,19 @@ struct Groups {
     groups: Vec<SpanGroup>,
     keys: KeyInterner,
     index: HashMap<(u128, u128), usize>,
-    /// By address: the answer for the resource and scope seen last.
-    last: Option<((usize, usize), usize)>,
+    /// The answer for the resource and scope seen last. They are held, because an address that is
+    /// free again may come back as another resource's.
+    last: Option<(Arc<Resource>, Arc<InstrumentationScope>, usize)>,
 }
 
 impl Groups {
     fn push(&mut self, resource: Arc<Resource>, scope: Arc<InstrumentationScope>, span: Span) {
-        let address = (Arc::as_ptr(&resource).addr(), Arc::as_ptr(&scope).addr());
-        let at = match self.last {
-            Some((last, at)) if last == address => at,
+        let at = match &self.last {
+            Some((last_resource, last_scope, at))
+                if Arc::ptr_eq(last_resource, &resource) && Arc::ptr_eq(last_scope, &scope) =>
+            {
+                *at
+            }
             _ => {
                 // By content, because each batch makes its own allocations.
                 let hash = (
@@ -79,17 +83,18 @@ impl Groups {
                     super::encode::hash::scope_hash(&scope),
                 );
                 let groups = &mut self.groups;
-                *self.index.entry(hash).or_insert_with(|| {
+                let at = *self.index.entry(hash).or_insert_with(|| {
                     groups.push(SpanGroup {
-                        resource,
-                        scope,
+                        resource: Arc::clone(&resource),
+                        scope: Arc::clone(&scope),
                         spans: Vec::new(),
                     });
                     groups.len() - 1
-                })
+                });
+                self.last = Some((resource, scope, at));
+                at
             }
         };
-        self.last = Some((address, at));
         self.groups[at].spans.push(span);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`meta`] says what is known of a block from outside, [`encode()`] makes the columns, [`writer`] the
 //! file, [`publish`] stores it, [`reader`] reads it again, [`decode()`] makes spans of it, and
-//! [`verify`] checks it from end to end.
+//! [`mod@verify`] checks it from end to end.
 
 mod cache;
 pub mod decode;

@@ -64,7 +64,7 @@ pub struct EncodedBlock {
 ///
 /// # Errors
 ///
-/// If the block is not one that [`crate::block::encode`] made, or Parquet cannot hold it.
+/// If the block is not one that [`crate::block::encode()`] made, or Parquet cannot hold it.
 pub fn write_parquet(
     block: &MemoryBlock,
     options: &WriteOptions,
