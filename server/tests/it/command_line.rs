@@ -7,7 +7,7 @@ use serde_json::Value;
 use testkit::testdata::traces_dir;
 
 use crate::bad_input::find;
-use crate::harness::{run, said, spandrel};
+use crate::harness::{run, run_on_free_ports, said, spandrel};
 
 fn sample(name: &str) -> String {
     traces_dir().join(name).display().to_string()
@@ -322,20 +322,9 @@ fn the_documented_settings_are_the_settings() {
 fn the_demo_runs_twice_with_the_same_data() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("demo");
-    let arguments = [
-        "demo",
-        "--once",
-        "--data-dir",
-        data_dir.to_str().unwrap(),
-        "--set",
-        "server.http_listen_port=0",
-        "--set",
-        "distributor.receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0",
-        "--set",
-        "distributor.receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
-    ];
+    let arguments = ["demo", "--once", "--data-dir", data_dir.to_str().unwrap()];
     for _ in 0..2 {
-        let (code, stdout, stderr) = said(&run(&arguments));
+        let (code, stdout, stderr) = said(&run_on_free_ports(&arguments));
         assert_eq!(code, Some(0), "{stderr}");
         assert!(
             stdout.starts_with("Loaded 68,043 recorded spans") && stdout.contains("frontend"),

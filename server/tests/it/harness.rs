@@ -31,6 +31,23 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
+/// Settings that make a server take whatever ports are free.
+pub(crate) const FREE_PORTS: [&str; 3] = [
+    "server.http_listen_port=0",
+    "distributor.receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0",
+    "distributor.receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
+];
+
+/// Runs a command that would serve, on free ports, to its end.
+pub(crate) fn run_on_free_ports(arguments: &[&str]) -> Output {
+    let settings = FREE_PORTS.iter().flat_map(|setting| ["--set", setting]);
+    run(&arguments
+        .iter()
+        .copied()
+        .chain(settings)
+        .collect::<Vec<_>>())
+}
+
 /// What a finished command said, as text.
 pub(crate) fn said(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -72,14 +89,8 @@ impl Server {
         let mut command = spandrel();
         command.arg("serve").arg("--data-dir").arg(data_dir);
         let ports_file = format!("server.ports_file={}", ports.display());
-        let own = [
-            "server.http_listen_address=127.0.0.1",
-            "server.http_listen_port=0",
-            "distributor.receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0",
-            "distributor.receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
-            ports_file.as_str(),
-        ];
-        for set in own.iter().chain(sets) {
+        let own = ["server.http_listen_address=127.0.0.1", ports_file.as_str()];
+        for set in FREE_PORTS.iter().chain(&own).chain(sets) {
             command.arg("--set").arg(set);
         }
         let mut child = command

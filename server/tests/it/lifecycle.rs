@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Server, Window, run, said};
+use crate::harness::{Server, Window, run, run_on_free_ports, said};
 use crate::send;
 use crate::send::numbered;
 
@@ -37,17 +37,7 @@ async fn a_second_server_on_the_same_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let _running = Server::start(folder.path(), &[]).await;
     let data_dir = folder.path().to_str().unwrap();
-    let output = run(&[
-        "serve",
-        "--data-dir",
-        data_dir,
-        "--set",
-        "server.http_listen_port=0",
-        "--set",
-        "distributor.receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0",
-        "--set",
-        "distributor.receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
-    ]);
+    let output = run_on_free_ports(&["serve", "--data-dir", data_dir]);
     let (code, _, stderr) = said(&output);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("in use by another process"), "{stderr}");
@@ -84,17 +74,7 @@ async fn a_port_in_use_names_the_setting() {
 fn a_data_folder_that_cannot_be_made_is_told() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let below = file.path().join("data");
-    let output = run(&[
-        "serve",
-        "--data-dir",
-        below.to_str().unwrap(),
-        "--set",
-        "server.http_listen_port=0",
-        "--set",
-        "distributor.receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0",
-        "--set",
-        "distributor.receivers.otlp.protocols.http.endpoint=127.0.0.1:0",
-    ]);
+    let output = run_on_free_ports(&["serve", "--data-dir", below.to_str().unwrap()]);
     let (code, _, stderr) = said(&output);
     assert_eq!(code, Some(1));
     assert!(
