@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array};
+use arrow::compute::kernels::numeric::neg_wrapping;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
@@ -69,6 +70,13 @@ pub(crate) fn on_floats(op: BinaryOp, lhs: Expr, rhs: Expr, expression: &str) ->
             Ok(Arc::new(result) as ArrayRef)
         },
     )
+}
+
+/// `-value`, wrapping.
+pub(crate) fn negate(value: Expr, value_type: DataType) -> Expr {
+    Function::call("negate", "", value_type, vec![value], |args| {
+        Ok(neg_wrapping(&args[0])?)
+    })
 }
 
 /// The result; `None` for a division by zero.

@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array};
-use arrow::compute::kernels::numeric::neg_wrapping;
-use arrow::compute::{is_not_null, or_kleene};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, new_null_array,
+};
+use arrow::compute::{is_not_null, or};
 use arrow::datatypes::{DataType, Int64Type};
+use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, lit, when};
 
 use super::Function;
 use crate::error::{EngineError, EvaluationError};
@@ -42,38 +44,60 @@ pub(crate) fn require_bool(value: Expr, expression: &str) -> Expr {
     )
 }
 
-/// `-value`, of one of the types that an operand may have; fails where none of `all` has a value.
-pub(crate) fn negate(value: Expr, value_type: DataType, all: &[Expr], expression: &str) -> Expr {
-    let arguments = [value].into_iter().chain(all.iter().cloned()).collect();
+/// A null boolean that fails where none of `numbers` has a value.
+pub(crate) fn require_number(numbers: Vec<Expr>, expression: &str) -> Expr {
     let expression = expression.to_owned();
+    let name = expression.clone();
+    // With no numbers at all, a column is still needed to know how many rows fail.
+    let arguments = [lit(ScalarValue::Int64(None))]
+        .into_iter()
+        .chain(numbers)
+        .collect();
     Function::call(
-        "negate",
-        expression.clone(),
-        value_type,
+        "require_number",
+        name,
+        DataType::Boolean,
         arguments,
         move |args| {
-            let mut present: BooleanArray = is_not_null(&args[0])?;
-            for other in &args[1..] {
-                present = or_kleene(&present, &is_not_null(other)?)?;
-            }
+            let present = presence(args)?;
             if present.true_count() < present.len() {
                 return fail(EvaluationError::NotNumeric {
                     expression: expression.clone(),
                 });
             }
-            Ok(neg_wrapping(&args[0])?)
+            Ok(new_null_array(&DataType::Boolean, present.len()))
         },
     )
 }
 
+/// Whether any of `values` is present, evaluating all of them.
+pub(crate) fn any_present(values: Vec<Expr>) -> Expr {
+    let arguments = [lit(ScalarValue::Int64(None))]
+        .into_iter()
+        .chain(values)
+        .collect();
+    Function::call("any_present", "", DataType::Boolean, arguments, |args| {
+        Ok(Arc::new(presence(args)?) as ArrayRef)
+    })
+}
+
+/// Rows on which some column has a value.
+fn presence(columns: &[ArrayRef]) -> Result<BooleanArray> {
+    let rows = columns.first().map_or(0, |column| column.len());
+    let mut present = BooleanArray::from(vec![false; rows]);
+    for column in columns {
+        present = or(&present, &is_not_null(column)?)?;
+    }
+    Ok(present)
+}
+
 /// Fails where both are present; null everywhere else.
-pub(crate) fn refuse_both(lhs: Expr, rhs: Expr, result: DataType, expression: &str) -> Expr {
+pub(crate) fn refuse_both(lhs: Expr, rhs: Expr, expression: &str) -> Expr {
     let expression = expression.to_owned();
-    let return_type = result.clone();
     Function::call(
         "refuse_array",
         expression.clone(),
-        return_type,
+        DataType::Boolean,
         vec![lhs, rhs],
         move |args| {
             let (lhs, rhs) = (is_not_null(&args[0])?, is_not_null(&args[1])?);
@@ -86,7 +110,7 @@ pub(crate) fn refuse_both(lhs: Expr, rhs: Expr, result: DataType, expression: &s
                     expression: expression.clone(),
                 });
             }
-            Ok(arrow::array::new_null_array(&result, args[0].len()))
+            Ok(new_null_array(&DataType::Boolean, args[0].len()))
         },
     )
 }
@@ -122,7 +146,6 @@ pub(crate) fn never(arguments: Vec<Expr>) -> Expr {
 
 /// `condition` where the time lies in `(start, end]`, false elsewhere, where it is not evaluated.
 pub(crate) fn only_in_window(condition: Expr, time: Expr, start: i64, end: i64) -> Result<Expr> {
-    use datafusion::logical_expr::{lit, when};
     let inside = Function::call(
         "in_window",
         format!("{start}, {end}"),

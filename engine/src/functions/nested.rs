@@ -3,7 +3,7 @@
 //! The lists of all spans of a batch are laid out as one flat batch with a row per event (or link),
 //! the expression is evaluated on that with DataFusion's own kernels, and the result is folded back.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, RecordBatch, UInt32Array,
@@ -26,6 +26,10 @@ pub(crate) enum Nested {
     Event,
     Link,
 }
+
+/// Turns expressions over flat batches into physical ones. Made once: registering all that
+/// DataFusion has costs more than planning an expression.
+static PLANNER: LazyLock<SessionContext> = LazyLock::new(SessionContext::new);
 
 /// Columns of the flat batch.
 pub(crate) const EVENT_NAME: &str = "event:name";
@@ -114,7 +118,7 @@ impl Nested {
 
     fn physical(self, expr: &Expr) -> Result<Arc<dyn PhysicalExpr>> {
         let schema = DFSchema::try_from(self.schema())?;
-        SessionContext::new().create_physical_expr(expr.clone(), &schema)
+        PLANNER.create_physical_expr(expr.clone(), &schema)
     }
 }
 

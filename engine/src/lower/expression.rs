@@ -15,28 +15,32 @@ use traceql::ast::{
 
 use super::layout::{Layout, RESOLVED_PARENT_ID, Row, arrow_type, column};
 use super::scope::nested_of;
-use super::value::{Alternative, Type, Value, cast, either};
+use super::value::{Alternative, Predicate, Type, Value, cast, either};
 use crate::functions::ids::parse_id;
 use crate::functions::nested;
 use crate::functions::{arithmetic, check, float, list, regex};
 
 impl Layout<'_> {
     /// The spans for which `expr` is true.
-    pub(crate) fn predicate(&self, expr: &FieldExpr) -> Result<Expr> {
+    pub(crate) fn predicate(&self, expr: &FieldExpr) -> Result<Predicate> {
         if self.row == Row::Span
             && let Some(of) = nested_of(expr)
         {
             let condition = self.nested(of).predicate(expr)?;
-            return nested::any(
-                of,
-                &or_false(condition),
-                column(of.column()),
-                column(names::START_NS),
-            );
+            let (lists, start_ns) = (column(of.column()), column(names::START_NS));
+            return Ok(Predicate {
+                expr: nested::any(of, &or_false(condition.expr), lists, start_ns)?,
+                can_fail: condition.can_fail,
+            });
         }
         match &expr.kind {
-            FieldExprKind::Literal(literal) => Ok(lit(*literal == Literal::Bool(true))),
-            FieldExprKind::Attribute(attribute) => Ok(self.resolve(attribute)?.as_bool()),
+            FieldExprKind::Literal(literal) => {
+                let is_true = *literal == Literal::Bool(true);
+                Ok(Predicate::infallible(lit(is_true)))
+            }
+            FieldExprKind::Attribute(attribute) => {
+                Ok(Predicate::infallible(self.resolve(attribute)?.as_bool()))
+            }
             FieldExprKind::Unary {
                 op: UnaryOp::Not,
                 operand,
@@ -52,14 +56,11 @@ impl Layout<'_> {
                 op if is_comparison(*op) => self.comparison(*op, lhs, rhs, expr),
                 _ => self.never(expr),
             },
-            FieldExprKind::NilTest { operand: None, .. } => Ok(lit(false)),
+            FieldExprKind::NilTest { operand: None, .. } => Ok(Predicate::infallible(lit(false))),
             FieldExprKind::NilTest {
                 operand: Some(operand),
                 is_nil,
-            } => {
-                let present = self.value(operand)?.is_present();
-                self.with_failures(if *is_nil { !present } else { present }, &[operand])
-            }
+            } => self.nil_test(operand, *is_nil),
         }
     }
 
@@ -78,55 +79,92 @@ impl Layout<'_> {
             FieldExprKind::Unary { .. }
             | FieldExprKind::Binary { .. }
             | FieldExprKind::NilTest { .. } => {
-                Ok(Value::of(Type::Bool, or_false(self.predicate(expr)?)))
+                let Predicate { expr, can_fail } = self.predicate(expr)?;
+                Ok(Value {
+                    can_fail,
+                    ..Value::of(Type::Bool, or_false(expr))
+                })
             }
         }
     }
 
-    /// An expression that is never true, but may fail.
-    fn never(&self, expr: &FieldExpr) -> Result<Expr> {
+    /// A condition that is never true, but may fail.
+    fn never(&self, expr: &FieldExpr) -> Result<Predicate> {
         let value = self.value(expr)?;
-        Ok(check::never(
-            value.alternatives.into_iter().map(|a| a.expr).collect(),
-        ))
-    }
-
-    fn negation(&self, operand: &FieldExpr) -> Result<Expr> {
-        if is_boolean(operand) || self.is_about_nested(operand) {
-            return Ok(!or_false(self.predicate(operand)?));
-        }
-        Ok(!check::require_bool(
-            self.value(operand)?.as_bool(),
-            &operand.to_string(),
-        ))
-    }
-
-    fn logic(&self, conjunction: bool, lhs: &FieldExpr, rhs: &FieldExpr) -> Result<Expr> {
-        let fallible = self.can_fail(lhs)? || self.can_fail(rhs)?;
-        let (lhs, rhs) = (self.predicate(lhs)?, self.predicate(rhs)?);
-        Ok(match (fallible, conjunction) {
-            (true, _) => check::strict_logic(lhs, rhs, conjunction),
-            (false, true) => lhs.and(rhs),
-            (false, false) => lhs.or(rhs),
+        let can_fail = value.can_fail;
+        let evaluated = value.unused_failures(|_| false);
+        Ok(Predicate {
+            expr: with_failures(lit(false), evaluated),
+            can_fail,
         })
     }
 
-    fn regex(&self, negated: bool, lhs: &FieldExpr, rhs: &FieldExpr) -> Result<Expr> {
+    fn negation(&self, operand: &FieldExpr) -> Result<Predicate> {
+        if is_boolean(operand) || self.is_about_nested(operand) {
+            let Predicate { expr, can_fail } = self.predicate(operand)?;
+            return Ok(Predicate {
+                expr: !or_false(expr),
+                can_fail,
+            });
+        }
+        let value = self.value(operand)?;
+        let negated = !check::require_bool(value.as_bool(), &operand.to_string());
+        let evaluated = value.unused_failures(|t| t == Type::Bool);
+        Ok(Predicate {
+            expr: with_failures(negated, evaluated),
+            can_fail: true,
+        })
+    }
+
+    fn logic(&self, conjunction: bool, lhs: &FieldExpr, rhs: &FieldExpr) -> Result<Predicate> {
+        let (lhs, rhs) = (self.predicate(lhs)?, self.predicate(rhs)?);
+        let can_fail = lhs.can_fail || rhs.can_fail;
+        let expr = match (can_fail, conjunction) {
+            (true, _) => check::strict_logic(lhs.expr, rhs.expr, conjunction),
+            (false, true) => lhs.expr.and(rhs.expr),
+            (false, false) => lhs.expr.or(rhs.expr),
+        };
+        Ok(Predicate { expr, can_fail })
+    }
+
+    fn nil_test(&self, operand: &FieldExpr, is_nil: bool) -> Result<Predicate> {
+        let value = self.value(operand)?;
+        let can_fail = value.can_fail;
+        let present = if can_fail {
+            let alternatives = value.alternatives.iter().map(|a| a.expr.clone());
+            let present = check::any_present(alternatives.collect());
+            with_failures(present, value.failures)
+        } else {
+            value.is_present()
+        };
+        Ok(Predicate {
+            expr: if is_nil { !present } else { present },
+            can_fail,
+        })
+    }
+
+    fn regex(&self, negated: bool, lhs: &FieldExpr, rhs: &FieldExpr) -> Result<Predicate> {
         let FieldExprKind::Literal(Literal::String(pattern)) = &rhs.kind else {
             return Err(DataFusionError::Internal("regex is no literal".into()));
         };
         let compiled = traceql::compile_regex(pattern)
             .map_err(|error| DataFusionError::Internal(format!("invalid regex: {error}")))?;
-        let matches =
-            self.value(lhs)?
-                .alternatives
-                .into_iter()
-                .filter_map(|a| match a.value_type {
-                    Type::String => Some(regex::matches(a.expr, &compiled, negated)),
-                    Type::StringArray => Some(list::matches(a.expr, &compiled, negated)),
-                    _ => None,
-                });
-        self.with_failures(any_of(matches), &[lhs])
+        let value = self.value(lhs)?;
+        let can_fail = value.can_fail;
+        let tests = value.alternatives.iter().filter_map(|a| {
+            let text = a.expr.clone();
+            match a.value_type {
+                Type::String => Some(regex::matches(text, &compiled, negated)),
+                Type::StringArray => Some(list::matches(text, &compiled, negated)),
+                _ => None,
+            }
+        });
+        let test = any_of(tests, can_fail);
+        let used = |t| matches!(t, Type::String | Type::StringArray);
+        Ok(Predicate {
+            expr: with_failures(test, value.unused_failures(used)),
+            can_fail,
+        })
     }
 
     fn comparison(
@@ -135,71 +173,53 @@ impl Layout<'_> {
         lhs: &FieldExpr,
         rhs: &FieldExpr,
         whole: &FieldExpr,
-    ) -> Result<Expr> {
+    ) -> Result<Predicate> {
         if let Some(by_id) = id_comparison(op, lhs, rhs) {
-            return Ok(by_id);
+            return Ok(Predicate::infallible(by_id));
         }
         let text = whole.to_string();
         let (left, right) = (self.value(lhs)?, self.value(rhs)?);
         let mut tests = Vec::new();
+        let (mut left_used, mut right_used) = (Vec::new(), Vec::new());
         for l in &left.alternatives {
             for r in &right.alternatives {
-                tests.extend(compare(
-                    op,
-                    (l, left.literal.as_ref()),
-                    (r, right.literal.as_ref()),
-                    &text,
-                ));
+                let sides = ((l, left.literal.as_ref()), (r, right.literal.as_ref()));
+                if let Some(test) = compare(op, sides.0, sides.1, &text) {
+                    tests.push(test);
+                    left_used.push(l.value_type);
+                    right_used.push(r.value_type);
+                }
             }
         }
-        self.with_failures(any_of(tests), &[lhs, rhs])
-    }
-
-    /// `test`, after evaluating all that its operands may fail with: a test looks only at the types
-    /// that it can be true for.
-    fn with_failures(&self, test: Expr, operands: &[&FieldExpr]) -> Result<Expr> {
-        let mut fallible = Vec::new();
-        for operand in operands {
-            if self.can_fail(operand)? {
-                fallible.extend(
-                    self.value(operand)?
-                        .alternatives
-                        .into_iter()
-                        .map(|a| a.expr),
-                );
-            }
-        }
-        Ok(if fallible.is_empty() {
-            test
-        } else {
-            check::strict_logic(test, check::never(fallible), false)
+        let both_arrays = left.has_arrays() && right.has_arrays();
+        let can_fail = left.can_fail || right.can_fail || both_arrays;
+        let test = any_of(tests, can_fail);
+        let mut evaluated = left.unused_failures(|t| left_used.contains(&t));
+        evaluated.extend(right.unused_failures(|t| right_used.contains(&t)));
+        Ok(Predicate {
+            expr: with_failures(test, evaluated),
+            can_fail,
         })
     }
 
     fn negative(&self, operand: &FieldExpr, whole: &FieldExpr) -> Result<Value> {
-        let value = self.value(operand)?;
-        let numeric: Vec<_> = value
-            .alternatives
-            .into_iter()
-            .filter(|a| a.value_type.is_numeric())
-            .collect();
-        let all: Vec<_> = numeric.iter().map(|a| a.expr.clone()).collect();
-        let text = whole.to_string();
-        let mut result = Value::default();
-        for Alternative { value_type, expr } in numeric {
-            let expr = check::negate(expr, arrow_type(value_type), &all, &text);
-            result.alternatives.push(Alternative { value_type, expr });
+        let Value {
+            mut alternatives,
+            mut failures,
+            ..
+        } = self.value(operand)?;
+        alternatives.retain(|a| a.value_type.is_numeric());
+        let numbers = alternatives.iter().map(|a| a.expr.clone()).collect();
+        failures.push(check::require_number(numbers, &whole.to_string()));
+        for Alternative { value_type, expr } in &mut alternatives {
+            *expr = arithmetic::negate(expr.clone(), arrow_type(*value_type));
         }
-        if result.alternatives.is_empty() {
-            // No span has a number here, so every span fails.
-            let null = lit(ScalarValue::Int64(None));
-            let expr = check::negate(null, DataType::Int64, &[], &text);
-            result.alternatives.push(Alternative {
-                value_type: Type::Int,
-                expr,
-            });
-        }
-        Ok(result)
+        Ok(Value {
+            alternatives,
+            literal: None,
+            can_fail: true,
+            failures,
+        })
     }
 
     fn arithmetic(
@@ -213,6 +233,8 @@ impl Layout<'_> {
         let (lhs, rhs) = (self.value(lhs)?, self.value(rhs)?);
         let ints = lhs.get(Type::Int).zip(rhs.get(Type::Int));
         let int = ints.map(|(l, r)| arithmetic::on_ints(op, l.clone(), r.clone(), &text));
+        let divisor_is_safe = matches!(rhs.literal, Some(Literal::Int(value)) if value != 0);
+        let divides = int.is_some() && matches!(op, BinaryOp::Div | BinaryOp::Mod);
         let only_ints = |value: &Value| {
             value
                 .alternatives
@@ -231,7 +253,15 @@ impl Layout<'_> {
             }
             _ => None,
         };
-        let mut result = Value::default();
+        let mut result = Value {
+            can_fail: lhs.can_fail
+                || rhs.can_fail
+                || lhs.has_arrays()
+                || rhs.has_arrays()
+                || divides && !divisor_is_safe,
+            failures: refuse_arrays(&lhs, &rhs, &text),
+            ..Value::default()
+        };
         let mut push =
             |value_type, expr| result.alternatives.push(Alternative { value_type, expr });
         if let Some(int) = int {
@@ -242,68 +272,34 @@ impl Layout<'_> {
         }
         // What has no numeric result is false, not absent.
         let numeric = result.is_present();
-        let mut is_false = when(numeric, lit(ScalarValue::Boolean(None))).otherwise(lit(false))?;
-        for refusal in refuse_arrays(&lhs, &rhs, &text) {
-            is_false = either(Type::Bool, refusal, is_false);
-        }
+        let is_false = when(numeric, lit(ScalarValue::Boolean(None))).otherwise(lit(false))?;
         result.alternatives.push(Alternative {
             value_type: Type::Bool,
             expr: is_false,
         });
-        Ok(result)
-    }
-
-    /// Whether evaluating `expr` can fail on some span of the block.
-    pub(crate) fn can_fail(&self, expr: &FieldExpr) -> Result<bool> {
-        if self.row == Row::Span
-            && let Some(of) = nested_of(expr)
-        {
-            return self.nested(of).can_fail(expr);
+        // A number that only one side has is in no alternative of the result. What is no number
+        // is an attribute or stands for the lack of a number, and cannot fail by itself.
+        let both_numbers = lhs.as_float().is_some() && rhs.as_float().is_some();
+        for side in [lhs, rhs] {
+            let failures = side.unused_failures(|t| both_numbers || !t.is_numeric());
+            result.failures.extend(failures);
         }
-        Ok(match &expr.kind {
-            FieldExprKind::Literal(_) | FieldExprKind::Attribute(_) => false,
-            FieldExprKind::Unary {
-                op: UnaryOp::Neg, ..
-            } => true,
-            FieldExprKind::Unary {
-                op: UnaryOp::Not,
-                operand,
-            } => {
-                !(is_boolean(operand) || self.is_about_nested(operand)) || self.can_fail(operand)?
-            }
-            FieldExprKind::NilTest { operand, .. } => match operand {
-                Some(operand) => self.can_fail(operand)?,
-                None => false,
-            },
-            FieldExprKind::Binary { op, lhs, rhs } => {
-                let (l, r) = (self.value_types(lhs)?, self.value_types(rhs)?);
-                let arrays = |types: &[Type]| types.iter().any(|t| t.element().is_some());
-                let divides = matches!(op, BinaryOp::Div | BinaryOp::Mod)
-                    && l.contains(&Type::Int)
-                    && r.contains(&Type::Int)
-                    && !matches!(&rhs.kind, FieldExprKind::Literal(Literal::Int(value)) if *value != 0);
-                let refuses = if is_arithmetic(*op) {
-                    arrays(&l) || arrays(&r)
-                } else {
-                    is_comparison(*op) && arrays(&l) && arrays(&r)
-                };
-                divides || refuses || self.can_fail(lhs)? || self.can_fail(rhs)?
-            }
-        })
+        Ok(result)
     }
 
     /// Whether `expr` is a condition on some event or link, which holds or does not.
     fn is_about_nested(&self, expr: &FieldExpr) -> bool {
         self.row == Row::Span && nested_of(expr).is_some()
     }
+}
 
-    fn value_types(&self, expr: &FieldExpr) -> Result<Vec<Type>> {
-        Ok(self
-            .value(expr)?
-            .alternatives
-            .iter()
-            .map(|a| a.value_type)
-            .collect())
+/// `test`, after evaluating what may fail besides it: a test looks only at the types that it can be
+/// true for.
+fn with_failures(test: Expr, failures: Vec<Expr>) -> Expr {
+    if failures.is_empty() {
+        test
+    } else {
+        check::strict_logic(test, check::never(failures), false)
     }
 }
 
@@ -355,10 +351,18 @@ pub(crate) fn or_false(predicate: Expr) -> Expr {
     }
 }
 
-fn any_of(tests: impl IntoIterator<Item = Expr>) -> Expr {
+/// Whether any test is true. Where one of them can fail, all are evaluated.
+fn any_of(tests: impl IntoIterator<Item = Expr>, can_fail: bool) -> Expr {
+    let either = |lhs: Expr, rhs: Expr| {
+        if can_fail {
+            check::strict_logic(lhs, rhs, false)
+        } else {
+            lhs.or(rhs)
+        }
+    };
     tests
         .into_iter()
-        .reduce(Expr::or)
+        .reduce(either)
         .unwrap_or_else(|| lit(false))
 }
 
@@ -393,12 +397,7 @@ fn compare(op: BinaryOp, lhs: Side<'_>, rhs: Side<'_>, text: &str) -> Option<Exp
     let ((l, l_literal), (r, r_literal)) = (lhs, rhs);
     match (l.value_type.element(), r.value_type.element()) {
         (Some(_), Some(_)) => {
-            return Some(check::refuse_both(
-                l.expr.clone(),
-                r.expr.clone(),
-                DataType::Boolean,
-                text,
-            ));
+            return Some(check::refuse_both(l.expr.clone(), r.expr.clone(), text));
         }
         (Some(element), None) => return compare_list(op, element, l, r),
         (None, Some(element)) => return compare_list(mirrored(op), element, r, l),
@@ -496,12 +495,7 @@ fn refuse_arrays(lhs: &Value, rhs: &Value, text: &str) -> Vec<Expr> {
     for l in &lhs.alternatives {
         for r in &rhs.alternatives {
             if l.value_type.element().is_some() || r.value_type.element().is_some() {
-                refusals.push(check::refuse_both(
-                    l.expr.clone(),
-                    r.expr.clone(),
-                    DataType::Boolean,
-                    text,
-                ));
+                refusals.push(check::refuse_both(l.expr.clone(), r.expr.clone(), text));
             }
         }
     }

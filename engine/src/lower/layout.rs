@@ -205,7 +205,7 @@ impl<'a> Layout<'a> {
         };
         Value {
             alternatives: alternatives(self.types(scope, key), column(residual), key),
-            literal: None,
+            ..Value::default()
         }
     }
 

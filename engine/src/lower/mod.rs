@@ -28,7 +28,7 @@ use crate::grid::Grid;
 use crate::limit::MemoryLimit;
 use crate::plan::MetricsPlan;
 use layout::{Layout, RESOLVED_PARENT_ID, column};
-use value::{Type, Value, cast};
+use value::{Predicate, Type, Value, cast};
 
 /// Name of the column of states in the result; the group keys stand before it.
 const STATE: &str = "state";
@@ -133,8 +133,11 @@ fn predicate(
     let mut fallible = false;
     let mut whole: Option<Expr> = None;
     for filter in &plan.filters {
-        fallible |= layout.can_fail(filter)?;
-        let filter = layout.predicate(filter)?;
+        let Predicate {
+            expr: filter,
+            can_fail,
+        } = layout.predicate(filter)?;
+        fallible |= can_fail;
         whole = Some(match whole {
             None => filter,
             Some(before) if fallible => check::strict_logic(before, filter, true),

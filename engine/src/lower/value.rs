@@ -59,11 +59,36 @@ pub(crate) struct Alternative {
 }
 
 /// A value: what it can be. No alternatives: it is absent on every span.
+///
+/// Whether it can fail is found while it is lowered, from its parts: asking again at every level
+/// would lower every part again, once per level above it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Value {
     pub(crate) alternatives: Vec<Alternative>,
     /// The constant it is, if it is one.
     pub(crate) literal: Option<Literal>,
+    /// Whether evaluating it can fail on some span of the block.
+    pub(crate) can_fail: bool,
+    /// What must be evaluated besides the alternatives, for the sake of its failures.
+    pub(crate) failures: Vec<Expr>,
+}
+
+/// A condition, in which null counts as false.
+#[derive(Debug, Clone)]
+pub(crate) struct Predicate {
+    pub(crate) expr: Expr,
+    /// Whether evaluating it can fail on some span of the block.
+    pub(crate) can_fail: bool,
+}
+
+impl Predicate {
+    /// A condition that has a value on every span.
+    pub(crate) const fn infallible(expr: Expr) -> Self {
+        Self {
+            expr,
+            can_fail: false,
+        }
+    }
 }
 
 impl Value {
@@ -71,7 +96,7 @@ impl Value {
     pub(crate) fn of(value_type: Type, expr: Expr) -> Self {
         Self {
             alternatives: vec![Alternative { value_type, expr }],
-            literal: None,
+            ..Self::default()
         }
     }
 
@@ -107,6 +132,25 @@ impl Value {
             .iter()
             .map(|a| a.expr.clone().is_not_null());
         tests.reduce(Expr::or).unwrap_or_else(|| lit(false))
+    }
+
+    /// What is left to evaluate for the sake of failures once the alternatives of the types that
+    /// are `used` are.
+    pub(crate) fn unused_failures(self, used: impl Fn(Type) -> bool) -> Vec<Expr> {
+        if !self.can_fail {
+            return Vec::new();
+        }
+        let unused = self
+            .alternatives
+            .into_iter()
+            .filter(|a| !used(a.value_type));
+        unused.map(|a| a.expr).chain(self.failures).collect()
+    }
+
+    /// Whether it is an array on some span.
+    pub(crate) fn has_arrays(&self) -> bool {
+        let mut types = self.alternatives.iter().map(|a| a.value_type);
+        types.any(|t| t.element().is_some())
     }
 
     /// The boolean form, or a null boolean.

@@ -6,5 +6,6 @@
 mod corpora;
 mod cuts;
 mod differential;
+mod long;
 mod recorded;
 mod support;

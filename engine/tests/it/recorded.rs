@@ -6,7 +6,7 @@ use testkit::testdata::samples;
 use crate::support::{Bench, block_on};
 
 /// All of time, as far as the recordings go.
-const ALWAYS: Grid = Grid {
+pub(crate) const ALWAYS: Grid = Grid {
     start_ns: -1,
     step_ns: 2_000_000_000_000_000_000,
     intervals: 1,
