@@ -7,6 +7,33 @@ use traceql::ast::{Attribute, Intrinsic, Kind, Scope, Status};
 use super::trace::{SpanRef, Trace, attribute};
 use super::value::Value;
 
+/// What a span has many of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeated {
+    Events,
+    Links,
+}
+
+/// Whether the attribute is one of events or links.
+pub(super) fn repeated(name: &Attribute) -> Option<Repeated> {
+    match name {
+        Attribute::Key {
+            scope: Scope::Event,
+            ..
+        }
+        | Attribute::Intrinsic(Intrinsic::EventName | Intrinsic::EventTimeSinceStart) => {
+            Some(Repeated::Events)
+        }
+        Attribute::Key {
+            scope: Scope::Link, ..
+        }
+        | Attribute::Intrinsic(Intrinsic::LinkTraceId | Intrinsic::LinkSpanId) => {
+            Some(Repeated::Links)
+        }
+        _ => None,
+    }
+}
+
 /// Where attributes are looked up: a span, and the event and link that stand for the others.
 #[derive(Debug, Clone, Copy)]
 pub struct SpanView<'a> {
@@ -62,6 +89,19 @@ impl<'a> SpanView<'a> {
             } => Value::Nil,
             Attribute::Key { scope, key, .. } => self.key(*scope, key),
         }
+    }
+
+    /// The value as answers show it: of several events or links, that of the last one that has it.
+    #[must_use]
+    pub fn last_value(&self, name: &Attribute) -> Value {
+        let views: Vec<Self> = match repeated(name) {
+            Some(Repeated::Events) => self.with_each_event().collect(),
+            Some(Repeated::Links) => self.with_each_link().collect(),
+            None => Vec::new(),
+        };
+        let mut values = views.iter().rev().map(|view| view.value(name));
+        let last = values.find(|value| !value.is_nil());
+        last.unwrap_or_else(|| self.value(name))
     }
 
     fn key(&self, scope: Scope, key: &str) -> Value {

@@ -15,11 +15,9 @@ use std::collections::HashMap;
 use regex::Regex;
 use storage::ids::TraceId;
 use storage::model::{InstrumentationScope, Resource, Span};
-use traceql::ast::{
-    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Literal, Scope, UnaryOp,
-};
+use traceql::ast::{Attribute, BinaryOp, FieldExpr, FieldExprKind, Literal, UnaryOp};
 
-use super::attributes::SpanView;
+use super::attributes::{Repeated, SpanView, repeated};
 use super::error::RuntimeError;
 use super::operators::{binary, regex, unary};
 use super::trace::{SpanRef, Trace};
@@ -29,13 +27,6 @@ use super::value::Value;
 #[derive(Debug, Default)]
 pub struct Evaluator {
     patterns: RefCell<HashMap<String, Regex>>,
-}
-
-/// What a span has many of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Repeated {
-    Events,
-    Links,
 }
 
 impl Evaluator {
@@ -66,6 +57,14 @@ impl Evaluator {
             }],
         );
         self.selects(condition, SpanView::new(&trace, 0))
+    }
+
+    /// The value of an expression where a value is wanted: in `by(…)` and in aggregates.
+    ///
+    /// # Errors
+    /// As for [`Self::selects`].
+    pub fn value(&self, expr: &FieldExpr, view: SpanView<'_>) -> Result<Value, RuntimeError> {
+        self.operand(expr, view)
     }
 
     fn condition(&self, expr: &FieldExpr, view: SpanView<'_>) -> Result<Value, RuntimeError> {
@@ -174,25 +173,6 @@ fn repeated_subject(expr: &FieldExpr) -> Option<Repeated> {
             }
         }
         FieldExprKind::Literal(_) | FieldExprKind::Unary { .. } => None,
-    }
-}
-
-fn repeated(name: &Attribute) -> Option<Repeated> {
-    match name {
-        Attribute::Key {
-            scope: Scope::Event,
-            ..
-        }
-        | Attribute::Intrinsic(Intrinsic::EventName | Intrinsic::EventTimeSinceStart) => {
-            Some(Repeated::Events)
-        }
-        Attribute::Key {
-            scope: Scope::Link, ..
-        }
-        | Attribute::Intrinsic(Intrinsic::LinkTraceId | Intrinsic::LinkSpanId) => {
-            Some(Repeated::Links)
-        }
-        _ => None,
     }
 }
 

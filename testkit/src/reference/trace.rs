@@ -39,6 +39,10 @@ pub struct Trace<'a> {
     pub spans: Vec<SpanRef<'a>>,
     /// Where each span stands in the tree, in the order of `spans`.
     pub places: Vec<Place>,
+    /// Earliest start, epoch ns.
+    pub start_ns: i64,
+    /// Latest end, epoch ns.
+    pub end_ns: i64,
     /// Latest end minus earliest start, never negative.
     pub duration_ns: i64,
     /// Name of the last root span; empty if there is none.
@@ -56,6 +60,8 @@ impl<'a> Trace<'a> {
         let root = spans.iter().rfind(|it| it.span.parent_span_id.is_none());
         Self {
             id,
+            start_ns,
+            end_ns,
             duration_ns: end_ns.saturating_sub(start_ns).max(0),
             root_name: root.map(|it| it.span.name.clone()).unwrap_or_default(),
             root_service_name: root.map(SpanRef::service_name).unwrap_or_default(),

@@ -1,0 +1,320 @@
+//! The spansets that a query selects in one trace.
+//!
+//! A pipeline starts with one spanset, which holds spans of one trace, and every stage makes a list
+//! of spansets from a list of spansets. Where the definition leaves room:
+//!
+//! - Both operands of an operator are always evaluated, so an error in either is an error.
+//! - The spanset that an operator yields has the attributes of its input; what was computed inside
+//!   an operand belongs to that operand.
+
+use std::collections::BTreeSet;
+
+use traceql::ast::{
+    Body, FieldExpr, Pipeline, Query, SpansetExpr, SpansetOp, Stage, StructuralForm,
+};
+
+use super::attributes::SpanView;
+use super::error::RuntimeError;
+use super::expression::{Evaluator, attributes};
+use super::relation::join;
+use super::scalar;
+use super::series::NIL;
+use super::trace::Trace;
+use super::value::Value;
+
+/// Some spans of one trace, never none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spanset {
+    /// Indexes of the spans in the trace, ascending.
+    pub spans: Vec<usize>,
+    /// What `by(…)` and aggregates found, by name, in the order of the pipeline.
+    pub attributes: Vec<(String, Value)>,
+}
+
+/// What a query selects, ready to be asked trace by trace.
+#[derive(Debug)]
+pub struct Selection<'q> {
+    body: &'q Body,
+    evaluator: Evaluator,
+}
+
+impl<'q> Selection<'q> {
+    /// What the query selects; of a metrics query, what its pipeline does.
+    #[must_use]
+    pub fn of(query: &'q Query) -> Self {
+        Self {
+            body: &query.body,
+            evaluator: Evaluator::default(),
+        }
+    }
+
+    /// Evaluates field expressions as the selection does.
+    #[must_use]
+    pub fn evaluator(&self) -> &Evaluator {
+        &self.evaluator
+    }
+
+    /// Whether each span is selected or not without a look at the others of its trace. What other
+    /// spans tell about it, such as its number of children, is an attribute like any other.
+    #[must_use]
+    pub fn is_span_local(&self) -> bool {
+        let is_local = |stage: &Stage| {
+            matches!(
+                stage,
+                Stage::Select(_) | Stage::Spansets(SpansetExpr::Filter { .. })
+            )
+        };
+        self.pipeline()
+            .is_some_and(|pipeline| pipeline.stages.iter().all(is_local))
+    }
+
+    /// The spansets of a trace in which nothing but `spans` is looked at.
+    ///
+    /// # Errors
+    /// An operator fails on a span it is evaluated on, or on the trace.
+    pub fn spansets(
+        &self,
+        trace: &Trace<'_>,
+        spans: Vec<usize>,
+    ) -> Result<Vec<Spanset>, RuntimeError> {
+        if spans.is_empty() {
+            return Ok(Vec::new());
+        }
+        let input = Spanset {
+            spans,
+            attributes: Vec::new(),
+        };
+        match self.body {
+            Body::PipelineExpr(expr) => self.expr(expr, trace, &input),
+            _ => match self.pipeline() {
+                Some(pipeline) => self.stages(pipeline, trace, vec![input]),
+                None => unreachable!("the language does not admit it: {:?}", self.body),
+            },
+        }
+    }
+
+    /// [`Self::spansets`] of all spans of the trace.
+    ///
+    /// # Errors
+    /// As for [`Self::spansets`].
+    pub fn of_trace(&self, trace: &Trace<'_>) -> Result<Vec<Spanset>, RuntimeError> {
+        self.spansets(trace, (0..trace.spans.len()).collect())
+    }
+
+    /// Whether constants alone decide that nothing is ever selected. A constant that fails does not
+    /// decide: it has to meet a span to do so.
+    #[must_use]
+    pub fn is_statically_empty(&self) -> bool {
+        let is_empty =
+            |stage: &Stage| matches!(stage, Stage::Spansets(expr) if self.is_never(expr));
+        match self.body {
+            Body::PipelineExpr(expr) => self.is_never(expr),
+            _ => self
+                .pipeline()
+                .is_some_and(|pipeline| pipeline.stages.iter().any(is_empty)),
+        }
+    }
+
+    fn is_never(&self, expr: &SpansetExpr) -> bool {
+        match expr {
+            SpansetExpr::Filter { condition, .. } => condition
+                .as_ref()
+                .filter(|condition| attributes(condition).is_empty())
+                .is_some_and(|constant| {
+                    matches!(self.evaluator.selects_as_constant(constant), Ok(false))
+                }),
+            SpansetExpr::Binary { op, lhs, rhs, .. } => {
+                let (lhs, rhs) = (self.is_never(lhs), self.is_never(rhs));
+                match op {
+                    SpansetOp::Or => lhs && rhs,
+                    SpansetOp::Structural {
+                        form: StructuralForm::Negated,
+                        ..
+                    } => rhs,
+                    SpansetOp::And | SpansetOp::Structural { .. } => lhs || rhs,
+                }
+            }
+            SpansetExpr::Pipeline { pipeline, .. } => pipeline
+                .stages
+                .iter()
+                .any(|stage| matches!(stage, Stage::Spansets(expr) if self.is_never(expr))),
+        }
+    }
+
+    fn pipeline(&self) -> Option<&'q Pipeline> {
+        match self.body {
+            Body::Search(pipeline) => Some(pipeline),
+            Body::Metrics(metrics) => Some(&metrics.pipeline),
+            Body::PipelineExpr(_) | Body::ScalarPipelineFilter(_) => None,
+        }
+    }
+
+    fn stages(
+        &self,
+        pipeline: &Pipeline,
+        trace: &Trace<'_>,
+        input: Vec<Spanset>,
+    ) -> Result<Vec<Spanset>, RuntimeError> {
+        pipeline
+            .stages
+            .iter()
+            .try_fold(input, |spansets, stage| self.stage(stage, trace, spansets))
+    }
+
+    fn stage(
+        &self,
+        stage: &Stage,
+        trace: &Trace<'_>,
+        input: Vec<Spanset>,
+    ) -> Result<Vec<Spanset>, RuntimeError> {
+        let mut output = Vec::new();
+        match stage {
+            Stage::Spansets(expr) => {
+                // A relation may lead out of the group it is asked in, so it is not asked in one.
+                if input.len() > 1 && has_structure(expr) {
+                    return Err(RuntimeError::SeveralSpansets);
+                }
+                for spanset in &input {
+                    output.extend(self.expr(expr, trace, spanset)?);
+                }
+            }
+            Stage::GroupBy(key) => {
+                for spanset in &input {
+                    output.extend(self.groups(key, trace, spanset)?);
+                }
+            }
+            Stage::ScalarFilter(filter) => {
+                for mut spanset in input {
+                    let compared = scalar::compare(filter, &self.evaluator, trace, &spanset.spans)?;
+                    if let Some(compared) = compared.filter(|compared| compared.holds) {
+                        spanset.attributes.extend(compared.aggregates);
+                        output.push(spanset);
+                    }
+                }
+            }
+            Stage::Coalesce(_) => output.extend(merged(&input, Vec::new())),
+            // Decides what is shown of a span, not which.
+            Stage::Select(_) => output = input,
+        }
+        Ok(output)
+    }
+
+    fn expr(
+        &self,
+        expr: &SpansetExpr,
+        trace: &Trace<'_>,
+        input: &Spanset,
+    ) -> Result<Vec<Spanset>, RuntimeError> {
+        match expr {
+            SpansetExpr::Filter { condition, .. } => {
+                let mut spans = Vec::new();
+                for &span in &input.spans {
+                    let selects = match condition {
+                        Some(condition) => self
+                            .evaluator
+                            .selects(condition, SpanView::new(trace, span))?,
+                        None => true,
+                    };
+                    if selects {
+                        spans.push(span);
+                    }
+                }
+                Ok(of_spans(spans, input))
+            }
+            SpansetExpr::Pipeline { pipeline, .. } => {
+                self.stages(pipeline, trace, vec![input.clone()])
+            }
+            SpansetExpr::Binary { op, lhs, rhs, .. } => {
+                let lhs = self.expr(lhs, trace, input)?;
+                let rhs = self.expr(rhs, trace, input)?;
+                let both = || {
+                    merged(
+                        &[lhs.clone(), rhs.clone()].concat(),
+                        input.attributes.clone(),
+                    )
+                };
+                Ok(match op {
+                    SpansetOp::And if lhs.is_empty() || rhs.is_empty() => Vec::new(),
+                    SpansetOp::And | SpansetOp::Or => both().into_iter().collect(),
+                    SpansetOp::Structural { relation, form } => {
+                        let (lhs, rhs) = (only(&lhs)?, only(&rhs)?);
+                        of_spans(join(*relation, *form, lhs, rhs, &trace.places), input)
+                    }
+                })
+            }
+        }
+    }
+
+    fn groups(
+        &self,
+        key: &FieldExpr,
+        trace: &Trace<'_>,
+        input: &Spanset,
+    ) -> Result<Vec<Spanset>, RuntimeError> {
+        let mut groups: Vec<(Value, Vec<usize>)> = Vec::new();
+        for &span in &input.spans {
+            let value = self.evaluator.value(key, SpanView::new(trace, span))?;
+            match groups
+                .iter_mut()
+                .find(|(known, _)| known.is_identical(&value))
+            {
+                Some((_, spans)) => spans.push(span),
+                None => groups.push((value, vec![span])),
+            }
+        }
+        let name = format!("by({key})");
+        let spanset = |(value, spans)| {
+            let mut attributes = input.attributes.clone();
+            let shown = match value {
+                Value::Nil => Value::String(NIL.to_owned()),
+                value => value,
+            };
+            attributes.push((name.clone(), shown));
+            Spanset { spans, attributes }
+        };
+        Ok(groups.into_iter().map(spanset).collect())
+    }
+}
+
+/// Whether spans are related to each other at this level; an operand in parentheses with a pipeline
+/// of its own is another level.
+fn has_structure(expr: &SpansetExpr) -> bool {
+    match expr {
+        SpansetExpr::Filter { .. } | SpansetExpr::Pipeline { .. } => false,
+        SpansetExpr::Binary { op, lhs, rhs, .. } => {
+            matches!(op, SpansetOp::Structural { .. }) || has_structure(lhs) || has_structure(rhs)
+        }
+    }
+}
+
+/// The spans of the only spanset; none if there is no spanset.
+fn only(spansets: &[Spanset]) -> Result<&[usize], RuntimeError> {
+    match spansets {
+        [] => Ok(&[]),
+        [spanset] => Ok(&spanset.spans),
+        _ => Err(RuntimeError::SeveralSpansets),
+    }
+}
+
+/// Spans that come out of `input`, as a spanset if there are any.
+fn of_spans(spans: Vec<usize>, input: &Spanset) -> Vec<Spanset> {
+    if spans.is_empty() {
+        return Vec::new();
+    }
+    vec![Spanset {
+        spans,
+        attributes: input.attributes.clone(),
+    }]
+}
+
+/// All spans of the spansets, each once, as one spanset; `None` if there are none.
+fn merged(spansets: &[Spanset], attributes: Vec<(String, Value)>) -> Option<Spanset> {
+    let spans: BTreeSet<usize> = spansets
+        .iter()
+        .flat_map(|spanset| spanset.spans.iter().copied())
+        .collect();
+    (!spans.is_empty()).then(|| Spanset {
+        spans: spans.into_iter().collect(),
+        attributes,
+    })
+}
