@@ -21,15 +21,17 @@ pub(super) fn repeated(name: &Attribute) -> Option<Repeated> {
             scope: Scope::Event,
             ..
         }
-        | Attribute::Intrinsic(Intrinsic::EventName | Intrinsic::EventTimeSinceStart) => {
-            Some(Repeated::Events)
-        }
+        | Attribute::Intrinsic {
+            intrinsic: Intrinsic::EventName | Intrinsic::EventTimeSinceStart,
+            ..
+        } => Some(Repeated::Events),
         Attribute::Key {
             scope: Scope::Link, ..
         }
-        | Attribute::Intrinsic(Intrinsic::LinkTraceId | Intrinsic::LinkSpanId) => {
-            Some(Repeated::Links)
-        }
+        | Attribute::Intrinsic {
+            intrinsic: Intrinsic::LinkTraceId | Intrinsic::LinkSpanId,
+            ..
+        } => Some(Repeated::Links),
         _ => None,
     }
 }
@@ -81,14 +83,24 @@ impl<'a> SpanView<'a> {
     /// The value of an attribute or intrinsic.
     #[must_use]
     pub fn value(&self, name: &Attribute) -> Value {
+        let view = if name.is_of_parent() {
+            match self.parent() {
+                Some(parent) => parent,
+                None => return Value::Nil,
+            }
+        } else {
+            *self
+        };
         match name {
-            Attribute::Intrinsic(intrinsic) => self.intrinsic(*intrinsic),
-            // Only `by(…)` admits attributes of the parent, and groups them all as absent.
-            Attribute::Key {
-                of_parent: true, ..
-            } => Value::Nil,
-            Attribute::Key { scope, key, .. } => self.key(*scope, key),
+            Attribute::Intrinsic { intrinsic, .. } => view.intrinsic(*intrinsic),
+            Attribute::Key { scope, key, .. } => view.key(*scope, key),
         }
+    }
+
+    /// The parent span, if it is in the trace.
+    fn parent(&self) -> Option<Self> {
+        let parent = self.trace.places[self.index].parent_span?;
+        Some(Self::new(self.trace, parent))
     }
 
     /// The value as answers show it: of several events or links, that of the last one that has it.
@@ -168,6 +180,9 @@ impl<'a> SpanView<'a> {
             Intrinsic::NestedSetLeft => Value::Int(place.left),
             Intrinsic::NestedSetRight => Value::Int(place.right),
             Intrinsic::NestedSetParent => Value::Int(place.parent),
+            Intrinsic::SpanSelfTime => Value::Duration(self.trace.self_time_ns(self.index)),
+            // A span is no value; but whether there is one can be asked.
+            Intrinsic::Parent if self.parent().is_some() => Value::Bool(true),
             Intrinsic::Parent => Value::Nil,
         }
     }

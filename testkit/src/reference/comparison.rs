@@ -136,7 +136,7 @@ fn compared(view: SpanView<'_>) -> Vec<Attribute> {
         of_parent: false,
         key: "service.name".to_owned(),
     };
-    let mut names: Vec<Attribute> = INTRINSICS.map(Attribute::Intrinsic).to_vec();
+    let mut names: Vec<Attribute> = INTRINSICS.map(Attribute::of_span).to_vec();
     for name in [service_name]
         .into_iter()
         .chain(in_scope(Scope::Span, &span.span.attributes))

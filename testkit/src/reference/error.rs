@@ -6,6 +6,9 @@ pub enum EvalError {
     /// Series were asked for, and the query has no metrics stage.
     #[error("not a metrics query")]
     NoMetrics,
+    /// Spans were asked for, and the query only computes with series.
+    #[error("selects no spans itself")]
+    NoSearch,
     /// The query failed on a span or a trace it looked at.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 
 use storage::model::SpanGroup;
+use traceql::Dialect;
 use traceql::ast::{
-    AttributeRef, Body, Literal, MetricsAggregate, MetricsFunction, MetricsStage, Query,
+    Attribute, AttributeRef, Body, Intrinsic, Literal, MetricsAggregate, MetricsFunction,
+    MetricsQuery, MetricsStage, Query,
 };
 
 use super::aggregate::{Interval, QuantileMethod, histogram, plain_values, quantile_values};
+use super::arithmetic::evaluate;
 use super::attributes::SpanView;
 use super::comparison::compare;
 use super::error::EvalError;
@@ -27,16 +30,32 @@ pub fn metrics(
     groups: &[SpanGroup],
     grid: Grid,
 ) -> Result<Vec<RefSeries>, EvalError> {
-    let Body::Metrics(metrics) = &query.body else {
-        return Err(EvalError::NoMetrics);
+    let mut series = match &query.body {
+        Body::Metrics(metrics) => of_query(metrics, query, groups, grid)?,
+        Body::MetricsExpr(expr) => {
+            let of_operand = |metrics: &MetricsQuery| of_query(metrics, query, groups, grid);
+            evaluate(expr, &of_operand)?
+        }
+        _ => return Err(EvalError::NoMetrics),
     };
-    let selection = Selection::of(query);
+    series.sort_by(|lhs, rhs| answer_order(&lhs.labels, &rhs.labels));
+    Ok(series)
+}
+
+/// The series of a metrics query that is part of `query`.
+fn of_query(
+    metrics: &MetricsQuery,
+    query: &Query,
+    groups: &[SpanGroup],
+    grid: Grid,
+) -> Result<Vec<RefSeries>, EvalError> {
+    let selection = Selection::of_metrics(metrics, query.dialect);
     if selection.is_statically_empty() {
         return Ok(Vec::new());
     }
     let mut series = match &metrics.stage {
         MetricsStage::Aggregate(stage) => {
-            let collected = collect(stage, &selection, groups, grid)?;
+            let collected = collect(stage, &selection, query.dialect, groups, grid)?;
             collected
                 .iter()
                 .flat_map(|(labels, intervals)| {
@@ -49,7 +68,6 @@ pub fn metrics(
     for second in &metrics.second_stages {
         series = narrow(second, series);
     }
-    series.sort_by(|lhs, rhs| answer_order(&lhs.labels, &rhs.labels));
     Ok(series)
 }
 
@@ -95,6 +113,7 @@ type Collected = Vec<(Labels, Vec<Interval>)>;
 fn collect(
     stage: &MetricsAggregate,
     selection: &Selection<'_>,
+    dialect: Dialect,
     groups: &[SpanGroup],
     grid: Grid,
 ) -> Result<Collected, EvalError> {
@@ -108,7 +127,11 @@ fn collect(
         collected.push((labels, nothing.clone()));
     }
     each_selected(selection, groups, grid, |view, interval| {
-        let value = |name: &AttributeRef| view.value(&name.attribute);
+        let value = |name: &AttributeRef| match dialect {
+            // That dialect takes attributes of the parent here alone, and groups them all as absent.
+            Dialect::Tempo if is_of_parent(&name.attribute) => Value::Nil,
+            _ => view.value(&name.attribute),
+        };
         let labels = group_labels(stage, &stage.by.iter().map(value).collect::<Vec<_>>());
         let position = *position_of.entry(labels).or_insert_with_key(|labels| {
             collected.push((labels.clone(), nothing.clone()));
@@ -118,6 +141,10 @@ fn collect(
         Ok(())
     })?;
     Ok(collected)
+}
+
+fn is_of_parent(name: &Attribute) -> bool {
+    name.is_of_parent() || *name == Attribute::of_span(Intrinsic::Parent)
 }
 
 /// The labels of a group, without those that a function adds to tell its series apart.

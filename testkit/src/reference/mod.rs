@@ -8,7 +8,7 @@
 //! Reading order: [`value`] and [`operators`] (what expressions compute with), [`trace`] and
 //! [`tree`] (what they are evaluated on), [`attributes`] and [`expression`] (one span),
 //! [`relation`], [`scalar`] and [`pipeline`] (one trace); then [`mod@search`] for the answer to a
-//! search, and [`mod@metrics`] with [`aggregate`], [`buckets`], [`series`] and [`second_stage`] for
+//! search, and [`mod@metrics`] with [`arithmetic`], [`aggregate`], [`buckets`], [`series`] and [`second_stage`] for
 //! that to a metrics query.
 //!
 //! Where the definition leaves room:
@@ -17,11 +17,12 @@
 //! - An attribute whose value is invisible to the language (bytes, key-value lists, …) is absent,
 //!   so `.x` goes on to the resource.
 //! - Series whose labels are equal are one series, whatever the values behind the labels were.
-//! - A failing expression fails a metrics query if it fails on a span that starts in the window. Where
-//!   spans are selected by what others of their trace are like, it looks at all spans of the traces
-//!   with such a span.
+//! - A failing expression fails a metrics query if it fails on a span that starts in the window. A
+//!   query that relates spans looks at all spans of the traces that have a span in the window.
+//! - `({…} | count()) > 2` selects the spans of its pipelines, as one spanset.
 
 pub mod aggregate;
+pub mod arithmetic;
 pub mod attributes;
 pub mod buckets;
 pub mod comparison;
@@ -29,6 +30,7 @@ pub mod error;
 pub mod expression;
 pub mod grid;
 pub mod metrics;
+mod named;
 pub mod operators;
 pub mod pipeline;
 pub mod relation;
@@ -56,12 +58,12 @@ pub use self::series::{LabelValue, Labels, RefSeries};
 /// spans that its pipeline selects.
 ///
 /// # Errors
-/// An operator fails on some span or trace.
+/// The query selects nothing itself, or an operator fails on some span or trace.
 pub fn select_spans(
     query: &Query,
     groups: &[SpanGroup],
 ) -> Result<Vec<(TraceId, SpanId)>, EvalError> {
-    let selection = pipeline::Selection::of(query);
+    let selection = pipeline::Selection::of(query)?;
     let mut selected = Vec::new();
     for trace in trace::assemble(groups) {
         for spanset in selection.of_trace(&trace)? {
@@ -76,5 +78,5 @@ pub fn select_spans(
 #[must_use]
 pub fn is_span_local(query: &Query) -> bool {
     let compares = matches!(&query.body, Body::Metrics(metrics) if matches!(metrics.stage, MetricsStage::Compare(_)));
-    !compares && pipeline::Selection::of(query).is_span_local()
+    !compares && pipeline::Selection::of(query).is_ok_and(|it| it.is_span_local())
 }

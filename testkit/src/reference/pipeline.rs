@@ -9,13 +9,16 @@
 
 use std::collections::BTreeSet;
 
+use traceql::Dialect;
 use traceql::ast::{
-    Body, FieldExpr, Pipeline, Query, SpansetExpr, SpansetOp, Stage, StructuralForm,
+    Attribute, AttributeRef, Body, Compare, FieldExpr, Intrinsic, MetricsQuery, MetricsStage,
+    Pipeline, Query, ScalarFilter, SpansetExpr, SpansetOp, Stage, StructuralForm,
 };
 
 use super::attributes::SpanView;
-use super::error::RuntimeError;
-use super::expression::{Evaluator, attributes};
+use super::error::{EvalError, RuntimeError};
+use super::expression::Evaluator;
+use super::named::of_pipeline;
 use super::relation::join;
 use super::scalar;
 use super::series::NIL;
@@ -34,17 +37,57 @@ pub struct Spanset {
 /// What a query selects, ready to be asked trace by trace.
 #[derive(Debug)]
 pub struct Selection<'q> {
-    body: &'q Body,
+    source: Source<'q>,
+    is_span_local: bool,
     evaluator: Evaluator,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Source<'q> {
+    Pipeline(&'q Pipeline),
+    Expr(&'q SpansetExpr),
+    Scalars(&'q ScalarFilter),
 }
 
 impl<'q> Selection<'q> {
     /// What the query selects; of a metrics query, what its pipeline does.
+    ///
+    /// # Errors
+    /// Arithmetic on series selects nothing itself.
+    pub fn of(query: &'q Query) -> Result<Self, EvalError> {
+        let (source, is_span_local) = match &query.body {
+            Body::Search(pipeline) => (Source::Pipeline(pipeline), has_only_filters(pipeline)),
+            Body::Metrics(metrics) => return Ok(Self::of_metrics(metrics, query.dialect)),
+            Body::PipelineExpr(expr) => (Source::Expr(expr), false),
+            Body::ScalarPipelineFilter(filter) => (Source::Scalars(filter), false),
+            Body::MetricsExpr(_) => return Err(EvalError::NoSearch),
+        };
+        Ok(Self {
+            source,
+            is_span_local,
+            evaluator: Evaluator::new(query.dialect),
+        })
+    }
+
+    /// What the pipeline of a metrics query selects.
     #[must_use]
-    pub fn of(query: &'q Query) -> Self {
+    pub fn of_metrics(metrics: &'q MetricsQuery, dialect: Dialect) -> Self {
+        let used: Vec<&AttributeRef> = match &metrics.stage {
+            MetricsStage::Aggregate(stage) => stage.argument.iter().chain(&stage.by).collect(),
+            MetricsStage::Compare(_) => Vec::new(),
+        };
+        let compared = match &metrics.stage {
+            MetricsStage::Compare(Compare {
+                selection: Some(condition),
+                ..
+            }) => condition.attributes(),
+            _ => Vec::new(),
+        };
+        let mut used = used.iter().map(|used| &used.attribute).chain(compared);
         Self {
-            body: &query.body,
-            evaluator: Evaluator::default(),
+            source: Source::Pipeline(&metrics.pipeline),
+            is_span_local: has_only_filters(&metrics.pipeline) && !used.any(is_of_other_spans),
+            evaluator: Evaluator::new(dialect),
         }
     }
 
@@ -54,18 +97,14 @@ impl<'q> Selection<'q> {
         &self.evaluator
     }
 
-    /// Whether each span is selected or not without a look at the others of its trace. What other
-    /// spans tell about it, such as its number of children, is an attribute like any other.
+    /// Whether the query can be answered span by span, so that spans outside its window do not
+    /// matter.
+    ///
+    /// The numbers of the tree belong to each span as its name does. The parent span and what is
+    /// left of a span by its children do not: for them the other spans have to be there.
     #[must_use]
     pub fn is_span_local(&self) -> bool {
-        let is_local = |stage: &Stage| {
-            matches!(
-                stage,
-                Stage::Select(_) | Stage::Spansets(SpansetExpr::Filter { .. })
-            )
-        };
-        self.pipeline()
-            .is_some_and(|pipeline| pipeline.stages.iter().all(is_local))
+        self.is_span_local
     }
 
     /// The spansets of a trace in which nothing but `spans` is looked at.
@@ -84,12 +123,20 @@ impl<'q> Selection<'q> {
             spans,
             attributes: Vec::new(),
         };
-        match self.body {
-            Body::PipelineExpr(expr) => self.expr(expr, trace, &input),
-            _ => match self.pipeline() {
-                Some(pipeline) => self.stages(pipeline, trace, vec![input]),
-                None => unreachable!("the language does not admit it: {:?}", self.body),
-            },
+        match self.source {
+            Source::Pipeline(pipeline) => self.stages(pipeline, trace, vec![input]),
+            Source::Expr(expr) => self.expr(expr, trace, &input),
+            Source::Scalars(filter) => {
+                let compared = scalar::compare(filter, self, trace, &input)?;
+                let compared = compared.filter(|compared| compared.holds);
+                Ok(compared
+                    .map(|compared| Spanset {
+                        spans: compared.selected.into_iter().collect(),
+                        attributes: compared.aggregates,
+                    })
+                    .into_iter()
+                    .collect())
+            }
         }
     }
 
@@ -105,21 +152,25 @@ impl<'q> Selection<'q> {
     /// decide: it has to meet a span to do so.
     #[must_use]
     pub fn is_statically_empty(&self) -> bool {
-        let is_empty =
-            |stage: &Stage| matches!(stage, Stage::Spansets(expr) if self.is_never(expr));
-        match self.body {
-            Body::PipelineExpr(expr) => self.is_never(expr),
-            _ => self
-                .pipeline()
-                .is_some_and(|pipeline| pipeline.stages.iter().any(is_empty)),
+        match self.source {
+            Source::Pipeline(pipeline) => self.is_never_any(pipeline),
+            Source::Expr(expr) => self.is_never(expr),
+            Source::Scalars(_) => false,
         }
+    }
+
+    fn is_never_any(&self, pipeline: &Pipeline) -> bool {
+        pipeline
+            .stages
+            .iter()
+            .any(|stage| matches!(stage, Stage::Spansets(expr) if self.is_never(expr)))
     }
 
     fn is_never(&self, expr: &SpansetExpr) -> bool {
         match expr {
             SpansetExpr::Filter { condition, .. } => condition
                 .as_ref()
-                .filter(|condition| attributes(condition).is_empty())
+                .filter(|condition| !condition.references_span())
                 .is_some_and(|constant| {
                     matches!(self.evaluator.selects_as_constant(constant), Ok(false))
                 }),
@@ -134,22 +185,11 @@ impl<'q> Selection<'q> {
                     SpansetOp::And | SpansetOp::Structural { .. } => lhs || rhs,
                 }
             }
-            SpansetExpr::Pipeline { pipeline, .. } => pipeline
-                .stages
-                .iter()
-                .any(|stage| matches!(stage, Stage::Spansets(expr) if self.is_never(expr))),
+            SpansetExpr::Pipeline { pipeline, .. } => self.is_never_any(pipeline),
         }
     }
 
-    fn pipeline(&self) -> Option<&'q Pipeline> {
-        match self.body {
-            Body::Search(pipeline) => Some(pipeline),
-            Body::Metrics(metrics) => Some(&metrics.pipeline),
-            Body::PipelineExpr(_) | Body::ScalarPipelineFilter(_) => None,
-        }
-    }
-
-    fn stages(
+    pub(super) fn stages(
         &self,
         pipeline: &Pipeline,
         trace: &Trace<'_>,
@@ -185,7 +225,7 @@ impl<'q> Selection<'q> {
             }
             Stage::ScalarFilter(filter) => {
                 for mut spanset in input {
-                    let compared = scalar::compare(filter, &self.evaluator, trace, &spanset.spans)?;
+                    let compared = scalar::compare(filter, self, trace, &spanset)?;
                     if let Some(compared) = compared.filter(|compared| compared.holds) {
                         spanset.attributes.extend(compared.aggregates);
                         output.push(spanset);
@@ -276,6 +316,24 @@ impl<'q> Selection<'q> {
     }
 }
 
+/// Whether nothing but conditions on single spans decides.
+fn has_only_filters(pipeline: &Pipeline) -> bool {
+    let is_filter = |stage: &Stage| {
+        matches!(
+            stage,
+            Stage::Select(_) | Stage::Spansets(SpansetExpr::Filter { .. })
+        )
+    };
+    pipeline.stages.iter().all(is_filter)
+        && !of_pipeline(pipeline).into_iter().any(is_of_other_spans)
+}
+
+/// Whether the attribute of a span depends on other spans in more than its numbers.
+fn is_of_other_spans(name: &Attribute) -> bool {
+    let of_tree = [Intrinsic::Parent, Intrinsic::SpanSelfTime].map(Attribute::of_span);
+    name.is_of_parent() || of_tree.contains(name)
+}
+
 /// Whether spans are related to each other at this level; an operand in parentheses with a pipeline
 /// of its own is another level.
 fn has_structure(expr: &SpansetExpr) -> bool {
@@ -288,7 +346,7 @@ fn has_structure(expr: &SpansetExpr) -> bool {
 }
 
 /// The spans of the only spanset; none if there is no spanset.
-fn only(spansets: &[Spanset]) -> Result<&[usize], RuntimeError> {
+pub(super) fn only(spansets: &[Spanset]) -> Result<&[usize], RuntimeError> {
     match spansets {
         [] => Ok(&[]),
         [spanset] => Ok(&spanset.spans),

@@ -70,7 +70,7 @@ mod tests {
             left,
             right,
             parent,
-            child_count: 0,
+            ..Place::default()
         };
         numbers.map(place).to_vec()
     }

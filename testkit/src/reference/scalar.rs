@@ -1,57 +1,62 @@
 //! Scalars of a spanset: aggregates of its spans, arithmetic on them, comparisons.
 
-use traceql::ast::{Aggregate, AggregateFunction, ScalarExpr, ScalarFilter};
+use std::collections::BTreeSet;
+
+use traceql::ast::{Aggregate, AggregateFunction, Pipeline, ScalarExpr, ScalarFilter};
 
 use super::attributes::SpanView;
 use super::error::RuntimeError;
-use super::expression::Evaluator;
-use super::operators::binary;
+use super::pipeline::{Selection, Spanset, only};
 use super::trace::Trace;
 use super::value::Value;
-
-/// Aggregates by their text, in the order in which a filter names them; each text once.
-pub type Aggregates = Vec<(String, Value)>;
 
 /// What a scalar filter finds in one spanset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compared {
     /// Whether the comparison holds.
     pub holds: bool,
-    /// The aggregates it computed.
-    pub aggregates: Aggregates,
+    /// The aggregates by their text, in the order in which the filter names them; each text once.
+    pub aggregates: Vec<(String, Value)>,
+    /// The spans that pipelines among the operands select.
+    pub selected: BTreeSet<usize>,
 }
 
-/// Compares the scalars of a spanset; `None` if some aggregate of it has no value.
+/// Compares scalars of a spanset; `None` if some aggregate has no value.
 ///
 /// # Errors
-/// An expression fails on a span, or the arithmetic of the filter does.
+/// An expression fails on a span, the arithmetic of the filter does, or a pipeline among the
+/// operands yields several spansets, which have no one scalar.
 pub fn compare(
     filter: &ScalarFilter,
-    evaluator: &Evaluator,
+    selection: &Selection<'_>,
     trace: &Trace<'_>,
-    spans: &[usize],
+    spanset: &Spanset,
 ) -> Result<Option<Compared>, RuntimeError> {
     let mut scalars = Scalars {
-        evaluator,
+        selection,
         trace,
-        spans,
+        spanset,
         aggregates: Vec::new(),
+        selected: BTreeSet::new(),
     };
     let (lhs, rhs) = (scalars.scalar(&filter.lhs)?, scalars.scalar(&filter.rhs)?);
     let (Some(lhs), Some(rhs)) = (lhs, rhs) else {
         return Ok(None);
     };
+    let holds = selection.evaluator().binary(filter.op.into(), &lhs, &rhs)?;
     Ok(Some(Compared {
-        holds: binary(filter.op.into(), &lhs, &rhs)?.is_true(),
+        holds: holds.is_true(),
         aggregates: scalars.aggregates,
+        selected: scalars.selected,
     }))
 }
 
 struct Scalars<'a> {
-    evaluator: &'a Evaluator,
+    selection: &'a Selection<'a>,
     trace: &'a Trace<'a>,
-    spans: &'a [usize],
-    aggregates: Aggregates,
+    spanset: &'a Spanset,
+    aggregates: Vec<(String, Value)>,
+    selected: BTreeSet<usize>,
 }
 
 impl Scalars<'_> {
@@ -63,23 +68,44 @@ impl Scalars<'_> {
             ScalarExpr::Binary { op, lhs, rhs, .. } => {
                 let (lhs, rhs) = (self.scalar(lhs)?, self.scalar(rhs)?);
                 match (lhs, rhs) {
-                    (Some(lhs), Some(rhs)) => binary(*op, &lhs, &rhs).map(Some),
+                    (Some(lhs), Some(rhs)) => {
+                        self.selection.evaluator().binary(*op, &lhs, &rhs).map(Some)
+                    }
                     _ => Ok(None),
                 }
             }
-            ScalarExpr::Aggregate(aggregate) => self.aggregate(aggregate),
-            ScalarExpr::Pipeline { .. } => {
-                unreachable!("the language does not admit a pipeline as a scalar: {expr:?}")
-            }
+            ScalarExpr::Aggregate(aggregate) => self.aggregate(aggregate, &self.spanset.spans),
+            ScalarExpr::Pipeline {
+                pipeline,
+                aggregate,
+                ..
+            } => self.pipeline(pipeline, aggregate),
         }
     }
 
-    fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Option<Value>, RuntimeError> {
+    /// The aggregate of what a pipeline leaves of the spanset.
+    fn pipeline(
+        &mut self,
+        pipeline: &Pipeline,
+        aggregate: &Aggregate,
+    ) -> Result<Option<Value>, RuntimeError> {
+        let input = vec![self.spanset.clone()];
+        let spansets = self.selection.stages(pipeline, self.trace, input)?;
+        let spans = only(&spansets)?;
+        self.selected.extend(spans);
+        self.aggregate(aggregate, spans)
+    }
+
+    fn aggregate(
+        &mut self,
+        aggregate: &Aggregate,
+        spans: &[usize],
+    ) -> Result<Option<Value>, RuntimeError> {
         let mut values = Vec::new();
-        for &span in self.spans {
+        for &span in spans {
             let view = SpanView::new(self.trace, span);
             values.push(match &aggregate.argument {
-                Some(argument) => self.evaluator.value(argument, view)?,
+                Some(argument) => self.selection.evaluator().value(argument, view)?,
                 None => Value::Nil,
             });
         }
@@ -95,14 +121,14 @@ impl Scalars<'_> {
 }
 
 /// The aggregate of the values of all spans, in stored order; `None` where there is nothing to
-/// aggregate.
+/// aggregate, and so no count of nothing either.
 ///
 /// Absent values are skipped. So is NaN, which orders with nothing. What is no number is never part
 /// of a result, but still one of the values that an average is over.
 #[must_use]
 pub fn aggregate_of(function: AggregateFunction, values: &[Value]) -> Option<Value> {
     if function == AggregateFunction::Count {
-        return Some(Value::Int(values.len() as i64));
+        return (!values.is_empty()).then(|| Value::Int(values.len() as i64));
     }
     let is_nan = |value: &Value| matches!(value, Value::Float(number) if number.is_nan());
     let present: Vec<&Value> = values

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use storage::ids::{SpanId, TraceId};
 use storage::model::SpanGroup;
-use traceql::ast::{
-    Attribute, Body, FieldExpr, Intrinsic, Pipeline, Query, ScalarExpr, SpansetExpr, Stage,
-};
+use traceql::ast::{Attribute, Intrinsic, Query};
 
 use super::attributes::SpanView;
 use super::error::EvalError;
-use super::expression::attributes;
+use super::named::of_selection;
 use super::pipeline::{Selection, Spanset};
 use super::series::{kind_text, status_text};
 use super::trace::{Trace, assemble};
@@ -86,14 +84,14 @@ pub struct SpanResult {
 /// with the smaller id. Of a metrics query, what its pipeline finds.
 ///
 /// # Errors
-/// An operator fails on a span, or a trace, of the window.
+/// The query selects nothing itself, or an operator fails on a span or a trace of the window.
 pub fn search(
     query: &Query,
     groups: &[SpanGroup],
     window: Option<SearchWindow>,
 ) -> Result<Vec<TraceResult>, EvalError> {
-    let selection = Selection::of(query);
-    let shown = shown_attributes(query);
+    let selection = Selection::of(query)?;
+    let shown = of_selection(query);
     let mut found = Vec::new();
     for trace in assemble(groups) {
         if window.is_some_and(|window| !overlaps(&trace, window)) {
@@ -157,7 +155,7 @@ fn span_result(view: SpanView<'_>, shown: &[&Attribute]) -> SpanResult {
             attributes.push(attribute);
         }
     }
-    let names_name = shown.contains(&&Attribute::Intrinsic(Intrinsic::Name));
+    let names_name = shown.contains(&&Attribute::of_span(Intrinsic::Name));
     SpanResult {
         span_id: span.span_id,
         start_ns: span.start_ns,
@@ -171,22 +169,23 @@ fn span_result(view: SpanView<'_>, shown: &[&Attribute]) -> SpanResult {
 fn has_own_field(name: &Attribute) -> bool {
     matches!(
         name,
-        Attribute::Intrinsic(
-            Intrinsic::Name
+        Attribute::Intrinsic {
+            intrinsic: Intrinsic::Name
                 | Intrinsic::Duration
                 | Intrinsic::TraceDuration
                 | Intrinsic::RootName
                 | Intrinsic::RootServiceName
                 | Intrinsic::TraceId
-                | Intrinsic::SpanId
-        )
+                | Intrinsic::SpanId,
+            of_parent: false,
+        }
     )
 }
 
 fn unscoped_name(name: &Attribute) -> String {
     match name {
         Attribute::Key { key, .. } => key.clone(),
-        Attribute::Intrinsic(_) => name.canonical(),
+        Attribute::Intrinsic { .. } => name.canonical(),
     }
 }
 
@@ -196,74 +195,5 @@ fn in_answers(value: &Value) -> Value {
         Value::Status(status) => Value::String(status_text(*status).to_owned()),
         Value::Kind(kind) => Value::String(kind_text(*kind).to_owned()),
         other => other.clone(),
-    }
-}
-
-/// The attributes that the query names, in the order in which it first names them.
-fn shown_attributes(query: &Query) -> Vec<&Attribute> {
-    let mut named = Vec::new();
-    match &query.body {
-        Body::Search(pipeline) => of_pipeline(pipeline, &mut named),
-        Body::Metrics(metrics) => of_pipeline(&metrics.pipeline, &mut named),
-        Body::PipelineExpr(expr) => of_spansets(expr, &mut named),
-        Body::ScalarPipelineFilter(filter) => {
-            of_scalar(&filter.lhs, &mut named);
-            of_scalar(&filter.rhs, &mut named);
-        }
-    }
-    let mut once: Vec<&Attribute> = Vec::new();
-    for name in named {
-        if !once.contains(&name) {
-            once.push(name);
-        }
-    }
-    once
-}
-
-fn of_pipeline<'q>(pipeline: &'q Pipeline, named: &mut Vec<&'q Attribute>) {
-    for stage in &pipeline.stages {
-        match stage {
-            Stage::Spansets(expr) => of_spansets(expr, named),
-            Stage::ScalarFilter(filter) => {
-                of_scalar(&filter.lhs, named);
-                of_scalar(&filter.rhs, named);
-            }
-            Stage::GroupBy(key) => named.extend(attributes(key)),
-            Stage::Select(names) => named.extend(names.iter().map(|name| &name.attribute)),
-            Stage::Coalesce(_) => {}
-        }
-    }
-}
-
-fn of_spansets<'q>(expr: &'q SpansetExpr, named: &mut Vec<&'q Attribute>) {
-    match expr {
-        SpansetExpr::Filter { condition, .. } => {
-            named.extend(condition.iter().flat_map(attributes));
-        }
-        SpansetExpr::Binary { lhs, rhs, .. } => {
-            of_spansets(lhs, named);
-            of_spansets(rhs, named);
-        }
-        SpansetExpr::Pipeline { pipeline, .. } => of_pipeline(pipeline, named),
-    }
-}
-
-fn of_scalar<'q>(expr: &'q ScalarExpr, named: &mut Vec<&'q Attribute>) {
-    let of_argument = |argument: &'q Option<FieldExpr>| argument.iter().flat_map(attributes);
-    match expr {
-        ScalarExpr::Aggregate(aggregate) => named.extend(of_argument(&aggregate.argument)),
-        ScalarExpr::Binary { lhs, rhs, .. } => {
-            of_scalar(lhs, named);
-            of_scalar(rhs, named);
-        }
-        ScalarExpr::Pipeline {
-            pipeline,
-            aggregate,
-            ..
-        } => {
-            of_pipeline(pipeline, named);
-            named.extend(of_argument(&aggregate.argument));
-        }
-        ScalarExpr::Number { .. } | ScalarExpr::Literal { .. } => {}
     }
 }

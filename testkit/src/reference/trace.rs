@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use storage::ids::{SpanId, TraceId};
 use storage::model::{InstrumentationScope, Resource, Span, SpanGroup};
 
-use super::tree::{Place, places};
+use super::tree::{Place, places, self_time_ns};
 use super::value::Value;
 
 /// A span with what it shares with its group.
@@ -68,6 +68,13 @@ impl<'a> Trace<'a> {
             places: places(&spans.iter().map(|it| it.span).collect::<Vec<_>>()),
             spans,
         }
+    }
+
+    /// The part of the duration of the span at `index` in which none of its children runs.
+    #[must_use]
+    pub fn self_time_ns(&self, index: usize) -> i64 {
+        let spans: Vec<&Span> = self.spans.iter().map(|it| it.span).collect();
+        self_time_ns(index, &spans, &self.places)
     }
 
     /// The id of the span at `index`, in the form in which selections report spans.
