@@ -74,6 +74,15 @@ pub enum EvaluationError {
         /// The expression.
         expression: String,
     },
+    /// A structural operator, or a comparison of scalars, over a pipeline that makes several
+    /// spansets of one trace.
+    #[error(
+        "an operand is several spansets in some trace, where one is needed: {expression} (add `| coalesce()` behind `by(...)`)"
+    )]
+    SeveralSpansets {
+        /// The operator or operand.
+        expression: String,
+    },
     /// Arithmetic with an array, or an array compared with an array.
     #[error("an array value cannot be used in: {expression}")]
     ArrayOperand {

@@ -30,6 +30,7 @@ use crate::partial::PartialSeries;
 use crate::physical::UseRangeAggregate;
 use crate::plan::MetricsPlan;
 use crate::provider::{STORE_URL, SpanTable};
+use crate::spanset::node::SpansetQueryPlanner;
 
 /// What one job reads.
 #[derive(Debug, Clone)]
@@ -257,6 +258,7 @@ fn session_state() -> SessionState {
     SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
+        .with_query_planner(Arc::new(SpansetQueryPlanner))
         .with_physical_optimizer_rule(Arc::new(UseRangeAggregate))
         .build()
 }

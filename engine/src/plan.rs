@@ -4,17 +4,80 @@ use std::fmt;
 
 use traceql::ast::{
     Attribute, Body, FieldExpr, FieldExprKind, Intrinsic, Literal, MetricsAggregate, MetricsStage,
-    Query, ScalarExpr, SecondStage, SpansetExpr, Stage,
+    Pipeline, Query, SecondStage, SpansetExpr, SpansetOp, Stage, StructuralForm,
 };
 
 use crate::error::EngineError;
 
-/// A metrics query that this engine can run: filters that look at one span at a time, one
-/// aggregation over time, and what is done to the finished series.
+/// Which spans a query selects.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Selection {
+    /// Those that meet conditions by themselves, all of them.
+    Spans(Vec<FieldExpr>),
+    /// Those that stages over whole traces leave.
+    Traces(Pipeline),
+}
+
+impl Selection {
+    /// What stages need to see.
+    #[must_use]
+    pub fn of(pipeline: &Pipeline) -> Self {
+        let mut conditions = Vec::new();
+        for stage in &pipeline.stages {
+            match stage {
+                Stage::Spansets(SpansetExpr::Filter { condition, .. }) => {
+                    conditions.extend(condition.clone());
+                }
+                // Selecting attributes adds nothing to which spans are meant.
+                Stage::Select(_) => {}
+                _ => return Self::Traces(pipeline.clone()),
+            }
+        }
+        Self::Spans(conditions)
+    }
+
+    /// Whether no span can ever be selected, whatever the data.
+    #[must_use]
+    pub fn is_never(&self) -> bool {
+        match self {
+            Self::Spans(conditions) => conditions.iter().any(is_false),
+            Self::Traces(pipeline) => pipeline
+                .stages
+                .iter()
+                .any(|stage| matches!(stage, Stage::Spansets(expr) if selects_nothing(expr))),
+        }
+    }
+}
+
+fn is_false(condition: &FieldExpr) -> bool {
+    condition.kind == FieldExprKind::Literal(Literal::Bool(false))
+}
+
+/// Whether an expression is a constant that selects nothing.
+fn selects_nothing(expr: &SpansetExpr) -> bool {
+    match expr {
+        SpansetExpr::Filter { condition, .. } => condition.as_ref().is_some_and(is_false),
+        SpansetExpr::Binary { op, lhs, rhs, .. } => {
+            let (lhs, rhs) = (selects_nothing(lhs), selects_nothing(rhs));
+            match op {
+                SpansetOp::Or => lhs && rhs,
+                SpansetOp::Structural {
+                    form: StructuralForm::Negated,
+                    ..
+                } => rhs,
+                SpansetOp::And | SpansetOp::Structural { .. } => lhs || rhs,
+            }
+        }
+        SpansetExpr::Pipeline { pipeline, .. } => Selection::of(pipeline).is_never(),
+    }
+}
+
+/// A metrics query that this engine can run: which spans, one aggregation over time, and what is
+/// done to the finished series.
 #[derive(Debug, Clone)]
 pub struct MetricsPlan {
-    /// The conditions that a span must meet, all of them.
-    pub filters: Vec<FieldExpr>,
+    /// Which spans are aggregated.
+    pub selection: Selection,
     /// The aggregation.
     pub aggregate: MetricsAggregate,
     /// Whether quantiles are estimated from power-of-two buckets, `with(quantile="log2")`.
@@ -35,34 +98,6 @@ impl MetricsPlan {
         let Body::Metrics(metrics) = &query.body else {
             return Err(EngineError::NotMetrics);
         };
-        let mut filters = Vec::new();
-        for stage in &metrics.pipeline.stages {
-            match stage {
-                Stage::Spansets(SpansetExpr::Filter { condition, .. }) => {
-                    filters.extend(condition.clone())
-                }
-                // Selecting attributes adds nothing to a metric.
-                Stage::Select(_) => {}
-                Stage::Spansets(SpansetExpr::Binary { op, .. }) => {
-                    return not_implemented(format!("spanset operator `{op}`"));
-                }
-                Stage::Spansets(SpansetExpr::Pipeline { .. }) => {
-                    return not_implemented("nested pipelines".to_owned());
-                }
-                Stage::ScalarFilter(filter) => {
-                    return not_implemented(match &filter.lhs {
-                        ScalarExpr::Aggregate(aggregate) => {
-                            format!("filter on the aggregate `{aggregate}` of a spanset")
-                        }
-                        _ => "filter on an aggregate of a spanset".to_owned(),
-                    });
-                }
-                Stage::GroupBy(by) => return not_implemented(format!("pipeline stage `by({by})`")),
-                Stage::Coalesce(_) => {
-                    return not_implemented("pipeline stage `coalesce()`".to_owned());
-                }
-            }
-        }
         let MetricsStage::Aggregate(aggregate) = &metrics.stage else {
             return not_implemented("metrics function `compare()`".to_owned());
         };
@@ -70,7 +105,7 @@ impl MetricsPlan {
             name == "quantile" && *value == Literal::String("log2".to_owned())
         };
         Ok(Self {
-            filters,
+            selection: Selection::of(&metrics.pipeline),
             aggregate: aggregate.clone(),
             log2_quantiles: query.hints.iter().any(|hint| log2(&hint.name, &hint.value)),
             second_stages: metrics.second_stages.clone(),
@@ -81,9 +116,7 @@ impl MetricsPlan {
     /// Whether no span can ever be selected, whatever the data: such a query has no series at all.
     #[must_use]
     pub fn is_never(&self) -> bool {
-        self.filters
-            .iter()
-            .any(|filter| filter.kind == FieldExprKind::Literal(Literal::Bool(false)))
+        self.selection.is_never()
     }
 
     /// Whether the aggregated attribute is a duration, which is kept in ns and shown in seconds.

@@ -6,13 +6,16 @@ use std::fmt;
 
 use storage::block::meta::{AttributeScope, BlockMeta};
 use storage::ids::TraceId;
-use traceql::ast::{Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Scope, UnaryOp};
+use traceql::ast::{
+    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Scope, SpansetExpr, SpansetOp, Stage,
+    StructuralForm, UnaryOp,
+};
 
 use crate::grid::Grid;
 use crate::limit::MemoryLimit;
 use crate::lower::expression::{attribute_and_text, is_arithmetic};
 use crate::lower::lower;
-use crate::plan::MetricsPlan;
+use crate::plan::{MetricsPlan, Selection};
 
 /// Why a block has no span that the query selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,13 +67,8 @@ pub fn prune(
     if !overlaps(block.min_start_ns, block.max_start_ns) {
         return Err(PruneReason::Time);
     }
-    // A query that fails on some span fails wherever that span is, so nothing may hide the span.
-    if !plan.filters.iter().any(may_fail) {
-        for condition in plan.filters.iter().flat_map(conjuncts) {
-            if let Some(reason) = contradiction(condition, block) {
-                return Err(reason);
-            }
-        }
+    if let Some(reason) = nothing_selected(&plan.selection, block) {
+        return Err(reason);
     }
     let kept: Vec<usize> = block
         .row_groups
@@ -115,6 +113,61 @@ pub fn bytes_to_read(
         .sum()
 }
 
+/// Why nothing of the block is selected, if that is certain.
+fn nothing_selected(selection: &Selection, block: &BlockMeta) -> Option<PruneReason> {
+    match selection {
+        Selection::Spans(filters) => {
+            // A query that fails on some span fails wherever that is, so nothing may hide the span.
+            if filters.iter().any(may_fail) {
+                return None;
+            }
+            filters.iter().find_map(|filter| unmet(filter, block))
+        }
+        // The first stage meets every span of a trace, later ones only what it leaves.
+        Selection::Traces(pipeline) => match pipeline.stages.first() {
+            Some(Stage::Spansets(expr)) if !any_may_fail(expr) => empty(expr, block),
+            _ => None,
+        },
+    }
+}
+
+/// Why an expression selects nothing in any trace of the block, if that is certain.
+fn empty(expr: &SpansetExpr, block: &BlockMeta) -> Option<PruneReason> {
+    match expr {
+        SpansetExpr::Filter { condition, .. } => unmet(condition.as_ref()?, block),
+        SpansetExpr::Binary { op, lhs, rhs, .. } => match op {
+            SpansetOp::Or => empty(lhs, block).and(empty(rhs, block)),
+            SpansetOp::Structural {
+                form: StructuralForm::Negated,
+                ..
+            } => empty(rhs, block),
+            SpansetOp::And | SpansetOp::Structural { .. } => {
+                empty(lhs, block).or_else(|| empty(rhs, block))
+            }
+        },
+        SpansetExpr::Pipeline { pipeline, .. } => {
+            nothing_selected(&Selection::of(pipeline), block)
+        }
+    }
+}
+
+/// Whether a condition of an expression could fail.
+fn any_may_fail(expr: &SpansetExpr) -> bool {
+    match expr {
+        SpansetExpr::Filter { condition, .. } => condition.as_ref().is_some_and(may_fail),
+        SpansetExpr::Binary { lhs, rhs, .. } => any_may_fail(lhs) || any_may_fail(rhs),
+        // What stands behind its first stage, or being several spansets, may fail, too.
+        SpansetExpr::Pipeline { .. } => true,
+    }
+}
+
+/// Why no span of the block meets `condition`, if that is certain.
+fn unmet(condition: &FieldExpr, block: &BlockMeta) -> Option<PruneReason> {
+    conjuncts(condition)
+        .into_iter()
+        .find_map(|condition| contradiction(condition, block))
+}
+
 /// The conditions that are all necessary for `expr`.
 fn conjuncts(expr: &FieldExpr) -> Vec<&FieldExpr> {
     match &expr.kind {
@@ -131,7 +184,7 @@ fn conjuncts(expr: &FieldExpr) -> Vec<&FieldExpr> {
     }
 }
 
-/// Why no span of the block meets `condition`, if that is certain.
+/// Why no span of the block meets one of the conditions of a conjunction, if that is certain.
 fn contradiction(condition: &FieldExpr, block: &BlockMeta) -> Option<PruneReason> {
     match &condition.kind {
         FieldExprKind::Binary { op, lhs, rhs } if is_test(*op) => by_value(*op, lhs, rhs, block)
