@@ -27,6 +27,7 @@ mod physical;
 pub mod plan;
 mod provider;
 pub mod prune;
+pub mod search;
 pub mod series;
 mod spanset;
 

@@ -1,18 +1,20 @@
 //! Blocks: how spans are laid out, written, read and checked.
 //!
 //! [`meta`] says what is known of a block from outside, [`encode()`] makes the columns, [`writer`] the
-//! file, [`publish`] stores it, [`reader`] reads it again, [`decode()`] makes spans of it, and
-//! [`mod@verify`] checks it from end to end.
+//! file, [`publish`] stores it, [`reader`] reads it again, [`decode()`] makes spans of it, [`trace`]
+//! finds those of one trace, and [`mod@verify`] checks it from end to end.
 
 mod cache;
 pub mod decode;
 pub mod encode;
 mod encodings;
 pub mod footer;
+mod groups;
 pub mod memory;
 pub mod meta;
 pub mod publish;
 pub mod reader;
+pub mod trace;
 mod trace_filter;
 pub mod verify;
 pub mod writer;
@@ -23,6 +25,7 @@ pub use encode::{EncodeOptions, encode};
 pub use memory::MemoryBlock;
 pub use publish::{ReadBack, store_block};
 pub use reader::{BlockFile, read_block};
+pub use trace::{TraceSpans, live_trace, read_trace};
 pub use verify::{BlockReport, ColumnReport, VerifyReport, inspect_parquet, verify, verify_bare};
 pub use writer::{EncodedBlock, WriteOptions, write_parquet};
 
