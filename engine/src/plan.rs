@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use traceql::Dialect;
 use traceql::ast::{
     Attribute, Body, FieldExpr, FieldExprKind, Intrinsic, Literal, MetricsAggregate, MetricsStage,
     Pipeline, Query, SecondStage, SpansetExpr, SpansetOp, Stage, StructuralForm,
@@ -95,12 +96,24 @@ impl MetricsPlan {
     /// [`EngineError::NotMetrics`] for a search, [`EngineError::NotImplemented`] naming the first
     /// construct that this engine does not run.
     pub fn analyse(query: &Query) -> Result<Self, EngineError> {
-        let Body::Metrics(metrics) = &query.body else {
-            return Err(EngineError::NotMetrics);
+        let metrics = match &query.body {
+            Body::Metrics(metrics) => metrics,
+            Body::MetricsExpr(_) => return not_implemented("arithmetic on series".to_owned()),
+            Body::Search(_) | Body::PipelineExpr(_) | Body::ScalarPipelineFilter(_) => {
+                return Err(EngineError::NotMetrics);
+            }
         };
         let MetricsStage::Aggregate(aggregate) = &metrics.stage else {
             return not_implemented("metrics function `compare()`".to_owned());
         };
+        if query.dialect == Dialect::Spandrel {
+            let used = aggregate.argument.iter().chain(&aggregate.by);
+            let used = used.map(|used| &used.attribute);
+            let mut used = used.chain(filters.iter().flat_map(FieldExpr::attributes));
+            if let Some(attribute) = used.find(|attribute| !is_of_one_span(attribute)) {
+                return not_implemented(format!("`{attribute}`"));
+            }
+        }
         let log2 = |name: &str, value: &Literal| {
             name == "quantile" && *value == Literal::String("log2".to_owned())
         };
@@ -124,6 +137,7 @@ impl MetricsPlan {
     pub fn aggregates_duration(&self) -> bool {
         let durations = [
             Intrinsic::Duration,
+            Intrinsic::SpanSelfTime,
             Intrinsic::TraceDuration,
             Intrinsic::EventTimeSinceStart,
         ];
@@ -131,10 +145,17 @@ impl MetricsPlan {
             .argument
             .as_ref()
             .is_some_and(|argument| match &argument.attribute {
-                Attribute::Intrinsic(intrinsic) => durations.contains(intrinsic),
+                Attribute::Intrinsic { intrinsic, .. } => durations.contains(intrinsic),
                 Attribute::Key { .. } => false,
             })
     }
+}
+
+/// Whether a span has the attribute whatever the other spans of its trace are.
+fn is_of_one_span(attribute: &Attribute) -> bool {
+    !attribute.is_of_parent()
+        && *attribute != Attribute::of_span(Intrinsic::Parent)
+        && *attribute != Attribute::of_span(Intrinsic::SpanSelfTime)
 }
 
 fn not_implemented(construct: String) -> Result<MetricsPlan, EngineError> {

@@ -272,7 +272,13 @@ fn by_value(
             (!services.iter().any(|service| regex.is_match(service)))
                 .then(|| PruneReason::Service(text.clone()))
         }
-        (Attribute::Intrinsic(Intrinsic::TraceId), BinaryOp::Eq) => {
+        (
+            Attribute::Intrinsic {
+                intrinsic: Intrinsic::TraceId,
+                of_parent: false,
+            },
+            BinaryOp::Eq,
+        ) => {
             let id = parse_trace_id(text)?;
             let known = !block.trace_ids.bits.is_empty();
             (known && !block.trace_ids.contains(id)).then(|| PruneReason::TraceId(text.clone()))

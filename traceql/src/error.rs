@@ -184,6 +184,8 @@ pub enum SyntaxError {
         name: String,
         suggestion: Option<&'static str>,
     },
+    #[error("attributes of the parent cannot be in scope {scope:?}")]
+    ParentScope { scope: &'static str },
     #[error("unknown intrinsic {name:?}{}", DidYouMean(*suggestion))]
     UnknownIntrinsic {
         name: String,
@@ -246,6 +248,12 @@ pub enum ValidationError {
     CompareWindow { start: i64, end: i64 },
     #[error("compare() cannot be followed by another stage")]
     StageAfterCompare,
+    #[error("parent is a span, not a value")]
+    ParentValue,
+    #[error("compare() cannot be an operand")]
+    CompareOperand,
+    #[error("a stage needs series, found a number")]
+    StageOnNumber,
     #[error("{function}() must keep at least one series, found {limit}")]
     SeriesLimit { function: &'static str, limit: i64 },
 }

@@ -80,8 +80,11 @@ impl<'a> Layout<'a> {
             // Grouping by an attribute of the parent is accepted and groups everything as absent.
             Attribute::Key {
                 of_parent: true, ..
+            }
+            | Attribute::Intrinsic {
+                of_parent: true, ..
             } => Ok(Value::default()),
-            Attribute::Intrinsic(intrinsic) => self.intrinsic(*intrinsic),
+            Attribute::Intrinsic { intrinsic, .. } => self.intrinsic(*intrinsic),
             Attribute::Key { scope, key, .. } => self.key(*scope, key),
         }
     }
@@ -141,7 +144,7 @@ impl<'a> Layout<'a> {
                 let id = hex_text(column(nested::LINK_SPAN_ID), false);
                 self.nested_value(Nested::Link, &[(Type::String, id)])
             }
-            Intrinsic::Parent => Ok(Value::default()),
+            Intrinsic::SpanSelfTime | Intrinsic::Parent => Ok(Value::default()),
         }
     }
 

@@ -31,12 +31,14 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "FILE")]
     json_lines: Option<PathBuf>,
     /// Whose rules decide
-    #[arg(long, value_enum, default_value_t = Dialect::Tempo)]
+    #[arg(long, value_enum, default_value_t = Dialect::Spandrel)]
     dialect: Dialect,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Dialect {
+    /// Tempo's, and what Spandrel adds to it
+    Spandrel,
     /// Tempo's
     Tempo,
 }
@@ -51,10 +53,13 @@ struct Line<'a> {
 
 pub(super) fn run(command: &TraceqlCommand) -> anyhow::Result<ExitCode> {
     let TraceqlCommand::Check(args) = command;
-    let Dialect::Tempo = args.dialect;
+    let options = traceql::Options::from(match args.dialect {
+        Dialect::Spandrel => traceql::Dialect::Spandrel,
+        Dialect::Tempo => traceql::Dialect::Tempo,
+    });
     let mut all_valid = true;
     for query in &args.queries {
-        all_valid &= check(query)?;
+        all_valid &= check(query, &options)?;
     }
     if let Some(path) = &args.json_lines {
         for (number, line) in lines(path)?.enumerate() {
@@ -69,7 +74,7 @@ pub(super) fn run(command: &TraceqlCommand) -> anyhow::Result<ExitCode> {
                     number + 1
                 ))
             })?;
-            all_valid &= check(&query)?;
+            all_valid &= check(&query, &options)?;
         }
     }
     Ok(if all_valid {
@@ -87,8 +92,8 @@ fn lines(path: &Path) -> anyhow::Result<Box<dyn Iterator<Item = io::Result<Strin
     Ok(Box::new(BufReader::new(file).lines()))
 }
 
-fn check(query: &str) -> anyhow::Result<bool> {
-    let (verdict, message, canonical) = match traceql::compile(query) {
+fn check(query: &str, options: &traceql::Options) -> anyhow::Result<bool> {
+    let (verdict, message, canonical) = match traceql::compile_with(query, options) {
         Ok(compiled) => (Verdict::Valid, None, Some(compiled.to_string())),
         Err(error) => (error.verdict(), Some(error.to_string()), None),
     };

@@ -19,14 +19,10 @@ impl Parser<'_> {
         } else {
             MetricsStage::Aggregate(self.metrics_aggregate()?)
         };
-        let mut second_stages = Vec::new();
-        while let Some(second_stage) = self.second_stage()? {
-            second_stages.push(second_stage);
-        }
         Ok(MetricsQuery {
             pipeline,
             stage,
-            second_stages,
+            second_stages: self.second_stages()?,
         })
     }
 
@@ -120,6 +116,14 @@ impl Parser<'_> {
             window_ns,
             range: self.range_from(start),
         })
+    }
+
+    pub(super) fn second_stages(&mut self) -> Result<Vec<SecondStage>, Error> {
+        let mut stages = Vec::new();
+        while let Some(stage) = self.second_stage()? {
+            stages.push(stage);
+        }
+        Ok(stages)
     }
 
     /// `| topk(n)`, `| bottomk(n)`, or a comparison, which takes no `|`.

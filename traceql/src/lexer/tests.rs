@@ -2,7 +2,7 @@ use super::*;
 use crate::ast::Attribute;
 
 fn lex(text: &str) -> Vec<TokenKind<'_>> {
-    let mut lexer = Lexer::new(text);
+    let mut lexer = Lexer::new(text, Dialect::Spandrel);
     let mut kinds = Vec::new();
     loop {
         match lexer.next_token().kind {
@@ -247,7 +247,7 @@ fn words_and_scopes() {
 #[test]
 fn operators_are_greedy_and_have_no_gaps() {
     let symbols = |text: &'static str| {
-        let mut lexer = Lexer::new(text);
+        let mut lexer = Lexer::new(text, Dialect::Spandrel);
         let tokens = std::iter::from_fn(move || Some(lexer.next_token()));
         tokens
             .take_while(|token| token.kind != TokenKind::End)

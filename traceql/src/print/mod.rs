@@ -32,6 +32,7 @@ impl Query {
             Body::PipelineExpr(spansets) => spansets.print_bare(Place::alone(parens), f)?,
             Body::ScalarPipelineFilter(filter) => filter.print(parens, f)?,
             Body::Metrics(metrics) => metrics.print(parens, f)?,
+            Body::MetricsExpr(expr) => expr.print_bare(Place::alone(parens), f)?,
         }
         if self.hints.is_empty() {
             return Ok(());

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use traceql::TextRange;
+use traceql::{Dialect, TextRange};
 use traceql::ast::*;
 
 const RANGE: TextRange = TextRange::new(0, 0);
@@ -34,7 +34,7 @@ pub(crate) fn attribute() -> BoxedStrategy<Attribute> {
     });
     prop_oneof![
         keyed,
-        select(Intrinsic::ALL.to_vec()).prop_map(Attribute::Intrinsic)
+        select(Intrinsic::ALL.to_vec()).prop_map(Attribute::of_span)
     ]
     .boxed()
 }
@@ -152,7 +152,7 @@ fn field_expr() -> BoxedStrategy<FieldExpr> {
 /// Parsing never leaves leading zeros in a text that is compared with a trace id.
 fn without_zeros_beside_trace_id(mut kind: FieldExprKind) -> FieldExprKind {
     let is_trace_id = |expr: &FieldExpr| {
-        expr.kind == FieldExprKind::Attribute(Attribute::Intrinsic(Intrinsic::TraceId))
+        expr.kind == FieldExprKind::Attribute(Attribute::of_span(Intrinsic::TraceId))
     };
     let strip = |expr: &mut FieldExpr| {
         if let FieldExprKind::Literal(Literal::String(text)) = &mut expr.kind {
@@ -422,5 +422,9 @@ pub(crate) fn query() -> impl Strategy<Value = Query> {
         value,
         range: RANGE,
     });
-    (body, vec(hint, 0..3)).prop_map(|(body, hints)| Query { body, hints })
+    (body, vec(hint, 0..3)).prop_map(|(body, hints)| Query {
+        dialect: Dialect::Spandrel,
+        body,
+        hints,
+    })
 }

@@ -1,7 +1,7 @@
 //! Hostile texts end in an error, or in a tree that can be walked.
 
 use traceql::{
-    Cause, ErrorKind, LimitExceeded, LimitName, Limits, Verdict, compile, compile_with_limits,
+    Cause, ErrorKind, LimitExceeded, LimitName, Limits, Options, Verdict, compile, compile_with,
     parse, verdict,
 };
 
@@ -193,19 +193,22 @@ fn regular_expressions() {
 
 #[test]
 fn limits_can_be_lowered() {
-    let limits = Limits {
-        max_depth: 1,
-        max_height: 2,
-        max_nodes: 6,
-        ..Limits::default()
+    let options = Options {
+        limits: Limits {
+            max_depth: 1,
+            max_height: 2,
+            max_nodes: 6,
+            ..Limits::default()
+        },
+        ..Options::default()
     };
-    assert!(compile_with_limits("{ (.a) && .b && .c }", &limits).is_ok());
+    assert!(compile_with("{ (.a) && .b && .c }", &options).is_ok());
     for text in [
         "{ ((.a)) }",
         "{ .a && .b && .c && .d }",
         "{ .a } | { .b } | { .c } | { .d }",
     ] {
-        let error = compile_with_limits(text, &limits).unwrap_err();
+        let error = compile_with(text, &options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Limit, "{text}");
     }
 }
