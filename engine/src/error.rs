@@ -19,6 +19,9 @@ pub enum EngineError {
     /// The query has no metrics stage, so it has no series.
     #[error("not a metrics query: add a metrics function, for example `| rate()`")]
     NotMetrics,
+    /// The query computes series of series, so there are no spans that it selects.
+    #[error("not a search: arithmetic between metrics queries selects no spans")]
+    NotSearch,
     /// An expression failed on a span.
     #[error("{0}")]
     Evaluation(EvaluationError),
@@ -118,7 +121,7 @@ impl EngineError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NotImplemented { .. } => ErrorKind::Unsupported,
-            Self::NotMetrics => ErrorKind::InvalidQuery,
+            Self::NotMetrics | Self::NotSearch => ErrorKind::InvalidQuery,
             Self::Evaluation(_) => ErrorKind::Execution,
             Self::MemoryLimit { .. } | Self::SeriesLimit { .. } => ErrorKind::LimitExceeded,
             Self::Storage(error) => match error.kind() {
@@ -179,6 +182,7 @@ impl EngineError {
             Self::Storage(error) => Some(Self::Storage(error.clone())),
             Self::NotImplemented { .. }
             | Self::NotMetrics
+            | Self::NotSearch
             | Self::SeriesLimit { .. }
             | Self::Cancelled
             | Self::Internal(_) => None,

@@ -20,9 +20,13 @@ pub enum Selection {
 }
 
 impl Selection {
-    /// What stages need to see.
-    #[must_use]
-    pub fn of(pipeline: &Pipeline) -> Self {
+    /// What the stages of a pipeline need to see. `needs_traces`: what follows them needs whole
+    /// traces.
+    pub(crate) fn of(pipeline: &Pipeline, dialect: Dialect, needs_traces: bool) -> Self {
+        let mut attributes = pipeline.attributes().into_iter();
+        if needs_traces || attributes.any(|attribute| needs_trace(attribute, dialect)) {
+            return Self::Traces(pipeline.clone());
+        }
         let mut conditions = Vec::new();
         for stage in &pipeline.stages {
             match stage {
@@ -42,12 +46,15 @@ impl Selection {
     pub fn is_never(&self) -> bool {
         match self {
             Self::Spans(conditions) => conditions.iter().any(is_false),
-            Self::Traces(pipeline) => pipeline
-                .stages
-                .iter()
-                .any(|stage| matches!(stage, Stage::Spansets(expr) if selects_nothing(expr))),
+            Self::Traces(pipeline) => is_never(pipeline),
         }
     }
+}
+
+/// Whether a pipeline selects nothing, whatever the data.
+pub(crate) fn is_never(pipeline: &Pipeline) -> bool {
+    let nothing = |stage: &Stage| matches!(stage, Stage::Spansets(expr) if selects_nothing(expr));
+    pipeline.stages.iter().any(nothing)
 }
 
 fn is_false(condition: &FieldExpr) -> bool {
@@ -69,7 +76,7 @@ fn selects_nothing(expr: &SpansetExpr) -> bool {
                 SpansetOp::And | SpansetOp::Structural { .. } => lhs || rhs,
             }
         }
-        SpansetExpr::Pipeline { pipeline, .. } => Selection::of(pipeline).is_never(),
+        SpansetExpr::Pipeline { pipeline, .. } => is_never(pipeline),
     }
 }
 
@@ -83,6 +90,8 @@ pub struct MetricsPlan {
     pub aggregate: MetricsAggregate,
     /// Whether quantiles are estimated from power-of-two buckets, `with(quantile="log2")`.
     pub log2_quantiles: bool,
+    /// Whose rules expressions are evaluated by.
+    pub dialect: Dialect,
     /// Stages applied to the finished series.
     pub second_stages: Vec<SecondStage>,
     /// The query in canonical form.
@@ -106,19 +115,16 @@ impl MetricsPlan {
         let MetricsStage::Aggregate(aggregate) = &metrics.stage else {
             return not_implemented("metrics function `compare()`".to_owned());
         };
-        if query.dialect == Dialect::Spandrel {
-            let used = aggregate.argument.iter().chain(&aggregate.by);
-            let used = used.map(|used| &used.attribute);
-            let mut used = used.chain(filters.iter().flat_map(FieldExpr::attributes));
-            if let Some(attribute) = used.find(|attribute| !is_of_one_span(attribute)) {
-                return not_implemented(format!("`{attribute}`"));
-            }
-        }
+        let used = aggregate.argument.iter().chain(&aggregate.by);
+        let needs_traces = used
+            .map(|used| &used.attribute)
+            .any(|attribute| needs_trace(attribute, query.dialect));
         let log2 = |name: &str, value: &Literal| {
             name == "quantile" && *value == Literal::String("log2".to_owned())
         };
         Ok(Self {
-            selection: Selection::of(&metrics.pipeline),
+            selection: Selection::of(&metrics.pipeline, query.dialect, needs_traces),
+            dialect: query.dialect,
             aggregate: aggregate.clone(),
             log2_quantiles: query.hints.iter().any(|hint| log2(&hint.name, &hint.value)),
             second_stages: metrics.second_stages.clone(),
@@ -151,11 +157,13 @@ impl MetricsPlan {
     }
 }
 
-/// Whether a span has the attribute whatever the other spans of its trace are.
-fn is_of_one_span(attribute: &Attribute) -> bool {
-    !attribute.is_of_parent()
-        && *attribute != Attribute::of_span(Intrinsic::Parent)
-        && *attribute != Attribute::of_span(Intrinsic::SpanSelfTime)
+/// Whether an attribute takes a look at other spans of the trace: those that a block has no column
+/// for.
+fn needs_trace(attribute: &Attribute, dialect: Dialect) -> bool {
+    dialect == Dialect::Spandrel
+        && (attribute.is_of_parent()
+            || *attribute == Attribute::of_span(Intrinsic::Parent)
+            || *attribute == Attribute::of_span(Intrinsic::SpanSelfTime))
 }
 
 fn not_implemented(construct: String) -> Result<MetricsPlan, EngineError> {

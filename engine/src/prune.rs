@@ -7,7 +7,7 @@ use std::fmt;
 use storage::block::meta::{AttributeScope, BlockMeta};
 use storage::ids::TraceId;
 use traceql::ast::{
-    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Scope, SpansetExpr, SpansetOp, Stage,
+    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Pipeline, Scope, SpansetExpr, SpansetOp, Stage,
     StructuralForm, UnaryOp,
 };
 
@@ -123,11 +123,16 @@ fn nothing_selected(selection: &Selection, block: &BlockMeta) -> Option<PruneRea
             }
             filters.iter().find_map(|filter| unmet(filter, block))
         }
-        // The first stage meets every span of a trace, later ones only what it leaves.
-        Selection::Traces(pipeline) => match pipeline.stages.first() {
-            Some(Stage::Spansets(expr)) if !any_may_fail(expr) => empty(expr, block),
-            _ => None,
-        },
+        Selection::Traces(pipeline) => first_stage_empty(pipeline, block),
+    }
+}
+
+/// Why the first stage of a pipeline selects nothing, if that is certain. It meets every span of a
+/// trace, later stages only what it leaves.
+fn first_stage_empty(pipeline: &Pipeline, block: &BlockMeta) -> Option<PruneReason> {
+    match pipeline.stages.first() {
+        Some(Stage::Spansets(expr)) if !any_may_fail(expr) => empty(expr, block),
+        _ => None,
     }
 }
 
@@ -145,9 +150,7 @@ fn empty(expr: &SpansetExpr, block: &BlockMeta) -> Option<PruneReason> {
                 empty(lhs, block).or_else(|| empty(rhs, block))
             }
         },
-        SpansetExpr::Pipeline { pipeline, .. } => {
-            nothing_selected(&Selection::of(pipeline), block)
-        }
+        SpansetExpr::Pipeline { pipeline, .. } => first_stage_empty(pipeline, block),
     }
 }
 

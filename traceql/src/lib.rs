@@ -35,6 +35,7 @@
 #![deny(missing_docs)]
 
 mod analyze;
+mod attributes;
 pub mod ast;
 mod diagnostic;
 mod dialect;

@@ -98,7 +98,7 @@ pub(crate) fn lower(
     block: &BlockMeta,
     limit: MemoryLimit,
 ) -> Result<Lowered> {
-    let layout = Layout::spans(block);
+    let layout = Layout::spans(block, plan.dialect);
     let (time, arguments) = time_and_grid(grid, limit);
     let kind = state_kind(plan);
     let mut keys = Vec::new();

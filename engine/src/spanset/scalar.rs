@@ -159,7 +159,9 @@ impl Columns {
         };
         let float = || {
             let column = self.float.as_ref()?.as_primitive_opt::<Float64Type>()?;
-            column.is_valid(at).then(|| Number::Float(column.value(at)))
+            let value = column.is_valid(at).then(|| column.value(at));
+            // NaN orders with nothing, so it counts as absent.
+            value.filter(|value| !value.is_nan()).map(Number::Float)
         };
         integer(&self.int)
             .map(Number::Int)
