@@ -37,5 +37,5 @@ pub use executor::{Engine, EngineOptions, Slice};
 pub use grid::Grid;
 pub use partial::PartialSeries;
 pub use plan::MetricsPlan;
-pub use prune::{PruneReason, bytes_to_read, prune};
+pub use prune::{PruneReason, bytes_to_read, bytes_to_search, prune, prune_search};
 pub use series::{Label, LabelValue, Series, SeriesSet};

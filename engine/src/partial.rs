@@ -224,7 +224,7 @@ impl KeyValue {
     }
 
     /// The label's value; `None` where the label is left out.
-    fn label(&self) -> Option<LabelValue> {
+    pub(crate) fn label(&self) -> Option<LabelValue> {
         let text = |text: &str| Some(LabelValue::String(text.to_owned()));
         match self {
             Self::Nil => None,

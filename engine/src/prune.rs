@@ -2,9 +2,10 @@
 //!
 //! Pruning is an optimisation: whatever cannot be proven is kept.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use storage::block::meta::{AttributeScope, BlockMeta};
+use storage::block::meta::{AttributeScope, BlockMeta, ColumnMeta};
 use storage::ids::TraceId;
 use traceql::ast::{
     Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Pipeline, Scope, SpansetExpr, SpansetOp, Stage,
@@ -16,6 +17,8 @@ use crate::limit::MemoryLimit;
 use crate::lower::expression::{attribute_and_text, is_arithmetic};
 use crate::lower::lower;
 use crate::plan::{MetricsPlan, Selection};
+use crate::search::job::LoweredSearch;
+use crate::search::{SearchPlan, SearchWindow};
 
 /// Why a block has no span that the query selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +87,45 @@ pub fn prune(
     }
 }
 
+/// The row groups of a block that may hold traces that a search finds, in order; or why none does.
+///
+/// # Errors
+/// The reason why the whole block is pruned.
+pub fn prune_search(
+    plan: &SearchPlan,
+    window: SearchWindow,
+    block: &BlockMeta,
+) -> Result<Vec<usize>, PruneReason> {
+    // No span of a trace ends after the last end of the block, or starts before the first start.
+    if block.max_end_ns < window.start_ns {
+        return Err(PruneReason::Time);
+    }
+    if let Some(reason) = first_stage_empty(&plan.pipeline, block) {
+        return Err(reason);
+    }
+    let groups = block.row_groups.iter().enumerate();
+    let kept = groups.filter(|(_, group)| group.min_start_ns <= window.end_ns);
+    let kept: Vec<usize> = kept.map(|(index, _)| index).collect();
+    if kept.is_empty() && (!block.row_groups.is_empty() || block.min_start_ns > window.end_ns) {
+        Err(PruneReason::Time)
+    } else {
+        Ok(kept)
+    }
+}
+
+/// Compressed bytes that a search reads from these row groups of a block.
+#[must_use]
+pub fn bytes_to_search(
+    plan: &SearchPlan,
+    window: SearchWindow,
+    block: &BlockMeta,
+    row_groups: &[usize],
+) -> u64 {
+    // A query that cannot be lowered reads nothing: its job will say why.
+    LoweredSearch::lower(plan, window, block)
+        .map_or(0, |lowered| compressed_bytes(&lowered.columns(), block, row_groups))
+}
+
 /// Compressed bytes that the query reads from these row groups of a block.
 #[must_use]
 pub fn bytes_to_read(
@@ -100,17 +142,16 @@ pub fn bytes_to_read(
     let Ok(lowered) = lower(plan, grid, block, no_limit) else {
         return 0;
     };
-    let names = lowered.columns();
-    block
-        .columns
-        .iter()
-        .filter(|column| names.contains(&column.name))
-        .flat_map(|column| {
-            row_groups
-                .iter()
-                .filter_map(|&group| column.compressed_bytes.get(group))
-        })
-        .sum()
+    compressed_bytes(&lowered.columns(), block, row_groups)
+}
+
+fn compressed_bytes(columns: &BTreeSet<String>, block: &BlockMeta, row_groups: &[usize]) -> u64 {
+    let bytes = |column: &ColumnMeta| -> u64 {
+        let groups = row_groups.iter();
+        groups.filter_map(|&group| column.compressed_bytes.get(group)).sum()
+    };
+    let read = block.columns.iter().filter(|column| columns.contains(&column.name));
+    read.map(bytes).sum()
 }
 
 /// Why nothing of the block is selected, if that is certain.

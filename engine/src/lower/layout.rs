@@ -13,7 +13,7 @@ use traceql::ast::{Attribute, Intrinsic, Scope};
 use super::value::{Alternative, Type, Value, either};
 use crate::functions::attribute;
 use crate::functions::ids::hex_text;
-use crate::functions::nested::{self, Nested};
+use crate::functions::nested::{self, Element, Nested};
 use crate::spanset::derive;
 
 /// The column that resolves a span's literal parent id; the scan computes it.
@@ -54,6 +54,8 @@ pub(crate) struct Layout<'a> {
     pub(crate) block: &'a BlockMeta,
     pub(crate) row: Row,
     pub(crate) dialect: Dialect,
+    /// Which event or link of a span a value is taken of.
+    pub(crate) element: Element,
 }
 
 /// A column by its exact name, dots and all.
@@ -68,6 +70,7 @@ impl<'a> Layout<'a> {
             block,
             row: Row::Span,
             dialect,
+            element: Element::First,
         }
     }
 
@@ -91,6 +94,16 @@ impl<'a> Layout<'a> {
             // Tempo's language accepts them in `by(…)` of metrics, and groups everything as absent.
             (true, Dialect::Tempo) => Ok(Value::default()),
         }
+    }
+
+    /// The value that a span is shown with: as [`Self::resolve`], but of the last event or link, and
+    /// without what stands in for a missing one.
+    pub(crate) fn shown(&self, attribute: &Attribute) -> Result<Value> {
+        let shown = Self {
+            element: Element::Last,
+            ..*self
+        };
+        shown.resolve(attribute)
     }
 
     fn intrinsic(&self, intrinsic: Intrinsic) -> Result<Value> {
@@ -129,8 +142,8 @@ impl<'a> Layout<'a> {
                 let name = self
                     .nested_value(Nested::Event, &[(Type::String, column(nested::EVENT_NAME))])?;
                 // A span without events has an event name all the same: the empty one.
-                Ok(match (self.row, name.get(Type::String)) {
-                    (Row::Span, Some(first)) => {
+                Ok(match (self.row, self.element, name.get(Type::String)) {
+                    (Row::Span, Element::First, Some(first)) => {
                         Value::of(Type::String, either(Type::String, first.clone(), lit("")))
                     }
                     _ => name,
@@ -165,7 +178,7 @@ impl<'a> Layout<'a> {
         ))
     }
 
-    /// A value of an event or link: itself where rows are such, else the one of the span's first.
+    /// A value of an event or link: itself where rows are such, else the one of a span's first or last.
     fn nested_value(&self, of: Nested, alternatives: &[(Type, Expr)]) -> Result<Value> {
         let mut value = Value::default();
         for (value_type, expr) in alternatives {
@@ -173,7 +186,7 @@ impl<'a> Layout<'a> {
                 expr.clone()
             } else {
                 let (lists, start) = (column(of.column()), column(names::START_NS));
-                nested::first(of, expr, arrow_type(*value_type), lists, start)?
+                nested::element(of, self.element, expr, arrow_type(*value_type), lists, start)?
             };
             value.alternatives.push(Alternative {
                 value_type: *value_type,

@@ -118,6 +118,11 @@ impl TraceReader {
         }
     }
 
+    /// The columns of what is read, derived ones included.
+    pub(crate) const fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
     /// Bytes held between batches, about.
     pub(crate) fn bytes(&self) -> usize {
         self.cutter.bytes()
