@@ -93,6 +93,21 @@ impl Slice {
     }
 }
 
+impl fmt::Display for Slice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stored { block, row_groups } => {
+                write!(f, "block {} row groups {row_groups:?}", block.block_id)
+            }
+            Self::Live(block) => write!(f, "live block {}", block.meta.block_id),
+            Self::Rest { slice, without } => {
+                write!(f, "{slice} without {} traces in pieces", without.len())
+            }
+            Self::Pieces(source) => source.fmt(f),
+        }
+    }
+}
+
 /// Settings of an engine.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {

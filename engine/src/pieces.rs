@@ -43,13 +43,16 @@ pub struct PieceSource {
     pub(crate) live: Vec<Arc<MemoryBlock>>,
 }
 
+impl fmt::Display for PieceSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (traces, blocks) = (self.traces.len(), self.stored.len() + self.live.len());
+        write!(f, "{traces} traces in pieces from {blocks} blocks")
+    }
+}
+
 impl fmt::Debug for PieceSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PieceSource")
-            .field("traces", &self.traces.len())
-            .field("stored", &self.stored.len())
-            .field("live", &self.live.len())
-            .finish()
+        write!(f, "PieceSource({self})")
     }
 }
 
