@@ -186,10 +186,10 @@ pub enum SyntaxError {
     },
     #[error("attributes of the parent cannot be in scope {scope:?}")]
     ParentScope { scope: &'static str },
-    #[error("unknown intrinsic {name:?}{}", DidYouMean(*suggestion))]
+    #[error("unknown intrinsic {name:?}{}", DidYouMean(suggestion.as_deref()))]
     UnknownIntrinsic {
         name: String,
-        suggestion: Option<&'static str>,
+        suggestion: Option<String>,
     },
     #[error("unknown function {name:?}{}", DidYouMean(*suggestion))]
     UnknownFunction {
@@ -303,9 +303,9 @@ impl fmt::Display for Visible {
     }
 }
 
-struct DidYouMean(Option<&'static str>);
+struct DidYouMean<'a>(Option<&'a str>);
 
-impl fmt::Display for DidYouMean {
+impl fmt::Display for DidYouMean<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(name) => write!(f, ", did you mean {name:?}?"),

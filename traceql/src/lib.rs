@@ -35,6 +35,7 @@
 #![deny(missing_docs)]
 
 mod analyze;
+mod attributes;
 pub mod ast;
 mod diagnostic;
 mod dialect;
@@ -44,6 +45,7 @@ mod grammar;
 mod lexer;
 mod limits;
 mod names;
+mod notice;
 mod operators;
 mod print;
 mod regex;
@@ -60,6 +62,7 @@ pub use crate::error::{
     Verdict,
 };
 pub use crate::limits::{LimitName, Limits};
+pub use crate::notice::{Notice, NoticeKind, notices};
 pub use crate::regex::{
     RegexError, compile as compile_regex, compile_with_limits as compile_regex_with_limits,
 };

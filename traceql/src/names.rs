@@ -36,6 +36,14 @@ impl ColonScope {
             .find(|scope| scope.as_str() == word && scope.is_in(dialect))
     }
 
+    /// The words of all of them.
+    pub(crate) fn words(dialect: Dialect) -> impl Iterator<Item = &'static str> {
+        Self::ALL
+            .into_iter()
+            .filter(move |scope| scope.is_in(dialect))
+            .map(Self::as_str)
+    }
+
     const fn is_in(self, dialect: Dialect) -> bool {
         match dialect {
             Dialect::Spandrel => true,

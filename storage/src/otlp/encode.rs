@@ -36,6 +36,19 @@ pub fn to_resource_spans(groups: &[SpanGroup]) -> Vec<pb::ResourceSpans> {
     out
 }
 
+/// Bytes of a span as an OTLP message.
+pub(crate) fn span_len(from: &Span) -> usize {
+    span(from).encoded_len()
+}
+
+/// Bytes of a resource and a scope as OTLP messages.
+pub(crate) fn group_len(from: &Resource, of: &InstrumentationScope) -> usize {
+    resource(from).encoded_len()
+        + scope(of).encoded_len()
+        + from.schema_url.len()
+        + of.schema_url.len()
+}
+
 fn resource(resource: &Resource) -> pb_resource::Resource {
     // The bytes came from an encoded message; what does not decode was never such a message.
     let entity = |bytes: &Vec<u8>| pb_common::EntityRef::decode(bytes.as_slice()).ok();

@@ -130,36 +130,26 @@ fn sort(attributes: &mut [Attribute]) {
     attributes.sort_by(|a, b| a.key.cmp(&b.key));
 }
 
-/// Recorded traces, if this checkout has them.
+/// Recorded traces.
 pub(crate) fn samples() -> Vec<PathBuf> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-    let given = std::env::var_os("SPANDREL_REAL_DATA").map(PathBuf::from);
-    let folders = [
-        given.as_ref().map(|folder| folder.join("sample")),
-        given,
-        Some(root.join("testdata/samples")),
-        Some(root.join("../shared/data/real/sample")),
-    ];
-    for folder in folders.into_iter().flatten() {
-        let Ok(entries) = std::fs::read_dir(&folder) else {
-            continue;
-        };
-        let mut files: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.to_string_lossy().ends_with(".sample.otlp"))
-            .collect();
-        files.sort();
-        if !files.is_empty() {
-            return files;
-        }
-    }
-    eprintln!("NOT RUN: no recorded traces; set SPANDREL_REAL_DATA to their folder");
-    Vec::new()
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testdata/traces");
+    let entries = std::fs::read_dir(&folder).unwrap();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().ends_with(".sample.otlp.zst"))
+        .collect();
+    files.sort();
+    assert!(
+        !files.is_empty(),
+        "no recorded traces in {}",
+        folder.display()
+    );
+    files
 }
 
 pub(crate) fn load(path: &PathBuf) -> Vec<SpanGroup> {
-    let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
-    storage::otlp::read_delimited(file)
+    let file = std::fs::File::open(path).unwrap();
+    storage::otlp::read_delimited(zstd::Decoder::new(file).unwrap())
         .flat_map(|request| {
             let decoded = storage::otlp::from_request(request.unwrap());
             assert!(decoded.rejected.is_empty());

@@ -315,10 +315,15 @@ const fn to_float(value: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::compile;
+    use crate::{Dialect, compile, compile_with};
 
     fn folded(condition: &str) -> String {
-        let text = compile(&format!("{{ {condition} }}")).unwrap().to_string();
+        folded_in(Dialect::default(), condition)
+    }
+
+    fn folded_in(dialect: Dialect, condition: &str) -> String {
+        let query = compile_with(&format!("{{ {condition} }}"), &dialect.into()).unwrap();
+        let text = query.to_string();
         text.trim_start_matches("{ ")
             .trim_end_matches(" }")
             .to_owned()
@@ -327,9 +332,12 @@ mod tests {
     #[test]
     fn constants_fold() {
         for (condition, expected) in [
-            (".a = 2 ^ 3", ".a = 9"),
+            (".a = 2 ^ 3", ".a = 8"),
+            (".a = 2 ^ -1", ".a = 0"),
+            (".a = (-2) ^ 3", ".a = -8"),
+            (".a = 0 ^ 0", ".a = 1"),
             (".a = 2.0 ^ 3", ".a = 8.0"),
-            (".a = -3 ^ 2", ".a = -8"),
+            (".a = -3 ^ 2", ".a = -9"),
             (".a = 1s + 500ms", ".a = 1500000000.0"),
             (".a = 7 / 2", ".a = 3"),
             (".a = -7 / 2", ".a = -3"),
@@ -352,7 +360,7 @@ mod tests {
             ("nil = nil", "false"),
             ("nil != nil", "false"),
             ("(nil != nil) = false", "true"),
-            (".a - 1 < .b * 2 ^ 3 % 5", ".a - 1 < .b * 9 % 5"),
+            (".a - 1 < .b * 2 ^ 3 % 5", ".a - 1 < .b * 8 % 5"),
         ] {
             assert_eq!(folded(condition), expected, "{condition}");
         }
@@ -366,11 +374,65 @@ mod tests {
             ".a = 1.0 / 0",
             ".a = 1.0 % 0",
             ".a = 1e308 * 10.0",
-            ".a = 64 ^ 2",
+            ".a = 2 ^ 64",
+            ".a = 0 ^ -1",
             ".a || true",
             ".a + 1 = nil",
         ] {
             assert_eq!(folded(condition), condition);
+        }
+    }
+
+    #[test]
+    fn tempo_swaps_the_operands_of_an_integer_power() {
+        for (condition, expected) in [
+            (".a = 2 ^ 3", ".a = 9"),
+            (".a = 2.0 ^ 3", ".a = 8.0"),
+            (".a = -3 ^ 2", ".a = -8"),
+            (".a = 64 ^ 2", ".a = 64 ^ 2"),
+        ] {
+            assert_eq!(
+                folded_in(Dialect::Tempo, condition),
+                expected,
+                "{condition}"
+            );
+        }
+    }
+
+    #[test]
+    fn scalars_fold() {
+        for (query, expected) in [
+            ("{ } | count() > 1 + 2 * 3", "{ } | count() > 7"),
+            ("{ } | 2 ^ 3 < count()", "{ } | 8 < count()"),
+            (
+                "{ } | avg(duration) > 1s * 2",
+                "{ } | avg(duration) > 2000000000.0",
+            ),
+            ("{ } | count() + (1 - 3) > 0", "{ } | count() + -2 > 0"),
+            ("({ } | count()) > 2", "({ } | count()) > 2"),
+            ("{ } | count() > 1 / 0", "{ } | count() > 1 / 0"),
+            // There is no way to write the smallest integer.
+            (
+                "{ } | count() > -9223372036854775807 - 1",
+                "{ } | count() > -9223372036854775807 - 1",
+            ),
+        ] {
+            assert_eq!(compile(query).unwrap().to_string(), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn numbers_beside_series_fold_as_floats() {
+        for (query, expected) in [
+            ("({ } | rate()) * (7 / 2)", "({ } | rate()) * 3.5"),
+            ("-2 ^ 2 + ({ } | rate())", "-4.0 + ({ } | rate())"),
+            ("({ } | rate()) / 1m * 1m", "({ } | rate()) / 1m0s * 1m0s"),
+            ("({ } | rate()) / (1m * 2)", "({ } | rate()) / 120.0"),
+            ("({ } | rate()) * 1 / 0", "({ } | rate()) * 1 / 0"),
+            ("({ } | rate()) * (1 / 0)", "({ } | rate()) * (1 / 0)"),
+            ("({ 1 = 1 } | rate()) > 1", "({ true } | rate()) > 1"),
+        ] {
+            assert_eq!(compile(query).unwrap().to_string(), expected, "{query}");
         }
     }
 }

@@ -55,7 +55,8 @@ impl Parser<'_> {
             });
         }
         let name = format!("{}:{word}", scope.as_str());
-        let suggestion = closest(word, known().map(|(name, _)| name));
+        let suggestion = closest(word, known().map(|(name, _)| name))
+            .map(|closest| format!("{}:{closest}", scope.as_str()));
         let names: Vec<&str> = known().map(|(name, _)| name).collect();
         self.advance();
         let hint = format!("{}: has {}", scope.as_str(), names.join(", "));

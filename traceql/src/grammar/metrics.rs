@@ -131,6 +131,11 @@ impl Parser<'_> {
         let start = self.token.range.start;
         if let Some(op) = self.comparison() {
             self.advance();
+            if self.at(Symbol::OpenParen) {
+                return Err(self
+                    .unexpected("a number or duration")
+                    .with_hint("series are compared with one number, without parentheses"));
+            }
             let (value, _) = self.signed_number("a number or duration")?;
             return Ok(Some(SecondStage::Filter {
                 op,

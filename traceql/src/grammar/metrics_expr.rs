@@ -100,11 +100,7 @@ impl Parser<'_> {
             TokenKind::Integer(value) => Literal::Int(value),
             TokenKind::Float(value) => Literal::Float(value),
             TokenKind::Duration(value) => Literal::Duration(value),
-            _ => {
-                return Err(
-                    self.unexpected("a number or a metrics query such as `({ … } | rate())`")
-                );
-            }
+            _ => return Err(self.unexpected_metrics_operand()),
         };
         self.count_node()?;
         let range = self.advance().range;
@@ -145,7 +141,8 @@ impl Parser<'_> {
                 parser.metrics_expr()
             }
         })?;
-        self.expect(Symbol::CloseParen, "an operator or `)`")?;
+        self.expect(Symbol::CloseParen, "an operator or `)`")
+            .map_err(|error| self.advise_parentheses(error, holds_query))?;
         inner.node.set_range(self.range_from(start));
         Ok(inner)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::pipeline::Element;
 use super::{Measured, Parser};
-use crate::ast::{BinaryOp, Body, Pipeline, Query, ScalarFilter, Stage};
+use crate::ast::{Body, Pipeline, Query, ScalarFilter, Stage};
 use crate::dialect::Dialect;
 use crate::error::{Error, SyntaxError};
 use crate::lexer::{Symbol, TokenKind};
@@ -28,8 +28,9 @@ impl Parser<'_> {
         };
         let hints = self.hints()?;
         if hints.is_empty() {
+            let is_plain = matches!(&body, Body::Metrics(query) if query.second_stages.is_empty());
             self.expect_end("`|`, an operator, with(…) or the end of the query")
-                .map_err(|error| self.advise_parentheses(error, &body))?;
+                .map_err(|error| self.advise_parentheses(error, is_plain))?;
         } else if self.at(Symbol::Pipe) {
             return Err(self
                 .unexpected("the end of the query")
@@ -85,24 +86,6 @@ impl Parser<'_> {
             }
             Element::Scalar(scalar) => return Err(self.missing_comparison(&scalar.node)),
         })
-    }
-
-    /// Arithmetic after a metrics query that is not in parentheses.
-    fn advise_parentheses(&self, error: Error, body: &Body) -> Error {
-        let follows_arithmetic = self
-            .symbol()
-            .and_then(BinaryOp::from_symbol)
-            .is_some_and(BinaryOp::is_arithmetic);
-        if self.dialect == Dialect::Spandrel
-            && follows_arithmetic
-            && matches!(body, Body::Metrics(_))
-        {
-            error.with_hint(
-                "operands are metrics queries in parentheses, write `({ … } | rate()) * 60`",
-            )
-        } else {
-            error
-        }
     }
 
     /// The rest of a query whose first stage has been read.

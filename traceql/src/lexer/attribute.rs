@@ -24,7 +24,7 @@ impl<'a> Lexer<'a> {
             (_, Dialect::Spandrel) => {
                 self.offset += scope.prefix().len();
                 let error = SyntaxError::ParentScope {
-                    scope: scope.prefix(),
+                    scope: scope.prefix().trim_end_matches('.'),
                 };
                 let range = TextRange::new(start, self.offset);
                 Err(Error::new(error, range).with_hint(format!(

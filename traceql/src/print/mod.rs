@@ -15,7 +15,7 @@ use std::fmt::{self, Display, Formatter, Write};
 use self::operand::{Operand, Parens, Place, Printed};
 use crate::ast::{
     Aggregate, AttributeRef, Body, Compare, FieldExpr, Hint, MetricsAggregate, MetricsFunction,
-    MetricsQuery, MetricsStage, Pipeline, Query, ScalarFilter, SecondStage, Stage,
+    MetricsQuery, MetricsStage, Pipeline, Query, ScalarExpr, ScalarFilter, SecondStage, Stage,
 };
 
 impl Query {
@@ -129,6 +129,13 @@ impl Aggregate {
 impl Display for Aggregate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.print(Parens::WhereNeeded, f)
+    }
+}
+
+/// The text that names the operand in errors.
+impl Display for ScalarExpr {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.print(Place::alone(Parens::WhereNeeded), f)
     }
 }
 
