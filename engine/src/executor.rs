@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
+use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::parquet::arrow::parquet_to_arrow_schema;
 use datafusion::parquet::file::metadata::ParquetMetaData;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
@@ -29,13 +29,13 @@ use tokio::task::JoinHandle;
 
 use crate::context::QueryContext;
 use crate::error::{EngineError, recover};
-use crate::grid::Grid;
 use crate::functions::ids::not_of_traces;
+use crate::grid::Grid;
 use crate::lower::layout::column;
 use crate::lower::{Lowered, lower};
 use crate::partial::PartialSeries;
-use crate::pieces::{self, PairCache, PieceSource, Pieces};
 use crate::physical::UseRangeAggregate;
+use crate::pieces::{self, PairCache, PieceSource, Pieces};
 use crate::plan::MetricsPlan;
 use crate::provider::{STORE_URL, SpanTable};
 use crate::search::job::LoweredSearch;
@@ -307,7 +307,11 @@ impl Engine {
             return Ok(found);
         }
         // The ids of the smaller one are read.
-        let (small, large) = if a.trace_count <= b.trace_count { (a, b) } else { (b, a) };
+        let (small, large) = if a.trace_count <= b.trace_count {
+            (a, b)
+        } else {
+            (b, a)
+        };
         let row_groups = pieces::row_groups_within_reach(small, large);
         let scan = self.scan(
             Slice::Stored {
@@ -569,7 +573,10 @@ impl Job {
     async fn run(&self, prepared: &Prepared) -> Result<PartialSeries, EngineError> {
         let limit = self.scan.context.limit;
         let mut series = self.scan.context.empty_series(&self.plan, self.grid);
-        let task = self.scan.task_context().map_err(|error| recover(error, limit))?;
+        let task = self
+            .scan
+            .task_context()
+            .map_err(|error| recover(error, limit))?;
         let stream = execute_stream(Arc::clone(&prepared.physical), task);
         let mut stream = stream.map_err(|error| recover(error, limit))?;
         while let Some(batch) = stream

@@ -113,7 +113,10 @@ impl Pieces {
     /// What of a slice is left once the traces in pieces are taken out.
     #[must_use]
     pub fn without(&self, slice: Slice) -> Slice {
-        match slice.block().and_then(|block| self.by_block.get(&block.block_id)) {
+        match slice
+            .block()
+            .and_then(|block| self.by_block.get(&block.block_id))
+        {
             Some(without) => Slice::Rest {
                 slice: Box::new(slice),
                 without: Arc::clone(without),
@@ -132,7 +135,10 @@ impl Pieces {
         let spans: u64 = stored
             .iter()
             .map(|block| (block.row_count, block.trace_count))
-            .chain(live.iter().map(|block| (block.meta.row_count, block.meta.trace_count)))
+            .chain(
+                live.iter()
+                    .map(|block| (block.meta.row_count, block.meta.trace_count)),
+            )
             .map(|(rows, traces)| rows.div_ceil(traces.max(1)))
             .max()
             .unwrap_or(1);
@@ -143,8 +149,16 @@ impl Pieces {
                 held.is_some_and(|held| traces.iter().any(|trace| held.contains(trace)))
             };
             slices.push(Slice::Pieces(PieceSource {
-                stored: stored.iter().filter(|block| holds(block)).cloned().collect(),
-                live: live.iter().filter(|block| holds(&block.meta)).cloned().collect(),
+                stored: stored
+                    .iter()
+                    .filter(|block| holds(block))
+                    .cloned()
+                    .collect(),
+                live: live
+                    .iter()
+                    .filter(|block| holds(&block.meta))
+                    .cloned()
+                    .collect(),
                 traces: Arc::new(traces.iter().copied().collect()),
             }));
         }
@@ -162,7 +176,10 @@ pub(crate) fn within_reach(a: &BlockMeta, b: &BlockMeta) -> bool {
 
 /// Row groups of a block that have traces within reach of another.
 pub(crate) fn row_groups_within_reach(block: &BlockMeta, other: &BlockMeta) -> Vec<usize> {
-    let until = other.max_end_ns.max(other.max_start_ns).saturating_add(REACH_NS);
+    let until = other
+        .max_end_ns
+        .max(other.max_start_ns)
+        .saturating_add(REACH_NS);
     let groups = block.row_groups.iter().enumerate();
     let near = groups.filter(|(_, group)| group.min_start_ns <= until);
     near.map(|(index, _)| index).collect()
@@ -195,7 +212,11 @@ impl PieceSource {
         if groups.iter().all(|group| group.spans.is_empty()) {
             return Ok(None);
         }
-        let metas = self.live.iter().map(|block| &block.meta).chain(&self.stored);
+        let metas = self
+            .live
+            .iter()
+            .map(|block| &block.meta)
+            .chain(&self.stored);
         let Some(first) = metas.min_by_key(|meta| meta.block_id) else {
             return Ok(None);
         };

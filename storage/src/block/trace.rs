@@ -244,7 +244,10 @@ async fn find(
 }
 
 /// A mask of the top-level columns whose name is wanted.
-pub(super) fn columns(metadata: &ArrowReaderMetadata, wanted: impl Fn(&str) -> bool) -> ProjectionMask {
+pub(super) fn columns(
+    metadata: &ArrowReaderMetadata,
+    wanted: impl Fn(&str) -> bool,
+) -> ProjectionMask {
     let schema = metadata.parquet_schema();
     let fields = schema.root_schema().get_fields().iter().enumerate();
     let roots = fields

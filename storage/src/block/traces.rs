@@ -72,7 +72,10 @@ pub async fn read_traces(
     let mut groups = Groups::default();
     for row_group in 0..metadata.metadata().num_row_groups() {
         let mut rows = Vec::new();
-        each_ids(&file, &metadata, row_group, |ids| select(ids, wanted, &mut rows)).await?;
+        each_ids(&file, &metadata, row_group, |ids| {
+            select(ids, wanted, &mut rows)
+        })
+        .await?;
         if rows.iter().all(|run| run.skip) {
             continue;
         }
@@ -126,11 +129,8 @@ pub fn live_traces(
 async fn metadata(file: &mut BlockFile) -> Result<ArrowReaderMetadata, StorageError> {
     let footer = file.footer().await?;
     let object = file.path().to_string();
-    ArrowReaderMetadata::try_new(
-        Arc::clone(footer.metadata()),
-        ArrowReaderOptions::default(),
-    )
-    .map_err(|error| StorageError::from_parquet(&object, error))
+    ArrowReaderMetadata::try_new(Arc::clone(footer.metadata()), ArrowReaderOptions::default())
+        .map_err(|error| StorageError::from_parquet(&object, error))
 }
 
 /// Hands over the trace ids of a row group, batch by batch.

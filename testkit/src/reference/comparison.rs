@@ -51,7 +51,7 @@ struct Tally {
 /// An operator fails on a span that has to be looked at.
 pub fn compare(
     stage: &Compare,
-    selection: &Selection<'_>,
+    selection: &Selection,
     groups: &[SpanGroup],
     grid: Grid,
 ) -> Result<Vec<RefSeries>, EvalError> {
@@ -106,7 +106,7 @@ fn count(counts: &mut Counts, interval: usize, grid: Grid) {
 
 fn is_selected(
     stage: &Compare,
-    selection: &Selection<'_>,
+    selection: &Selection,
     view: SpanView<'_>,
 ) -> Result<bool, EvalError> {
     let (after_ns, until_ns) = stage.window_ns;

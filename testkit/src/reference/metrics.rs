@@ -74,7 +74,7 @@ fn of_query(
 /// Calls `visit` with each span of the spansets that starts in the window, and its interval. A span
 /// in several spansets comes several times.
 pub(super) fn each_selected(
-    selection: &Selection<'_>,
+    selection: &Selection,
     groups: &[SpanGroup],
     grid: Grid,
     mut visit: impl FnMut(SpanView<'_>, usize) -> Result<(), EvalError>,
@@ -112,7 +112,7 @@ type Collected = Vec<(Labels, Vec<Interval>)>;
 
 fn collect(
     stage: &MetricsAggregate,
-    selection: &Selection<'_>,
+    selection: &Selection,
     dialect: Dialect,
     groups: &[SpanGroup],
     grid: Grid,

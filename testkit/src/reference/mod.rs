@@ -30,7 +30,6 @@ pub mod error;
 pub mod expression;
 pub mod grid;
 pub mod metrics;
-mod named;
 pub mod operators;
 pub mod pipeline;
 pub mod relation;

@@ -11,14 +11,13 @@ use std::collections::BTreeSet;
 
 use traceql::Dialect;
 use traceql::ast::{
-    Attribute, AttributeRef, Body, Compare, FieldExpr, Intrinsic, MetricsQuery, MetricsStage,
-    Pipeline, Query, ScalarFilter, SpansetExpr, SpansetOp, Stage, StructuralForm,
+    Attribute, Body, FieldExpr, Intrinsic, MetricsQuery, MetricsStage, Pipeline, Query,
+    SpansetExpr, SpansetOp, Stage, StructuralForm,
 };
 
 use super::attributes::SpanView;
 use super::error::{EvalError, RuntimeError};
 use super::expression::Evaluator;
-use super::named::of_pipeline;
 use super::relation::join;
 use super::scalar;
 use super::series::NIL;
@@ -36,59 +35,66 @@ pub struct Spanset {
 
 /// What a query selects, ready to be asked trace by trace.
 #[derive(Debug)]
-pub struct Selection<'q> {
-    source: Source<'q>,
+pub struct Selection {
+    pipeline: Pipeline,
     is_span_local: bool,
     evaluator: Evaluator,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Source<'q> {
-    Pipeline(&'q Pipeline),
-    Expr(&'q SpansetExpr),
-    Scalars(&'q ScalarFilter),
-}
-
-impl<'q> Selection<'q> {
+impl Selection {
     /// What the query selects; of a metrics query, what its pipeline does.
     ///
     /// # Errors
     /// Arithmetic on series selects nothing itself.
-    pub fn of(query: &'q Query) -> Result<Self, EvalError> {
-        let (source, is_span_local) = match &query.body {
-            Body::Search(pipeline) => (Source::Pipeline(pipeline), has_only_filters(pipeline)),
+    pub fn of(query: &Query) -> Result<Self, EvalError> {
+        let of_stage = |stage| Pipeline {
+            stages: vec![stage],
+        };
+        let pipeline = match &query.body {
+            Body::Search(pipeline) => pipeline.clone(),
             Body::Metrics(metrics) => return Ok(Self::of_metrics(metrics, query.dialect)),
-            Body::PipelineExpr(expr) => (Source::Expr(expr), false),
-            Body::ScalarPipelineFilter(filter) => (Source::Scalars(filter), false),
+            Body::PipelineExpr(expr) => of_stage(Stage::Spansets(expr.clone())),
+            Body::ScalarPipelineFilter(filter) => of_stage(Stage::ScalarFilter(filter.clone())),
             Body::MetricsExpr(_) => return Err(EvalError::NoSearch),
         };
         Ok(Self {
-            source,
-            is_span_local,
+            is_span_local: has_only_filters(&pipeline),
+            pipeline,
             evaluator: Evaluator::new(query.dialect),
         })
     }
 
     /// What the pipeline of a metrics query selects.
     #[must_use]
-    pub fn of_metrics(metrics: &'q MetricsQuery, dialect: Dialect) -> Self {
-        let used: Vec<&AttributeRef> = match &metrics.stage {
-            MetricsStage::Aggregate(stage) => stage.argument.iter().chain(&stage.by).collect(),
-            MetricsStage::Compare(_) => Vec::new(),
-        };
-        let compared = match &metrics.stage {
-            MetricsStage::Compare(Compare {
-                selection: Some(condition),
-                ..
-            }) => condition.attributes(),
-            _ => Vec::new(),
-        };
-        let mut used = used.iter().map(|used| &used.attribute).chain(compared);
+    pub fn of_metrics(metrics: &MetricsQuery, dialect: Dialect) -> Self {
+        let mut used = match &metrics.stage {
+            MetricsStage::Aggregate(stage) => {
+                let used = stage.argument.iter().chain(&stage.by);
+                used.map(|used| &used.attribute).collect()
+            }
+            MetricsStage::Compare(stage) => {
+                let condition = stage.selection.iter();
+                condition.flat_map(|it| it.attributes()).collect::<Vec<_>>()
+            }
+        }
+        .into_iter();
         Self {
-            source: Source::Pipeline(&metrics.pipeline),
             is_span_local: has_only_filters(&metrics.pipeline) && !used.any(is_of_other_spans),
+            pipeline: metrics.pipeline.clone(),
             evaluator: Evaluator::new(dialect),
         }
+    }
+
+    /// The attributes it names, in the order in which it first names them.
+    #[must_use]
+    pub fn attributes(&self) -> Vec<&Attribute> {
+        let mut once = Vec::new();
+        for name in self.pipeline.attributes() {
+            if !once.contains(&name) {
+                once.push(name);
+            }
+        }
+        once
     }
 
     /// Evaluates field expressions as the selection does.
@@ -123,21 +129,7 @@ impl<'q> Selection<'q> {
             spans,
             attributes: Vec::new(),
         };
-        match self.source {
-            Source::Pipeline(pipeline) => self.stages(pipeline, trace, vec![input]),
-            Source::Expr(expr) => self.expr(expr, trace, &input),
-            Source::Scalars(filter) => {
-                let compared = scalar::compare(filter, self, trace, &input)?;
-                let compared = compared.filter(|compared| compared.holds);
-                Ok(compared
-                    .map(|compared| Spanset {
-                        spans: compared.selected.into_iter().collect(),
-                        attributes: compared.aggregates,
-                    })
-                    .into_iter()
-                    .collect())
-            }
-        }
+        self.stages(&self.pipeline, trace, vec![input])
     }
 
     /// [`Self::spansets`] of all spans of the trace.
@@ -152,11 +144,7 @@ impl<'q> Selection<'q> {
     /// decide: it has to meet a span to do so.
     #[must_use]
     pub fn is_statically_empty(&self) -> bool {
-        match self.source {
-            Source::Pipeline(pipeline) => self.is_never_any(pipeline),
-            Source::Expr(expr) => self.is_never(expr),
-            Source::Scalars(_) => false,
-        }
+        self.is_never_any(&self.pipeline)
     }
 
     fn is_never_any(&self, pipeline: &Pipeline) -> bool {
@@ -226,10 +214,14 @@ impl<'q> Selection<'q> {
             Stage::ScalarFilter(filter) => {
                 for mut spanset in input {
                     let compared = scalar::compare(filter, self, trace, &spanset)?;
-                    if let Some(compared) = compared.filter(|compared| compared.holds) {
-                        spanset.attributes.extend(compared.aggregates);
-                        output.push(spanset);
+                    let Some(compared) = compared.filter(|compared| compared.holds) else {
+                        continue;
+                    };
+                    spanset.attributes.extend(compared.aggregates);
+                    if let Some(selected) = compared.selected {
+                        spanset.spans = selected.into_iter().collect();
                     }
+                    output.push(spanset);
                 }
             }
             Stage::Coalesce(_) => output.extend(merged(&input, Vec::new())),
@@ -325,7 +317,7 @@ fn has_only_filters(pipeline: &Pipeline) -> bool {
         )
     };
     pipeline.stages.iter().all(is_filter)
-        && !of_pipeline(pipeline).into_iter().any(is_of_other_spans)
+        && !pipeline.attributes().into_iter().any(is_of_other_spans)
 }
 
 /// Whether the attribute of a span depends on other spans in more than its numbers.

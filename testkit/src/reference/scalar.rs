@@ -17,8 +17,8 @@ pub struct Compared {
     pub holds: bool,
     /// The aggregates by their text, in the order in which the filter names them; each text once.
     pub aggregates: Vec<(String, Value)>,
-    /// The spans that pipelines among the operands select.
-    pub selected: BTreeSet<usize>,
+    /// The spans that pipelines among the operands select; `None` if there is no pipeline.
+    pub selected: Option<BTreeSet<usize>>,
 }
 
 /// Compares scalars of a spanset; `None` if some aggregate has no value.
@@ -28,7 +28,7 @@ pub struct Compared {
 /// operands yields several spansets, which have no one scalar.
 pub fn compare(
     filter: &ScalarFilter,
-    selection: &Selection<'_>,
+    selection: &Selection,
     trace: &Trace<'_>,
     spanset: &Spanset,
 ) -> Result<Option<Compared>, RuntimeError> {
@@ -37,7 +37,7 @@ pub fn compare(
         trace,
         spanset,
         aggregates: Vec::new(),
-        selected: BTreeSet::new(),
+        selected: None,
     };
     let (lhs, rhs) = (scalars.scalar(&filter.lhs)?, scalars.scalar(&filter.rhs)?);
     let (Some(lhs), Some(rhs)) = (lhs, rhs) else {
@@ -52,11 +52,11 @@ pub fn compare(
 }
 
 struct Scalars<'a> {
-    selection: &'a Selection<'a>,
+    selection: &'a Selection,
     trace: &'a Trace<'a>,
     spanset: &'a Spanset,
     aggregates: Vec<(String, Value)>,
-    selected: BTreeSet<usize>,
+    selected: Option<BTreeSet<usize>>,
 }
 
 impl Scalars<'_> {
@@ -92,7 +92,7 @@ impl Scalars<'_> {
         let input = vec![self.spanset.clone()];
         let spansets = self.selection.stages(pipeline, self.trace, input)?;
         let spans = only(&spansets)?;
-        self.selected.extend(spans);
+        self.selected.get_or_insert_default().extend(spans);
         self.aggregate(aggregate, spans)
     }
 
@@ -128,7 +128,7 @@ impl Scalars<'_> {
 #[must_use]
 pub fn aggregate_of(function: AggregateFunction, values: &[Value]) -> Option<Value> {
     if function == AggregateFunction::Count {
-        return (!values.is_empty()).then(|| Value::Int(values.len() as i64));
+        return (!values.is_empty()).then_some(Value::Int(values.len() as i64));
     }
     let is_nan = |value: &Value| matches!(value, Value::Float(number) if number.is_nan());
     let present: Vec<&Value> = values

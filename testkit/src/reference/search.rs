@@ -8,7 +8,6 @@ use traceql::ast::{Attribute, Intrinsic, Query};
 
 use super::attributes::SpanView;
 use super::error::EvalError;
-use super::named::of_selection;
 use super::pipeline::{Selection, Spanset};
 use super::series::{kind_text, status_text};
 use super::trace::{Trace, assemble};
@@ -91,7 +90,7 @@ pub fn search(
     window: Option<SearchWindow>,
 ) -> Result<Vec<TraceResult>, EvalError> {
     let selection = Selection::of(query)?;
-    let shown = of_selection(query);
+    let shown = selection.attributes();
     let mut found = Vec::new();
     for trace in assemble(groups) {
         if window.is_some_and(|window| !overlaps(&trace, window)) {
