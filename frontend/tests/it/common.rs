@@ -1,7 +1,5 @@
 //! A router over a few spans in memory.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-
 use std::sync::Arc;
 
 use async_trait::async_trait;
