@@ -9,4 +9,6 @@
 mod common;
 mod explain;
 mod prom_api;
+mod stored;
 mod tempo_api;
+mod trace_api;
