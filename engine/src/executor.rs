@@ -31,6 +31,9 @@ use crate::partial::PartialSeries;
 use crate::physical::UseRangeAggregate;
 use crate::plan::MetricsPlan;
 use crate::provider::{STORE_URL, SpanTable};
+use crate::search::job::LoweredSearch;
+use crate::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
+use crate::spanset::node::SpansetQueryPlanner;
 
 /// What one job reads.
 #[derive(Debug, Clone)]
@@ -203,6 +206,45 @@ impl Engine {
         self.spawn(async move { Ok(work.await?) }).await
     }
 
+    /// The newest traces of one slice that match, newest first. Dropping the future stops the job.
+    ///
+    /// # Errors
+    /// As for [`Self::run_job`].
+    pub async fn search_job(
+        &self,
+        plan: &Arc<SearchPlan>,
+        window: SearchWindow,
+        limits: SearchLimits,
+        slice: Slice,
+        context: &QueryContext,
+    ) -> Result<Vec<TraceMatch>, EngineError> {
+        let (scan, plan) = (self.scan(slice, context), Arc::clone(plan));
+        self.spawn(async move {
+            let limit = scan.context.limit;
+            let recovered = |error| recover(error, limit);
+            let table = scan.table().await?;
+            let lowered = LoweredSearch::lower(&plan, window, scan.slice.block());
+            let lowered = lowered.map_err(recovered)?;
+            let task = scan.task_context().map_err(recovered)?;
+            let found = lowered.run(&plan, limits, table, &scan.session, task).await;
+            let found = found.map_err(recovered)?;
+            scan.count_spans();
+            Ok(found)
+        })
+        .await
+    }
+
+    fn scan(&self, slice: Slice, context: &QueryContext) -> Scan {
+        Scan {
+            store: Arc::clone(&self.store),
+            prefix: self.prefix.clone(),
+            metadata: Arc::clone(&self.metadata),
+            session: self.session.clone(),
+            slice,
+            context: context.clone(),
+        }
+    }
+
     fn job(
         &self,
         plan: &Arc<MetricsPlan>,
@@ -211,14 +253,9 @@ impl Engine {
         context: &QueryContext,
     ) -> Job {
         Job {
-            store: Arc::clone(&self.store),
-            prefix: self.prefix.clone(),
-            metadata: Arc::clone(&self.metadata),
-            session: self.session.clone(),
+            scan: self.scan(slice, context),
             plan: Arc::clone(plan),
             grid,
-            slice,
-            context: context.clone(),
         }
     }
 
@@ -284,20 +321,26 @@ fn session_state() -> SessionState {
     SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
+        .with_query_planner(Arc::new(SpansetQueryPlanner))
         .with_physical_optimizer_rule(Arc::new(UseRangeAggregate))
         .build()
 }
 
-/// One job, with everything it needs to run by itself.
-struct Job {
+/// Spans to read, with everything that reading them takes.
+struct Scan {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     metadata: Arc<MetadataCache>,
     session: SessionState,
-    plan: Arc<MetricsPlan>,
-    grid: Grid,
     slice: Slice,
     context: QueryContext,
+}
+
+/// One metrics job.
+struct Job {
+    scan: Scan,
+    plan: Arc<MetricsPlan>,
+    grid: Grid,
 }
 
 struct Prepared {
@@ -323,10 +366,9 @@ impl Prepared {
     }
 }
 
-impl Job {
-    async fn prepare(&self) -> Result<Prepared, EngineError> {
-        let limit = self.context.limit;
-        let table = match &self.slice {
+impl Scan {
+    async fn table(&self) -> Result<SpanTable, EngineError> {
+        Ok(match &self.slice {
             Slice::Live(block) => SpanTable::live(Arc::clone(block)),
             Slice::Stored { block, row_groups } => {
                 let reads = Arc::clone(&self.context.counters.reads);
@@ -340,41 +382,7 @@ impl Job {
                 let schema = arrow_schema(file.footer().await?.metadata())?;
                 SpanTable::stored(file, &schema, row_groups.clone())
             }
-        };
-        let prepare = async {
-            let lowered = lower(&self.plan, &self.grid, self.slice.block(), limit)?;
-            let logical = self
-                .session
-                .optimize(&lowered.logical_plan(Arc::new(table))?)?;
-            let shown = logical.display_indent().to_string();
-            let physical = self.session.create_physical_plan(&logical).await?;
-            DataFusionResult::Ok(Prepared {
-                lowered,
-                logical: shown,
-                physical,
-            })
-        };
-        prepare.await.map_err(|error| recover(error, limit))
-    }
-
-    async fn run(&self, prepared: &Prepared) -> Result<PartialSeries, EngineError> {
-        let limit = self.context.limit;
-        let mut series = self.context.empty_series(&self.plan, self.grid);
-        let task = self.task_context().map_err(|error| recover(error, limit))?;
-        let stream = execute_stream(Arc::clone(&prepared.physical), task);
-        let mut stream = stream.map_err(|error| recover(error, limit))?;
-        while let Some(batch) = stream
-            .try_next()
-            .await
-            .map_err(|error| recover(error, limit))?
-        {
-            series.add_batch(&batch, &prepared.lowered.key_kinds)?;
-        }
-        self.context
-            .counters
-            .spans_inspected
-            .fetch_add(self.slice.row_count(), Ordering::Relaxed);
-        Ok(series)
+        })
     }
 
     fn task_context(&self) -> DataFusionResult<Arc<TaskContext>> {
@@ -386,6 +394,49 @@ impl Job {
         Ok(Arc::new(
             TaskContext::from(&self.session).with_runtime(runtime),
         ))
+    }
+
+    fn count_spans(&self) {
+        let counters = &self.context.counters;
+        let spans = self.slice.row_count();
+        counters.spans_inspected.fetch_add(spans, Ordering::Relaxed);
+    }
+}
+
+impl Job {
+    async fn prepare(&self) -> Result<Prepared, EngineError> {
+        let limit = self.scan.context.limit;
+        let table = self.scan.table().await?;
+        let session = &self.scan.session;
+        let prepare = async {
+            let lowered = lower(&self.plan, &self.grid, self.scan.slice.block(), limit)?;
+            let logical = session.optimize(&lowered.logical_plan(Arc::new(table))?)?;
+            let shown = logical.display_indent().to_string();
+            let physical = session.create_physical_plan(&logical).await?;
+            DataFusionResult::Ok(Prepared {
+                lowered,
+                logical: shown,
+                physical,
+            })
+        };
+        prepare.await.map_err(|error| recover(error, limit))
+    }
+
+    async fn run(&self, prepared: &Prepared) -> Result<PartialSeries, EngineError> {
+        let limit = self.scan.context.limit;
+        let mut series = self.scan.context.empty_series(&self.plan, self.grid);
+        let task = self.scan.task_context().map_err(|error| recover(error, limit))?;
+        let stream = execute_stream(Arc::clone(&prepared.physical), task);
+        let mut stream = stream.map_err(|error| recover(error, limit))?;
+        while let Some(batch) = stream
+            .try_next()
+            .await
+            .map_err(|error| recover(error, limit))?
+        {
+            series.add_batch(&batch, &prepared.lowered.key_kinds)?;
+        }
+        self.scan.count_spans();
+        Ok(series)
     }
 }
 

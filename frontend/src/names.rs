@@ -76,7 +76,7 @@ impl Frontend {
         let mut names: BTreeSet<String> = Intrinsic::ALL
             .into_iter()
             .filter(|intrinsic| is_listed(*intrinsic))
-            .map(|intrinsic| Attribute::Intrinsic(intrinsic).canonical())
+            .map(|intrinsic| Attribute::of_span(intrinsic).canonical())
             .collect();
         for block in blocks(&snapshots, request) {
             for attribute in &block.attributes {
@@ -103,7 +103,7 @@ impl Frontend {
         let Ok(attribute) = traceql::parse_attribute(name) else {
             return Ok(Values::default());
         };
-        if let Attribute::Intrinsic(intrinsic) = &attribute
+        if let Attribute::Intrinsic { intrinsic, .. } = &attribute
             && let Some(values) = fixed_values(*intrinsic)
         {
             let values = values.iter().map(|value| (*value).to_owned()).collect();
@@ -145,7 +145,7 @@ impl Frontend {
         let name = attribute.canonical();
         let condition = match attribute {
             Attribute::Key { .. } => format!("{name} != nil"),
-            Attribute::Intrinsic(_) => String::new(),
+            Attribute::Intrinsic { .. } => String::new(),
         };
         let answer = self
             .query_range(&RangeRequest {
@@ -263,6 +263,7 @@ const fn fixed_values(intrinsic: Intrinsic) -> Option<&'static [&'static str]> {
             "unspecified",
         ]),
         Intrinsic::Duration
+        | Intrinsic::SpanSelfTime
         | Intrinsic::TraceDuration
         | Intrinsic::EventTimeSinceStart
         | Intrinsic::TraceId

@@ -55,11 +55,14 @@ impl<'a> SpanView<'a> {
     #[must_use]
     pub fn value(&self, name: &Attribute) -> Value {
         match name {
-            Attribute::Intrinsic(intrinsic) => self.intrinsic(*intrinsic),
             // Only `by(…)` admits attributes of the parent, and groups them all as absent.
             Attribute::Key {
                 of_parent: true, ..
+            }
+            | Attribute::Intrinsic {
+                of_parent: true, ..
             } => Value::Nil,
+            Attribute::Intrinsic { intrinsic, .. } => self.intrinsic(*intrinsic),
             Attribute::Key { scope, key, .. } => self.key(*scope, key),
         }
     }
@@ -128,7 +131,7 @@ impl<'a> SpanView<'a> {
             Intrinsic::NestedSetLeft => Value::Int(place.left),
             Intrinsic::NestedSetRight => Value::Int(place.right),
             Intrinsic::NestedSetParent => Value::Int(place.parent),
-            Intrinsic::Parent => Value::Nil,
+            Intrinsic::SpanSelfTime | Intrinsic::Parent => Value::Nil,
         }
     }
 }

@@ -183,15 +183,17 @@ fn repeated(name: &Attribute) -> Option<Repeated> {
             scope: Scope::Event,
             ..
         }
-        | Attribute::Intrinsic(Intrinsic::EventName | Intrinsic::EventTimeSinceStart) => {
-            Some(Repeated::Events)
-        }
+        | Attribute::Intrinsic {
+            intrinsic: Intrinsic::EventName | Intrinsic::EventTimeSinceStart,
+            ..
+        } => Some(Repeated::Events),
         Attribute::Key {
             scope: Scope::Link, ..
         }
-        | Attribute::Intrinsic(Intrinsic::LinkTraceId | Intrinsic::LinkSpanId) => {
-            Some(Repeated::Links)
-        }
+        | Attribute::Intrinsic {
+            intrinsic: Intrinsic::LinkTraceId | Intrinsic::LinkSpanId,
+            ..
+        } => Some(Repeated::Links),
         _ => None,
     }
 }

@@ -59,6 +59,7 @@ pub fn select_spans(
                 "filter on a pipeline's aggregate",
             ));
         }
+        Body::MetricsExpr(_) => return Err(EvalError::NotImplemented("arithmetic on series")),
     };
     let filter = selection::SpanFilter::of_pipeline(pipeline)?;
     let mut selected = Vec::new();
