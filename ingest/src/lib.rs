@@ -17,7 +17,7 @@
 //! Not here: queries and their languages, configuration files, deciding who a sender is.
 //!
 //! Reading order: [`ingest`](Ingest), `prepare`, [`prescan`](mod@prescan), `limits`, [`wal`],
-//! `head`, `flush`, then `receive`.
+//! `head`, `flush`, then `receive` and [`connections`].
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
@@ -51,6 +51,7 @@
 
 mod budget;
 mod config;
+pub mod connections;
 mod decompress;
 mod error;
 mod flush;
@@ -70,5 +71,5 @@ pub use error::{ErrorKind, FlushError, OpenError, PushError};
 pub use ingest::{Ingest, PushOutcome, ShutdownReport};
 pub use json::{JsonError, decode_json};
 pub use metrics::Metrics;
-pub use receive::Receivers;
+pub use receive::receive;
 pub use wal::disk::{Disk, DiskFile, OsDisk};

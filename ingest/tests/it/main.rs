@@ -7,6 +7,7 @@
 )]
 
 mod cluster;
+mod connections;
 mod crash;
 mod disk_faults;
 mod flush;

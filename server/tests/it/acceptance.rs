@@ -1,7 +1,10 @@
 //! What Grafana's data sources ask first, and what they must get.
 
-use serde_json::{Value, json};
 use std::path::Path;
+
+use serde_json::{Value, json};
+use tonic::Code;
+use tonic::codec::CompressionEncoding;
 
 use crate::harness::{Server, millis};
 use crate::send::{self, numbered};
@@ -299,11 +302,40 @@ async fn a19_otlp_over_http() {
             .0,
         415
     );
-    assert_eq!(
-        send::announce(&server, 65 << 20),
-        "HTTP/1.1 413 Payload Too Large"
-    );
+    let large = vec![0; 65 << 20];
+    let (status, body) = send::post(&server, "application/x-protobuf", None, large).await;
+    assert_eq!(status, 413, "{body}");
+    assert!(body.contains("ingest.max_request_bytes"), "{body}");
     assert_eq!(server.get("/ready").await.0, 200);
+}
+
+#[tokio::test]
+async fn a19_otlp_over_grpc() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let mut plain = send::grpc_client(server.otlp_grpc).await;
+    plain.export(numbered([])).await.unwrap();
+    plain.export(numbered([0])).await.unwrap();
+    for (number, encoding) in [
+        (1, CompressionEncoding::Gzip),
+        (2, CompressionEncoding::Zstd),
+    ] {
+        let client = send::grpc_client(server.otlp_grpc).await;
+        let mut compressed = client.send_compressed(encoding);
+        compressed.export(numbered([number])).await.unwrap();
+    }
+    let mut large = numbered([3]);
+    large.resource_spans[0].schema_url = "x".repeat(65 << 20);
+    let refused = plain.export(large).await.unwrap_err();
+    // With details, exporters would send it again.
+    assert_eq!(
+        (refused.code(), refused.details()),
+        (Code::ResourceExhausted, &b""[..])
+    );
+    let limit = "more than 67108864 bytes (limit ingest.max_request_bytes)";
+    assert!(refused.message().contains(limit), "{refused}");
+    plain.export(numbered([3])).await.unwrap();
+    assert_eq!(server.count("{}", crate::harness::Window::ALL).await, 4);
 }
 
 #[tokio::test]
