@@ -16,7 +16,7 @@
 //!
 //! Not here: queries and their languages, configuration files, deciding who a sender is.
 //!
-//! Reading order: [`ingest`](Ingest), `prepare`, [`prescan`](mod@prescan), `limits`, [`wal`],
+//! Reading order: [`ingest`](Ingest), `prepare`, [`prescan`](mod@prescan), `limits`, `rates`, [`wal`],
 //! `head`, `flush`, then `receive` and [`connections`].
 
 #![deny(missing_docs)]
@@ -62,11 +62,14 @@ mod limits;
 mod metrics;
 mod prepare;
 pub mod prescan;
+mod rates;
 mod receive;
 mod retries;
 pub mod wal;
 
-pub use config::{IngestConfig, LimitsConfig, LiveStoreConfig, ReceiverConfig, WalConfig};
+pub use config::{
+    IngestConfig, LimitsConfig, LiveStoreConfig, RatesConfig, ReceiverConfig, WalConfig,
+};
 pub use error::{ErrorKind, FlushError, OpenError, PushError};
 pub use ingest::{Ingest, PushOutcome, ShutdownReport};
 pub use json::{JsonError, decode_json};

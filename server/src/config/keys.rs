@@ -264,6 +264,30 @@ pub static KEYS: &[Key] = &[
         "10m",
         "How long a request is remembered.",
     ),
+    key(
+        "overrides.defaults.ingestion.rate_limit_bytes",
+        Kind::Bytes,
+        "0",
+        "Bytes that one tenant may send a second, decompressed; 0: no limit. Beyond it requests are refused for the moment (429).",
+    ),
+    key(
+        "overrides.defaults.ingestion.burst_size_bytes",
+        Kind::Bytes,
+        "64MiB",
+        "Bytes that one tenant may send at once; a larger request is refused for good (413).",
+    ),
+    key(
+        "overrides.defaults.ingestion.rate_limit_spans",
+        Kind::Int,
+        "0",
+        "Spans that one tenant may send a second; 0: no limit. Beyond it requests are refused for the moment (429).",
+    ),
+    key(
+        "overrides.defaults.ingestion.burst_size_spans",
+        Kind::Int,
+        "100000",
+        "Spans that one tenant may send at once; a larger request is refused for good (413).",
+    ),
     // the way to blocks
     key(
         "live_store.max_block_bytes",
