@@ -14,7 +14,7 @@
 //! Not here: how a plan runs (see the crate `engine`), how spans are stored, configuration files,
 //! sockets.
 //!
-//! Reading order: [`query`], [`split`], [`schedule`], [`limits`], [`config`], then [`api`], and
+//! Reading order: [`query`], [`split`], [`schedule`], `turns`, [`limits`], [`config`], then [`api`], and
 //! [`promql`] for the constants that Prometheus clients probe with.
 
 #![deny(missing_docs)]
@@ -58,6 +58,7 @@ pub mod query;
 pub mod schedule;
 pub mod split;
 pub mod stats;
+mod turns;
 
 pub use api::{Operations, router};
 pub use config::FrontendConfig;

@@ -483,7 +483,7 @@ pub static KEYS: &[Key] = &[
         "query_frontend.metrics.concurrent_jobs",
         Kind::Int,
         "0",
-        "Jobs of one query in flight at once; 0: four per core. More hides the latency of an object store, and costs memory.",
+        "Jobs in flight at once, over all queries, whose tenants take turns; 0: four per core. More hides the latency of an object store, and costs memory.",
     ),
     key(
         "query_frontend.metrics.target_bytes_per_job",
@@ -501,7 +501,7 @@ pub static KEYS: &[Key] = &[
         "querier.max_concurrent_queries",
         Kind::Int,
         "20",
-        "Queries that run at once; further ones wait.",
+        "Queries that run at once; further ones wait, and their tenants take turns.",
     ),
     key(
         "querier.search.query_timeout",
