@@ -26,7 +26,7 @@ pub(super) async fn instant(
 ) -> Result<Response, ApiError> {
     let config = state.frontend.config();
     let tenants = tenancy::tenants(config, &headers)?;
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(config, request).await?;
     let text = params::query(&params)?;
     let time_ns = params::time(&params, "time")?.unwrap_or_else(now_ns);
     let timeout = params::timeout(&params)?;
@@ -88,7 +88,7 @@ pub(super) async fn range(
 ) -> Result<Response, ApiError> {
     let config = state.frontend.config();
     let tenants = tenancy::tenants(config, &headers)?;
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(config, request).await?;
     let text = params::query(&params)?;
     let range = params::range(&params)?;
     let timeout = params::timeout(&params)?;
@@ -229,7 +229,7 @@ pub(super) async fn exemplars(
 ) -> Result<Response, ApiError> {
     let config = state.frontend.config();
     tenancy::tenants(config, &headers)?;
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(config, request).await?;
     let text = params::query(&params)?;
     params::time(&params, "start")?;
     params::time(&params, "end")?;
@@ -242,7 +242,7 @@ pub(super) async fn format(
     State(state): State<ApiState>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(state.frontend.config(), request).await?;
     let text = params::query(&params)?;
     let limit = state
         .frontend
