@@ -38,4 +38,4 @@ pub use grid::Grid;
 pub use partial::PartialSeries;
 pub use plan::MetricsPlan;
 pub use prune::{PruneReason, bytes_to_read, bytes_to_search, prune, prune_search};
-pub use series::{Label, LabelValue, Series, SeriesSet};
+pub use series::{Label, LabelValue, Series, SeriesPlan, SeriesSet};

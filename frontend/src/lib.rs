@@ -64,3 +64,4 @@ pub use config::FrontendConfig;
 pub use error::{ErrorKind, QueryError};
 pub use query::{Answer, Explanation, Frontend, RangeRequest};
 pub use stats::QueryStats;
+pub use traceql::Dialect;

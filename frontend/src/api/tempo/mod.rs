@@ -47,6 +47,7 @@ async fn query_range(
     let request = RangeRequest {
         tenants,
         query: params.query,
+        dialect: params.dialect,
         grid,
         max_series: params.max_series,
         timeout: None,
@@ -69,6 +70,7 @@ async fn query_instant(
     let request = RangeRequest {
         tenants,
         query: params.query,
+        dialect: params.dialect,
         grid,
         max_series: params.max_series,
         timeout: None,
