@@ -1,9 +1,6 @@
 //! Commits land exactly once, whoever else commits and whatever the store loses.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that fails says where"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod common;
 

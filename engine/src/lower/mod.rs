@@ -11,12 +11,9 @@ pub(crate) mod spansets;
 pub(crate) mod value;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
-use datafusion::datasource::TableProvider;
-use datafusion::datasource::provider_as_source;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, when};
 use storage::block::meta::BlockMeta;
@@ -155,7 +152,11 @@ pub(crate) fn lower(
 /// The narrowest time column that decides intervals exactly, and the grid in its unit.
 fn time_and_grid(grid: &Grid, limit: MemoryLimit) -> (Expr, RangeArguments) {
     let name = time_column(grid);
-    let unit_ns = if name == names::START_S { 1_000_000_000 } else { 1 };
+    let unit_ns = if name == names::START_S {
+        1_000_000_000
+    } else {
+        1
+    };
     let (start, step) = (grid.start_ns / unit_ns, grid.step_ns / unit_ns);
     (
         column(name),
@@ -242,9 +243,8 @@ fn aggregated(value: &Value, kind: StateKind) -> Result<Expr> {
 }
 
 impl Lowered {
-    /// The logical plan over a table of the block's spans.
-    pub(crate) fn logical_plan(&self, table: Arc<dyn TableProvider>) -> Result<LogicalPlan> {
-        let scan = LogicalPlanBuilder::scan("spans", provider_as_source(table), None)?;
+    /// The logical plan over a scan of the block's spans.
+    pub(crate) fn logical_plan(&self, scan: LogicalPlanBuilder) -> Result<LogicalPlan> {
         let builder = match &self.source {
             Source::Filter(None) => scan,
             Source::Filter(Some(predicate)) => scan.filter(predicate.clone())?,
@@ -254,7 +254,9 @@ impl Lowered {
                 read,
                 text,
             } => {
-                let spans = scan.project(read.iter().map(|name| column(name)))?.build()?;
+                let spans = scan
+                    .project(read.iter().map(|name| column(name)))?
+                    .build()?;
                 let used = column_names(self.used());
                 let node = SpansetNode::plan(
                     spans,

@@ -3,7 +3,7 @@
 use engine::{EngineError, LabelValue};
 use storage::ids::{SpanId, TraceId};
 use storage::model::SpanGroup;
-use testkit::corpus::{load_dir, run_metrics, run_selections};
+use testkit::corpus::{CorpusFile, load_dir, run_metrics, run_selections};
 use testkit::testdata::workspace_root;
 
 use crate::recorded::ALWAYS;
@@ -11,8 +11,11 @@ use crate::support::{Bench, as_reference, block_on, grid};
 
 #[test]
 fn engine_passes_the_corpora() {
-    let files =
-        load_dir(&workspace_root().join("testdata/traceql/eval")).expect("corpus files parse");
+    let files: Vec<CorpusFile> = load_dir(&workspace_root().join("testdata/traceql/eval"))
+        .expect("corpus files parse")
+        .into_iter()
+        .map(CorpusFile::span_local)
+        .collect();
     assert!(!files.is_empty());
     let mut failures = Vec::new();
     for stored in [false, true] {
