@@ -68,3 +68,4 @@ pub use error::{ErrorKind, QueryError};
 pub use query::{Answer, Explanation, Frontend, RangeRequest};
 pub use stats::QueryStats;
 pub use trace::{TraceAnswer, TraceRequest};
+pub use traceql::Dialect;

@@ -6,6 +6,7 @@ use engine::{Grid, LabelValue, Series};
 use storage::block::meta::{AttributeScope, BlockMeta};
 use storage::ids::TenantId;
 use storage::snapshot::Snapshot;
+use traceql::Dialect;
 use traceql::ast::{Attribute, Intrinsic, Scope};
 
 use crate::error::{ErrorKind, QueryError};
@@ -151,6 +152,7 @@ impl Frontend {
             .query_range(&RangeRequest {
                 tenants: request.tenants.clone(),
                 query: format!("{{ {condition} }} | count_over_time() by ({name})"),
+                dialect: Dialect::default(),
                 grid,
                 max_series: None,
                 timeout: None,
