@@ -19,6 +19,7 @@ use hashbrown::HashSet;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use storage::StorageError;
 use storage::block::MemoryBlock;
 use storage::block::meta::BlockMeta;
 use storage::block::{BlockFile, MetadataCache, live_trace_ids, read_trace_ids, read_traces};
@@ -27,7 +28,7 @@ use storage::schema::names;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use crate::context::QueryContext;
+use crate::context::{QueryContext, QueryCounters};
 use crate::error::{EngineError, recover};
 use crate::functions::ids::not_of_traces;
 use crate::grid::Grid;
@@ -219,6 +220,32 @@ impl Engine {
             Ok(prepared.to_string_with_metrics(analyze))
         })
         .await
+    }
+
+    /// Runs work that needs no plan on the file of a block, on the threads of jobs. Dropping the
+    /// future stops it.
+    ///
+    /// # Errors
+    /// Those of the work; or the block has a newer format than this build reads.
+    pub async fn read<T, F>(
+        &self,
+        block: &Arc<BlockMeta>,
+        counters: &QueryCounters,
+        work: impl FnOnce(BlockFile) -> F,
+    ) -> Result<T, EngineError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StorageError>> + Send + 'static,
+    {
+        let file = BlockFile::new(
+            Arc::clone(&self.store),
+            &self.prefix,
+            Arc::clone(block),
+            Arc::clone(&self.metadata),
+            Arc::clone(&counters.reads),
+        )?;
+        let work = work(file);
+        self.spawn(async move { Ok(work.await?) }).await
     }
 
     /// The newest traces of one slice that match, newest first. Dropping the future stops the job.

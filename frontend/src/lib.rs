@@ -58,9 +58,12 @@ pub mod query;
 pub mod schedule;
 pub mod split;
 pub mod stats;
+pub mod trace;
+pub mod viewer;
 
 pub use api::{Operations, router};
 pub use config::FrontendConfig;
 pub use error::{ErrorKind, QueryError};
 pub use query::{Answer, Explanation, Frontend, RangeRequest};
 pub use stats::QueryStats;
+pub use trace::{TraceAnswer, TraceRequest};

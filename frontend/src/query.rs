@@ -89,7 +89,7 @@ pub struct Explanation {
 /// Answers queries.
 #[derive(Debug)]
 pub struct Frontend {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     snapshots: Arc<dyn SnapshotSource>,
     config: FrontendConfig,
     admission: Admission,
@@ -133,7 +133,8 @@ impl Frontend {
     /// See [`QueryError`]; its kind says what to do.
     pub async fn query_range(&self, request: &RangeRequest) -> Result<Answer, QueryError> {
         let timer = self.metrics.start_query();
-        let mut result = self.within_deadline(request, self.answer(request)).await;
+        let answer = self.answer(request);
+        let mut result = self.within_deadline(request.timeout, answer).await;
         if let Ok(answer) = &mut result {
             answer.stats.elapsed = timer.elapsed();
             self.metrics.count(&answer.stats);
@@ -164,8 +165,8 @@ impl Frontend {
         request: &RangeRequest,
         mode: ExplainMode,
     ) -> Result<Explanation, QueryError> {
-        self.within_deadline(request, self.explain_steps(request, mode))
-            .await
+        let steps = self.explain_steps(request, mode);
+        self.within_deadline(request.timeout, steps).await
     }
 
     async fn explain_steps(
@@ -217,7 +218,7 @@ impl Frontend {
     }
 
     /// Waits for a turn. A query over several tenants waits in the queue of the first.
-    async fn enter(
+    pub(crate) async fn enter(
         &self,
         tenants: &[TenantId],
     ) -> Result<tokio::sync::SemaphorePermit<'_>, QueryError> {
@@ -277,12 +278,13 @@ impl Frontend {
         Ok(Execution { merged, stats })
     }
 
-    async fn within_deadline<T>(
+    /// Gives up when the request or a setting says so.
+    pub(crate) async fn within_deadline<T>(
         &self,
-        request: &RangeRequest,
+        requested: Option<Duration>,
         work: impl Future<Output = Result<T, QueryError>>,
     ) -> Result<T, QueryError> {
-        let Some((timeout, key)) = limits::deadline(&self.config, request.timeout) else {
+        let Some((timeout, key)) = limits::deadline(&self.config, requested) else {
             return work.await;
         };
         let timed_out = |_elapsed| QueryError::Timeout { timeout, key };

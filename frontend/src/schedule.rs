@@ -47,7 +47,8 @@ where
         .buffer_unordered(options.concurrent_jobs.max(1))
 }
 
-async fn run_whole<J, T, F, R>(
+/// Runs one job, and runs it again as a whole where storage was unavailable.
+pub(crate) async fn run_whole<J, T, F, R>(
     job: J,
     max_retries: u32,
     run: R,

@@ -112,6 +112,7 @@ impl TryFrom<&Settings> for Config {
             "querier": settings.section("querier"),
             "prom": settings.section("prom"),
             "query": settings.section("query"),
+            "overrides": settings.section("overrides"),
         });
         let data_dir = PathBuf::from(settings.text("data_dir"));
         let wal_dir = match settings.text("storage.trace.wal.path") {

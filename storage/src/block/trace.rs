@@ -78,13 +78,13 @@ impl TraceSpans {
 
     /// Adds the spans of another part of the trace, in their order, as far as there is room.
     pub fn merge(&mut self, part: Self) {
-        self.is_complete &= part.is_complete;
         for group in part.groups.into_groups() {
             let hash = group_hash(&group.resource, &group.scope);
             for span in group.spans {
                 self.push(&group.resource, &group.scope, hash, span);
             }
         }
+        self.is_complete &= part.is_complete;
     }
 
     /// Whether no span was left out for want of room.

@@ -198,10 +198,6 @@ impl Selection {
         let mut output = Vec::new();
         match stage {
             Stage::Spansets(expr) => {
-                // A relation may lead out of the group it is asked in, so it is not asked in one.
-                if input.len() > 1 && has_structure(expr) {
-                    return Err(RuntimeError::SeveralSpansets);
-                }
                 for spanset in &input {
                     output.extend(self.expr(expr, trace, spanset)?);
                 }
@@ -324,17 +320,6 @@ fn has_only_filters(pipeline: &Pipeline) -> bool {
 fn is_of_other_spans(name: &Attribute) -> bool {
     let of_tree = [Intrinsic::Parent, Intrinsic::SpanSelfTime].map(Attribute::of_span);
     name.is_of_parent() || of_tree.contains(name)
-}
-
-/// Whether spans are related to each other at this level; an operand in parentheses with a pipeline
-/// of its own is another level.
-fn has_structure(expr: &SpansetExpr) -> bool {
-    match expr {
-        SpansetExpr::Filter { .. } | SpansetExpr::Pipeline { .. } => false,
-        SpansetExpr::Binary { op, lhs, rhs, .. } => {
-            matches!(op, SpansetOp::Structural { .. }) || has_structure(lhs) || has_structure(rhs)
-        }
-    }
 }
 
 /// The spans of the only spanset; none if there is no spanset.

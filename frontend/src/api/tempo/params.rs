@@ -1,6 +1,7 @@
 //! Parameters of the metrics endpoints of the Tempo API.
 
 use engine::Grid;
+use storage::ids::InvalidTraceId;
 use thiserror::Error;
 
 use crate::api::params::Params;
@@ -8,7 +9,7 @@ use crate::api::time::{ns_of_epoch_seconds, parse_rfc3339};
 use crate::config::FrontendConfig;
 use crate::duration::{format_ns, ns_of_seconds, parse_go, parse_prometheus};
 
-const SECOND_NS: i64 = 1_000_000_000;
+pub(super) const SECOND_NS: i64 = 1_000_000_000;
 const DEFAULT_SINCE_NS: i64 = 3600 * SECOND_NS;
 /// Where the end cutoff leaves nothing, this much before now is queried.
 const CUTOFF_FALLBACK_NS: i64 = 15 * 60 * SECOND_NS;
@@ -46,6 +47,8 @@ pub(super) enum InvalidParameter {
         format_ns(*step_ns), format_ns(*minimum_ns)
     )]
     StepTooSmall { step_ns: i64, minimum_ns: i64 },
+    #[error(transparent)]
+    TraceId(#[from] InvalidTraceId),
     #[error("time range is outside of what 64-bit nanoseconds since 1970 can express")]
     OutOfRange,
 }
@@ -191,7 +194,11 @@ fn step(text: &str) -> Result<i64, InvalidParameter> {
     }
 }
 
-fn unreadable(name: &'static str, value: &str, expected: &'static str) -> InvalidParameter {
+pub(super) fn unreadable(
+    name: &'static str,
+    value: &str,
+    expected: &'static str,
+) -> InvalidParameter {
     /// A value may be as long as a URL; an error shows its start.
     const SHOWN: usize = 64;
     let value = value.chars().take(SHOWN).collect();

@@ -1,7 +1,5 @@
 //! What several test files need.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
-
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -1,17 +1,9 @@
 //! Damage is found before it becomes an answer.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::cast_possible_wrap,
-    reason = "a test that fails says where"
-)]
-
-mod common;
-
 use std::sync::Arc;
 
+use crate::common::{attribute, contents, group, open, prefix, span, stored, text};
 use bytes::Bytes;
-use common::{attribute, contents, group, open, prefix, span, stored, text};
 use object_store::{ObjectStore, ObjectStoreExt};
 use storage::block::meta::BlockMeta;
 use storage::block::{BlockFile, WriteOptions, decode, read_block, verify, verify_bare};

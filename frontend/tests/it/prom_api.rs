@@ -1,16 +1,8 @@
 //! The Prometheus API, as a Grafana data source uses it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that fails says where"
-)]
-
-mod common;
-
+use crate::common::{T0, app, block, get, get_json, post_form, send, spans};
 use axum::body::Body;
 use axum::http::{Method, Request};
-use common::{T0, app, block, get, get_json, post_form, send, spans};
 use frontend::FrontendConfig;
 use serde_json::json;
 
@@ -279,7 +271,7 @@ async fn errors_have_a_type_and_a_text() {
         );
         assert_eq!(body["status"], "error");
     }
-    let broken = common::app(common::Broken, FrontendConfig::default());
+    let broken = crate::common::app(crate::common::Broken, FrontendConfig::default());
     let (status, body) = get_json(&broken, "/prom/api/v1/query?query={} | rate()").await;
     assert_eq!((status, &body["errorType"]), (503, &json!("unavailable")));
 }
@@ -356,7 +348,7 @@ async fn tenants_see_their_own_spans() {
         multitenancy_enabled: true,
         ..FrontendConfig::default()
     };
-    let app = app(common::Live(blocks), config);
+    let app = app(crate::common::Live(blocks), config);
     for (tenant, status, count) in [
         (Some("a"), 200, Some("1")),
         (Some("b"), 200, Some("2")),

@@ -1,14 +1,6 @@
 //! A trace comes out of a block whole, alone, and by few requests.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::cast_possible_wrap,
-    reason = "a test that fails says where"
-)]
-
-mod common;
-
-use common::{block, contents, group, load, open, samples, span, stored, text, trace_id};
+use crate::common::{block, contents, group, load, open, samples, span, stored, text, trace_id};
 use storage::block::{MemoryBlock, TraceSpans, WriteOptions, live_trace, read_trace};
 use storage::ids::TraceId;
 use storage::model::SpanGroup;

@@ -1,18 +1,9 @@
 //! Spans come out of a block as they went in, whatever they look like.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    clippy::cast_possible_wrap,
-    reason = "a test that fails says where"
-)]
-
-mod common;
-
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use common::{attribute, block, contents, group, load, open, samples, span, stored, text};
+use crate::common::{attribute, block, contents, group, load, open, samples, span, stored, text};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -209,7 +200,7 @@ proptest! {
         groups in groups(),
         order in prop::collection::vec(any::<prop::sample::Index>(), 40),
     ) {
-        let options = common::options();
+        let options = crate::common::options();
         let expected = encode(&groups, &options).unwrap();
         let mut single: Vec<SpanGroup> = Vec::new();
         for group in &groups {
@@ -339,7 +330,7 @@ fn row_groups_end_where_traces_end() {
             .all(|rg| rg.row_count % 7 == 0 && rg.row_count <= 100)
     );
     assert_eq!(meta.row_count, 350);
-    assert!((1..=50).all(|trace| meta.trace_ids.contains(common::trace_id(trace))));
+    assert!((1..=50).all(|trace| meta.trace_ids.contains(crate::common::trace_id(trace))));
     assert!(
         meta.columns
             .iter()

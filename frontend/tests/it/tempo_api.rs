@@ -1,18 +1,10 @@
 //! The Tempo API and the operational pages.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that fails says where"
-)]
-
-mod common;
-
 use std::io::Read;
 
+use crate::common::{T0, app, get, get_json, post_form, spans};
 use axum::body::Body;
 use axum::http::Request;
-use common::{T0, app, get, get_json, post_form, spans};
 use frontend::FrontendConfig;
 use frontend::duration::GoDuration;
 use http_body_util::BodyExt;
@@ -190,7 +182,7 @@ async fn errors_are_plain_text() {
     );
     assert_eq!(get(&app, "/nothing").await.0, 404);
     assert_eq!(get(&app, "/api/search").await.0, 501);
-    let broken = common::app(common::Broken, FrontendConfig::default());
+    let broken = crate::common::app(crate::common::Broken, FrontendConfig::default());
     assert_eq!(
         get(
             &broken,

@@ -1,16 +1,8 @@
 //! EXPLAIN prints the steps of a query in order.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that fails says where"
-)]
-
-mod common;
-
 use std::sync::Arc;
 
-use common::{T0, spans};
+use crate::common::{T0, spans};
 use engine::{Engine, EngineOptions, Grid};
 use frontend::query::ExplainMode;
 use frontend::{Frontend, FrontendConfig, RangeRequest};

@@ -1,16 +1,15 @@
 //! A router over a few spans in memory.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{Request, Response, StatusCode};
 use engine::{Engine, EngineOptions};
 use frontend::{Frontend, FrontendConfig, Operations, router};
 use http_body_util::BodyExt;
+use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use prometheus::Registry;
@@ -105,7 +104,15 @@ pub(crate) fn spans() -> Live {
 }
 
 pub(crate) fn app(source: impl SnapshotSource + 'static, config: FrontendConfig) -> Router {
-    let store = Arc::new(InMemory::new());
+    app_over(Arc::new(InMemory::new()), source, config)
+}
+
+/// A router over a source whose stored blocks are in this store.
+pub(crate) fn app_over(
+    store: Arc<dyn ObjectStore>,
+    source: impl SnapshotSource + 'static,
+    config: FrontendConfig,
+) -> Router {
     let options = EngineOptions {
         threads: 1,
         ..EngineOptions::default()
@@ -128,11 +135,36 @@ pub(crate) async fn send(
     app: &Router,
     request: Request<Body>,
 ) -> (StatusCode, Response<()>, String) {
+    let (status, response, bytes) = send_for_bytes(app, request).await;
+    (
+        status,
+        response,
+        String::from_utf8_lossy(&bytes).into_owned(),
+    )
+}
+
+pub(crate) async fn send_for_bytes(
+    app: &Router,
+    request: Request<Body>,
+) -> (StatusCode, Response<()>, Bytes) {
     let response = app.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    (parts.status, Response::from_parts(parts, ()), text)
+    (parts.status, Response::from_parts(parts, ()), bytes)
+}
+
+/// Status, content type and body of a request that asks for protobuf.
+pub(crate) async fn get_protobuf(app: &Router, uri: &str) -> (u16, String, Bytes) {
+    let request = Request::get(encode_spaces(uri))
+        .header("accept", "application/protobuf")
+        .body(Body::empty())
+        .unwrap();
+    let (status, response, bytes) = send_for_bytes(app, request).await;
+    let content_type = response
+        .headers()
+        .get("content-type")
+        .map_or("", |value| value.to_str().unwrap());
+    (status.as_u16(), content_type.to_owned(), bytes)
 }
 
 pub(crate) async fn get(app: &Router, uri: &str) -> (u16, String) {

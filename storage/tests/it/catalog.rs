@@ -1,18 +1,14 @@
 //! Commits land exactly once, whoever else commits and whatever the store loses.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
-
-mod common;
-
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::common::{block, group, prefix, span};
 use async_trait::async_trait;
 use bytes::Bytes;
-use common::{block, group, prefix, span};
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
