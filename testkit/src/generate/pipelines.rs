@@ -17,15 +17,11 @@ pub(super) enum Use {
 
 /// A pipeline, perhaps of one filter.
 pub(super) fn pipeline(rng: &mut ChaCha8Rng, usage: Use) -> String {
-    let mut grouped = false;
     let mut stages = Vec::new();
     // The first stage need not be one that selects.
     stages.push(match rng.random_range(0..20) {
         0 => scalar_filter(rng, usage),
-        1 => {
-            grouped = true;
-            group(rng)
-        }
+        1 => group(rng),
         2 => format!("select({})", pick(rng, SHOWN)),
         3 | 4 => filter(rng),
         5..=8 => spansets(rng, 2),
@@ -34,23 +30,10 @@ pub(super) fn pipeline(rng: &mut ChaCha8Rng, usage: Use) -> String {
     for _ in 0..[0, 0, 1, 1, 2, 3][rng.random_range(0..6)] {
         stages.push(match rng.random_range(0..12) {
             0..=3 => scalar_filter(rng, usage),
-            4 | 5 => {
-                grouped = true;
-                group(rng)
-            }
-            6 => {
-                grouped = false;
-                "coalesce()".to_owned()
-            }
+            4 | 5 => group(rng),
+            6 => "coalesce()".to_owned(),
             7 => format!("select({}, {})", pick(rng, SHOWN), pick(rng, SHOWN)),
             8 => light_filter(rng),
-            // Relations between spans of several groups fail.
-            _ if grouped && rng.random_bool(0.9) => format!(
-                "{} {} {}",
-                light_filter(rng),
-                pick(rng, &["&&", "||"]),
-                light_filter(rng)
-            ),
             _ => spansets(rng, 1),
         });
     }
