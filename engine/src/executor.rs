@@ -425,7 +425,10 @@ impl Job {
     async fn run(&self, prepared: &Prepared) -> Result<PartialSeries, EngineError> {
         let limit = self.scan.context.limit;
         let mut series = self.scan.context.empty_series(&self.plan, self.grid);
-        let task = self.scan.task_context().map_err(|error| recover(error, limit))?;
+        let task = self
+            .scan
+            .task_context()
+            .map_err(|error| recover(error, limit))?;
         let stream = execute_stream(Arc::clone(&prepared.physical), task);
         let mut stream = stream.map_err(|error| recover(error, limit))?;
         while let Some(batch) = stream

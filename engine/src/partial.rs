@@ -251,7 +251,8 @@ impl KeyValue {
 
     /// The value where absence is shown, too.
     pub(crate) fn label_or_nil(&self) -> LabelValue {
-        self.label().unwrap_or_else(|| LabelValue::String(NIL.to_owned()))
+        self.label()
+            .unwrap_or_else(|| LabelValue::String(NIL.to_owned()))
     }
 
     fn typed(value_type: Type, number: i64) -> Self {

@@ -8,8 +8,8 @@ use std::fmt;
 use storage::block::meta::{AttributeScope, BlockMeta, ColumnMeta};
 use storage::ids::TraceId;
 use traceql::ast::{
-    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Pipeline, Scope, SpansetExpr, SpansetOp, Stage,
-    StructuralForm, UnaryOp,
+    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Pipeline, Scope, SpansetExpr,
+    SpansetOp, Stage, StructuralForm, UnaryOp,
 };
 
 use crate::grid::Grid;
@@ -122,8 +122,9 @@ pub fn bytes_to_search(
     row_groups: &[usize],
 ) -> u64 {
     // A query that cannot be lowered reads nothing: its job will say why.
-    LoweredSearch::lower(plan, window, block)
-        .map_or(0, |lowered| compressed_bytes(&lowered.columns(), block, row_groups))
+    LoweredSearch::lower(plan, window, block).map_or(0, |lowered| {
+        compressed_bytes(&lowered.columns(), block, row_groups)
+    })
 }
 
 /// Compressed bytes that the query reads from these row groups of a block.
@@ -148,9 +149,14 @@ pub fn bytes_to_read(
 fn compressed_bytes(columns: &BTreeSet<String>, block: &BlockMeta, row_groups: &[usize]) -> u64 {
     let bytes = |column: &ColumnMeta| -> u64 {
         let groups = row_groups.iter();
-        groups.filter_map(|&group| column.compressed_bytes.get(group)).sum()
+        groups
+            .filter_map(|&group| column.compressed_bytes.get(group))
+            .sum()
     };
-    let read = block.columns.iter().filter(|column| columns.contains(&column.name));
+    let read = block
+        .columns
+        .iter()
+        .filter(|column| columns.contains(&column.name));
     read.map(bytes).sum()
 }
 

@@ -31,7 +31,11 @@ impl SpansetExpr {
     fn collect_attributes<'a>(&'a self, found: &mut Vec<&'a Attribute>) {
         match self {
             Self::Filter { condition, .. } => {
-                found.extend(condition.iter().flat_map(|condition| condition.attributes()));
+                found.extend(
+                    condition
+                        .iter()
+                        .flat_map(|condition| condition.attributes()),
+                );
             }
             Self::Binary { lhs, rhs, .. } => {
                 lhs.collect_attributes(found);
@@ -47,7 +51,12 @@ impl ScalarExpr {
         match self {
             Self::Number { .. } | Self::Literal { .. } => {}
             Self::Aggregate(aggregate) => {
-                found.extend(aggregate.argument.iter().flat_map(|argument| argument.attributes()));
+                found.extend(
+                    aggregate
+                        .argument
+                        .iter()
+                        .flat_map(|argument| argument.attributes()),
+                );
             }
             Self::Binary { lhs, rhs, .. } => {
                 lhs.collect_attributes(found);
@@ -59,7 +68,12 @@ impl ScalarExpr {
                 ..
             } => {
                 pipeline.collect_attributes(found);
-                found.extend(aggregate.argument.iter().flat_map(|argument| argument.attributes()));
+                found.extend(
+                    aggregate
+                        .argument
+                        .iter()
+                        .flat_map(|argument| argument.attributes()),
+                );
             }
         }
     }
@@ -71,12 +85,17 @@ mod tests {
 
     #[test]
     fn attributes_of_all_stages_are_found_in_order() {
-        let text = "{ .a = 1 && name = \"x\" } >> { span.b } | by(.c) | avg(span.d) > 1 | select(.a)";
+        let text =
+            "{ .a = 1 && name = \"x\" } >> { span.b } | by(.c) | avg(span.d) > 1 | select(.a)";
         let query = crate::compile(text).unwrap();
         let Body::Search(pipeline) = &query.body else {
             panic!("no search: {query:?}")
         };
-        let found: Vec<_> = pipeline.attributes().iter().map(|a| a.canonical()).collect();
+        let found: Vec<_> = pipeline
+            .attributes()
+            .iter()
+            .map(|a| a.canonical())
+            .collect();
         assert_eq!(found, [".a", "name", "span.b", ".c", "span.d", ".a"]);
     }
 }

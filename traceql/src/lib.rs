@@ -35,8 +35,8 @@
 #![deny(missing_docs)]
 
 mod analyze;
-mod attributes;
 pub mod ast;
+mod attributes;
 mod diagnostic;
 mod dialect;
 mod duration;

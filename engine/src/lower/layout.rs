@@ -186,7 +186,14 @@ impl<'a> Layout<'a> {
                 expr.clone()
             } else {
                 let (lists, start) = (column(of.column()), column(names::START_NS));
-                nested::element(of, self.element, expr, arrow_type(*value_type), lists, start)?
+                nested::element(
+                    of,
+                    self.element,
+                    expr,
+                    arrow_type(*value_type),
+                    lists,
+                    start,
+                )?
             };
             value.alternatives.push(Alternative {
                 value_type: *value_type,

@@ -155,7 +155,11 @@ pub(crate) fn lower(
 /// The narrowest time column that decides intervals exactly, and the grid in its unit.
 fn time_and_grid(grid: &Grid, limit: MemoryLimit) -> (Expr, RangeArguments) {
     let name = time_column(grid);
-    let unit_ns = if name == names::START_S { 1_000_000_000 } else { 1 };
+    let unit_ns = if name == names::START_S {
+        1_000_000_000
+    } else {
+        1
+    };
     let (start, step) = (grid.start_ns / unit_ns, grid.step_ns / unit_ns);
     (
         column(name),
@@ -254,7 +258,9 @@ impl Lowered {
                 read,
                 text,
             } => {
-                let spans = scan.project(read.iter().map(|name| column(name)))?.build()?;
+                let spans = scan
+                    .project(read.iter().map(|name| column(name)))?
+                    .build()?;
                 let used = column_names(self.used());
                 let node = SpansetNode::plan(
                     spans,

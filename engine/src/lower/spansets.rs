@@ -149,7 +149,11 @@ impl Lowering<'_> {
                     continue;
                 }
             };
-            *slot = Some(add(&mut self.expressions, alternative.expr.clone(), can_fail));
+            *slot = Some(add(
+                &mut self.expressions,
+                alternative.expr.clone(),
+                can_fail,
+            ));
         }
         argument.other = others.map(|others| self.add(others, can_fail));
         argument.failures = self.add_all(value.failures);

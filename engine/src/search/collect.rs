@@ -96,7 +96,10 @@ impl Collector {
         let mut candidates: Vec<(i64, TraceId, std::ops::Range<usize>)> = Vec::new();
         for bounds in traces.forest.traces.windows(2) {
             let rows = bounds[0] as usize..bounds[1] as usize;
-            if partition.of_row[rows.clone()].iter().all(|&spanset| spanset == NONE) {
+            if partition.of_row[rows.clone()]
+                .iter()
+                .all(|&spanset| spanset == NONE)
+            {
                 continue;
             }
             let start = columns.first_start(rows.clone());
@@ -108,9 +111,7 @@ impl Collector {
         for (start, id, rows) in candidates {
             if self.newest.len() >= self.limits.traces {
                 let oldest = self.newest.peek().map(|oldest| &oldest.0);
-                let is_newer = |held: &TraceMatch| {
-                    (held.start_ns, id) < (start, held.trace_id)
-                };
+                let is_newer = |held: &TraceMatch| (held.start_ns, id) < (start, held.trace_id);
                 if !oldest.is_some_and(is_newer) {
                     break;
                 }
@@ -212,7 +213,11 @@ impl Collector {
         let error = status_code(traceql::ast::Status::Error);
         let mut stats: BTreeMap<String, ServiceStats> = BTreeMap::new();
         for at in 0..batch.num_rows() {
-            let service = if services.is_valid(at) { services.value(at) } else { "" };
+            let service = if services.is_valid(at) {
+                services.value(at)
+            } else {
+                ""
+            };
             let failed = u64::from(status.value(at) == error);
             match stats.get_mut(service) {
                 Some(stats) => {
@@ -277,5 +282,9 @@ fn integer(column: &ArrayRef, at: usize) -> i64 {
 fn text(column: &ArrayRef, at: usize) -> Result<String> {
     let one = cast(&column.slice(at, 1), &DataType::Utf8)?;
     let one = one.as_string::<i32>();
-    Ok(if one.is_valid(0) { one.value(0).to_owned() } else { String::new() })
+    Ok(if one.is_valid(0) {
+        one.value(0).to_owned()
+    } else {
+        String::new()
+    })
 }

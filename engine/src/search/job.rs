@@ -64,7 +64,10 @@ impl LoweredSearch {
             of_parent: false,
             key: "service.name".to_owned(),
         })?;
-        let service = service.get(Type::String).cloned().unwrap_or_else(|| lit(""));
+        let service = service
+            .get(Type::String)
+            .cloned()
+            .unwrap_or_else(|| lit(""));
         let conditions = program.expressions.iter().map(|e| &e.expr);
         let used = conditions.chain(shown.expressions()).chain([&service]);
         let (derived, mut read) = Derived::among(column_names(used));
@@ -109,8 +112,12 @@ impl LoweredSearch {
         task: Arc<datafusion::execution::TaskContext>,
     ) -> Result<Vec<TraceMatch>> {
         let scan = LogicalPlanBuilder::scan("spans", provider_as_source(Arc::new(table)), None)?;
-        let scan = scan.project(self.read.iter().map(|name| column(name)))?.build()?;
-        let physical = session.create_physical_plan(&session.optimize(&scan)?).await?;
+        let scan = scan
+            .project(self.read.iter().map(|name| column(name)))?
+            .build()?;
+        let physical = session
+            .create_physical_plan(&session.optimize(&scan)?)
+            .await?;
         let reservation = MemoryConsumer::new("search").register(task.memory_pool());
         let mut spans = execute_stream(physical, task)?;
         let schema = spans.schema();

@@ -51,7 +51,10 @@ impl Shown {
     pub(super) fn physical(&self, schema: &SchemaRef, session: &dyn Session) -> Result<Show> {
         let schema = DFSchema::try_from(schema.as_ref().clone())?;
         let physical = |(value_type, expr): &(Type, Expr)| {
-            Ok((*value_type, session.create_physical_expr(expr.clone(), &schema)?))
+            Ok((
+                *value_type,
+                session.create_physical_expr(expr.clone(), &schema)?,
+            ))
         };
         let attributes = self.attributes.iter().map(|(key, alternatives)| {
             let alternatives = alternatives.iter().map(physical).collect::<Result<_>>()?;

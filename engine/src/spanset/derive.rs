@@ -62,11 +62,11 @@ impl Derived {
             fields.push(Arc::new(Field::new(SELF_TIME, DataType::Int64, false)));
         }
         for column in &self.of_parent {
-            let of_parent = |field: &Arc<Field>| {
-                Field::new(of_parent(column), field.data_type().clone(), true)
-            };
+            let of_parent =
+                |field: &Arc<Field>| Field::new(of_parent(column), field.data_type().clone(), true);
             let field = fields.iter().find(|field| field.name() == column);
-            let missing = || DataFusionError::Internal(format!("no column {column} to derive from"));
+            let missing =
+                || DataFusionError::Internal(format!("no column {column} to derive from"));
             let field = field.map(of_parent).ok_or_else(missing)?;
             fields.push(Arc::new(field));
         }

@@ -71,7 +71,9 @@ impl Number {
                 let error = EvaluationError::DivisionByZero { expression };
                 DataFusionError::External(Box::new(EngineError::Evaluation(error)))
             };
-            return arithmetic::int_operation(op, lhs, rhs).map(Self::Int).ok_or_else(divided);
+            return arithmetic::int_operation(op, lhs, rhs)
+                .map(Self::Int)
+                .ok_or_else(divided);
         }
         let value = arithmetic::float_operation(op, self.as_float(), other.as_float());
         Ok(Self::Float(value))

@@ -43,7 +43,13 @@ impl Forest {
         let rows = row(parent_rows.len());
         let parent: Vec<u32> = (0..rows)
             .zip(parent_rows)
-            .map(|(row, &back)| if back == 0 { NONE } else { row.checked_sub(back).unwrap_or(NONE) })
+            .map(|(row, &back)| {
+                if back == 0 {
+                    NONE
+                } else {
+                    row.checked_sub(back).unwrap_or(NONE)
+                }
+            })
             .collect();
         // A span's subtree ends where the last of its children's does, and those stand behind it.
         let mut end: Vec<u32> = (1..=rows).collect();
@@ -72,10 +78,8 @@ impl Forest {
         // A span outside every spanset is on no side; one that no root reaches is in no relation.
         let placed = |mask: &[bool]| -> Vec<bool> {
             let rows = mask.iter().zip(&self.connected).zip(sides.spansets);
-            rows.map(|((&selected, &connected), &spanset)| {
-                selected && connected && spanset != NONE
-            })
-            .collect()
+            rows.map(|((&selected, &connected), &spanset)| selected && connected && spanset != NONE)
+                .collect()
         };
         let (left, right) = (placed(sides.left), placed(sides.right));
         let sides_placed = Sides {

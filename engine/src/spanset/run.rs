@@ -227,9 +227,7 @@ impl Run<'_> {
             return physical.evaluate(self.batch)?.into_array(rows);
         }
         let batch = filter_record_batch(self.batch, &BooleanArray::from(members.clone()))?;
-        let values = physical
-            .evaluate(&batch)?
-            .into_array(batch.num_rows())?;
+        let values = physical.evaluate(&batch)?.into_array(batch.num_rows())?;
         if *values.data_type() == DataType::Null {
             return Ok(arrow::array::new_null_array(&DataType::Null, rows));
         }

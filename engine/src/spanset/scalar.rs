@@ -88,7 +88,11 @@ impl<'a> Scalars<'a> {
         let members = result.members();
         self.selected = Some(match self.selected.take() {
             None => members,
-            Some(before) => before.into_iter().zip(members).map(|(a, b)| a | b).collect(),
+            Some(before) => before
+                .into_iter()
+                .zip(members)
+                .map(|(a, b)| a | b)
+                .collect(),
         });
         self.show(aggregate, &numbers);
         Ok(numbers)
@@ -98,7 +102,8 @@ impl<'a> Scalars<'a> {
         if self.run.runnable.keep_attributes
             && self.shown.iter().all(|(name, _)| *name != aggregate.text)
         {
-            self.shown.push((Arc::clone(&aggregate.text), values.clone()));
+            self.shown
+                .push((Arc::clone(&aggregate.text), values.clone()));
         }
     }
 }

@@ -151,7 +151,11 @@ fn column(batch: &RecordBatch, name: &str) -> Result<ArrayRef> {
 /// make a query fail.
 fn in_window(whole: WholeTraces, window: TraceWindow) -> Result<Option<WholeTraces>> {
     let WholeTraces { batch, traces } = whole;
-    let runs = || traces.windows(2).map(|rows| rows[0] as usize..rows[1] as usize);
+    let runs = || {
+        traces
+            .windows(2)
+            .map(|rows| rows[0] as usize..rows[1] as usize)
+    };
     let inside: Vec<bool> = match window {
         TraceWindow::Starts {
             column: name,
@@ -161,7 +165,9 @@ fn in_window(whole: WholeTraces, window: TraceWindow) -> Result<Option<WholeTrac
             let times = column(&batch, name)?;
             let times = times.as_primitive::<Int64Type>().values();
             let is_inside = |&time: &i64| time > start && time <= end;
-            runs().map(|rows| times[rows].iter().any(is_inside)).collect()
+            runs()
+                .map(|rows| times[rows].iter().any(is_inside))
+                .collect()
         }
         TraceWindow::Overlaps { start, end } => {
             let times = column(&batch, names::START_NS)?;
@@ -196,4 +202,3 @@ fn in_window(whole: WholeTraces, window: TraceWindow) -> Result<Option<WholeTrac
         traces: starts,
     }))
 }
-

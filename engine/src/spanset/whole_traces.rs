@@ -155,9 +155,15 @@ mod tests {
                     done.extend(cutter.push(batch(part)).unwrap());
                 }
                 done.extend(cutter.finish().unwrap());
-                let rows: Vec<u8> = shape(&done).iter().flat_map(|(ids, _)| ids.clone()).collect();
+                let rows: Vec<u8> = shape(&done)
+                    .iter()
+                    .flat_map(|(ids, _)| ids.clone())
+                    .collect();
                 assert_eq!(rows, all);
-                let starts: usize = shape(&done).iter().map(|(_, traces)| traces.len() - 1).sum();
+                let starts: usize = shape(&done)
+                    .iter()
+                    .map(|(_, traces)| traces.len() - 1)
+                    .sum();
                 assert_eq!(starts, 5, "cut at {first} and {second}: {:?}", shape(&done));
             }
         }
