@@ -5,30 +5,38 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::datasource::provider_as_source;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
+use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::parquet::arrow::parquet_to_arrow_schema;
 use datafusion::parquet::file::metadata::ParquetMetaData;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
 use futures::TryStreamExt as _;
+use hashbrown::HashSet;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use storage::StorageError;
 use storage::block::MemoryBlock;
 use storage::block::meta::BlockMeta;
-use storage::block::{BlockFile, MetadataCache};
+use storage::block::{BlockFile, MetadataCache, live_trace_ids, read_trace_ids, read_traces};
+use storage::ids::TraceId;
+use storage::schema::names;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 use crate::context::{QueryContext, QueryCounters};
 use crate::error::{EngineError, recover};
+use crate::functions::ids::not_of_traces;
 use crate::grid::Grid;
+use crate::lower::layout::column;
 use crate::lower::{Lowered, lower};
 use crate::partial::PartialSeries;
 use crate::physical::UseRangeAggregate;
+use crate::pieces::{self, PairCache, PieceSource, Pieces};
 use crate::plan::MetricsPlan;
 use crate::provider::{STORE_URL, SpanTable};
 use crate::search::job::LoweredSearch;
@@ -47,19 +55,30 @@ pub enum Slice {
     },
     /// A block in memory.
     Live(Arc<MemoryBlock>),
+    /// A slice without some traces.
+    Rest {
+        /// The slice.
+        slice: Box<Slice>,
+        /// The traces that are left out.
+        without: Arc<HashSet<TraceId>>,
+    },
+    /// Whole traces out of the parts that lie in several blocks.
+    Pieces(PieceSource),
 }
 
 impl Slice {
-    /// The block that the slice is of.
+    /// The block that the slice is of; none where it is of several.
     #[must_use]
-    pub fn block(&self) -> &Arc<BlockMeta> {
+    pub fn block(&self) -> Option<&Arc<BlockMeta>> {
         match self {
-            Self::Stored { block, .. } => block,
-            Self::Live(block) => &block.meta,
+            Self::Stored { block, .. } => Some(block),
+            Self::Live(block) => Some(&block.meta),
+            Self::Rest { slice, .. } => slice.block(),
+            Self::Pieces(_) => None,
         }
     }
 
-    /// Spans in the slice.
+    /// Spans in the slice, as far as that is known before it is read.
     #[must_use]
     pub fn row_count(&self) -> u64 {
         match self {
@@ -69,6 +88,23 @@ impl Slice {
                 .map(|group| group.row_count)
                 .sum(),
             Self::Live(block) => block.meta.row_count,
+            Self::Rest { slice, .. } => slice.row_count(),
+            Self::Pieces(_) => 0,
+        }
+    }
+}
+
+impl fmt::Display for Slice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stored { block, row_groups } => {
+                write!(f, "block {} row groups {row_groups:?}", block.block_id)
+            }
+            Self::Live(block) => write!(f, "live block {}", block.meta.block_id),
+            Self::Rest { slice, without } => {
+                write!(f, "{slice} without {} traces in pieces", without.len())
+            }
+            Self::Pieces(source) => source.fmt(f),
         }
     }
 }
@@ -97,6 +133,7 @@ pub struct Engine {
     prefix: Path,
     metadata: Arc<MetadataCache>,
     session: SessionState,
+    pairs: PairCache,
     /// `None` only while the engine is being dropped.
     runtime: Option<Runtime>,
 }
@@ -133,6 +170,7 @@ impl Engine {
             prefix,
             metadata: Arc::new(MetadataCache::new(metadata_bytes)),
             session: session_state(),
+            pairs: PairCache::default(),
             runtime: Some(runtime),
         })
     }
@@ -150,8 +188,10 @@ impl Engine {
     ) -> Result<PartialSeries, EngineError> {
         let job = self.job(plan, grid, slice, context);
         self.spawn(async move {
-            let prepared = job.prepare().await?;
-            job.run(&prepared).await
+            match job.prepare().await? {
+                Some(prepared) => job.run(&prepared).await,
+                None => Ok(job.scan.context.empty_series(&job.plan, job.grid)),
+            }
         })
         .await
     }
@@ -171,7 +211,9 @@ impl Engine {
     ) -> Result<String, EngineError> {
         let job = self.job(plan, grid, slice, context);
         self.spawn(async move {
-            let prepared = job.prepare().await?;
+            let Some(prepared) = job.prepare().await? else {
+                return Ok("no spans".to_owned());
+            };
             if analyze {
                 job.run(&prepared).await?;
             }
@@ -222,16 +264,96 @@ impl Engine {
         self.spawn(async move {
             let limit = scan.context.limit;
             let recovered = |error| recover(error, limit);
-            let table = scan.table().await?;
-            let lowered = LoweredSearch::lower(&plan, window, scan.slice.block());
-            let lowered = lowered.map_err(recovered)?;
+            let Some(opened) = scan.open().await? else {
+                return Ok(Vec::new());
+            };
+            let lowered = LoweredSearch::lower(&plan, window, &opened.block).map_err(recovered)?;
             let task = scan.task_context().map_err(recovered)?;
-            let found = lowered.run(&plan, limits, table, &scan.session, task).await;
+            let spans = span_scan(opened.table, opened.without).map_err(recovered)?;
+            let found = lowered.run(&plan, limits, spans, &scan.session, task).await;
             let found = found.map_err(recovered)?;
-            scan.count_spans();
+            scan.count_spans(opened.spans);
             Ok(found)
         })
         .await
+    }
+
+    /// The traces that may lie in several of these blocks, as far as one of those that a query
+    /// `reads` is concerned. Reads ids of traces, and those of a pair of stored blocks only once.
+    ///
+    /// # Errors
+    /// If the store fails, or a block is damaged.
+    pub async fn pieces(
+        &self,
+        stored: &[Arc<BlockMeta>],
+        live: &[Arc<MemoryBlock>],
+        reads: impl Fn(&BlockMeta) -> bool,
+        context: &QueryContext,
+    ) -> Result<Pieces, EngineError> {
+        let mut pieces = Pieces::default();
+        for (index, block) in stored.iter().enumerate() {
+            for other in &stored[index + 1..] {
+                let concerns = reads(block) || reads(other);
+                if concerns && pieces::within_reach(block, other) {
+                    let found = self.common_traces(block, other, context).await?;
+                    pieces.add((block, other), &found);
+                }
+            }
+        }
+        for (index, block) in live.iter().enumerate() {
+            for other in &live[index + 1..] {
+                if pieces::within_reach(&block.meta, &other.meta) {
+                    let found = pieces::common_live(block, other)?;
+                    pieces.add((&block.meta, &other.meta), &found);
+                }
+            }
+            let near = |other: &&Arc<BlockMeta>| {
+                (reads(&block.meta) || reads(other)) && pieces::within_reach(&block.meta, other)
+            };
+            let near: Vec<_> = stored.iter().filter(near).collect();
+            if near.is_empty() {
+                continue;
+            }
+            let ids = live_trace_ids(block)?;
+            for other in near {
+                pieces.add((&block.meta, other), &pieces::common(&ids, other));
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// Traces of one of two stored blocks that may be in the other.
+    async fn common_traces(
+        &self,
+        a: &Arc<BlockMeta>,
+        b: &Arc<BlockMeta>,
+        context: &QueryContext,
+    ) -> Result<Arc<[TraceId]>, EngineError> {
+        let pair = (a.block_id.min(b.block_id), a.block_id.max(b.block_id));
+        if let Some(found) = self.pairs.get(pair) {
+            return Ok(found);
+        }
+        // The ids of the smaller one are read.
+        let (small, large) = if a.trace_count <= b.trace_count {
+            (a, b)
+        } else {
+            (b, a)
+        };
+        let row_groups = pieces::row_groups_within_reach(small, large);
+        let scan = self.scan(
+            Slice::Stored {
+                block: Arc::clone(small),
+                row_groups: row_groups.clone(),
+            },
+            context,
+        );
+        let file = scan.file(small)?;
+        let ids = self
+            .spawn(async move { Ok(read_trace_ids(file, &row_groups).await?) })
+            .await?;
+        let found = pieces::common(&ids, large);
+        self.pairs.insert(pair, &found);
+        Ok(found)
     }
 
     fn scan(&self, slice: Slice, context: &QueryContext) -> Scan {
@@ -347,6 +469,8 @@ struct Prepared {
     lowered: Lowered,
     logical: String,
     physical: Arc<dyn ExecutionPlan>,
+    /// Spans that are read.
+    spans: u64,
 }
 
 impl Prepared {
@@ -366,23 +490,69 @@ impl Prepared {
     }
 }
 
+/// The spans of a slice as a table.
+struct Opened {
+    table: SpanTable,
+    block: Arc<BlockMeta>,
+    without: Option<Arc<HashSet<TraceId>>>,
+    /// Spans that are read.
+    spans: u64,
+}
+
 impl Scan {
-    async fn table(&self) -> Result<SpanTable, EngineError> {
-        Ok(match &self.slice {
-            Slice::Live(block) => SpanTable::live(Arc::clone(block)),
+    /// The spans of the slice; `None` if it turns out to have none.
+    async fn open(&self) -> Result<Option<Opened>, EngineError> {
+        self.open_slice(&self.slice, None).await
+    }
+
+    async fn open_slice(
+        &self,
+        slice: &Slice,
+        without: Option<Arc<HashSet<TraceId>>>,
+    ) -> Result<Option<Opened>, EngineError> {
+        match slice {
+            Slice::Live(block) => Ok(Some(Opened {
+                table: SpanTable::live(Arc::clone(block)),
+                block: Arc::clone(&block.meta),
+                without,
+                spans: slice.row_count(),
+            })),
             Slice::Stored { block, row_groups } => {
-                let reads = Arc::clone(&self.context.counters.reads);
-                let mut file = BlockFile::new(
-                    Arc::clone(&self.store),
-                    &self.prefix,
-                    Arc::clone(block),
-                    Arc::clone(&self.metadata),
-                    reads,
-                )?;
+                let mut file = self.file(block)?;
                 let schema = arrow_schema(file.footer().await?.metadata())?;
-                SpanTable::stored(file, &schema, row_groups.clone())
+                Ok(Some(Opened {
+                    table: SpanTable::stored(file, &schema, row_groups.clone()),
+                    block: Arc::clone(block),
+                    without,
+                    spans: slice.row_count(),
+                }))
             }
-        })
+            Slice::Rest { slice, without } => {
+                Box::pin(self.open_slice(slice, Some(Arc::clone(without)))).await
+            }
+            Slice::Pieces(source) => {
+                let mut groups = Vec::new();
+                for block in &source.stored {
+                    groups.extend(read_traces(self.file(block)?, &source.traces).await?);
+                }
+                Ok(source.join(groups)?.map(|block| Opened {
+                    spans: block.meta.row_count,
+                    block: Arc::clone(&block.meta),
+                    table: SpanTable::live(block),
+                    without,
+                }))
+            }
+        }
+    }
+
+    fn file(&self, block: &Arc<BlockMeta>) -> Result<BlockFile, EngineError> {
+        Ok(BlockFile::new(
+            Arc::clone(&self.store),
+            &self.prefix,
+            Arc::clone(block),
+            Arc::clone(&self.metadata),
+            Arc::clone(&self.context.counters.reads),
+        )?)
     }
 
     fn task_context(&self) -> DataFusionResult<Arc<TaskContext>> {
@@ -396,30 +566,35 @@ impl Scan {
         ))
     }
 
-    fn count_spans(&self) {
+    fn count_spans(&self, spans: u64) {
         let counters = &self.context.counters;
-        let spans = self.slice.row_count();
         counters.spans_inspected.fetch_add(spans, Ordering::Relaxed);
     }
 }
 
 impl Job {
-    async fn prepare(&self) -> Result<Prepared, EngineError> {
+    /// Plans the job; `None` if there is nothing to run it on.
+    async fn prepare(&self) -> Result<Option<Prepared>, EngineError> {
         let limit = self.scan.context.limit;
-        let table = self.scan.table().await?;
+        let Some(opened) = self.scan.open().await? else {
+            return Ok(None);
+        };
         let session = &self.scan.session;
         let prepare = async {
-            let lowered = lower(&self.plan, &self.grid, self.scan.slice.block(), limit)?;
-            let logical = session.optimize(&lowered.logical_plan(Arc::new(table))?)?;
+            let lowered = lower(&self.plan, &self.grid, &opened.block, limit)?;
+            let spans = span_scan(opened.table, opened.without)?;
+            let logical = session.optimize(&lowered.logical_plan(spans)?)?;
             let shown = logical.display_indent().to_string();
             let physical = session.create_physical_plan(&logical).await?;
             DataFusionResult::Ok(Prepared {
                 lowered,
                 logical: shown,
                 physical,
+                spans: opened.spans,
             })
         };
-        prepare.await.map_err(|error| recover(error, limit))
+        let prepared = prepare.await.map_err(|error| recover(error, limit))?;
+        Ok(Some(prepared))
     }
 
     async fn run(&self, prepared: &Prepared) -> Result<PartialSeries, EngineError> {
@@ -438,8 +613,20 @@ impl Job {
         {
             series.add_batch(&batch, &prepared.lowered.key_kinds)?;
         }
-        self.scan.count_spans();
+        self.scan.count_spans(prepared.spans);
         Ok(series)
+    }
+}
+
+/// A scan of spans, without those of some traces.
+fn span_scan(
+    table: SpanTable,
+    without: Option<Arc<HashSet<TraceId>>>,
+) -> DataFusionResult<LogicalPlanBuilder> {
+    let scan = LogicalPlanBuilder::scan("spans", provider_as_source(Arc::new(table)), None)?;
+    match without {
+        Some(without) => scan.filter(not_of_traces(column(names::TRACE_ID), without)),
+        None => Ok(scan),
     }
 }
 

@@ -41,6 +41,17 @@ impl Selection {
         Self::Spans(conditions)
     }
 
+    /// Whether which spans are selected depends on seeing all spans of a trace together.
+    fn needs_whole_traces(&self) -> bool {
+        match self {
+            Self::Spans(conditions) => {
+                let mut attributes = conditions.iter().flat_map(FieldExpr::attributes);
+                attributes.any(is_of_trace)
+            }
+            Self::Traces(_) => true,
+        }
+    }
+
     /// Whether no span can ever be selected, whatever the data.
     #[must_use]
     pub fn is_never(&self) -> bool {
@@ -138,6 +149,13 @@ impl MetricsPlan {
         self.selection.is_never()
     }
 
+    /// Whether the answer depends on seeing all spans of a trace together.
+    #[must_use]
+    pub fn needs_whole_traces(&self) -> bool {
+        let used = self.aggregate.argument.iter().chain(&self.aggregate.by);
+        self.selection.needs_whole_traces() || used.map(|used| &used.attribute).any(is_of_trace)
+    }
+
     /// Whether the aggregated attribute is a duration, which is kept in ns and shown in seconds.
     #[must_use]
     pub fn aggregates_duration(&self) -> bool {
@@ -164,6 +182,26 @@ fn needs_trace(attribute: &Attribute, dialect: Dialect) -> bool {
         && (attribute.is_of_parent()
             || *attribute == Attribute::of_span(Intrinsic::Parent)
             || *attribute == Attribute::of_span(Intrinsic::SpanSelfTime))
+}
+
+/// Whether an attribute of a span follows from all spans of its trace.
+fn is_of_trace(attribute: &Attribute) -> bool {
+    attribute.is_of_parent()
+        || matches!(
+            attribute,
+            Attribute::Intrinsic {
+                intrinsic: Intrinsic::Parent
+                    | Intrinsic::SpanChildCount
+                    | Intrinsic::SpanSelfTime
+                    | Intrinsic::TraceDuration
+                    | Intrinsic::RootName
+                    | Intrinsic::RootServiceName
+                    | Intrinsic::NestedSetLeft
+                    | Intrinsic::NestedSetRight
+                    | Intrinsic::NestedSetParent,
+                ..
+            }
+        )
 }
 
 fn not_implemented(construct: String) -> Result<MetricsPlan, EngineError> {

@@ -11,12 +11,9 @@ pub(crate) mod spansets;
 pub(crate) mod value;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
-use datafusion::datasource::TableProvider;
-use datafusion::datasource::provider_as_source;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, when};
 use storage::block::meta::BlockMeta;
@@ -246,9 +243,8 @@ fn aggregated(value: &Value, kind: StateKind) -> Result<Expr> {
 }
 
 impl Lowered {
-    /// The logical plan over a table of the block's spans.
-    pub(crate) fn logical_plan(&self, table: Arc<dyn TableProvider>) -> Result<LogicalPlan> {
-        let scan = LogicalPlanBuilder::scan("spans", provider_as_source(table), None)?;
+    /// The logical plan over a scan of the block's spans.
+    pub(crate) fn logical_plan(&self, scan: LogicalPlanBuilder) -> Result<LogicalPlan> {
         let builder = match &self.source {
             Source::Filter(None) => scan,
             Source::Filter(Some(predicate)) => scan.filter(predicate.clone())?,

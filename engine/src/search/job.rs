@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::DFSchema;
-use datafusion::datasource::provider_as_source;
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -24,7 +23,6 @@ use crate::lower::column_names;
 use crate::lower::layout::{Layout, RESOLVED_PARENT_ID, column};
 use crate::lower::spansets::lower_stages;
 use crate::lower::value::Type;
-use crate::provider::SpanTable;
 use crate::spanset::derive::Derived;
 use crate::spanset::node::runnable;
 use crate::spanset::program::Program;
@@ -102,16 +100,15 @@ impl LoweredSearch {
         read
     }
 
-    /// The newest matching traces of a table, newest first.
+    /// The newest matching traces of a scan, newest first.
     pub(crate) async fn run(
         &self,
         plan: &SearchPlan,
         limits: SearchLimits,
-        table: SpanTable,
+        scan: LogicalPlanBuilder,
         session: &SessionState,
         task: Arc<datafusion::execution::TaskContext>,
     ) -> Result<Vec<TraceMatch>> {
-        let scan = LogicalPlanBuilder::scan("spans", provider_as_source(Arc::new(table)), None)?;
         let scan = scan
             .project(self.read.iter().map(|name| column(name)))?
             .build()?;

@@ -44,6 +44,11 @@ const DERIVED: [&str; 8] = [
     names::TRACE_DURATION,
 ];
 
+/// Whether a column follows from others.
+pub(super) fn is_derived(column: &str) -> bool {
+    DERIVED.contains(&column)
+}
+
 /// Spans of one trace, each once, up to a size.
 #[derive(Debug)]
 pub struct TraceSpans {
@@ -154,7 +159,7 @@ pub async fn read_trace(
         let Some(rows) = find(&file, &metadata, row_group, trace_id).await? else {
             continue;
         };
-        let columns = columns(&metadata, |name| !DERIVED.contains(&name));
+        let columns = columns(&metadata, |name| !is_derived(name));
         let selection = RowSelection::from(vec![
             RowSelector::skip(rows.start),
             RowSelector::select(rows.len()),
@@ -239,7 +244,10 @@ async fn find(
 }
 
 /// A mask of the top-level columns whose name is wanted.
-fn columns(metadata: &ArrowReaderMetadata, wanted: impl Fn(&str) -> bool) -> ProjectionMask {
+pub(super) fn columns(
+    metadata: &ArrowReaderMetadata,
+    wanted: impl Fn(&str) -> bool,
+) -> ProjectionMask {
     let schema = metadata.parquet_schema();
     let fields = schema.root_schema().get_fields().iter().enumerate();
     let roots = fields
@@ -248,7 +256,7 @@ fn columns(metadata: &ArrowReaderMetadata, wanted: impl Fn(&str) -> bool) -> Pro
     ProjectionMask::roots(schema, roots)
 }
 
-fn trace_ids<'a>(
+pub(super) fn trace_ids<'a>(
     column: Option<&'a ArrayRef>,
     meta: &BlockMeta,
 ) -> Result<&'a FixedSizeBinaryArray, StorageError> {
