@@ -1,10 +1,12 @@
 //! Runs jobs on threads of their own, away from those that serve requests.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
@@ -27,7 +29,7 @@ use crate::error::{EngineError, recover};
 use crate::grid::Grid;
 use crate::lower::{Lowered, lower};
 use crate::partial::PartialSeries;
-use crate::physical::UseRangeAggregate;
+use crate::physical::{RangeAggregateExec, UseRangeAggregate};
 use crate::plan::MetricsPlan;
 use crate::provider::{STORE_URL, SpanTable};
 
@@ -299,8 +301,17 @@ impl Prepared {
 impl Job {
     async fn prepare(&self) -> Result<Prepared, EngineError> {
         let limit = self.context.limit;
+        let lowered = lower(&self.plan, &self.grid, self.slice.block(), limit)
+            .map_err(|error| recover(error, limit))?;
+        // The planner handles the whole schema over and over, and a block has a hundred columns.
+        let columns = lowered.columns();
         let table = match &self.slice {
-            Slice::Live(block) => SpanTable::live(Arc::clone(block)),
+            Slice::Live(block) => {
+                let block = only(block, &columns);
+                SpanTable::live(Arc::new(
+                    block.map_err(|error| recover(error.into(), limit))?,
+                ))
+            }
             Slice::Stored { block, row_groups } => {
                 let reads = Arc::clone(&self.context.counters.reads);
                 let mut file = BlockFile::new(
@@ -311,11 +322,12 @@ impl Job {
                     reads,
                 )?;
                 let schema = arrow_schema(file.footer().await?.metadata())?;
-                SpanTable::stored(file, &schema, row_groups.clone())
+                let schema = schema.project(&indices(&schema, &columns));
+                let schema = schema.map_err(|error| recover(error.into(), limit))?;
+                SpanTable::stored(file, &Arc::new(schema), row_groups.clone())
             }
         };
         let prepare = async {
-            let lowered = lower(&self.plan, &self.grid, self.slice.block(), limit)?;
             let logical = self
                 .session
                 .optimize(&lowered.logical_plan(Arc::new(table))?)?;
@@ -334,14 +346,21 @@ impl Job {
         let limit = self.context.limit;
         let mut series = self.context.empty_series(&self.plan, self.grid);
         let task = self.task_context().map_err(|error| recover(error, limit))?;
-        let stream = execute_stream(Arc::clone(&prepared.physical), task);
-        let mut stream = stream.map_err(|error| recover(error, limit))?;
-        while let Some(batch) = stream
-            .try_next()
-            .await
-            .map_err(|error| recover(error, limit))?
-        {
-            series.add_batch(&batch, &prepared.lowered.key_kinds)?;
+        let physical = &prepared.physical;
+        let keys = &prepared.lowered.key_kinds;
+        if let Some(aggregate) = physical.downcast_ref::<RangeAggregateExec>() {
+            let groups = aggregate.aggregate(task).await;
+            series.add(groups.map_err(|error| recover(error, limit))?, keys)?;
+        } else {
+            let stream = execute_stream(Arc::clone(physical), task);
+            let mut stream = stream.map_err(|error| recover(error, limit))?;
+            while let Some(batch) = stream
+                .try_next()
+                .await
+                .map_err(|error| recover(error, limit))?
+            {
+                series.add_batch(&batch, keys)?;
+            }
         }
         self.context
             .counters
@@ -360,6 +379,26 @@ impl Job {
             TaskContext::from(&self.session).with_runtime(runtime),
         ))
     }
+}
+
+/// Where the columns of these names are in a schema.
+fn indices(schema: &Schema, columns: &BTreeSet<String>) -> Vec<usize> {
+    let fields = schema.fields().iter().enumerate();
+    fields
+        .filter(|(_, field)| columns.contains(field.name()))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// A live block with these columns only; nothing is copied.
+fn only(block: &MemoryBlock, columns: &BTreeSet<String>) -> Result<MemoryBlock, ArrowError> {
+    let indices = indices(&block.schema, columns);
+    let batches = block.batches.iter().map(|batch| batch.project(&indices));
+    Ok(MemoryBlock {
+        meta: Arc::clone(&block.meta),
+        schema: Arc::new(block.schema.project(&indices)?),
+        batches: batches.collect::<Result<_, _>>()?,
+    })
 }
 
 /// The Arrow schema that a block was written with.

@@ -3,4 +3,4 @@
 mod grouping;
 mod range_aggregate;
 
-pub(crate) use range_aggregate::UseRangeAggregate;
+pub(crate) use range_aggregate::{Groups, RangeAggregateExec, UseRangeAggregate};
