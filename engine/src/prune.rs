@@ -2,6 +2,7 @@
 //!
 //! Pruning is an optimisation: whatever cannot be proven is kept.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use storage::block::meta::{AttributeScope, BlockMeta};
@@ -86,33 +87,33 @@ pub fn prune(
     }
 }
 
-/// Compressed bytes that the query reads from these row groups of a block.
+/// Compressed bytes that the query reads from each of these row groups of a block.
 #[must_use]
 pub fn bytes_to_read(
     plan: &MetricsPlan,
     grid: &Grid,
     block: &BlockMeta,
     row_groups: &[usize],
-) -> u64 {
+) -> Vec<u64> {
     let no_limit = MemoryLimit {
         bytes: u64::MAX,
         key: "",
     };
     // A query that cannot be lowered reads nothing: its job will say why.
-    let Ok(lowered) = lower(plan, grid, block, no_limit) else {
-        return 0;
-    };
-    let names = lowered.columns();
-    block
+    let names = lower(plan, grid, block, no_limit)
+        .map_or_else(|_| BTreeSet::new(), |lowered| lowered.columns());
+    let read: Vec<_> = block
         .columns
         .iter()
         .filter(|column| names.contains(&column.name))
-        .flat_map(|column| {
-            row_groups
-                .iter()
-                .filter_map(|&group| column.compressed_bytes.get(group))
-        })
-        .sum()
+        .collect();
+    let bytes = |&group: &usize| {
+        let of_group = read
+            .iter()
+            .filter_map(|column| column.compressed_bytes.get(group));
+        of_group.sum()
+    };
+    row_groups.iter().map(bytes).collect()
 }
 
 /// The conditions that are all necessary for `expr`.
