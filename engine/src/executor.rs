@@ -2,43 +2,31 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::datasource::provider_as_source;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
-use datafusion::logical_expr::LogicalPlanBuilder;
-use datafusion::parquet::arrow::parquet_to_arrow_schema;
-use datafusion::parquet::file::metadata::ParquetMetaData;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
 use futures::TryStreamExt as _;
 use hashbrown::HashSet;
 use object_store::ObjectStore;
-use object_store::memory::InMemory;
 use object_store::path::Path;
-use storage::StorageError;
-use storage::block::MemoryBlock;
 use storage::block::meta::BlockMeta;
-use storage::block::{BlockFile, MetadataCache, live_trace_ids, read_trace_ids, read_traces};
+use storage::StorageError;
+use storage::block::{BlockFile, MemoryBlock, MetadataCache, live_trace_ids, read_trace_ids};
 use storage::ids::TraceId;
-use storage::schema::names;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 use crate::context::{QueryContext, QueryCounters};
 use crate::error::{EngineError, recover};
-use crate::functions::ids::not_of_traces;
 use crate::grid::Grid;
-use crate::lower::layout::column;
 use crate::lower::{Lowered, lower};
 use crate::partial::PartialSeries;
-use crate::physical::UseRangeAggregate;
+use crate::physical::{RangeAggregateExec, UseRangeAggregate};
 use crate::pieces::{self, PairCache, PieceSource, Pieces};
 use crate::plan::MetricsPlan;
-use crate::provider::{STORE_URL, SpanTable};
+use crate::scan::Scan;
 use crate::search::job::LoweredSearch;
 use crate::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
 use crate::spanset::node::SpansetQueryPlanner;
@@ -267,12 +255,13 @@ impl Engine {
             let Some(opened) = scan.open().await? else {
                 return Ok(Vec::new());
             };
-            let lowered = LoweredSearch::lower(&plan, window, &opened.block).map_err(recovered)?;
+            let lowered = LoweredSearch::lower(&plan, window, opened.block()).map_err(recovered)?;
             let task = scan.task_context().map_err(recovered)?;
-            let spans = span_scan(opened.table, opened.without).map_err(recovered)?;
+            let span_count = opened.span_count;
+            let spans = opened.scan(&lowered.columns()).map_err(recovered)?;
             let found = lowered.run(&plan, limits, spans, &scan.session, task).await;
             let found = found.map_err(recovered)?;
-            scan.count_spans(opened.spans);
+            scan.count_spans(span_count);
             Ok(found)
         })
         .await
@@ -448,16 +437,6 @@ fn session_state() -> SessionState {
         .build()
 }
 
-/// Spans to read, with everything that reading them takes.
-struct Scan {
-    store: Arc<dyn ObjectStore>,
-    prefix: Path,
-    metadata: Arc<MetadataCache>,
-    session: SessionState,
-    slice: Slice,
-    context: QueryContext,
-}
-
 /// One metrics job.
 struct Job {
     scan: Scan,
@@ -490,88 +469,6 @@ impl Prepared {
     }
 }
 
-/// The spans of a slice as a table.
-struct Opened {
-    table: SpanTable,
-    block: Arc<BlockMeta>,
-    without: Option<Arc<HashSet<TraceId>>>,
-    /// Spans that are read.
-    spans: u64,
-}
-
-impl Scan {
-    /// The spans of the slice; `None` if it turns out to have none.
-    async fn open(&self) -> Result<Option<Opened>, EngineError> {
-        self.open_slice(&self.slice, None).await
-    }
-
-    async fn open_slice(
-        &self,
-        slice: &Slice,
-        without: Option<Arc<HashSet<TraceId>>>,
-    ) -> Result<Option<Opened>, EngineError> {
-        match slice {
-            Slice::Live(block) => Ok(Some(Opened {
-                table: SpanTable::live(Arc::clone(block)),
-                block: Arc::clone(&block.meta),
-                without,
-                spans: slice.row_count(),
-            })),
-            Slice::Stored { block, row_groups } => {
-                let mut file = self.file(block)?;
-                let schema = arrow_schema(file.footer().await?.metadata())?;
-                Ok(Some(Opened {
-                    table: SpanTable::stored(file, &schema, row_groups.clone()),
-                    block: Arc::clone(block),
-                    without,
-                    spans: slice.row_count(),
-                }))
-            }
-            Slice::Rest { slice, without } => {
-                Box::pin(self.open_slice(slice, Some(Arc::clone(without)))).await
-            }
-            Slice::Pieces(source) => {
-                let mut groups = Vec::new();
-                for block in &source.stored {
-                    groups.extend(read_traces(self.file(block)?, &source.traces).await?);
-                }
-                Ok(source.join(groups)?.map(|block| Opened {
-                    spans: block.meta.row_count,
-                    block: Arc::clone(&block.meta),
-                    table: SpanTable::live(block),
-                    without,
-                }))
-            }
-        }
-    }
-
-    fn file(&self, block: &Arc<BlockMeta>) -> Result<BlockFile, EngineError> {
-        Ok(BlockFile::new(
-            Arc::clone(&self.store),
-            &self.prefix,
-            Arc::clone(block),
-            Arc::clone(&self.metadata),
-            Arc::clone(&self.context.counters.reads),
-        )?)
-    }
-
-    fn task_context(&self) -> DataFusionResult<Arc<TaskContext>> {
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::clone(&self.context.pool))
-            .build_arc()?;
-        let url = datafusion::execution::object_store::ObjectStoreUrl::parse(STORE_URL)?;
-        runtime.register_object_store(url.as_ref(), Arc::new(InMemory::new()));
-        Ok(Arc::new(
-            TaskContext::from(&self.session).with_runtime(runtime),
-        ))
-    }
-
-    fn count_spans(&self, spans: u64) {
-        let counters = &self.context.counters;
-        counters.spans_inspected.fetch_add(spans, Ordering::Relaxed);
-    }
-}
-
 impl Job {
     /// Plans the job; `None` if there is nothing to run it on.
     async fn prepare(&self) -> Result<Option<Prepared>, EngineError> {
@@ -581,8 +478,9 @@ impl Job {
         };
         let session = &self.scan.session;
         let prepare = async {
-            let lowered = lower(&self.plan, &self.grid, &opened.block, limit)?;
-            let spans = span_scan(opened.table, opened.without)?;
+            let lowered = lower(&self.plan, &self.grid, opened.block(), limit)?;
+            let span_count = opened.span_count;
+            let spans = opened.scan(&lowered.columns())?;
             let logical = session.optimize(&lowered.logical_plan(spans)?)?;
             let shown = logical.display_indent().to_string();
             let physical = session.create_physical_plan(&logical).await?;
@@ -590,7 +488,7 @@ impl Job {
                 lowered,
                 logical: shown,
                 physical,
-                spans: opened.spans,
+                spans: span_count,
             })
         };
         let prepared = prepare.await.map_err(|error| recover(error, limit))?;
@@ -604,36 +502,23 @@ impl Job {
             .scan
             .task_context()
             .map_err(|error| recover(error, limit))?;
-        let stream = execute_stream(Arc::clone(&prepared.physical), task);
-        let mut stream = stream.map_err(|error| recover(error, limit))?;
-        while let Some(batch) = stream
-            .try_next()
-            .await
-            .map_err(|error| recover(error, limit))?
-        {
-            series.add_batch(&batch, &prepared.lowered.key_kinds)?;
+        let physical = &prepared.physical;
+        let keys = &prepared.lowered.key_kinds;
+        if let Some(aggregate) = physical.downcast_ref::<RangeAggregateExec>() {
+            let groups = aggregate.aggregate(task).await;
+            series.add(groups.map_err(|error| recover(error, limit))?, keys)?;
+        } else {
+            let stream = execute_stream(Arc::clone(physical), task);
+            let mut stream = stream.map_err(|error| recover(error, limit))?;
+            while let Some(batch) = stream
+                .try_next()
+                .await
+                .map_err(|error| recover(error, limit))?
+            {
+                series.add_batch(&batch, keys)?;
+            }
         }
         self.scan.count_spans(prepared.spans);
         Ok(series)
     }
-}
-
-/// A scan of spans, without those of some traces.
-fn span_scan(
-    table: SpanTable,
-    without: Option<Arc<HashSet<TraceId>>>,
-) -> DataFusionResult<LogicalPlanBuilder> {
-    let scan = LogicalPlanBuilder::scan("spans", provider_as_source(Arc::new(table)), None)?;
-    match without {
-        Some(without) => scan.filter(not_of_traces(column(names::TRACE_ID), without)),
-        None => Ok(scan),
-    }
-}
-
-/// The Arrow schema that a block was written with.
-fn arrow_schema(metadata: &ParquetMetaData) -> Result<SchemaRef, EngineError> {
-    let file = metadata.file_metadata();
-    let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata());
-    let schema = schema.map_err(|error| EngineError::Internal(error.into()))?;
-    Ok(Arc::new(Schema::new(schema.fields)))
 }

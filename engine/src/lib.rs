@@ -28,6 +28,7 @@ pub mod pieces;
 pub mod plan;
 mod provider;
 pub mod prune;
+mod scan;
 pub mod search;
 pub mod series;
 mod spanset;

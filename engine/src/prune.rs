@@ -113,51 +113,50 @@ pub fn prune_search(
     }
 }
 
-/// Compressed bytes that a search reads from these row groups of a block.
+/// Compressed bytes that a search reads from each of these row groups of a block.
 #[must_use]
 pub fn bytes_to_search(
     plan: &SearchPlan,
     window: SearchWindow,
     block: &BlockMeta,
     row_groups: &[usize],
-) -> u64 {
+) -> Vec<u64> {
     // A query that cannot be lowered reads nothing: its job will say why.
-    LoweredSearch::lower(plan, window, block).map_or(0, |lowered| {
-        compressed_bytes(&lowered.columns(), block, row_groups)
-    })
+    let columns = LoweredSearch::lower(plan, window, block)
+        .map_or_else(|_| BTreeSet::new(), |lowered| lowered.columns());
+    compressed_bytes(&columns, block, row_groups)
 }
 
-/// Compressed bytes that the query reads from these row groups of a block.
+/// Compressed bytes that the query reads from each of these row groups of a block.
 #[must_use]
 pub fn bytes_to_read(
     plan: &MetricsPlan,
     grid: &Grid,
     block: &BlockMeta,
     row_groups: &[usize],
-) -> u64 {
+) -> Vec<u64> {
     let no_limit = MemoryLimit {
         bytes: u64::MAX,
         key: "",
     };
     // A query that cannot be lowered reads nothing: its job will say why.
-    let Ok(lowered) = lower(plan, grid, block, no_limit) else {
-        return 0;
-    };
-    compressed_bytes(&lowered.columns(), block, row_groups)
+    let columns = lower(plan, grid, block, no_limit)
+        .map_or_else(|_| BTreeSet::new(), |lowered| lowered.columns());
+    compressed_bytes(&columns, block, row_groups)
 }
 
-fn compressed_bytes(columns: &BTreeSet<String>, block: &BlockMeta, row_groups: &[usize]) -> u64 {
-    let bytes = |column: &ColumnMeta| -> u64 {
-        let groups = row_groups.iter();
-        groups
-            .filter_map(|&group| column.compressed_bytes.get(group))
-            .sum()
+fn compressed_bytes(
+    columns: &BTreeSet<String>,
+    block: &BlockMeta,
+    row_groups: &[usize],
+) -> Vec<u64> {
+    let read = block.columns.iter();
+    let read: Vec<&ColumnMeta> = read.filter(|column| columns.contains(&column.name)).collect();
+    let bytes = |&group: &usize| {
+        let of_group = read.iter();
+        of_group.filter_map(|column| column.compressed_bytes.get(group)).sum()
     };
-    let read = block
-        .columns
-        .iter()
-        .filter(|column| columns.contains(&column.name));
-    read.map(bytes).sum()
+    row_groups.iter().map(bytes).collect()
 }
 
 /// Why nothing of the block is selected, if that is certain.

@@ -1,5 +1,6 @@
 //! Cutting the surviving row groups into jobs. Pure: the same input gives the same jobs.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ struct Piece {
 }
 
 /// Cuts row groups of stored blocks, and live blocks, into jobs. Every row group given is in exactly
-/// one job, and so is every live block.
+/// one job, and so is every live block. The largest jobs come first.
 #[must_use]
 pub fn split(
     plan: &MetricsPlan,
@@ -54,11 +55,9 @@ pub fn split(
     let pieces: Vec<Vec<Piece>> = stored
         .iter()
         .map(|(block, row_groups)| {
-            let piece = |&index: &usize| {
-                let bytes = bytes_to_read(plan, grid, block, &[index]);
-                Piece::new(index, bytes, block.row_groups.get(index))
-            };
-            row_groups.iter().map(piece).collect()
+            let bytes = bytes_to_read(plan, grid, block, row_groups);
+            let piece = |(&index, bytes)| Piece::new(index, bytes, block.row_groups.get(index));
+            row_groups.iter().zip(bytes).map(piece).collect()
         })
         .collect();
     let total_bytes: u64 = pieces.iter().flatten().map(|piece| piece.bytes).sum();
@@ -82,6 +81,8 @@ pub fn split(
             });
         }
     }
+    // A large job that starts last runs alone while the other cores wait for it.
+    jobs.sort_by_key(|job| Reverse(job.slice.row_count()));
     Jobs(jobs)
 }
 

@@ -98,8 +98,8 @@ impl Partition {
     /// group gets besides what the one it comes from has.
     pub(crate) fn split(
         &mut self,
-        groups: &[usize],
-        attribute: impl Fn(usize) -> Option<(Arc<str>, Value)>,
+        groups: &[u32],
+        attribute: impl Fn(u32) -> Option<(Arc<str>, Value)>,
     ) {
         let mut numbers = hashbrown::HashMap::new();
         let mut spansets: Vec<Spanset> = Vec::new();

@@ -154,8 +154,7 @@ impl Run<'_> {
         }
         let key = self.column(by.key, partition)?;
         let mut grouping = Grouping::new([key.data_type().clone()]);
-        let mut groups = Vec::new();
-        grouping.groups(std::slice::from_ref(&key), &mut groups)?;
+        let groups = grouping.groups(std::slice::from_ref(&key))?.unwrap_or_default();
         let keys = grouping.keys()?;
         let keys = KeyColumn::try_new(by.kind, &keys[0])?;
         let values: Vec<_> = if self.runnable.keep_attributes {
@@ -165,7 +164,7 @@ impl Run<'_> {
             Vec::new()
         };
         partition.split(&groups, |group| {
-            let value = values.get(group)?.clone();
+            let value = values.get(group as usize)?.clone();
             Some((Arc::clone(&by.name), value))
         });
         Ok(())
