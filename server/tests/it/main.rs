@@ -9,9 +9,11 @@
 
 mod acceptance;
 mod bad_input;
+mod buckets;
 mod command_line;
 mod crash;
 mod facts;
+mod full_disk;
 mod harness;
 mod lifecycle;
 mod peers;
