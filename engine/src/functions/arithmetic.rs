@@ -12,8 +12,7 @@ use traceql::ast::BinaryOp;
 use super::Function;
 use crate::error::{EngineError, EvaluationError};
 
-/// Two integers: wrapping, division towards zero, division by zero is an error, and powers with
-/// their operands swapped (`2 ^ 3` is 9), which is what stored queries rely on.
+/// Two integers: wrapping, division towards zero, and division by zero is an error.
 pub(crate) fn on_ints(op: BinaryOp, lhs: Expr, rhs: Expr, expression: &str) -> Expr {
     let expression = expression.to_owned();
     Function::call(
@@ -91,7 +90,7 @@ pub(crate) fn int_operation(op: BinaryOp, lhs: i64, rhs: i64) -> Option<i64> {
         BinaryOp::Mul => Some(lhs.wrapping_mul(rhs)),
         BinaryOp::Div => (rhs != 0).then(|| lhs.wrapping_div(rhs)),
         BinaryOp::Mod => (rhs != 0).then(|| lhs.wrapping_rem(rhs)),
-        BinaryOp::Pow => Some((rhs as f64).powf(lhs as f64) as i64),
+        BinaryOp::Pow => Some((lhs as f64).powf(rhs as f64) as i64),
         _ => Some(lhs.wrapping_add(rhs)),
     }
 }

@@ -9,6 +9,7 @@ use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, Operator, binary_expr, lit, when};
 use storage::schema::names;
+use traceql::Dialect;
 use traceql::ast::{
     Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Kind, Literal, Status, UnaryOp,
 };
@@ -232,7 +233,13 @@ impl Layout<'_> {
         let text = whole.to_string();
         let (lhs, rhs) = (self.value(lhs)?, self.value(rhs)?);
         let ints = lhs.get(Type::Int).zip(rhs.get(Type::Int));
-        let int = ints.map(|(l, r)| arithmetic::on_ints(op, l.clone(), r.clone(), &text));
+        let int = ints.map(|(l, r)| match (op, self.dialect) {
+            // `2 ^ 3` is 9 there, and stored queries rely on it.
+            (BinaryOp::Pow, Dialect::Tempo) => {
+                arithmetic::on_ints(op, r.clone(), l.clone(), &text)
+            }
+            _ => arithmetic::on_ints(op, l.clone(), r.clone(), &text),
+        });
         let divisor_is_safe = matches!(rhs.literal, Some(Literal::Int(value)) if value != 0);
         let divides = int.is_some() && matches!(op, BinaryOp::Div | BinaryOp::Mod);
         let only_ints = |value: &Value| {
