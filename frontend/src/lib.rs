@@ -14,7 +14,7 @@
 //! Not here: how a plan runs (see the crate `engine`), how spans are stored, configuration files,
 //! sockets.
 //!
-//! Reading order: [`query`], [`split`], [`schedule`], [`limits`], [`config`], then [`api`], and
+//! Reading order: [`query`], [`split`], [`schedule`], `turns`, [`limits`], [`config`], then [`api`], and
 //! [`promql`] for the constants that Prometheus clients probe with.
 
 #![deny(missing_docs)]
@@ -60,6 +60,7 @@ pub mod split;
 pub mod stats;
 pub mod trace;
 pub mod viewer;
+mod turns;
 
 pub use api::{Operations, router};
 pub use config::FrontendConfig;

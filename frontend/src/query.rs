@@ -29,11 +29,12 @@ use traceql::{Dialect, Notice, Position};
 
 use crate::config::FrontendConfig;
 use crate::error::QueryError;
-use crate::limits::{self, Admission};
+use crate::limits;
 use crate::metrics::Metrics;
-use crate::schedule::{ScheduleOptions, run_jobs};
+use crate::schedule::{ScheduleOptions, in_turn, run_jobs};
 use crate::split::{Jobs, SplitOptions, split};
 use crate::stats::QueryStats;
+use crate::turns::{QueueFull, Turn, Turns};
 
 const MEMORY_LIMIT_KEY: &str = "query.max_memory_bytes";
 
@@ -100,7 +101,8 @@ pub struct Frontend {
     pub(crate) engine: Arc<Engine>,
     snapshots: Arc<dyn SnapshotSource>,
     config: FrontendConfig,
-    admission: Admission,
+    query_turns: Turns,
+    job_turns: Turns,
     pub(crate) metrics: Metrics,
 }
 
@@ -115,16 +117,13 @@ impl Frontend {
         config: FrontendConfig,
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
-        let admission = Admission::new(
-            config.querier.max_concurrent_queries,
-            config.query_frontend.max_outstanding_per_tenant,
-        );
         let metrics = Metrics::register(registry)?;
         Ok(Self {
             engine,
             snapshots,
+            query_turns: Turns::new(config.querier.max_concurrent_queries),
+            job_turns: Turns::new(concurrent_jobs(&config)),
             config,
-            admission,
             metrics,
         })
     }
@@ -163,7 +162,7 @@ impl Frontend {
             let survivors = Survivors::prune(operand, &grid, &snapshots);
             let jobs = survivors.split(operand, &grid, &self.split_options());
             let execution = self
-                .execute(operand, grid, jobs, survivors.stats, &context)
+                .execute(request, operand, jobs, survivors.stats, &context)
                 .await?;
             finished.add(execution.finish(operand).await?);
         }
@@ -216,7 +215,7 @@ impl Frontend {
             }
             if mode == ExplainMode::Analyze {
                 let execution = self
-                    .execute(operand, grid, jobs, survivors.stats, &context)
+                    .execute(request, operand, jobs, survivors.stats, &context)
                     .await?;
                 steps.push(("execute", execution.to_string()));
                 finished.add(execution.finish(operand).await?);
@@ -244,14 +243,14 @@ impl Frontend {
     }
 
     /// Waits for a turn. A query over several tenants waits in the queue of the first.
-    pub(crate) async fn enter(
-        &self,
-        tenants: &[TenantId],
-    ) -> Result<tokio::sync::SemaphorePermit<'_>, QueryError> {
-        let tenant = tenants
-            .first()
-            .ok_or(QueryError::Internal("query without a tenant"))?;
-        self.admission.enter(tenant).await
+    pub(crate) async fn enter(&self, tenants: &[TenantId]) -> Result<Turn, QueryError> {
+        let tenant = first(tenants)?;
+        let limit = self.config.query_frontend.max_outstanding_per_tenant;
+        let turn = self.query_turns.take(tenant, limit).await;
+        turn.map_err(|QueueFull| QueryError::QueueFull {
+            tenant: tenant.clone(),
+            limit,
+        })
     }
 
     /// What each tenant's spans are at this moment: every acknowledged span in exactly one place.
@@ -270,12 +269,13 @@ impl Frontend {
     /// Runs the jobs and merges their partial series as they come.
     async fn execute(
         &self,
+        request: &RangeRequest,
         plan: &Arc<MetricsPlan>,
-        grid: Grid,
         jobs: Jobs,
         mut stats: QueryStats,
         context: &QueryContext,
     ) -> Result<Execution, QueryError> {
+        let (grid, tenant) = (request.grid, first(&request.tenants)?);
         let options = self.schedule_options();
         stats.jobs_total = u64::try_from(jobs.0.len()).unwrap_or(u64::MAX);
         let mut merged = context.empty_series(plan, grid);
@@ -283,7 +283,8 @@ impl Frontend {
             let run = |job: &crate::split::Job| {
                 let (engine, plan) = (Arc::clone(&self.engine), Arc::clone(plan));
                 let (slice, context) = (job.slice.clone(), context.clone());
-                async move { engine.run_job(&plan, grid, slice, &context).await }
+                let job = async move { engine.run_job(&plan, grid, slice, &context).await };
+                in_turn(self.job_turns.clone(), tenant.clone(), job)
             };
             let results = run_jobs(jobs.0, options, run).ready_chunks(options.concurrent_jobs);
             let mut results = pin!(results);
@@ -355,12 +356,8 @@ impl Frontend {
     }
 
     fn schedule_options(&self) -> ScheduleOptions {
-        let concurrent_jobs = match self.config.query_frontend.metrics.concurrent_jobs {
-            0 => cores() * 4,
-            jobs => jobs,
-        };
         ScheduleOptions {
-            concurrent_jobs,
+            concurrent_jobs: concurrent_jobs(&self.config),
             max_retries: self.config.query_frontend.max_retries,
         }
     }
@@ -376,6 +373,19 @@ impl Frontend {
             .flatten()
             .filter(|limit| *limit > 0)
             .min()
+    }
+}
+
+/// The tenant in whose queues a query and its jobs wait.
+fn first(tenants: &[TenantId]) -> Result<&TenantId, QueryError> {
+    let none = QueryError::Internal("query without a tenant");
+    tenants.first().ok_or(none)
+}
+
+fn concurrent_jobs(config: &FrontendConfig) -> usize {
+    match config.query_frontend.metrics.concurrent_jobs {
+        0 => cores() * 4,
+        jobs => jobs,
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn instant(
 ) -> Result<Response, ApiError> {
     let config = state.frontend.config();
     let tenants = tenancy::tenants(config, &headers)?;
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(config, request).await?;
     let text = params::query(&params)?;
     let dialect = params::dialect(&params)?;
     let time_ns = params::time(&params, "time")?.unwrap_or_else(now_ns);
@@ -94,7 +94,7 @@ pub(super) async fn range(
 ) -> Result<Response, ApiError> {
     let config = state.frontend.config();
     let tenants = tenancy::tenants(config, &headers)?;
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(config, request).await?;
     let text = params::query(&params)?;
     let dialect = params::dialect(&params)?;
     let range = params::range(&params)?;
@@ -243,7 +243,7 @@ pub(super) async fn exemplars(
 ) -> Result<Response, ApiError> {
     let config = state.frontend.config();
     tenancy::tenants(config, &headers)?;
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(config, request).await?;
     let text = params::query(&params)?;
     let dialect = params::dialect(&params)?;
     params::time(&params, "start")?;
@@ -261,7 +261,7 @@ pub(super) async fn format(
     State(state): State<ApiState>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(state.frontend.config(), request).await?;
     let text = params::query(&params)?;
     let dialect = params::dialect(&params)?;
     let limit = state
