@@ -47,9 +47,11 @@
 )]
 
 pub mod api;
+mod blocks;
 pub mod config;
 pub mod duration;
 pub mod error;
+pub mod filter;
 pub mod limits;
 pub mod metrics;
 pub mod names;
@@ -59,6 +61,7 @@ pub mod schedule;
 pub mod split;
 pub mod stats;
 pub mod trace;
+pub mod values;
 pub mod viewer;
 mod turns;
 
