@@ -235,9 +235,7 @@ impl Layout<'_> {
         let ints = lhs.get(Type::Int).zip(rhs.get(Type::Int));
         let int = ints.map(|(l, r)| match (op, self.dialect) {
             // `2 ^ 3` is 9 there, and stored queries rely on it.
-            (BinaryOp::Pow, Dialect::Tempo) => {
-                arithmetic::on_ints(op, r.clone(), l.clone(), &text)
-            }
+            (BinaryOp::Pow, Dialect::Tempo) => arithmetic::on_ints(op, r.clone(), l.clone(), &text),
             _ => arithmetic::on_ints(op, l.clone(), r.clone(), &text),
         });
         let divisor_is_safe = matches!(rhs.literal, Some(Literal::Int(value)) if value != 0);

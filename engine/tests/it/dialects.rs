@@ -70,6 +70,10 @@ fn the_parent_span_is_looked_at_in_one() {
             let query = "{ } | count_over_time() by (parent.two)";
             bench.run_in(dialect, query, ALWAYS, slices).await
         });
-        assert_eq!(answer.expect("an answer").series.len(), expected, "{dialect}");
+        assert_eq!(
+            answer.expect("an answer").series.len(),
+            expected,
+            "{dialect}"
+        );
     }
 }
