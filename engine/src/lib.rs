@@ -4,7 +4,8 @@
 //! live block. [`MetricsPlan::analyse`] decides what the query needs, [`prune()`] drops what cannot
 //! match, [`Engine::run_job`] lowers the query to a DataFusion plan for one slice and runs it to a
 //! [`PartialSeries`], partial series [merge](PartialSeries::merge) in any order, and
-//! [`PartialSeries::finish`] makes the [`SeriesSet`].
+//! [`PartialSeries::finish`] makes the [`SeriesSet`]. A [`SeriesPlan`] is a whole query for series: one
+//! such plan, or several whose series it computes with.
 //!
 //! Invariants: how spans are cut into slices never changes an answer; a construct that is not
 //! implemented is an error that names it; a query's memory is bounded by its [`QueryContext`].
