@@ -14,7 +14,7 @@
 //! Not here: how a plan runs (see the crate `engine`), how spans are stored, configuration files,
 //! sockets.
 //!
-//! Reading order: [`query`], [`split`], [`schedule`], [`limits`], [`config`], then [`api`], and
+//! Reading order: [`query`], [`split`], [`schedule`], `turns`, [`limits`], [`config`], then [`api`], and
 //! [`promql`] for the constants that Prometheus clients probe with.
 
 #![deny(missing_docs)]
@@ -47,9 +47,11 @@
 )]
 
 pub mod api;
+mod blocks;
 pub mod config;
 pub mod duration;
 pub mod error;
+pub mod filter;
 pub mod limits;
 pub mod metrics;
 pub mod names;
@@ -59,7 +61,9 @@ pub mod schedule;
 pub mod split;
 pub mod stats;
 pub mod trace;
+pub mod values;
 pub mod viewer;
+mod turns;
 
 pub use api::{Operations, router};
 pub use config::FrontendConfig;
@@ -67,3 +71,4 @@ pub use error::{ErrorKind, QueryError};
 pub use query::{Answer, Explanation, Frontend, RangeRequest};
 pub use stats::QueryStats;
 pub use trace::{TraceAnswer, TraceRequest};
+pub use traceql::Dialect;

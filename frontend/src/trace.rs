@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use engine::{PruneReason, QueryCounters};
 use futures::{StreamExt, TryStreamExt, stream};
-use storage::block::meta::BlockMeta;
-use storage::block::{MemoryBlock, TraceSpans, live_trace, read_trace};
+use storage::block::{TraceSpans, live_trace, read_trace};
 use storage::ids::{TenantId, TraceId};
 use storage::model::SpanGroup;
 use storage::snapshot::Snapshot;
 
+use crate::blocks::{Block, survivors};
 use crate::error::QueryError;
 use crate::query::{Frontend, off_reactor};
 use crate::schedule::run_whole;
@@ -62,21 +62,6 @@ impl fmt::Display for TraceTooLarge {
              (overrides.defaults.global.max_bytes_per_trace)",
             self.limit_bytes
         )
-    }
-}
-
-/// A block that may have spans of the trace.
-enum Candidate {
-    Stored(Arc<BlockMeta>),
-    Live(Arc<MemoryBlock>),
-}
-
-impl Candidate {
-    fn meta(&self) -> &BlockMeta {
-        match self {
-            Self::Stored(block) => block,
-            Self::Live(block) => &block.meta,
-        }
     }
 }
 
@@ -132,17 +117,17 @@ impl Frontend {
     /// The spans of the trace in one block.
     async fn part(
         &self,
-        block: Candidate,
+        block: Block,
         trace_id: TraceId,
         max_bytes: u64,
         counters: &QueryCounters,
     ) -> Result<TraceSpans, QueryError> {
         match block {
-            Candidate::Live(block) => {
+            Block::Live(block) => {
                 let found = off_reactor(move || live_trace(&block, trace_id, max_bytes));
                 Ok(found.await??)
             }
-            Candidate::Stored(block) => {
+            Block::Stored(block) => {
                 let retries = self.config().query_frontend.max_retries;
                 let found = run_whole(block, retries, |block| {
                     let read = |file| read_trace(file, trace_id, max_bytes);
@@ -156,32 +141,18 @@ impl Frontend {
 }
 
 /// The blocks that may have spans of the trace, by start.
-fn candidates(request: &TraceRequest, snapshots: &[Snapshot]) -> (Vec<Candidate>, QueryStats) {
-    let mut stats = QueryStats::default();
-    let mut found = Vec::new();
-    for snapshot in snapshots {
-        let stored = snapshot.manifest.blocks.iter().map(Arc::clone);
-        let live = snapshot.live.iter().map(Arc::clone);
-        for block in stored
-            .map(Candidate::Stored)
-            .chain(live.map(Candidate::Live))
-        {
-            stats.blocks_total += 1;
-            let meta = block.meta();
-            let early = request
-                .start_ns
-                .is_some_and(|start| meta.max_end_ns < start);
-            let late = request.end_ns.is_some_and(|end| meta.min_start_ns > end);
-            if early || late {
-                stats.count_pruned(&PruneReason::Time);
-            } else if !meta.trace_ids.contains(request.trace_id) {
-                stats.count_pruned(&PruneReason::TraceId(request.trace_id.to_string()));
-            } else {
-                stats.block_bytes += meta.file.as_ref().map_or(0, |file| file.size_bytes);
-                found.push(block);
-            }
+fn candidates(request: &TraceRequest, snapshots: &[Snapshot]) -> (Vec<Block>, QueryStats) {
+    let (mut found, stats) = survivors(snapshots, |block| {
+        let is_early = request
+            .start_ns
+            .is_some_and(|start| block.max_end_ns < start);
+        let is_late = request.end_ns.is_some_and(|end| block.min_start_ns > end);
+        if is_early || is_late {
+            return Some(PruneReason::Time);
         }
-    }
+        let is_absent = !block.trace_ids.contains(request.trace_id);
+        is_absent.then(|| PruneReason::TraceId(request.trace_id.to_string()))
+    });
     found.sort_by_key(|block| (block.meta().min_start_ns, block.meta().block_id));
     (found, stats)
 }

@@ -213,7 +213,7 @@ impl AttributeColumns<'_> {
 }
 
 /// A list column of attributes.
-struct Entries<'a> {
+pub(crate) struct Entries<'a> {
     lists: &'a ListArray,
     keys: &'a StringArray,
     strings: &'a StringArray,
@@ -225,7 +225,7 @@ struct Entries<'a> {
 }
 
 impl<'a> Entries<'a> {
-    fn new(array: &'a ArrayRef, object: &'a str) -> Option<Self> {
+    pub(crate) fn new(array: &'a ArrayRef, object: &'a str) -> Option<Self> {
         let lists = array.as_list_opt::<i32>()?;
         let entries = lists.values().as_struct_opt()?;
         Some(Self {
@@ -247,24 +247,39 @@ impl<'a> Entries<'a> {
         out: &mut Vec<Attribute>,
     ) -> Result<(), StorageError> {
         for at in range(self.lists, row) {
-            let value = if self.strings.is_valid(at) {
-                AnyValue::String(self.strings.value(at).to_owned())
-            } else if self.ints.is_valid(at) {
-                AnyValue::Int(self.ints.value(at))
-            } else if self.doubles.is_valid(at) {
-                AnyValue::Double(self.doubles.value(at))
-            } else if self.bools.is_valid(at) {
-                AnyValue::Bool(self.bools.value(at))
-            } else {
-                let value = value_from_bytes(self.others.value(at), keys);
-                value.ok_or_else(|| malformed(self.object, "an attribute value"))?
-            };
+            let value = self.value(at, keys)?;
             out.push(Attribute {
                 key: keys.intern(self.keys.value(at)),
                 value,
             });
         }
         Ok(())
+    }
+
+    /// The values that a key has in a row.
+    pub(crate) fn values_of(
+        &self,
+        row: usize,
+        key: &str,
+        keys: &mut KeyInterner,
+    ) -> impl Iterator<Item = Result<AnyValue, StorageError>> {
+        let of_key = range(self.lists, row).filter(move |at| self.keys.value(*at) == key);
+        of_key.map(move |at| self.value(at, keys))
+    }
+
+    fn value(&self, at: usize, keys: &mut KeyInterner) -> Result<AnyValue, StorageError> {
+        if self.strings.is_valid(at) {
+            Ok(AnyValue::String(self.strings.value(at).to_owned()))
+        } else if self.ints.is_valid(at) {
+            Ok(AnyValue::Int(self.ints.value(at)))
+        } else if self.doubles.is_valid(at) {
+            Ok(AnyValue::Double(self.doubles.value(at)))
+        } else if self.bools.is_valid(at) {
+            Ok(AnyValue::Bool(self.bools.value(at)))
+        } else {
+            let value = value_from_bytes(self.others.value(at), keys);
+            value.ok_or_else(|| malformed(self.object, "an attribute value"))
+        }
     }
 
     fn sign(&self, row: usize, out: &mut Vec<u8>) {

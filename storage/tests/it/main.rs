@@ -12,3 +12,4 @@ mod common;
 mod damage;
 mod round_trip;
 mod trace;
+mod values;

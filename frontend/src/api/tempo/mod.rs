@@ -51,6 +51,7 @@ async fn query_range(
     let request = RangeRequest {
         tenants,
         query: params.query,
+        dialect: params.dialect,
         grid,
         max_series: params.max_series,
         timeout: None,
@@ -73,6 +74,7 @@ async fn query_instant(
     let request = RangeRequest {
         tenants,
         query: params.query,
+        dialect: params.dialect,
         grid,
         max_series: params.max_series,
         timeout: None,
