@@ -10,5 +10,6 @@ mod common;
 mod explain;
 mod prom_api;
 mod stored;
+mod tags_api;
 mod tempo_api;
 mod trace_api;

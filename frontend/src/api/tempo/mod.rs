@@ -1,10 +1,13 @@
 //! The Tempo API: plain-text errors, parameters in the URL only.
 
 mod encoding;
+mod messages;
 mod otlp_json;
 mod params;
 mod proto_json;
+mod tags;
 mod trace;
+mod window;
 mod wire;
 
 use axum::Router;
@@ -32,10 +35,10 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/api/traces/{id}", any(trace::v1))
         .route("/api/v2/traces/{id}", any(trace::v2))
         .route("/api/search", any(not_implemented))
-        .route("/api/search/tags", any(not_implemented))
-        .route("/api/v2/search/tags", any(not_implemented))
-        .route("/api/search/tag/{tag}/values", any(not_implemented))
-        .route("/api/v2/search/tag/{tag}/values", any(not_implemented))
+        .route("/api/search/tags", any(tags::names_v1))
+        .route("/api/v2/search/tags", any(tags::names_v2))
+        .route("/api/search/tag/{tag}/values", any(tags::values_v1))
+        .route("/api/v2/search/tag/{tag}/values", any(tags::values_v2))
 }
 
 async fn query_range(
