@@ -92,6 +92,12 @@ pub enum EvaluationError {
         /// The expression.
         expression: String,
     },
+    /// Arithmetic on series of which some cannot be told apart.
+    #[error("cannot compute with several series of the same labels in one operand: {labels}")]
+    DuplicateSeries {
+        /// The labels.
+        labels: String,
+    },
 }
 
 /// What a caller should do about an error.

@@ -40,4 +40,4 @@ pub use partial::PartialSeries;
 pub use pieces::Pieces;
 pub use plan::MetricsPlan;
 pub use prune::{PruneReason, bytes_to_read, bytes_to_search, prune, prune_search};
-pub use series::{Label, LabelValue, Series, SeriesSet};
+pub use series::{Label, LabelValue, Series, SeriesPlan, SeriesSet};

@@ -62,7 +62,7 @@ pub struct MetricsConfig {
     pub max_intervals: u64,
     /// Most series in an answer, 0 for no limit; a longer answer is cut and says so.
     pub max_response_series: usize,
-    /// Jobs of one query in flight at once, 0 for four per core. More hides the latency of an
+    /// Jobs in flight at once, over all queries, 0 for four per core. More hides the latency of an
     /// object store, and costs memory.
     pub concurrent_jobs: usize,
     /// Bytes that one job should read; a query that reads little is split finer, so that all cores

@@ -14,7 +14,7 @@
 //! Not here: how a plan runs (see the crate `engine`), how spans are stored, configuration files,
 //! sockets.
 //!
-//! Reading order: [`query`], [`split`], [`schedule`], [`limits`], [`config`], then [`api`], and
+//! Reading order: [`query`], [`split`], [`schedule`], `turns`, [`limits`], [`config`], then [`api`], and
 //! [`promql`] for the constants that Prometheus clients probe with.
 
 #![deny(missing_docs)]
@@ -63,6 +63,7 @@ pub mod stats;
 pub mod trace;
 pub mod values;
 pub mod viewer;
+mod turns;
 
 pub use api::{Operations, router};
 pub use config::FrontendConfig;
@@ -70,3 +71,4 @@ pub use error::{ErrorKind, QueryError};
 pub use query::{Answer, Explanation, Frontend, RangeRequest};
 pub use stats::QueryStats;
 pub use trace::{TraceAnswer, TraceRequest};
+pub use traceql::Dialect;

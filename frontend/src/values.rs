@@ -13,6 +13,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use storage::block::meta::AttributeScope;
 use storage::block::{Value, ValueLimits, ValueSet, ValueSource, live_values, read_values};
 use storage::schema::names as columns;
+use traceql::Dialect;
 use traceql::ast::{Attribute, Intrinsic, Query, Scope};
 
 use crate::blocks::Block;
@@ -229,6 +230,7 @@ impl Frontend {
                 query: format!(
                     "{filter}{{ {name_text} != nil }} | count_over_time() by ({name_text})"
                 ),
+                dialect: Dialect::default(),
                 grid,
                 max_series: None,
                 timeout: None,

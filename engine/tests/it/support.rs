@@ -145,7 +145,9 @@ impl Bench {
         let mut found = Vec::new();
         for slice in self.with_whole_traces(slices, &context).await? {
             if kept(&slice, |block| engine::prune_search(&plan, window, block)) {
-                let job = self.engine.search_job(&plan, window, limits, slice, &context);
+                let job = self
+                    .engine
+                    .search_job(&plan, window, limits, slice, &context);
                 found.extend(job.await?);
             }
         }
@@ -234,7 +236,9 @@ pub(crate) fn as_trace_results(found: Vec<TraceMatch>) -> Vec<TraceResult> {
     };
     let attributes = |attributes: &[(String, SearchValue)]| -> Vec<(String, Value)> {
         let pairs = attributes.iter();
-        pairs.map(|(name, held)| (name.clone(), value(held))).collect()
+        pairs
+            .map(|(name, held)| (name.clone(), value(held)))
+            .collect()
     };
     let span = |span: &SpanMatch| SpanResult {
         span_id: span.span_id,
@@ -318,4 +322,10 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
         .build()
         .expect("a runtime starts")
         .block_on(future)
+}
+
+/// Whether the engine does not refuse to run the query.
+pub(crate) fn is_implemented(query: &traceql::Query) -> bool {
+    let plan = MetricsPlan::analyse(query);
+    !matches!(plan, Err(EngineError::NotImplemented { .. }))
 }

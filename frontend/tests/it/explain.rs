@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::common::{T0, spans};
 use engine::{Engine, EngineOptions, Grid};
 use frontend::query::ExplainMode;
-use frontend::{Frontend, FrontendConfig, RangeRequest};
+use frontend::{Dialect, Frontend, FrontendConfig, RangeRequest};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use storage::ids::TenantId;
@@ -27,6 +27,7 @@ async fn steps_are_printed_in_order() {
     let request = RangeRequest {
         tenants: vec![TenantId::single()],
         query: "{ resource.service.name = \"cart\" } | rate()".to_owned(),
+        dialect: Dialect::default(),
         grid: Grid::aligned(T0 * S, (T0 + 20) * S, 10 * S).unwrap(),
         max_series: None,
         timeout: None,

@@ -44,7 +44,7 @@ const COMPACTION: Verdict =
 const GENERATOR: Verdict =
     Later("the metrics generator is not there yet: no series are written from spans");
 const OVERRIDES: Verdict =
-    Later("limits per tenant are not there yet; the global limits hold for every tenant");
+    Later("limits that differ between tenants are not there yet; every tenant has the same ones");
 const TLS: Verdict = Refused(
     "TLS is not there yet, and without it the port would be open in clear text: remove the setting and put a TLS proxy in front",
 );

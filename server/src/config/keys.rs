@@ -264,6 +264,30 @@ pub static KEYS: &[Key] = &[
         "10m",
         "How long a request is remembered.",
     ),
+    key(
+        "overrides.defaults.ingestion.rate_limit_bytes",
+        Kind::Bytes,
+        "0",
+        "Bytes that one tenant may send a second, decompressed; 0: no limit. Beyond it requests are refused for the moment (429).",
+    ),
+    key(
+        "overrides.defaults.ingestion.burst_size_bytes",
+        Kind::Bytes,
+        "64MiB",
+        "Bytes that one tenant may send at once; a larger request is refused for good (413).",
+    ),
+    key(
+        "overrides.defaults.ingestion.rate_limit_spans",
+        Kind::Int,
+        "0",
+        "Spans that one tenant may send a second; 0: no limit. Beyond it requests are refused for the moment (429).",
+    ),
+    key(
+        "overrides.defaults.ingestion.burst_size_spans",
+        Kind::Int,
+        "100000",
+        "Spans that one tenant may send at once; a larger request is refused for good (413).",
+    ),
     // the way to blocks
     key(
         "live_store.max_block_bytes",
@@ -459,7 +483,7 @@ pub static KEYS: &[Key] = &[
         "query_frontend.metrics.concurrent_jobs",
         Kind::Int,
         "0",
-        "Jobs of one query in flight at once; 0: four per core. More hides the latency of an object store, and costs memory.",
+        "Jobs in flight at once, over all queries, whose tenants take turns; 0: four per core. More hides the latency of an object store, and costs memory.",
     ),
     key(
         "query_frontend.metrics.target_bytes_per_job",
@@ -507,7 +531,7 @@ pub static KEYS: &[Key] = &[
         "querier.max_concurrent_queries",
         Kind::Int,
         "20",
-        "Queries that run at once; further ones wait.",
+        "Queries that run at once; further ones wait, and their tenants take turns.",
     ),
     key(
         "querier.search.query_timeout",

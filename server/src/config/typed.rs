@@ -99,6 +99,7 @@ impl TryFrom<&Settings> for Config {
             "multitenancy_enabled": settings.is_on("multitenancy_enabled"),
             "live_store": settings.section("live_store"),
             "ingest": settings.section("ingest"),
+            "rates": settings.section("overrides.defaults.ingestion"),
             "wal": settings.section("wal"),
             "receivers": settings.section("receivers"),
         });

@@ -69,7 +69,7 @@ use storage::model::SpanGroup;
 pub use self::run::{complete, run_metrics, run_searches, run_selections};
 use crate::compare::Tolerance;
 use crate::reference::value::Value;
-use crate::reference::{Grid, RefSeries, SearchWindow, TraceResult, is_span_local};
+use crate::reference::{Grid, RefSeries, SearchWindow, TraceResult};
 
 /// A corpus file.
 #[derive(Debug)]
@@ -219,12 +219,11 @@ impl CorpusFile {
         })
     }
 
-    /// The file without the cases that take more than one span to decide, for what does not relate
-    /// spans.
+    /// The file with those of its cases whose query, if it compiles, is one to keep.
     #[must_use]
-    pub fn span_local(mut self) -> Self {
+    pub fn retain(mut self, mut keep: impl FnMut(&traceql::Query) -> bool) -> Self {
         self.cases
-            .retain(|case| traceql::compile(&case.query).is_ok_and(|query| is_span_local(&query)));
+            .retain(|case| traceql::compile(&case.query).map_or(true, |query| keep(&query)));
         self
     }
 }

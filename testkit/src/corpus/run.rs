@@ -2,6 +2,7 @@
 
 use storage::ids::{SpanId, TraceId};
 use storage::model::SpanGroup;
+use traceql::ast::Body;
 
 use super::print::lines;
 use super::searches::{in_form, same_spansets};
@@ -107,7 +108,7 @@ impl Expectation {
 /// Decided by the query, not by what is written below it.
 fn is_metrics(case: &Case) -> bool {
     traceql::compile(&case.query)
-        .is_ok_and(|query| matches!(query.body, traceql::ast::Body::Metrics(_)))
+        .is_ok_and(|query| matches!(query.body, Body::Metrics(_) | Body::MetricsExpr(_)))
 }
 
 fn run(

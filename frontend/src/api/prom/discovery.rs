@@ -22,7 +22,7 @@ pub(super) async fn labels(
     request: Request,
 ) -> Result<Response, ApiError> {
     let tenants = tenancy::tenants(state.frontend.config(), &headers)?;
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(state.frontend.config(), request).await?;
     let limit = params::limit(&params)?;
     let (start_ns, end_ns) = time_range(&params)?;
     let mut names = vec![METRIC_NAME.to_owned()];
@@ -51,7 +51,7 @@ pub(super) async fn values(
     request: Request,
 ) -> Result<Response, ApiError> {
     let tenants = tenancy::tenants(state.frontend.config(), &headers)?;
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(state.frontend.config(), request).await?;
     let limit = params::limit(&params)?;
     let (start_ns, end_ns) = time_range(&params)?;
     let name = unescape(&name);
@@ -90,7 +90,7 @@ pub(super) async fn series(
     request: Request,
 ) -> Result<Response, ApiError> {
     tenancy::tenants(state.frontend.config(), &headers)?;
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(state.frontend.config(), request).await?;
     params::limit(&params)?;
     time_range(&params)?;
     if params.get("match[]").is_none() {
@@ -100,8 +100,11 @@ pub(super) async fn series(
 }
 
 /// `/api/v1/metadata`: what the functions mean.
-pub(super) async fn metadata(request: Request) -> Result<Response, ApiError> {
-    let params = Params::of_url_and_form(request).await?;
+pub(super) async fn metadata(
+    State(state): State<ApiState>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let params = Params::of_url_and_form(state.frontend.config(), request).await?;
     let limit = params::limit(&params)?.unwrap_or(usize::MAX);
     let wanted = params.get("metric");
     let functions = METRIC_FUNCTIONS

@@ -54,6 +54,7 @@ async fn query_range(
     let request = RangeRequest {
         tenants,
         query: params.query,
+        dialect: params.dialect,
         grid,
         max_series: params.max_series,
         timeout: None,
@@ -76,6 +77,7 @@ async fn query_instant(
     let request = RangeRequest {
         tenants,
         query: params.query,
+        dialect: params.dialect,
         grid,
         max_series: params.max_series,
         timeout: None,

@@ -3,6 +3,7 @@
 use engine::Grid;
 use storage::ids::InvalidTraceId;
 use thiserror::Error;
+use traceql::Dialect;
 
 use crate::api::params::Params;
 use crate::api::time::{ns_of_epoch_seconds, parse_rfc3339};
@@ -18,6 +19,7 @@ const CUTOFF_FALLBACK_NS: i64 = 15 * 60 * SECOND_NS;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct MetricsParams {
     pub(super) query: String,
+    pub(super) dialect: Dialect,
     pub(super) start_ns: i64,
     pub(super) end_ns: i64,
     pub(super) max_series: Option<usize>,
@@ -69,6 +71,7 @@ impl MetricsParams {
     ) -> Result<Self, InvalidParameter> {
         let query = params.get("q").or_else(|| params.get("query"));
         let query = query.ok_or(InvalidParameter::MissingQuery)?.to_owned();
+        let dialect = dialect(params)?;
         let (start_ns, end_ns) = range(params, now_ns)?;
         if start_ns > end_ns {
             return Err(InvalidParameter::EndBeforeStart { start_ns, end_ns });
@@ -87,6 +90,7 @@ impl MetricsParams {
         let max_series = params.get("maxSeries").and_then(|text| text.parse().ok());
         Ok(Self {
             query,
+            dialect,
             start_ns,
             end_ns,
             max_series,
@@ -120,6 +124,15 @@ impl MetricsParams {
     /// The one interval of an instant query, as asked for.
     pub(super) fn instant_grid(&self) -> Result<Grid, InvalidParameter> {
         Grid::instant(self.start_ns, self.end_ns).ok_or(InvalidParameter::OutOfRange)
+    }
+}
+
+fn dialect(params: &Params) -> Result<Dialect, InvalidParameter> {
+    match params.get("dialect") {
+        None => Ok(Dialect::default()),
+        Some(name) => {
+            Dialect::from_name(name).ok_or_else(|| unreadable("dialect", name, "spandrel or tempo"))
+        }
     }
 }
 
@@ -345,6 +358,10 @@ mod tests {
                 "step must be greater than zero",
             ),
             ([("step", "x"), ("end", "5")], "invalid step: \"x\""),
+            (
+                [("dialect", "promql"), ("end", "5")],
+                "invalid dialect: \"promql\": expected spandrel or tempo",
+            ),
             ([("step", "NaN"), ("end", "5")], "invalid step: \"NaN\""),
         ] {
             let error = parse(params).unwrap_err().to_string();

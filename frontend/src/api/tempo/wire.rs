@@ -258,6 +258,7 @@ mod tests {
             series,
             stats,
             partial,
+            notices: Vec::new(),
         }
     }
 

@@ -13,17 +13,22 @@ use tokio::time::{Instant, Sleep, sleep};
 #[derive(Debug)]
 pub(super) struct IdleTimeout<S> {
     stream: S,
+    silence: Option<Silence>,
+}
+
+#[derive(Debug)]
+struct Silence {
     timeout: Duration,
-    silence: Pin<Box<Sleep>>,
+    end: Pin<Box<Sleep>>,
 }
 
 impl<S> IdleTimeout<S> {
-    pub(super) fn new(stream: S, timeout: Duration) -> Self {
-        Self {
-            stream,
+    pub(super) fn new(stream: S, timeout: Option<Duration>) -> Self {
+        let silence = timeout.map(|timeout| Silence {
             timeout,
-            silence: Box::pin(sleep(timeout)),
-        }
+            end: Box::pin(sleep(timeout)),
+        });
+        Self { stream, silence }
     }
 }
 
@@ -34,18 +39,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for IdleTimeout<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        match Pin::new(&mut this.stream).poll_read(cx, buf) {
-            Poll::Ready(result) => {
-                let next = Instant::now() + this.timeout;
-                this.silence.as_mut().reset(next);
-                Poll::Ready(result)
-            }
-            Poll::Pending => this
-                .silence
-                .as_mut()
-                .poll(cx)
-                .map(|()| Err(io::ErrorKind::TimedOut.into())),
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        let Some(silence) = &mut this.silence else {
+            return read;
+        };
+        if read.is_ready() {
+            silence.end.as_mut().reset(Instant::now() + silence.timeout);
+            return read;
         }
+        let over = silence.end.as_mut().poll(cx);
+        over.map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -88,7 +91,7 @@ mod tests {
     #[tokio::test]
     async fn silence_ends_a_stream() {
         let (mut near, far) = tokio::io::duplex(64);
-        let mut far = IdleTimeout::new(far, Duration::from_millis(5));
+        let mut far = IdleTimeout::new(far, Some(Duration::from_millis(5)));
         near.write_all(b"x").await.unwrap();
         assert_eq!(far.read_u8().await.unwrap(), b'x');
         assert_eq!(
