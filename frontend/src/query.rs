@@ -36,7 +36,7 @@ use crate::split::{Jobs, SplitOptions, split};
 use crate::stats::QueryStats;
 use crate::turns::{QueueFull, Turn, Turns};
 
-const MEMORY_LIMIT_KEY: &str = "query.max_memory_bytes";
+pub(crate) const MEMORY_LIMIT_KEY: &str = "query.max_memory_bytes";
 
 /// A metrics query over time. An instant query is one over a grid of one interval,
 /// [`Grid::instant`].
@@ -102,7 +102,7 @@ pub struct Frontend {
     snapshots: Arc<dyn SnapshotSource>,
     config: FrontendConfig,
     query_turns: Turns,
-    job_turns: Turns,
+    pub(crate) job_turns: Turns,
     pub(crate) metrics: Metrics,
 }
 
@@ -152,7 +152,7 @@ impl Frontend {
 
     async fn answer(&self, request: &RangeRequest) -> Result<Answer, QueryError> {
         let grid = request.grid;
-        let query = self.parse(request)?;
+        let query = self.parse(&request.query, request.dialect)?;
         let plan = SeriesPlan::analyse(&query)?;
         let _turn = self.enter(&request.tenants).await?;
         let snapshots = self.snapshots(&request.tenants).await?;
@@ -191,7 +191,7 @@ impl Frontend {
         mode: ExplainMode,
     ) -> Result<Explanation, QueryError> {
         let grid = request.grid;
-        let query = self.parse(request)?;
+        let query = self.parse(&request.query, request.dialect)?;
         let mut steps = vec![("parse", query.to_string())];
         let plan = SeriesPlan::analyse(&query)?;
         let _turn = self.enter(&request.tenants).await?;
@@ -230,8 +230,11 @@ impl Frontend {
     }
 
     /// Text to typed query.
-    fn parse(&self, request: &RangeRequest) -> Result<traceql::ast::Query, QueryError> {
-        let text = &request.query;
+    pub(crate) fn parse(
+        &self,
+        text: &str,
+        dialect: Dialect,
+    ) -> Result<traceql::ast::Query, QueryError> {
         let limit = self.config.query_frontend.max_query_expression_size_bytes;
         if text.len() > limit {
             return Err(QueryError::TooLong {
@@ -239,7 +242,7 @@ impl Frontend {
                 limit,
             });
         }
-        traceql::compile_with(text, &request.dialect.into()).map_err(QueryError::Invalid)
+        traceql::compile_with(text, &dialect.into()).map_err(QueryError::Invalid)
     }
 
     /// Waits for a turn. A query over several tenants waits in the queue of the first.
@@ -342,7 +345,7 @@ impl Frontend {
         }
     }
 
-    fn split_options(&self) -> SplitOptions {
+    pub(crate) fn split_options(&self) -> SplitOptions {
         let metrics = &self.config.query_frontend.metrics;
         SplitOptions {
             target_bytes_per_job: metrics.target_bytes_per_job,
@@ -355,7 +358,7 @@ impl Frontend {
         }
     }
 
-    fn schedule_options(&self) -> ScheduleOptions {
+    pub(crate) fn schedule_options(&self) -> ScheduleOptions {
         ScheduleOptions {
             concurrent_jobs: concurrent_jobs(&self.config),
             max_retries: self.config.query_frontend.max_retries,
@@ -377,7 +380,7 @@ impl Frontend {
 }
 
 /// The tenant in whose queues a query and its jobs wait.
-fn first(tenants: &[TenantId]) -> Result<&TenantId, QueryError> {
+pub(crate) fn first(tenants: &[TenantId]) -> Result<&TenantId, QueryError> {
     let none = QueryError::Internal("query without a tenant");
     tenants.first().ok_or(none)
 }

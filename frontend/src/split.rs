@@ -85,6 +85,20 @@ pub fn split(
     Jobs(jobs)
 }
 
+/// Cuts row groups of one block into runs, each for one job.
+pub(crate) fn split_block(
+    block: &BlockMeta,
+    row_groups: &[usize],
+    bytes: impl Fn(usize) -> u64,
+    options: &SplitOptions,
+) -> Vec<Vec<usize>> {
+    let piece = |&index: &usize| Piece::new(index, bytes(index), block.row_groups.get(index));
+    let pieces: Vec<Piece> = row_groups.iter().map(piece).collect();
+    let runs = group(&pieces, options).into_iter();
+    runs.map(|run| run.iter().map(|piece| piece.index).collect())
+        .collect()
+}
+
 /// Cuts the row groups of one block into runs, each within the bounds or of a single row group.
 fn group<'a>(pieces: &'a [Piece], options: &SplitOptions) -> Vec<&'a [Piece]> {
     let mut runs = Vec::new();

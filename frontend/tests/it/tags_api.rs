@@ -190,7 +190,12 @@ async fn times_and_filters_leave_out_blocks() {
     };
     let of = |tags: Value| json!([{"name": "span", "tags": tags}]);
     let (of_cart, of_shop) = (
-        of(json!(["cached", "http.method", "http.status_code", "ratio"])),
+        of(json!([
+            "cached",
+            "http.method",
+            "http.status_code",
+            "ratio"
+        ])),
         of(json!(["db.system"])),
     );
     assert_eq!(names(format!("start={T0}&end={}", T0 + 50)).await, of_cart);

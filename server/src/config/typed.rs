@@ -113,7 +113,10 @@ impl TryFrom<&Settings> for Config {
             "querier": settings.section("querier"),
             "prom": settings.section("prom"),
             "query": settings.section("query"),
-            "overrides": settings.section("overrides"),
+            "overrides": { "defaults": {
+                "global": settings.section("overrides.defaults.global"),
+                "read": settings.section("overrides.defaults.read"),
+            }},
         });
         let data_dir = PathBuf::from(settings.text("data_dir"));
         let wal_dir = match settings.text("storage.trace.wal.path") {

@@ -55,6 +55,29 @@ pub(super) enum InvalidParameter {
         "invalid start and end: only one of start and end provided: must provide both or neither"
     )]
     OneEnd,
+    #[error("invalid request: can't specify tags and q in the same query")]
+    TwoQueries,
+    #[error(
+        "minDuration and maxDuration go with tags only: write traceDuration into the query instead"
+    )]
+    DurationBesideQuery,
+    #[error("invalid tags: tag {0} has been set twice")]
+    RepeatedTag(String),
+    #[error("invalid maxDuration: must be greater than minDuration")]
+    DurationBounds,
+    #[error("limit {limit} exceeds max limit {max} (query_frontend.search.max_result_limit)")]
+    Limit { limit: usize, max: usize },
+    #[error(
+        "spans per span set exceeds {max}. received {spans} \
+         (query_frontend.search.max_spans_per_span_set)"
+    )]
+    SpansPerSpanset { spans: usize, max: usize },
+    #[error(
+        "search time range exceeds the maximum allowed duration of {} \
+         (query_frontend.search.max_duration)",
+        format_ns(*limit_ns)
+    )]
+    RangeTooLong { limit_ns: i64 },
     #[error("invalid scope: {0}")]
     Scope(String),
     #[error("please provide a valid tagName: {0}")]
@@ -127,7 +150,7 @@ impl MetricsParams {
     }
 }
 
-fn dialect(params: &Params) -> Result<Dialect, InvalidParameter> {
+pub(super) fn dialect(params: &Params) -> Result<Dialect, InvalidParameter> {
     match params.get("dialect") {
         None => Ok(Dialect::default()),
         Some(name) => {
