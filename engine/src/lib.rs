@@ -41,5 +41,7 @@ pub use grid::Grid;
 pub use partial::PartialSeries;
 pub use pieces::Pieces;
 pub use plan::MetricsPlan;
-pub use prune::{PruneReason, bytes_to_read, bytes_to_search, prune, prune_search};
+pub use prune::{
+    PruneReason, bytes_to_read, bytes_to_search, may_count, may_search, prune, prune_search,
+};
 pub use series::{Label, LabelValue, Series, SeriesPlan, SeriesSet};
