@@ -61,9 +61,9 @@ pub mod schedule;
 pub mod split;
 pub mod stats;
 pub mod trace;
+mod turns;
 pub mod values;
 pub mod viewer;
-mod turns;
 
 pub use api::{Operations, router};
 pub use config::FrontendConfig;
