@@ -1,35 +1,36 @@
 //! Runs jobs on threads of their own, away from those that serve requests.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::error::Result as DataFusionResult;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
-use datafusion::parquet::arrow::parquet_to_arrow_schema;
-use datafusion::parquet::file::metadata::ParquetMetaData;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use hashbrown::HashSet;
 use object_store::ObjectStore;
-use object_store::memory::InMemory;
 use object_store::path::Path;
-use storage::block::MemoryBlock;
 use storage::block::meta::BlockMeta;
-use storage::block::{BlockFile, MetadataCache};
+use storage::StorageError;
+use storage::block::{BlockFile, MemoryBlock, MetadataCache, live_trace_ids, read_trace_ids};
+use storage::ids::{BlockId, TraceId};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use crate::context::QueryContext;
+use crate::context::{QueryContext, QueryCounters};
 use crate::error::{EngineError, recover};
 use crate::grid::Grid;
 use crate::lower::{Lowered, lower};
 use crate::partial::PartialSeries;
-use crate::physical::UseRangeAggregate;
+use crate::physical::{RangeAggregateExec, UseRangeAggregate};
+use crate::pieces::{self, PairCache, PieceSource, Pieces};
 use crate::plan::MetricsPlan;
-use crate::provider::{STORE_URL, SpanTable};
+use crate::scan::Scan;
+use crate::search::job::LoweredSearch;
+use crate::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
+use crate::spanset::node::SpansetQueryPlanner;
 
 /// What one job reads.
 #[derive(Debug, Clone)]
@@ -43,19 +44,30 @@ pub enum Slice {
     },
     /// A block in memory.
     Live(Arc<MemoryBlock>),
+    /// A slice without some traces.
+    Rest {
+        /// The slice.
+        slice: Box<Slice>,
+        /// The traces that are left out.
+        without: Arc<HashSet<TraceId>>,
+    },
+    /// Whole traces out of the parts that lie in several blocks.
+    Pieces(PieceSource),
 }
 
 impl Slice {
-    /// The block that the slice is of.
+    /// The block that the slice is of; none where it is of several.
     #[must_use]
-    pub fn block(&self) -> &Arc<BlockMeta> {
+    pub fn block(&self) -> Option<&Arc<BlockMeta>> {
         match self {
-            Self::Stored { block, .. } => block,
-            Self::Live(block) => &block.meta,
+            Self::Stored { block, .. } => Some(block),
+            Self::Live(block) => Some(&block.meta),
+            Self::Rest { slice, .. } => slice.block(),
+            Self::Pieces(_) => None,
         }
     }
 
-    /// Spans in the slice.
+    /// Spans in the slice, as far as that is known before it is read.
     #[must_use]
     pub fn row_count(&self) -> u64 {
         match self {
@@ -65,6 +77,23 @@ impl Slice {
                 .map(|group| group.row_count)
                 .sum(),
             Self::Live(block) => block.meta.row_count,
+            Self::Rest { slice, .. } => slice.row_count(),
+            Self::Pieces(_) => 0,
+        }
+    }
+}
+
+impl fmt::Display for Slice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stored { block, row_groups } => {
+                write!(f, "block {} row groups {row_groups:?}", block.block_id)
+            }
+            Self::Live(block) => write!(f, "live block {}", block.meta.block_id),
+            Self::Rest { slice, without } => {
+                write!(f, "{slice} without {} traces in pieces", without.len())
+            }
+            Self::Pieces(source) => source.fmt(f),
         }
     }
 }
@@ -93,10 +122,13 @@ pub struct Engine {
     prefix: Path,
     metadata: Arc<MetadataCache>,
     session: SessionState,
+    pairs: PairCache,
     /// `None` only while the engine is being dropped.
     runtime: Option<Runtime>,
 }
 
+/// Blocks of which the trace ids are read at once.
+const ID_READS_AT_ONCE: usize = 8;
 /// Rows per batch: large enough that the work per batch is small against the work per row.
 const BATCH_ROWS: usize = 32_768;
 /// Deeply nested expressions are bounded by the query limits; this leaves ample room for them.
@@ -129,6 +161,7 @@ impl Engine {
             prefix,
             metadata: Arc::new(MetadataCache::new(metadata_bytes)),
             session: session_state(),
+            pairs: PairCache::default(),
             runtime: Some(runtime),
         })
     }
@@ -146,8 +179,10 @@ impl Engine {
     ) -> Result<PartialSeries, EngineError> {
         let job = self.job(plan, grid, slice, context);
         self.spawn(async move {
-            let prepared = job.prepare().await?;
-            job.run(&prepared).await
+            match job.prepare().await? {
+                Some(prepared) => job.run(&prepared).await,
+                None => Ok(job.scan.context.empty_series(&job.plan, job.grid)),
+            }
         })
         .await
     }
@@ -167,13 +202,160 @@ impl Engine {
     ) -> Result<String, EngineError> {
         let job = self.job(plan, grid, slice, context);
         self.spawn(async move {
-            let prepared = job.prepare().await?;
+            let Some(prepared) = job.prepare().await? else {
+                return Ok("no spans".to_owned());
+            };
             if analyze {
                 job.run(&prepared).await?;
             }
             Ok(prepared.to_string_with_metrics(analyze))
         })
         .await
+    }
+
+    /// Runs work that needs no plan on the file of a block, on the threads of jobs. Dropping the
+    /// future stops it.
+    ///
+    /// # Errors
+    /// Those of the work; or the block has a newer format than this build reads.
+    pub async fn read<T, F>(
+        &self,
+        block: &Arc<BlockMeta>,
+        counters: &QueryCounters,
+        work: impl FnOnce(BlockFile) -> F,
+    ) -> Result<T, EngineError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StorageError>> + Send + 'static,
+    {
+        let file = BlockFile::new(
+            Arc::clone(&self.store),
+            &self.prefix,
+            Arc::clone(block),
+            Arc::clone(&self.metadata),
+            Arc::clone(&counters.reads),
+        )?;
+        let work = work(file);
+        self.spawn(async move { Ok(work.await?) }).await
+    }
+
+    /// The newest traces of one slice that match, newest first. Dropping the future stops the job.
+    ///
+    /// # Errors
+    /// As for [`Self::run_job`].
+    pub async fn search_job(
+        &self,
+        plan: &Arc<SearchPlan>,
+        window: SearchWindow,
+        limits: SearchLimits,
+        slice: Slice,
+        context: &QueryContext,
+    ) -> Result<Vec<TraceMatch>, EngineError> {
+        let (scan, plan) = (self.scan(slice, context), Arc::clone(plan));
+        self.spawn(async move {
+            let limit = scan.context.limit;
+            let recovered = |error| recover(error, limit);
+            let Some(opened) = scan.open().await? else {
+                return Ok(Vec::new());
+            };
+            let lowered = LoweredSearch::lower(&plan, window, opened.block()).map_err(recovered)?;
+            let task = scan.task_context().map_err(recovered)?;
+            let span_count = opened.span_count;
+            let spans = opened.scan(&lowered.columns()).map_err(recovered)?;
+            let found = lowered.run(&plan, limits, spans, &scan.session, task).await;
+            let found = found.map_err(recovered)?;
+            scan.count_spans(span_count);
+            Ok(found)
+        })
+        .await
+    }
+
+    /// The traces that may lie in several of these blocks, as far as one of those that a query
+    /// `reads` is concerned. Reads the ids of the traces of those only, and looks them up in the id
+    /// filters of the others; what is found for a pair of stored blocks is kept.
+    ///
+    /// # Errors
+    /// If the store fails, or a block is damaged.
+    pub async fn pieces(
+        &self,
+        stored: &[Arc<BlockMeta>],
+        live: &[Arc<MemoryBlock>],
+        reads: impl Fn(&BlockMeta) -> bool,
+        context: &QueryContext,
+    ) -> Result<Pieces, EngineError> {
+        let mut pieces = Pieces::default();
+        let mut unknown = Vec::new();
+        for (index, block) in stored.iter().enumerate().filter(|(_, block)| reads(block)) {
+            let (earlier, later) = (&stored[..index], &stored[index + 1..]);
+            // Those before it that are read, too, have met it already.
+            let others = earlier.iter().filter(|other| !reads(other)).chain(later);
+            let mut of_block = Vec::new();
+            for other in others.filter(|other| pieces::within_reach(block, other)) {
+                match self.pairs.get(pair(block, other)) {
+                    Some(found) => pieces.add((block, other), &found),
+                    None => of_block.push(Arc::clone(other)),
+                }
+            }
+            if !of_block.is_empty() {
+                unknown.push((Arc::clone(block), of_block));
+            }
+        }
+        let reads_of_ids = unknown.into_iter().map(|(block, others)| async move {
+            let ids = self.trace_ids(&block, &others, context).await?;
+            Ok::<_, EngineError>((block, others, ids))
+        });
+        let mut found = stream::iter(reads_of_ids).buffer_unordered(ID_READS_AT_ONCE);
+        while let Some((block, others, ids)) = found.try_next().await? {
+            for other in others {
+                let common = pieces::common(&ids, &other);
+                self.pairs.insert(pair(&block, &other), &common);
+                pieces.add((&block, &other), &common);
+            }
+        }
+        for (index, block) in live.iter().enumerate() {
+            for other in &live[index + 1..] {
+                if pieces::within_reach(&block.meta, &other.meta) {
+                    let found = pieces::common_live(block, other)?;
+                    pieces.add((&block.meta, &other.meta), &found);
+                }
+            }
+            let near = |other: &&Arc<BlockMeta>| {
+                (reads(&block.meta) || reads(other)) && pieces::within_reach(&block.meta, other)
+            };
+            let near: Vec<_> = stored.iter().filter(near).collect();
+            if near.is_empty() {
+                continue;
+            }
+            let ids = live_trace_ids(block)?;
+            for other in near {
+                pieces.add((&block.meta, other), &pieces::common(&ids, other));
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// The traces of a stored block that lie within reach of one of some others.
+    async fn trace_ids(
+        &self,
+        block: &Arc<BlockMeta>,
+        others: &[Arc<BlockMeta>],
+        context: &QueryContext,
+    ) -> Result<Vec<TraceId>, EngineError> {
+        let near = others.iter().map(|other| pieces::row_groups_within_reach(block, other));
+        let row_groups: Vec<usize> = near.flatten().collect::<BTreeSet<_>>().into_iter().collect();
+        let read = |file| async move { read_trace_ids(file, &row_groups).await };
+        self.read(block, &context.counters, read).await
+    }
+
+    fn scan(&self, slice: Slice, context: &QueryContext) -> Scan {
+        Scan {
+            store: Arc::clone(&self.store),
+            prefix: self.prefix.clone(),
+            metadata: Arc::clone(&self.metadata),
+            session: self.session.clone(),
+            slice,
+            context: context.clone(),
+        }
     }
 
     fn job(
@@ -184,14 +366,9 @@ impl Engine {
         context: &QueryContext,
     ) -> Job {
         Job {
-            store: Arc::clone(&self.store),
-            prefix: self.prefix.clone(),
-            metadata: Arc::clone(&self.metadata),
-            session: self.session.clone(),
+            scan: self.scan(slice, context),
             plan: Arc::clone(plan),
             grid,
-            slice,
-            context: context.clone(),
         }
     }
 
@@ -234,6 +411,11 @@ impl fmt::Debug for Engine {
     }
 }
 
+/// The same for both orders of two blocks.
+fn pair(a: &BlockMeta, b: &BlockMeta) -> (BlockId, BlockId) {
+    (a.block_id.min(b.block_id), a.block_id.max(b.block_id))
+}
+
 struct AbortOnDrop<T>(JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {
@@ -257,26 +439,24 @@ fn session_state() -> SessionState {
     SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
+        .with_query_planner(Arc::new(SpansetQueryPlanner))
         .with_physical_optimizer_rule(Arc::new(UseRangeAggregate))
         .build()
 }
 
-/// One job, with everything it needs to run by itself.
+/// One metrics job.
 struct Job {
-    store: Arc<dyn ObjectStore>,
-    prefix: Path,
-    metadata: Arc<MetadataCache>,
-    session: SessionState,
+    scan: Scan,
     plan: Arc<MetricsPlan>,
     grid: Grid,
-    slice: Slice,
-    context: QueryContext,
 }
 
 struct Prepared {
     lowered: Lowered,
     logical: String,
     physical: Arc<dyn ExecutionPlan>,
+    /// Spans that are read.
+    spans: u64,
 }
 
 impl Prepared {
@@ -297,75 +477,55 @@ impl Prepared {
 }
 
 impl Job {
-    async fn prepare(&self) -> Result<Prepared, EngineError> {
-        let limit = self.context.limit;
-        let table = match &self.slice {
-            Slice::Live(block) => SpanTable::live(Arc::clone(block)),
-            Slice::Stored { block, row_groups } => {
-                let reads = Arc::clone(&self.context.counters.reads);
-                let mut file = BlockFile::new(
-                    Arc::clone(&self.store),
-                    &self.prefix,
-                    Arc::clone(block),
-                    Arc::clone(&self.metadata),
-                    reads,
-                )?;
-                let schema = arrow_schema(file.footer().await?.metadata())?;
-                SpanTable::stored(file, &schema, row_groups.clone())
-            }
+    /// Plans the job; `None` if there is nothing to run it on.
+    async fn prepare(&self) -> Result<Option<Prepared>, EngineError> {
+        let limit = self.scan.context.limit;
+        let Some(opened) = self.scan.open().await? else {
+            return Ok(None);
         };
+        let session = &self.scan.session;
         let prepare = async {
-            let lowered = lower(&self.plan, &self.grid, self.slice.block(), limit)?;
-            let logical = self
-                .session
-                .optimize(&lowered.logical_plan(Arc::new(table))?)?;
+            let lowered = lower(&self.plan, &self.grid, opened.block(), limit)?;
+            let span_count = opened.span_count;
+            let spans = opened.scan(&lowered.columns())?;
+            let logical = session.optimize(&lowered.logical_plan(spans)?)?;
             let shown = logical.display_indent().to_string();
-            let physical = self.session.create_physical_plan(&logical).await?;
+            let physical = session.create_physical_plan(&logical).await?;
             DataFusionResult::Ok(Prepared {
                 lowered,
                 logical: shown,
                 physical,
+                spans: span_count,
             })
         };
-        prepare.await.map_err(|error| recover(error, limit))
+        let prepared = prepare.await.map_err(|error| recover(error, limit))?;
+        Ok(Some(prepared))
     }
 
     async fn run(&self, prepared: &Prepared) -> Result<PartialSeries, EngineError> {
-        let limit = self.context.limit;
-        let mut series = self.context.empty_series(&self.plan, self.grid);
-        let task = self.task_context().map_err(|error| recover(error, limit))?;
-        let stream = execute_stream(Arc::clone(&prepared.physical), task);
-        let mut stream = stream.map_err(|error| recover(error, limit))?;
-        while let Some(batch) = stream
-            .try_next()
-            .await
-            .map_err(|error| recover(error, limit))?
-        {
-            series.add_batch(&batch, &prepared.lowered.key_kinds)?;
+        let limit = self.scan.context.limit;
+        let mut series = self.scan.context.empty_series(&self.plan, self.grid);
+        let task = self
+            .scan
+            .task_context()
+            .map_err(|error| recover(error, limit))?;
+        let physical = &prepared.physical;
+        let keys = &prepared.lowered.key_kinds;
+        if let Some(aggregate) = physical.downcast_ref::<RangeAggregateExec>() {
+            let groups = aggregate.aggregate(task).await;
+            series.add(groups.map_err(|error| recover(error, limit))?, keys)?;
+        } else {
+            let stream = execute_stream(Arc::clone(physical), task);
+            let mut stream = stream.map_err(|error| recover(error, limit))?;
+            while let Some(batch) = stream
+                .try_next()
+                .await
+                .map_err(|error| recover(error, limit))?
+            {
+                series.add_batch(&batch, keys)?;
+            }
         }
-        self.context
-            .counters
-            .spans_inspected
-            .fetch_add(self.slice.row_count(), Ordering::Relaxed);
+        self.scan.count_spans(prepared.spans);
         Ok(series)
     }
-
-    fn task_context(&self) -> DataFusionResult<Arc<TaskContext>> {
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::clone(&self.context.pool))
-            .build_arc()?;
-        let url = datafusion::execution::object_store::ObjectStoreUrl::parse(STORE_URL)?;
-        runtime.register_object_store(url.as_ref(), Arc::new(InMemory::new()));
-        Ok(Arc::new(
-            TaskContext::from(&self.session).with_runtime(runtime),
-        ))
-    }
-}
-
-/// The Arrow schema that a block was written with.
-fn arrow_schema(metadata: &ParquetMetaData) -> Result<SchemaRef, EngineError> {
-    let file = metadata.file_metadata();
-    let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata());
-    let schema = schema.map_err(|error| EngineError::Internal(error.into()))?;
-    Ok(Arc::new(Schema::new(schema.fields)))
 }

@@ -3,24 +3,26 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{cast, take};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::error::DataFusionError;
 use hashbrown::HashMap;
 use traceql::ast::MetricsFunction;
 
+use crate::aggregate::cell::{ExtremeCell, SumCell};
 use crate::aggregate::dense::Cells;
-use crate::aggregate::histogram::bound;
+use crate::aggregate::histogram::{Log2Histogram, bound};
 use crate::aggregate::interval::IntervalCursor;
-use crate::aggregate::rows::StateReader;
+use crate::aggregate::sketch::Sketch;
 use crate::aggregate::{RangeState, new_state};
 use crate::error::{EngineError, recover};
-use crate::functions::group_key::untag;
+use crate::functions::group_key::{untag, untag_elements};
 use crate::grid::Grid;
 use crate::limit::MemoryLimit;
 use crate::lower::value::Type;
 use crate::lower::{KeyKind, state_kind};
+use crate::physical::Groups;
 use crate::plan::MetricsPlan;
 use crate::series::{Label, LabelValue, Series, SeriesSet, apply_second_stages};
 
@@ -29,7 +31,7 @@ use crate::series::{Label, LabelValue, Series, SeriesSet, apply_second_stages};
 pub struct PartialSeries {
     grid: Grid,
     limit: MemoryLimit,
-    groups: HashMap<GroupKey, usize>,
+    groups: HashMap<GroupKey, u32>,
     key_bytes: usize,
     /// Whether the group without any label is shown with its first label as `nil`.
     nil_is_shown: bool,
@@ -43,7 +45,7 @@ const NIL: &str = "nil";
 
 /// The value of one `by` attribute.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum KeyValue {
+pub(crate) enum KeyValue {
     /// Absent: the label is left out.
     Nil,
     /// Text; also `nil` for any array, which has no form as a label.
@@ -61,7 +63,7 @@ impl PartialSeries {
     /// No series yet.
     pub(crate) fn new(plan: &MetricsPlan, grid: Grid, limit: MemoryLimit) -> Self {
         let cursor = IntervalCursor::new(grid.start_ns, grid.step_ns, grid.intervals);
-        let state = new_state(state_kind(plan), cursor, grid.intervals, limit);
+        let state = new_state(state_kind(plan), cursor, limit);
         let nil_is_shown = !has_own_label(&plan.aggregate.function);
         Self {
             grid,
@@ -73,47 +75,57 @@ impl PartialSeries {
         }
     }
 
-    /// Adds the result of a job: key columns, then the column of states.
+    /// Adds the result of a job as rows: key columns, then the column of states.
     pub(crate) fn add_batch(
         &mut self,
         batch: &RecordBatch,
         keys: &[KeyKind],
     ) -> Result<(), EngineError> {
+        let recovered = |error| recover(error, self.limit);
+        let columns = batch.columns();
+        let (key_columns, states) = columns.split_at(keys.len().min(columns.len()));
+        let [states] = states else {
+            let message = "a job's result is not keys and states".to_owned();
+            return Err(EngineError::Internal(DataFusionError::Internal(message)));
+        };
+        let mut state = self.state.new_empty();
+        state.grow(batch.num_rows());
+        let in_place: Vec<u32> = (0..).take(batch.num_rows()).collect();
+        state.absorb(&in_place, states).map_err(recovered)?;
+        let keys_of_groups = key_columns.to_vec();
+        self.add(
+            Groups {
+                keys: keys_of_groups,
+                state,
+            },
+            keys,
+        )
+    }
+
+    /// Adds the result of a job.
+    pub(crate) fn add(&mut self, groups: Groups, keys: &[KeyKind]) -> Result<(), EngineError> {
+        let limit = self.limit;
         let columns = keys
             .iter()
-            .zip(batch.columns())
-            .map(|(kind, column)| KeyColumn::try_new(*kind, column));
-        let columns = columns
+            .zip(&groups.keys)
+            .map(|(kind, column)| KeyColumn::try_new(*kind, column))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| recover(error, self.limit))?;
-        let states = batch.column(keys.len());
-        let counted = StateReader::try_new(states).map_err(|error| recover(error, self.limit))?;
-        let mut groups = Vec::with_capacity(batch.num_rows());
-        let mut rows = Vec::with_capacity(batch.num_rows());
-        for row in 0..batch.num_rows() {
+            .map_err(|error| recover(error, limit))?;
+        let mut numbers = Vec::with_capacity(groups.state.group_count());
+        for (row, occupied) in groups.state.occupied().into_iter().enumerate() {
             // Groups of spans outside the window only are no groups of the answer.
-            if counted.is_empty(row) {
+            if !occupied {
+                numbers.push(u32::MAX);
                 continue;
             }
-            rows.push(u32::try_from(row).unwrap_or(u32::MAX));
             let key = columns
                 .iter()
                 .map(|column| column.get(row))
                 .collect::<Result<GroupKey, _>>()
-                .map_err(|error| recover(error, self.limit))?;
-            groups.push(self.group(key));
+                .map_err(|error| recover(error, limit))?;
+            numbers.push(self.group(key));
         }
-        // Usually all are kept, and copying the lists would cost more than merging them.
-        let kept = if rows.len() == batch.num_rows() {
-            Arc::clone(states)
-        } else {
-            take(states, &UInt32Array::from(rows), None)
-                .map_err(|error| EngineError::Internal(error.into()))?
-        };
-        self.state
-            .absorb(&groups, &kept)
-            .map_err(|error| recover(error, self.limit))?;
-        self.check_memory()
+        self.merge_states(&numbers, groups.state)
     }
 
     /// Adds the states of other spans of the same query. Order does not matter.
@@ -125,13 +137,21 @@ impl PartialSeries {
             *self = other;
             return Ok(());
         }
-        let mut groups = vec![0; other.groups.len()];
-        for (key, index) in other.groups.drain() {
-            groups[index] = self.group(key);
+        let mut numbers = vec![0; other.groups.len()];
+        for (key, number) in other.groups.drain() {
+            numbers[index(number)] = self.group(key);
         }
-        let states = other.state.take(groups.len());
+        self.merge_states(&numbers, other.state)
+    }
+
+    fn merge_states(
+        &mut self,
+        numbers: &[u32],
+        state: Box<dyn RangeState>,
+    ) -> Result<(), EngineError> {
+        self.state.grow(self.groups.len());
         self.state
-            .absorb(&groups, &states)
+            .merge(numbers, state)
             .map_err(|error| recover(error, self.limit))?;
         self.check_memory()
     }
@@ -142,15 +162,15 @@ impl PartialSeries {
         self.groups.len()
     }
 
-    fn group(&mut self, mut key: GroupKey) -> usize {
+    fn group(&mut self, mut key: GroupKey) -> u32 {
         if self.nil_is_shown && key.iter().all(|value| *value == KeyValue::Nil) {
             // Shown as text, so the same series as that of the text.
             if let Some(first) = key.first_mut() {
                 *first = KeyValue::String(NIL.into());
             }
         }
-        let next = self.groups.len();
-        let bytes = size_of::<(GroupKey, usize)>()
+        let next = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
+        let bytes = size_of::<(GroupKey, u32)>()
             + key
                 .iter()
                 .map(|value| size_of::<KeyValue>() + value.heap_bytes())
@@ -187,9 +207,7 @@ impl PartialSeries {
             // Nothing counted is a count of zero.
             self.group(GroupKey::default());
         }
-        self.state
-            .grow(self.groups.len())
-            .map_err(|error| recover(error, self.limit))?;
+        self.state.grow(self.groups.len());
         let mut finisher = Finisher {
             plan,
             intervals: usize::try_from(self.grid.intervals).unwrap_or(usize::MAX),
@@ -200,8 +218,8 @@ impl PartialSeries {
         };
         let mut groups: Vec<_> = self.groups.iter().collect();
         groups.sort_unstable_by_key(|(_, index)| **index);
-        for (key, &index) in groups {
-            finisher.group(base_labels(plan, key), self.state.cells(), index)?;
+        for (key, &number) in groups {
+            finisher.group(base_labels(plan, key), self.state.cells(), index(number))?;
         }
         let mut set = SeriesSet {
             grid: self.grid,
@@ -216,7 +234,7 @@ impl PartialSeries {
 }
 
 impl KeyValue {
-    fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         match self {
             Self::String(text) => text.len() + 16,
             _ => 0,
@@ -224,7 +242,7 @@ impl KeyValue {
     }
 
     /// The label's value; `None` where the label is left out.
-    fn label(&self) -> Option<LabelValue> {
+    pub(crate) fn label(&self) -> Option<LabelValue> {
         let text = |text: &str| Some(LabelValue::String(text.to_owned()));
         match self {
             Self::Nil => None,
@@ -249,6 +267,33 @@ impl KeyValue {
         }
     }
 
+    /// The value where absence is shown, too.
+    pub(crate) fn label_or_nil(&self) -> LabelValue {
+        self.label()
+            .unwrap_or_else(|| LabelValue::String(NIL.to_owned()))
+    }
+
+    /// The value of a tagged key.
+    fn untag(key: &str) -> Result<Self, DataFusionError> {
+        let (value_type, text) = untag(key)?;
+        let number = || {
+            let malformed = |_| DataFusionError::Internal(format!("malformed group key {key:?}"));
+            text.parse::<i64>().map_err(malformed)
+        };
+        Ok(match value_type {
+            Type::String => Self::String(text.into()),
+            Type::Bool => Self::Bool(text == "true"),
+            Type::Float => Self::float(text.parse().unwrap_or(f64::NAN)),
+            Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => Self::array(),
+            _ => Self::typed(value_type, number()?),
+        })
+    }
+
+    /// What every array is shown as.
+    pub(crate) fn array() -> Self {
+        Self::String(NIL.into())
+    }
+
     fn typed(value_type: Type, number: i64) -> Self {
         match value_type {
             Type::Duration => Self::Duration(number),
@@ -259,19 +304,19 @@ impl KeyValue {
         }
     }
 
-    fn float(value: f64) -> Self {
+    pub(crate) fn float(value: f64) -> Self {
         Self::Float(if value == 0.0 { 0 } else { value.to_bits() })
     }
 }
 
 /// A key column of a job's result, cast to what it is read as.
-struct KeyColumn {
+pub(crate) struct KeyColumn {
     kind: KeyKind,
     array: ArrayRef,
 }
 
 impl KeyColumn {
-    fn try_new(kind: KeyKind, array: &ArrayRef) -> Result<Self, DataFusionError> {
+    pub(crate) fn try_new(kind: KeyKind, array: &ArrayRef) -> Result<Self, DataFusionError> {
         let read_as = match kind {
             KeyKind::Nil => {
                 return Ok(Self {
@@ -290,7 +335,7 @@ impl KeyColumn {
         })
     }
 
-    fn get(&self, row: usize) -> Result<KeyValue, DataFusionError> {
+    pub(crate) fn get(&self, row: usize) -> Result<KeyValue, DataFusionError> {
         let array = &self.array;
         if self.kind == KeyKind::Nil || array.is_null(row) {
             return Ok(KeyValue::Nil);
@@ -307,24 +352,21 @@ impl KeyColumn {
             KeyKind::Typed(value_type) => {
                 KeyValue::typed(value_type, array.as_primitive::<Int64Type>().value(row))
             }
-            KeyKind::Tagged => {
-                let (value_type, text) = untag(array.as_string::<i32>().value(row))?;
-                let number = || {
-                    let malformed =
-                        |_| DataFusionError::Internal(format!("malformed group key {text:?}"));
-                    text.parse::<i64>().map_err(malformed)
-                };
-                match value_type {
-                    Type::String => KeyValue::String(text.into()),
-                    Type::Bool => KeyValue::Bool(text == "true"),
-                    Type::Float => KeyValue::float(text.parse().unwrap_or(f64::NAN)),
-                    Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => {
-                        KeyValue::String(NIL.into())
-                    }
-                    _ => KeyValue::typed(value_type, number()?),
-                }
-            }
+            KeyKind::Tagged => KeyValue::untag(array.as_string::<i32>().value(row))?,
         })
+    }
+
+    /// The elements of an array that was told from others by them.
+    pub(crate) fn elements(&self, row: usize) -> Result<Option<Vec<KeyValue>>, DataFusionError> {
+        if self.kind != KeyKind::Tagged || self.array.is_null(row) {
+            return Ok(None);
+        }
+        let (value_type, text) = untag(self.array.as_string::<i32>().value(row))?;
+        if value_type.element().is_none() {
+            return Ok(None);
+        }
+        let elements = untag_elements(text)?.into_iter().map(KeyValue::untag);
+        elements.collect::<Result<_, _>>().map(Some)
     }
 }
 
@@ -370,48 +412,37 @@ impl Finisher<'_> {
         cells: Cells<'_>,
         index: usize,
     ) -> Result<(), EngineError> {
-        let range = index * self.intervals..(index + 1) * self.intervals;
         match cells {
-            Cells::Count(cells) => self.push(
-                labels,
-                cells[range].iter().map(|cell| self.count(cell.0)).collect(),
-            ),
-            Cells::Min(cells) => {
-                let values = cells[range]
-                    .iter()
-                    .map(|cell| self.scaled(cell, cell.value.value()))
-                    .collect();
-                self.push(labels, values)
-            }
-            Cells::Max(cells) => {
-                let values = cells[range]
-                    .iter()
-                    .map(|cell| self.scaled(cell, cell.value.value()))
-                    .collect();
-                self.push(labels, values)
-            }
-            Cells::Sum(cells) => {
-                let average = matches!(self.plan.aggregate.function, MetricsFunction::AvgOverTime);
-                let values = cells[range].iter().map(|cell| {
-                    let sum = cell.sum.value();
-                    self.scaled(
-                        cell,
-                        if average {
-                            sum / as_float(cell.count)
-                        } else {
-                            sum
-                        },
-                    )
-                });
+            Cells::Count(cells) => {
+                let values = cells.group(index);
+                let values = values.map(|cell| self.count(cell.map_or(0, |cell| cell.0)));
                 let values = values.collect();
                 self.push(labels, values)
             }
-            Cells::Sketch(cells) => {
-                self.quantiles(&labels, &cells[range], |cell, q| cell.quantile(q))
+            Cells::Min(cells) => {
+                let value = |cell: &ExtremeCell<1>| cell.value.value();
+                self.push(labels, self.scaled(cells.group(index), value))
             }
+            Cells::Max(cells) => {
+                let value = |cell: &ExtremeCell<-1>| cell.value.value();
+                self.push(labels, self.scaled(cells.group(index), value))
+            }
+            Cells::Sum(cells) => {
+                let average = matches!(self.plan.aggregate.function, MetricsFunction::AvgOverTime);
+                let value = |cell: &SumCell| {
+                    let sum = cell.sum.value();
+                    if average {
+                        sum / as_float(cell.count)
+                    } else {
+                        sum
+                    }
+                };
+                self.push(labels, self.scaled(cells.group(index), value))
+            }
+            Cells::Sketch(cells) => self.quantiles(&labels, cells.group(index), Sketch::quantile),
             Cells::Log2(cells) => match self.plan.aggregate.function {
-                MetricsFunction::HistogramOverTime => self.histogram(&labels, &cells[range]),
-                _ => self.quantiles(&labels, &cells[range], |cell, q| cell.quantile(q)),
+                MetricsFunction::HistogramOverTime => self.histogram(&labels, cells.group(index)),
+                _ => self.quantiles(&labels, cells.group(index), Log2Histogram::quantile),
             },
         }
     }
@@ -424,24 +455,26 @@ impl Finisher<'_> {
         }
     }
 
-    fn scaled(&self, cell: &impl crate::aggregate::cell::Cell, value: f64) -> f64 {
-        if cell.is_empty() {
-            f64::NAN
-        } else {
-            value / self.scale
-        }
+    fn scaled<'c, C: 'c>(
+        &self,
+        cells: impl Iterator<Item = Option<&'c C>>,
+        value: impl Fn(&C) -> f64,
+    ) -> Vec<f64> {
+        cells
+            .map(|cell| cell.map_or(f64::NAN, |cell| value(cell) / self.scale))
+            .collect()
     }
 
-    fn quantiles<C: crate::aggregate::cell::Cell>(
+    fn quantiles<'c, C: 'c>(
         &mut self,
         labels: &[Label],
-        cells: &[C],
+        cells: impl Iterator<Item = Option<&'c C>> + Clone,
         quantile: impl Fn(&C, f64) -> Option<f64>,
     ) -> Result<(), EngineError> {
         let MetricsFunction::QuantileOverTime { quantiles } = &self.plan.aggregate.function else {
             return Ok(());
         };
-        if cells.iter().all(crate::aggregate::cell::Cell::is_empty) {
+        if cells.clone().all(|cell| cell.is_none()) {
             return Ok(());
         }
         for (index, &q) in quantiles.iter().enumerate() {
@@ -457,23 +490,25 @@ impl Finisher<'_> {
                 name: "p".to_owned(),
                 value: LabelValue::Float(q),
             });
+            let value = |cell: Option<&C>| quantile(cell?, q);
             let values = cells
-                .iter()
-                .map(|cell| quantile(cell, q).map_or(0.0, |value| value / self.scale))
+                .clone()
+                .map(|cell| value(cell).map_or(0.0, |value| value / self.scale))
                 .collect();
             self.push(labels, values)?;
         }
         Ok(())
     }
 
-    fn histogram(
+    fn histogram<'c>(
         &mut self,
         labels: &[Label],
-        cells: &[crate::aggregate::histogram::Log2Histogram],
+        cells: impl Iterator<Item = Option<&'c Log2Histogram>> + Clone,
     ) -> Result<(), EngineError> {
         let buckets: BTreeSet<i32> = cells
-            .iter()
-            .flat_map(|cell| cell.buckets().map(|(bucket, _)| bucket))
+            .clone()
+            .flatten()
+            .flat_map(|cell| cell.0.iter().map(|(bucket, _)| bucket))
             .collect();
         for bucket in buckets {
             let mut labels = labels.to_vec();
@@ -483,8 +518,8 @@ impl Finisher<'_> {
                 value: upper,
             });
             let values = cells
-                .iter()
-                .map(|cell| as_float(cell.count(bucket)))
+                .clone()
+                .map(|cell| as_float(cell.map_or(0, |cell| cell.0.count(bucket))))
                 .collect();
             self.push(labels, values)?;
         }
@@ -513,4 +548,8 @@ impl Finisher<'_> {
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 fn as_float(count: u64) -> f64 {
     count as f64
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -47,21 +47,30 @@
 )]
 
 pub mod api;
+mod blocks;
 pub mod config;
 pub mod duration;
 pub mod error;
+pub mod filter;
 pub mod limits;
 pub mod metrics;
 pub mod names;
 pub mod promql;
 pub mod query;
 pub mod schedule;
+pub mod search;
 pub mod split;
 pub mod stats;
+pub mod trace;
 mod turns;
+pub mod values;
+pub mod viewer;
 
 pub use api::{Operations, router};
 pub use config::FrontendConfig;
 pub use error::{ErrorKind, QueryError};
 pub use query::{Answer, Explanation, Frontend, RangeRequest};
+pub use search::{SearchAnswer, SearchRequest};
 pub use stats::QueryStats;
+pub use trace::{TraceAnswer, TraceRequest};
+pub use traceql::Dialect;

@@ -76,7 +76,8 @@ pub(crate) async fn in_turn<T: Send + 'static>(
     }
 }
 
-async fn run_whole<J, T, F, R>(
+/// Runs one job, and runs it again as a whole where storage was unavailable.
+pub(crate) async fn run_whole<J, T, F, R>(
     job: J,
     max_retries: u32,
     run: R,

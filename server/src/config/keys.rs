@@ -276,6 +276,24 @@ pub static KEYS: &[Key] = &[
         "100000",
         "Spans that one tenant may send at once; a larger request is refused for good (413).",
     ),
+    key(
+        "overrides.defaults.global.max_bytes_per_trace",
+        Kind::Bytes,
+        "5MB",
+        "Bytes of OTLP of one trace in an answer; a larger trace is shown in part. 0: no limit. Traces of any size are stored.",
+    ),
+    key(
+        "overrides.defaults.read.max_bytes_per_tag_values_query",
+        Kind::Bytes,
+        "1MB",
+        "Bytes of attribute names or values in an answer; more are left out. 0: no limit.",
+    ),
+    key(
+        "overrides.defaults.read.left_pad_trace_ids",
+        Kind::Bool,
+        "false",
+        "Write trace ids in search results with their leading zeros, as 32 digits.",
+    ),
     // the way to blocks
     key(
         "live_store.max_block_bytes",
@@ -490,6 +508,36 @@ pub static KEYS: &[Key] = &[
         Kind::Duration,
         "5m",
         "Longest time that the spans of one job should cover; 0: no limit.",
+    ),
+    key(
+        "query_frontend.search.default_result_limit",
+        Kind::Int,
+        "20",
+        "Traces in the answer of a search that does not say how many it wants.",
+    ),
+    key(
+        "query_frontend.search.max_result_limit",
+        Kind::Int,
+        "262144",
+        "Most traces that a search may ask for; 0: no limit.",
+    ),
+    key(
+        "query_frontend.search.default_spans_per_span_set",
+        Kind::Int,
+        "3",
+        "Spans of each spanset in the answer of a search that does not say how many it wants.",
+    ),
+    key(
+        "query_frontend.search.max_spans_per_span_set",
+        Kind::Int,
+        "100",
+        "Most spans of each spanset that a search may ask for; 0: no limit.",
+    ),
+    key(
+        "query_frontend.search.max_duration",
+        Kind::Duration,
+        "0s",
+        "Longest time range of a search; 0: no limit.",
     ),
     key(
         "querier.max_concurrent_queries",

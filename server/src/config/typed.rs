@@ -111,6 +111,11 @@ impl TryFrom<&Settings> for Config {
             "querier": settings.section("querier"),
             "prom": settings.section("prom"),
             "query": settings.section("query"),
+            // What limits receiving stands in the same section, and is read above.
+            "overrides": { "defaults": {
+                "global": settings.section("overrides.defaults.global"),
+                "read": settings.section("overrides.defaults.read"),
+            } },
         });
         let data_dir = PathBuf::from(settings.text("data_dir"));
         let wal_dir = match settings.text("storage.trace.wal.path") {

@@ -8,6 +8,7 @@
 )]
 
 mod acceptance;
+mod arithmetic;
 mod bad_input;
 mod buckets;
 mod command_line;

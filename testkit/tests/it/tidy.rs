@@ -154,7 +154,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
                 .file_name()
                 .and_then(|name| name.to_str())
                 .unwrap_or_default();
-            // In a worktree, `.git` is a file.
+            // Beside a clone `.git` is a folder, in a work tree a file.
             if ["target", ".git"].contains(&name) {
                 continue;
             }

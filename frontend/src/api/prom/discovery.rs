@@ -1,5 +1,7 @@
 //! Names and values that queries can use.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -31,6 +33,7 @@ pub(super) async fn labels(
                 tenants,
                 start_ns,
                 end_ns,
+                filter: None,
             })
             .await?,
     );
@@ -63,10 +66,17 @@ pub(super) async fn values(
         tenants,
         start_ns,
         end_ns,
+        filter: None,
     };
-    let found = state.frontend.values(&request, &name).await?;
-    let mut success = limited(found.values, limit);
-    success.warnings.extend(found.warning);
+    // A text that names nothing has no values.
+    let Ok(name) = traceql::parse_attribute(&name) else {
+        return Ok(limited(Vec::new(), limit).small());
+    };
+    let limits = state.frontend.value_limits();
+    let found = state.frontend.values(&request, &name, limits).await?;
+    let texts: BTreeSet<String> = found.values.into_iter().map(|value| value.text).collect();
+    let mut success = limited(texts.into_iter().collect(), limit);
+    success.warnings.extend(found.partial);
     success
         .bounded(state.frontend.config().query.max_response_bytes)
         .await

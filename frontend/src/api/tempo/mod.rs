@@ -1,6 +1,15 @@
 //! The Tempo API: plain-text errors, parameters in the URL only.
 
+mod encoding;
+mod legacy;
+mod messages;
+mod otlp_json;
 mod params;
+mod proto_json;
+mod search;
+mod tags;
+mod trace;
+mod window;
 mod wire;
 
 use axum::Router;
@@ -25,13 +34,13 @@ pub(super) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/api/metrics/query_range", any(query_range))
         .route("/api/metrics/query", any(query_instant))
-        .route("/api/traces/{id}", any(not_implemented))
-        .route("/api/v2/traces/{id}", any(not_implemented))
-        .route("/api/search", any(not_implemented))
-        .route("/api/search/tags", any(not_implemented))
-        .route("/api/v2/search/tags", any(not_implemented))
-        .route("/api/search/tag/{tag}/values", any(not_implemented))
-        .route("/api/v2/search/tag/{tag}/values", any(not_implemented))
+        .route("/api/traces/{id}", any(trace::v1))
+        .route("/api/v2/traces/{id}", any(trace::v2))
+        .route("/api/search", any(search::search))
+        .route("/api/search/tags", any(tags::names_v1))
+        .route("/api/v2/search/tags", any(tags::names_v2))
+        .route("/api/search/tag/{tag}/values", any(tags::values_v1))
+        .route("/api/v2/search/tag/{tag}/values", any(tags::values_v2))
 }
 
 async fn query_range(
@@ -47,6 +56,7 @@ async fn query_range(
     let request = RangeRequest {
         tenants,
         query: params.query,
+        dialect: params.dialect,
         grid,
         max_series: params.max_series,
         timeout: None,
@@ -69,6 +79,7 @@ async fn query_instant(
     let request = RangeRequest {
         tenants,
         query: params.query,
+        dialect: params.dialect,
         grid,
         max_series: params.max_series,
         timeout: None,
@@ -86,11 +97,6 @@ fn check_range(frontend: &Frontend, params: &MetricsParams) -> Result<(), QueryE
         frontend.metrics.limit_hit(code);
     }
     checked
-}
-
-async fn not_implemented(uri: Uri) -> Response {
-    let text = format!("not implemented yet: {}\n", uri.path());
-    (StatusCode::NOT_IMPLEMENTED, text).into_response()
 }
 
 /// An error as the Tempo API shows it.

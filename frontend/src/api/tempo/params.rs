@@ -1,14 +1,16 @@
 //! Parameters of the metrics endpoints of the Tempo API.
 
 use engine::Grid;
+use storage::ids::InvalidTraceId;
 use thiserror::Error;
+use traceql::Dialect;
 
 use crate::api::params::Params;
 use crate::api::time::{ns_of_epoch_seconds, parse_rfc3339};
 use crate::config::FrontendConfig;
 use crate::duration::{format_ns, ns_of_seconds, parse_go, parse_prometheus};
 
-const SECOND_NS: i64 = 1_000_000_000;
+pub(super) const SECOND_NS: i64 = 1_000_000_000;
 const DEFAULT_SINCE_NS: i64 = 3600 * SECOND_NS;
 /// Where the end cutoff leaves nothing, this much before now is queried.
 const CUTOFF_FALLBACK_NS: i64 = 15 * 60 * SECOND_NS;
@@ -17,6 +19,7 @@ const CUTOFF_FALLBACK_NS: i64 = 15 * 60 * SECOND_NS;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct MetricsParams {
     pub(super) query: String,
+    pub(super) dialect: Dialect,
     pub(super) start_ns: i64,
     pub(super) end_ns: i64,
     pub(super) max_series: Option<usize>,
@@ -46,6 +49,39 @@ pub(super) enum InvalidParameter {
         format_ns(*step_ns), format_ns(*minimum_ns)
     )]
     StepTooSmall { step_ns: i64, minimum_ns: i64 },
+    #[error(transparent)]
+    TraceId(#[from] InvalidTraceId),
+    #[error(
+        "invalid start and end: only one of start and end provided: must provide both or neither"
+    )]
+    OneEnd,
+    #[error("invalid request: can't specify tags and q in the same query")]
+    TwoQueries,
+    #[error(
+        "minDuration and maxDuration go with tags only: write traceDuration into the query instead"
+    )]
+    DurationBesideQuery,
+    #[error("invalid tags: tag {0} has been set twice")]
+    RepeatedTag(String),
+    #[error("invalid maxDuration: must be greater than minDuration")]
+    DurationBounds,
+    #[error("limit {limit} exceeds max limit {max} (query_frontend.search.max_result_limit)")]
+    Limit { limit: usize, max: usize },
+    #[error(
+        "spans per span set exceeds {max}. received {spans} \
+         (query_frontend.search.max_spans_per_span_set)"
+    )]
+    SpansPerSpanset { spans: usize, max: usize },
+    #[error(
+        "search time range exceeds the maximum allowed duration of {} \
+         (query_frontend.search.max_duration)",
+        format_ns(*limit_ns)
+    )]
+    RangeTooLong { limit_ns: i64 },
+    #[error("invalid scope: {0}")]
+    Scope(String),
+    #[error("please provide a valid tagName: {0}")]
+    TagName(String),
     #[error("time range is outside of what 64-bit nanoseconds since 1970 can express")]
     OutOfRange,
 }
@@ -58,6 +94,7 @@ impl MetricsParams {
     ) -> Result<Self, InvalidParameter> {
         let query = params.get("q").or_else(|| params.get("query"));
         let query = query.ok_or(InvalidParameter::MissingQuery)?.to_owned();
+        let dialect = dialect(params)?;
         let (start_ns, end_ns) = range(params, now_ns)?;
         if start_ns > end_ns {
             return Err(InvalidParameter::EndBeforeStart { start_ns, end_ns });
@@ -76,6 +113,7 @@ impl MetricsParams {
         let max_series = params.get("maxSeries").and_then(|text| text.parse().ok());
         Ok(Self {
             query,
+            dialect,
             start_ns,
             end_ns,
             max_series,
@@ -112,20 +150,17 @@ impl MetricsParams {
     }
 }
 
+pub(super) fn dialect(params: &Params) -> Result<Dialect, InvalidParameter> {
+    match params.get("dialect") {
+        None => Ok(Dialect::default()),
+        Some(name) => {
+            Dialect::from_name(name).ok_or_else(|| unreadable("dialect", name, "spandrel or tempo"))
+        }
+    }
+}
+
 fn range(params: &Params, now_ns: i64) -> Result<(i64, i64), InvalidParameter> {
-    let since = params.get("since").map(|text| {
-        parse_prometheus(text)
-            .or_else(|| parse_go(text))
-            .filter(|ns| *ns > 0)
-            .ok_or_else(|| {
-                unreadable(
-                    "since",
-                    text,
-                    "a duration such as 15m or 1d, greater than zero",
-                )
-            })
-    });
-    let since_ns = since.transpose()?.unwrap_or(DEFAULT_SINCE_NS);
+    let since_ns = since(params)?.unwrap_or(DEFAULT_SINCE_NS);
     let start = params
         .get("start")
         .map(|text| time("start", text))
@@ -139,8 +174,25 @@ fn range(params: &Params, now_ns: i64) -> Result<(i64, i64), InvalidParameter> {
     Ok((start_ns, end_ns))
 }
 
+/// The length of the range up to now, if the request says it so.
+pub(super) fn since(params: &Params) -> Result<Option<i64>, InvalidParameter> {
+    let parse = |text| {
+        parse_prometheus(text)
+            .or_else(|| parse_go(text))
+            .filter(|ns| *ns > 0)
+            .ok_or_else(|| {
+                unreadable(
+                    "since",
+                    text,
+                    "a duration such as 15m or 1d, greater than zero",
+                )
+            })
+    };
+    params.get("since").map(parse).transpose()
+}
+
 /// Leaves out the newest part of the range.
-fn cut_off(start_ns: i64, end_ns: i64, cutoff_ns: i64, now_ns: i64) -> (i64, i64) {
+pub(super) fn cut_off(start_ns: i64, end_ns: i64, cutoff_ns: i64, now_ns: i64) -> (i64, i64) {
     if cutoff_ns == 0 {
         return (start_ns, end_ns);
     }
@@ -154,7 +206,7 @@ fn cut_off(start_ns: i64, end_ns: i64, cutoff_ns: i64, now_ns: i64) -> (i64, i64
 }
 
 /// Epoch seconds of up to ten characters, nanoseconds of more, seconds with a fraction, or RFC 3339.
-fn time(name: &'static str, text: &str) -> Result<i64, InvalidParameter> {
+pub(super) fn time(name: &'static str, text: &str) -> Result<i64, InvalidParameter> {
     let parsed = if let Ok(number) = text.parse::<i64>() {
         if text.len() <= 10 {
             number.checked_mul(SECOND_NS)
@@ -191,7 +243,11 @@ fn step(text: &str) -> Result<i64, InvalidParameter> {
     }
 }
 
-fn unreadable(name: &'static str, value: &str, expected: &'static str) -> InvalidParameter {
+pub(super) fn unreadable(
+    name: &'static str,
+    value: &str,
+    expected: &'static str,
+) -> InvalidParameter {
     /// A value may be as long as a URL; an error shows its start.
     const SHOWN: usize = 64;
     let value = value.chars().take(SHOWN).collect();
@@ -325,6 +381,10 @@ mod tests {
                 "step must be greater than zero",
             ),
             ([("step", "x"), ("end", "5")], "invalid step: \"x\""),
+            (
+                [("dialect", "promql"), ("end", "5")],
+                "invalid dialect: \"promql\": expected spandrel or tempo",
+            ),
             ([("step", "NaN"), ("end", "5")], "invalid step: \"NaN\""),
         ] {
             let error = parse(params).unwrap_err().to_string();
