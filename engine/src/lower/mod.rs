@@ -21,8 +21,8 @@ use storage::schema::names;
 use traceql::ast::{FieldExpr, MetricsFunction};
 
 use crate::aggregate::StateKind;
-use crate::functions::range_udaf::RangeArguments;
 use crate::functions::group_key::Arrays;
+use crate::functions::range_udaf::RangeArguments;
 use crate::functions::{check, group_key};
 use crate::grid::Grid;
 use crate::limit::MemoryLimit;
