@@ -12,8 +12,8 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hashbrown::HashSet;
 use object_store::ObjectStore;
 use object_store::path::Path;
-use storage::block::meta::BlockMeta;
 use storage::StorageError;
+use storage::block::meta::BlockMeta;
 use storage::block::{BlockFile, MemoryBlock, MetadataCache, live_trace_ids, read_trace_ids};
 use storage::ids::{BlockId, TraceId};
 use tokio::runtime::{Builder, Runtime};
@@ -341,8 +341,14 @@ impl Engine {
         others: &[Arc<BlockMeta>],
         context: &QueryContext,
     ) -> Result<Vec<TraceId>, EngineError> {
-        let near = others.iter().map(|other| pieces::row_groups_within_reach(block, other));
-        let row_groups: Vec<usize> = near.flatten().collect::<BTreeSet<_>>().into_iter().collect();
+        let near = others
+            .iter()
+            .map(|other| pieces::row_groups_within_reach(block, other));
+        let row_groups: Vec<usize> = near
+            .flatten()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
         let read = |file| async move { read_trace_ids(file, &row_groups).await };
         self.read(block, &context.counters, read).await
     }

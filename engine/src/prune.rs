@@ -159,10 +159,14 @@ fn compressed_bytes(
     row_groups: &[usize],
 ) -> Vec<u64> {
     let read = block.columns.iter();
-    let read: Vec<&ColumnMeta> = read.filter(|column| columns.contains(&column.name)).collect();
+    let read: Vec<&ColumnMeta> = read
+        .filter(|column| columns.contains(&column.name))
+        .collect();
     let bytes = |&group: &usize| {
         let of_group = read.iter();
-        of_group.filter_map(|column| column.compressed_bytes.get(group)).sum()
+        of_group
+            .filter_map(|column| column.compressed_bytes.get(group))
+            .sum()
     };
     row_groups.iter().map(bytes).collect()
 }

@@ -161,7 +161,9 @@ impl Frontend {
             let context = self.context(&finished);
             let survivors = Survivors::prune(operand, &grid, &snapshots);
             let jobs = survivors.split(operand, &grid, &self.split_options());
-            let jobs = self.join(operand, &grid, jobs, &snapshots, &context).await?;
+            let jobs = self
+                .join(operand, &grid, jobs, &snapshots, &context)
+                .await?;
             let execution = self
                 .execute(request, operand, jobs, survivors.stats, &context)
                 .await?;
@@ -204,7 +206,9 @@ impl Frontend {
             let survivors = Survivors::prune(operand, &grid, &snapshots);
             steps.push(("prune", survivors.to_string()));
             let jobs = survivors.split(operand, &grid, &self.split_options());
-            let jobs = self.join(operand, &grid, jobs, &snapshots, &context).await?;
+            let jobs = self
+                .join(operand, &grid, jobs, &snapshots, &context)
+                .await?;
             steps.push(("split", jobs.to_string()));
             if let Some(job) = jobs.0.first() {
                 let slice = job.slice.clone();

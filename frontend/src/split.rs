@@ -55,7 +55,11 @@ pub fn split(
     let pieces: Vec<Vec<Piece>> = stored
         .iter()
         .map(|(block, row_groups)| {
-            sized(block, row_groups, bytes_to_read(plan, grid, block, row_groups))
+            sized(
+                block,
+                row_groups,
+                bytes_to_read(plan, grid, block, row_groups),
+            )
         })
         .collect();
     let total_bytes: u64 = pieces.iter().flatten().map(|piece| piece.bytes).sum();
