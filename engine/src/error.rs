@@ -19,6 +19,9 @@ pub enum EngineError {
     /// The query has no metrics stage, so it has no series.
     #[error("not a metrics query: add a metrics function, for example `| rate()`")]
     NotMetrics,
+    /// The query computes series of series, so there are no spans that it selects.
+    #[error("not a search: arithmetic between metrics queries selects no spans")]
+    NotSearch,
     /// An expression failed on a span.
     #[error("{0}")]
     Evaluation(EvaluationError),
@@ -74,11 +77,26 @@ pub enum EvaluationError {
         /// The expression.
         expression: String,
     },
+    /// A structural operator, or a comparison of scalars, over a pipeline that makes several
+    /// spansets of one trace.
+    #[error(
+        "an operand is several spansets in some trace, where one is needed: {expression} (add `| coalesce()` behind `by(...)`)"
+    )]
+    SeveralSpansets {
+        /// The operator or operand.
+        expression: String,
+    },
     /// Arithmetic with an array, or an array compared with an array.
     #[error("an array value cannot be used in: {expression}")]
     ArrayOperand {
         /// The expression.
         expression: String,
+    },
+    /// Arithmetic on series of which some cannot be told apart.
+    #[error("cannot compute with several series of the same labels in one operand: {labels}")]
+    DuplicateSeries {
+        /// The labels.
+        labels: String,
     },
 }
 
@@ -109,7 +127,7 @@ impl EngineError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NotImplemented { .. } => ErrorKind::Unsupported,
-            Self::NotMetrics => ErrorKind::InvalidQuery,
+            Self::NotMetrics | Self::NotSearch => ErrorKind::InvalidQuery,
             Self::Evaluation(_) => ErrorKind::Execution,
             Self::MemoryLimit { .. } | Self::SeriesLimit { .. } => ErrorKind::LimitExceeded,
             Self::Storage(error) => match error.kind() {
@@ -170,6 +188,7 @@ impl EngineError {
             Self::Storage(error) => Some(Self::Storage(error.clone())),
             Self::NotImplemented { .. }
             | Self::NotMetrics
+            | Self::NotSearch
             | Self::SeriesLimit { .. }
             | Self::Cancelled
             | Self::Internal(_) => None,

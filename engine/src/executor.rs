@@ -1,37 +1,58 @@
 //! Runs jobs on threads of their own, away from those that serve requests.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::datatypes::{Schema, SchemaRef};
-use arrow::error::ArrowError;
+use datafusion::datasource::provider_as_source;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
-use datafusion::parquet::arrow::parquet_to_arrow_schema;
-use datafusion::parquet::file::metadata::ParquetMetaData;
+use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::optimizer::OptimizerRule;
+use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
+use datafusion::optimizer::eliminate_filter::EliminateFilter;
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
+use datafusion::optimizer::propagate_empty_relation::PropagateEmptyRelation;
+use datafusion::optimizer::push_down_filter::PushDownFilter;
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::combine_partial_final_agg::CombinePartialFinalAggregate;
+use datafusion::physical_optimizer::ensure_coop::EnsureCooperative;
+use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
+use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
+use datafusion::physical_optimizer::sanity_checker::SanityCheckPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
 use futures::TryStreamExt as _;
+use hashbrown::HashSet;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use storage::StorageError;
 use storage::block::MemoryBlock;
 use storage::block::meta::BlockMeta;
-use storage::block::{BlockFile, MetadataCache};
+use storage::block::{BlockFile, MetadataCache, live_trace_ids, read_trace_ids, read_traces};
+use storage::ids::TraceId;
+use storage::schema::names;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use crate::context::QueryContext;
+use crate::context::{QueryContext, QueryCounters};
 use crate::error::{EngineError, recover};
+use crate::functions::ids::not_of_traces;
 use crate::grid::Grid;
+use crate::lower::layout::column;
 use crate::lower::{Lowered, lower};
 use crate::partial::PartialSeries;
 use crate::physical::{RangeAggregateExec, UseRangeAggregate};
+use crate::pieces::{self, PairCache, PieceSource, Pieces};
 use crate::plan::MetricsPlan;
 use crate::provider::{STORE_URL, SpanTable};
+use crate::prune::picks_few;
+use crate::search::job::LoweredSearch;
+use crate::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
+use crate::spanset::node::SpansetQueryPlanner;
 
 /// What one job reads.
 #[derive(Debug, Clone)]
@@ -45,19 +66,30 @@ pub enum Slice {
     },
     /// A block in memory.
     Live(Arc<MemoryBlock>),
+    /// A slice without some traces.
+    Rest {
+        /// The slice.
+        slice: Box<Slice>,
+        /// The traces that are left out.
+        without: Arc<HashSet<TraceId>>,
+    },
+    /// Whole traces out of the parts that lie in several blocks.
+    Pieces(PieceSource),
 }
 
 impl Slice {
-    /// The block that the slice is of.
+    /// The block that the slice is of; none where it is of several.
     #[must_use]
-    pub fn block(&self) -> &Arc<BlockMeta> {
+    pub fn block(&self) -> Option<&Arc<BlockMeta>> {
         match self {
-            Self::Stored { block, .. } => block,
-            Self::Live(block) => &block.meta,
+            Self::Stored { block, .. } => Some(block),
+            Self::Live(block) => Some(&block.meta),
+            Self::Rest { slice, .. } => slice.block(),
+            Self::Pieces(_) => None,
         }
     }
 
-    /// Spans in the slice.
+    /// Spans in the slice, as far as that is known before it is read.
     #[must_use]
     pub fn row_count(&self) -> u64 {
         match self {
@@ -67,6 +99,23 @@ impl Slice {
                 .map(|group| group.row_count)
                 .sum(),
             Self::Live(block) => block.meta.row_count,
+            Self::Rest { slice, .. } => slice.row_count(),
+            Self::Pieces(_) => 0,
+        }
+    }
+}
+
+impl fmt::Display for Slice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stored { block, row_groups } => {
+                write!(f, "block {} row groups {row_groups:?}", block.block_id)
+            }
+            Self::Live(block) => write!(f, "live block {}", block.meta.block_id),
+            Self::Rest { slice, without } => {
+                write!(f, "{slice} without {} traces in pieces", without.len())
+            }
+            Self::Pieces(source) => source.fmt(f),
         }
     }
 }
@@ -95,12 +144,14 @@ pub struct Engine {
     prefix: Path,
     metadata: Arc<MetadataCache>,
     session: SessionState,
+    pairs: PairCache,
     /// `None` only while the engine is being dropped.
     runtime: Option<Runtime>,
 }
 
-/// Rows per batch: large enough that the work per batch is small against the work per row.
-const BATCH_ROWS: usize = 32_768;
+/// Rows per batch: large enough that the work per batch is small against the work per row, and small
+/// enough that the columns of a batch stay in a core's cache until they are used.
+const BATCH_ROWS: usize = 8192;
 /// Deeply nested expressions are bounded by the query limits; this leaves ample room for them.
 const STACK_BYTES: usize = 16 << 20;
 
@@ -131,6 +182,7 @@ impl Engine {
             prefix,
             metadata: Arc::new(MetadataCache::new(metadata_bytes)),
             session: session_state(),
+            pairs: PairCache::default(),
             runtime: Some(runtime),
         })
     }
@@ -148,8 +200,10 @@ impl Engine {
     ) -> Result<PartialSeries, EngineError> {
         let job = self.job(plan, grid, slice, context);
         self.spawn(async move {
-            let prepared = job.prepare().await?;
-            job.run(&prepared).await
+            match job.prepare().await? {
+                Some(prepared) => job.run(&prepared).await,
+                None => Ok(job.scan.context.empty_series(&job.plan, job.grid)),
+            }
         })
         .await
     }
@@ -169,13 +223,160 @@ impl Engine {
     ) -> Result<String, EngineError> {
         let job = self.job(plan, grid, slice, context);
         self.spawn(async move {
-            let prepared = job.prepare().await?;
+            let Some(prepared) = job.prepare().await? else {
+                return Ok("no spans".to_owned());
+            };
             if analyze {
                 job.run(&prepared).await?;
             }
             Ok(prepared.to_string_with_metrics(analyze))
         })
         .await
+    }
+
+    /// Runs work that needs no plan on the file of a block, on the threads of jobs. Dropping the
+    /// future stops it.
+    ///
+    /// # Errors
+    /// Those of the work; or the block has a newer format than this build reads.
+    pub async fn read<T, F>(
+        &self,
+        block: &Arc<BlockMeta>,
+        counters: &QueryCounters,
+        work: impl FnOnce(BlockFile) -> F,
+    ) -> Result<T, EngineError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StorageError>> + Send + 'static,
+    {
+        let file = BlockFile::new(
+            Arc::clone(&self.store),
+            &self.prefix,
+            Arc::clone(block),
+            Arc::clone(&self.metadata),
+            Arc::clone(&counters.reads),
+        )?;
+        let work = work(file);
+        self.spawn(async move { Ok(work.await?) }).await
+    }
+
+    /// The newest traces of one slice that match, newest first. Dropping the future stops the job.
+    ///
+    /// # Errors
+    /// As for [`Self::run_job`].
+    pub async fn search_job(
+        &self,
+        plan: &Arc<SearchPlan>,
+        window: SearchWindow,
+        limits: SearchLimits,
+        slice: Slice,
+        context: &QueryContext,
+    ) -> Result<Vec<TraceMatch>, EngineError> {
+        let (scan, plan) = (self.scan(slice, context), Arc::clone(plan));
+        self.spawn(async move {
+            let limit = scan.context.limit;
+            let recovered = |error| recover(error, limit);
+            let Some(opened) = scan.open().await? else {
+                return Ok(Vec::new());
+            };
+            let lowered = LoweredSearch::lower(&plan, window, &opened.block).map_err(recovered)?;
+            let task = scan.task_context().map_err(recovered)?;
+            let spans = span_scan(opened.table, opened.without).map_err(recovered)?;
+            let found = lowered.run(&plan, limits, spans, &scan.session, task).await;
+            let found = found.map_err(recovered)?;
+            scan.count_spans(opened.spans);
+            Ok(found)
+        })
+        .await
+    }
+
+    /// The traces that may lie in several of these blocks, as far as one of those that a query
+    /// `reads` is concerned. Reads ids of traces, and those of a pair of stored blocks only once.
+    ///
+    /// # Errors
+    /// If the store fails, or a block is damaged.
+    pub async fn pieces(
+        &self,
+        stored: &[Arc<BlockMeta>],
+        live: &[Arc<MemoryBlock>],
+        reads: impl Fn(&BlockMeta) -> bool,
+        context: &QueryContext,
+    ) -> Result<Pieces, EngineError> {
+        let mut pieces = Pieces::default();
+        for (index, block) in stored.iter().enumerate() {
+            for other in &stored[index + 1..] {
+                let concerns = reads(block) || reads(other);
+                if concerns && pieces::within_reach(block, other) {
+                    let found = self.common_traces(block, other, context).await?;
+                    pieces.add((block, other), &found);
+                }
+            }
+        }
+        for (index, block) in live.iter().enumerate() {
+            for other in &live[index + 1..] {
+                if pieces::within_reach(&block.meta, &other.meta) {
+                    let found = pieces::common_live(block, other)?;
+                    pieces.add((&block.meta, &other.meta), &found);
+                }
+            }
+            let near = |other: &&Arc<BlockMeta>| {
+                (reads(&block.meta) || reads(other)) && pieces::within_reach(&block.meta, other)
+            };
+            let near: Vec<_> = stored.iter().filter(near).collect();
+            if near.is_empty() {
+                continue;
+            }
+            let ids = live_trace_ids(block)?;
+            for other in near {
+                pieces.add((&block.meta, other), &pieces::common(&ids, other));
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// Traces of one of two stored blocks that may be in the other.
+    async fn common_traces(
+        &self,
+        a: &Arc<BlockMeta>,
+        b: &Arc<BlockMeta>,
+        context: &QueryContext,
+    ) -> Result<Arc<[TraceId]>, EngineError> {
+        let pair = (a.block_id.min(b.block_id), a.block_id.max(b.block_id));
+        if let Some(found) = self.pairs.get(pair) {
+            return Ok(found);
+        }
+        // The ids of the smaller one are read.
+        let (small, large) = if a.trace_count <= b.trace_count {
+            (a, b)
+        } else {
+            (b, a)
+        };
+        let row_groups = pieces::row_groups_within_reach(small, large);
+        let scan = self.scan(
+            Slice::Stored {
+                block: Arc::clone(small),
+                row_groups: row_groups.clone(),
+            },
+            context,
+        );
+        let file = scan.file(small)?;
+        let ids = self
+            .spawn(async move { Ok(read_trace_ids(file, &row_groups).await?) })
+            .await?;
+        let found = pieces::common(&ids, large);
+        self.pairs.insert(pair, &found);
+        Ok(found)
+    }
+
+    fn scan(&self, slice: Slice, context: &QueryContext) -> Scan {
+        Scan {
+            store: Arc::clone(&self.store),
+            prefix: self.prefix.clone(),
+            metadata: Arc::clone(&self.metadata),
+            session: self.session.clone(),
+            slice,
+            context: context.clone(),
+        }
     }
 
     fn job(
@@ -186,14 +387,9 @@ impl Engine {
         context: &QueryContext,
     ) -> Job {
         Job {
-            store: Arc::clone(&self.store),
-            prefix: self.prefix.clone(),
-            metadata: Arc::clone(&self.metadata),
-            session: self.session.clone(),
+            scan: self.scan(slice, context),
             plan: Arc::clone(plan),
             grid,
-            slice,
-            context: context.clone(),
         }
     }
 
@@ -259,26 +455,60 @@ fn session_state() -> SessionState {
     SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
-        .with_physical_optimizer_rule(Arc::new(UseRangeAggregate))
+        .with_query_planner(Arc::new(SpansetQueryPlanner))
+        .with_optimizer_rules(logical_rules())
+        .with_physical_optimizer_rules(physical_rules())
         .build()
 }
 
-/// One job, with everything it needs to run by itself.
-struct Job {
+/// The rules that can change the logical plan of a job. It has no join, subquery, sort or limit, and
+/// the rules for those take a large part of planning only to find nothing.
+fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    vec![
+        Arc::new(SimplifyExpressions::new()),
+        Arc::new(EliminateFilter::new()),
+        Arc::new(PropagateEmptyRelation::new()),
+        Arc::new(PushDownFilter::new()),
+        Arc::new(CommonSubexprEliminate::new()),
+        Arc::new(OptimizeProjections::new()),
+    ]
+}
+
+/// The rules that can change the physical plan of a job, which runs in one partition.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    vec![
+        Arc::new(FilterPushdown::new()),
+        Arc::new(CombinePartialFinalAggregate::new()),
+        Arc::new(UseRangeAggregate),
+        Arc::new(ProjectionPushdown::new()),
+        Arc::new(EnsureCooperative::new()),
+        Arc::new(SanityCheckPlan::new()),
+    ]
+}
+
+/// Spans to read, with everything that reading them takes.
+struct Scan {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     metadata: Arc<MetadataCache>,
     session: SessionState,
-    plan: Arc<MetricsPlan>,
-    grid: Grid,
     slice: Slice,
     context: QueryContext,
+}
+
+/// One metrics job.
+struct Job {
+    scan: Scan,
+    plan: Arc<MetricsPlan>,
+    grid: Grid,
 }
 
 struct Prepared {
     lowered: Lowered,
     logical: String,
     physical: Arc<dyn ExecutionPlan>,
+    /// Spans that are read.
+    spans: u64,
 }
 
 impl Prepared {
@@ -298,54 +528,132 @@ impl Prepared {
     }
 }
 
-impl Job {
-    async fn prepare(&self) -> Result<Prepared, EngineError> {
-        let limit = self.context.limit;
-        let lowered = lower(&self.plan, &self.grid, self.slice.block(), limit)
-            .map_err(|error| recover(error, limit))?;
-        // The planner handles the whole schema over and over, and a block has a hundred columns.
-        let columns = lowered.columns();
-        let table = match &self.slice {
-            Slice::Live(block) => {
-                let block = only(block, &columns);
-                SpanTable::live(Arc::new(
-                    block.map_err(|error| recover(error.into(), limit))?,
-                ))
-            }
+/// The spans of a slice as a table.
+struct Opened {
+    table: SpanTable,
+    block: Arc<BlockMeta>,
+    without: Option<Arc<HashSet<TraceId>>>,
+    /// Spans that are read.
+    spans: u64,
+}
+
+impl Scan {
+    /// The spans of the slice; `None` if it turns out to have none.
+    async fn open(&self) -> Result<Option<Opened>, EngineError> {
+        self.open_slice(&self.slice, None).await
+    }
+
+    async fn open_slice(
+        &self,
+        slice: &Slice,
+        without: Option<Arc<HashSet<TraceId>>>,
+    ) -> Result<Option<Opened>, EngineError> {
+        match slice {
+            Slice::Live(block) => Ok(Some(Opened {
+                table: SpanTable::live(Arc::clone(block)),
+                block: Arc::clone(&block.meta),
+                without,
+                spans: slice.row_count(),
+            })),
             Slice::Stored { block, row_groups } => {
-                let reads = Arc::clone(&self.context.counters.reads);
-                let mut file = BlockFile::new(
-                    Arc::clone(&self.store),
-                    &self.prefix,
-                    Arc::clone(block),
-                    Arc::clone(&self.metadata),
-                    reads,
-                )?;
-                let schema = arrow_schema(file.footer().await?.metadata())?;
-                let schema = schema.project(&indices(&schema, &columns));
-                let schema = schema.map_err(|error| recover(error.into(), limit))?;
-                SpanTable::stored(file, &Arc::new(schema), row_groups.clone())
+                let mut file = self.file(block)?;
+                let footer = file.footer().await?;
+                let schema = footer.schema();
+                let schema = schema.map_err(|error| EngineError::Internal(error.into()))?;
+                Ok(Some(Opened {
+                    table: SpanTable::stored(file, schema, row_groups.clone()),
+                    block: Arc::clone(block),
+                    without,
+                    spans: slice.row_count(),
+                }))
             }
+            Slice::Rest { slice, without } => {
+                Box::pin(self.open_slice(slice, Some(Arc::clone(without)))).await
+            }
+            Slice::Pieces(source) => {
+                let mut groups = Vec::new();
+                for block in &source.stored {
+                    groups.extend(read_traces(self.file(block)?, &source.traces).await?);
+                }
+                Ok(source.join(groups)?.map(|block| Opened {
+                    spans: block.meta.row_count,
+                    block: Arc::clone(&block.meta),
+                    table: SpanTable::live(block),
+                    without,
+                }))
+            }
+        }
+    }
+
+    fn file(&self, block: &Arc<BlockMeta>) -> Result<BlockFile, EngineError> {
+        Ok(BlockFile::new(
+            Arc::clone(&self.store),
+            &self.prefix,
+            Arc::clone(block),
+            Arc::clone(&self.metadata),
+            Arc::clone(&self.context.counters.reads),
+        )?)
+    }
+
+    fn task_context(&self) -> DataFusionResult<Arc<TaskContext>> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::clone(&self.context.pool))
+            .build_arc()?;
+        let url = datafusion::execution::object_store::ObjectStoreUrl::parse(STORE_URL)?;
+        runtime.register_object_store(url.as_ref(), Arc::new(InMemory::new()));
+        Ok(Arc::new(
+            TaskContext::from(&self.session).with_runtime(runtime),
+        ))
+    }
+
+    fn count_spans(&self, spans: u64) {
+        let counters = &self.context.counters;
+        counters.spans_inspected.fetch_add(spans, Ordering::Relaxed);
+    }
+}
+
+impl Job {
+    /// Plans the job; `None` if there is nothing to run it on.
+    async fn prepare(&self) -> Result<Option<Prepared>, EngineError> {
+        let limit = self.scan.context.limit;
+        let Some(opened) = self.scan.open().await? else {
+            return Ok(None);
         };
+        let session = &self.scan.session;
         let prepare = async {
-            let logical = self
-                .session
-                .optimize(&lowered.logical_plan(Arc::new(table))?)?;
+            let lowered = lower(&self.plan, &self.grid, &opened.block, limit)?;
+            let mut columns = lowered.columns();
+            if opened.without.is_some() {
+                columns.insert(names::TRACE_ID.to_owned());
+            }
+            let spans = opened.table.narrowed(&columns)?;
+            let spans = if picks_few(&self.plan) {
+                spans.read_late()
+            } else {
+                spans
+            };
+            let spans = span_scan(spans, opened.without)?;
+            let logical = session.optimize(&lowered.logical_plan(spans)?)?;
             let shown = logical.display_indent().to_string();
-            let physical = self.session.create_physical_plan(&logical).await?;
+            let physical = session.create_physical_plan(&logical).await?;
             DataFusionResult::Ok(Prepared {
                 lowered,
                 logical: shown,
                 physical,
+                spans: opened.spans,
             })
         };
-        prepare.await.map_err(|error| recover(error, limit))
+        let prepared = prepare.await.map_err(|error| recover(error, limit))?;
+        Ok(Some(prepared))
     }
 
     async fn run(&self, prepared: &Prepared) -> Result<PartialSeries, EngineError> {
-        let limit = self.context.limit;
-        let mut series = self.context.empty_series(&self.plan, self.grid);
-        let task = self.task_context().map_err(|error| recover(error, limit))?;
+        let limit = self.scan.context.limit;
+        let mut series = self.scan.context.empty_series(&self.plan, self.grid);
+        let task = self
+            .scan
+            .task_context()
+            .map_err(|error| recover(error, limit))?;
         let physical = &prepared.physical;
         let keys = &prepared.lowered.key_kinds;
         if let Some(aggregate) = physical.downcast_ref::<RangeAggregateExec>() {
@@ -362,49 +670,19 @@ impl Job {
                 series.add_batch(&batch, keys)?;
             }
         }
-        self.context
-            .counters
-            .spans_inspected
-            .fetch_add(self.slice.row_count(), Ordering::Relaxed);
+        self.scan.count_spans(prepared.spans);
         Ok(series)
     }
+}
 
-    fn task_context(&self) -> DataFusionResult<Arc<TaskContext>> {
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::clone(&self.context.pool))
-            .build_arc()?;
-        let url = datafusion::execution::object_store::ObjectStoreUrl::parse(STORE_URL)?;
-        runtime.register_object_store(url.as_ref(), Arc::new(InMemory::new()));
-        Ok(Arc::new(
-            TaskContext::from(&self.session).with_runtime(runtime),
-        ))
+/// A scan of spans, without those of some traces.
+fn span_scan(
+    table: SpanTable,
+    without: Option<Arc<HashSet<TraceId>>>,
+) -> DataFusionResult<LogicalPlanBuilder> {
+    let scan = LogicalPlanBuilder::scan("spans", provider_as_source(Arc::new(table)), None)?;
+    match without {
+        Some(without) => scan.filter(not_of_traces(column(names::TRACE_ID), without)),
+        None => Ok(scan),
     }
-}
-
-/// Where the columns of these names are in a schema.
-fn indices(schema: &Schema, columns: &BTreeSet<String>) -> Vec<usize> {
-    let fields = schema.fields().iter().enumerate();
-    fields
-        .filter(|(_, field)| columns.contains(field.name()))
-        .map(|(index, _)| index)
-        .collect()
-}
-
-/// A live block with these columns only; nothing is copied.
-fn only(block: &MemoryBlock, columns: &BTreeSet<String>) -> Result<MemoryBlock, ArrowError> {
-    let indices = indices(&block.schema, columns);
-    let batches = block.batches.iter().map(|batch| batch.project(&indices));
-    Ok(MemoryBlock {
-        meta: Arc::clone(&block.meta),
-        schema: Arc::new(block.schema.project(&indices)?),
-        batches: batches.collect::<Result<_, _>>()?,
-    })
-}
-
-/// The Arrow schema that a block was written with.
-fn arrow_schema(metadata: &ParquetMetaData) -> Result<SchemaRef, EngineError> {
-    let file = metadata.file_metadata();
-    let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata());
-    let schema = schema.map_err(|error| EngineError::Internal(error.into()))?;
-    Ok(Arc::new(Schema::new(schema.fields)))
 }

@@ -1,4 +1,4 @@
-//! Typed TraceQL metrics queries to series, over blocks and live spans. DataFusion lives here.
+//! Typed TraceQL queries to series, over blocks and live spans. DataFusion lives here.
 //!
 //! A query runs as independent *jobs*, each over one [`Slice`]: some row groups of one block, or one
 //! live block. [`MetricsPlan::analyse`] decides what the query needs, [`prune()`] drops what cannot
@@ -12,7 +12,7 @@
 //! Absent on purpose: HTTP, configuration files, query text (see the crate `traceql`), and the
 //! scheduling of jobs (see the crate `frontend`).
 //!
-//! Reading order: [`grid`], [`plan`], `lower`, `functions`, [`partial`], [`series`], [`executor`].
+//! Reading order: [`grid`], [`plan`], `lower`, `spanset`, `functions`, [`partial`], [`series`], [`executor`].
 
 mod aggregate;
 pub mod context;
@@ -24,16 +24,20 @@ mod limit;
 mod lower;
 pub mod partial;
 mod physical;
+pub mod pieces;
 pub mod plan;
 mod provider;
 pub mod prune;
+pub mod search;
 pub mod series;
+mod spanset;
 
 pub use context::{QueryContext, QueryCounters};
 pub use error::{EngineError, ErrorKind, EvaluationError};
 pub use executor::{Engine, EngineOptions, Slice};
 pub use grid::Grid;
 pub use partial::PartialSeries;
+pub use pieces::Pieces;
 pub use plan::MetricsPlan;
-pub use prune::{PruneReason, bytes_to_read, prune};
-pub use series::{Label, LabelValue, Series, SeriesSet};
+pub use prune::{PruneReason, bytes_to_read, bytes_to_search, prune, prune_search};
+pub use series::{Label, LabelValue, Series, SeriesPlan, SeriesSet};

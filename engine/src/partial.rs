@@ -45,7 +45,7 @@ const NIL: &str = "nil";
 
 /// The value of one `by` attribute.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum KeyValue {
+pub(crate) enum KeyValue {
     /// Absent: the label is left out.
     Nil,
     /// Text; also `nil` for any array, which has no form as a label.
@@ -242,7 +242,7 @@ impl KeyValue {
     }
 
     /// The label's value; `None` where the label is left out.
-    fn label(&self) -> Option<LabelValue> {
+    pub(crate) fn label(&self) -> Option<LabelValue> {
         let text = |text: &str| Some(LabelValue::String(text.to_owned()));
         match self {
             Self::Nil => None,
@@ -267,6 +267,12 @@ impl KeyValue {
         }
     }
 
+    /// The value where absence is shown, too.
+    pub(crate) fn label_or_nil(&self) -> LabelValue {
+        self.label()
+            .unwrap_or_else(|| LabelValue::String(NIL.to_owned()))
+    }
+
     fn typed(value_type: Type, number: i64) -> Self {
         match value_type {
             Type::Duration => Self::Duration(number),
@@ -283,13 +289,13 @@ impl KeyValue {
 }
 
 /// A key column of a job's result, cast to what it is read as.
-struct KeyColumn {
+pub(crate) struct KeyColumn {
     kind: KeyKind,
     array: ArrayRef,
 }
 
 impl KeyColumn {
-    fn try_new(kind: KeyKind, array: &ArrayRef) -> Result<Self, DataFusionError> {
+    pub(crate) fn try_new(kind: KeyKind, array: &ArrayRef) -> Result<Self, DataFusionError> {
         let read_as = match kind {
             KeyKind::Nil => {
                 return Ok(Self {
@@ -308,7 +314,7 @@ impl KeyColumn {
         })
     }
 
-    fn get(&self, row: usize) -> Result<KeyValue, DataFusionError> {
+    pub(crate) fn get(&self, row: usize) -> Result<KeyValue, DataFusionError> {
         let array = &self.array;
         if self.kind == KeyKind::Nil || array.is_null(row) {
             return Ok(KeyValue::Nil);

@@ -2,23 +2,107 @@
 
 use std::fmt;
 
+use traceql::Dialect;
 use traceql::ast::{
     Attribute, Body, FieldExpr, FieldExprKind, Intrinsic, Literal, MetricsAggregate, MetricsStage,
-    Query, ScalarExpr, SecondStage, SpansetExpr, Stage,
+    Pipeline, Query, SecondStage, SpansetExpr, SpansetOp, Stage, StructuralForm,
 };
 
 use crate::error::EngineError;
 
-/// A metrics query that this engine can run: filters that look at one span at a time, one
-/// aggregation over time, and what is done to the finished series.
+/// Which spans a query selects.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Selection {
+    /// Those that meet conditions by themselves, all of them.
+    Spans(Vec<FieldExpr>),
+    /// Those that stages over whole traces leave.
+    Traces(Pipeline),
+}
+
+impl Selection {
+    /// What the stages of a pipeline need to see. `needs_traces`: what follows them needs whole
+    /// traces.
+    pub(crate) fn of(pipeline: &Pipeline, dialect: Dialect, needs_traces: bool) -> Self {
+        let mut attributes = pipeline.attributes().into_iter();
+        if needs_traces || attributes.any(|attribute| needs_trace(attribute, dialect)) {
+            return Self::Traces(pipeline.clone());
+        }
+        let mut conditions = Vec::new();
+        for stage in &pipeline.stages {
+            match stage {
+                Stage::Spansets(SpansetExpr::Filter { condition, .. }) => {
+                    conditions.extend(condition.clone());
+                }
+                // Selecting attributes adds nothing to which spans are meant.
+                Stage::Select(_) => {}
+                _ => return Self::Traces(pipeline.clone()),
+            }
+        }
+        Self::Spans(conditions)
+    }
+
+    /// Whether which spans are selected depends on seeing all spans of a trace together.
+    fn needs_whole_traces(&self) -> bool {
+        match self {
+            Self::Spans(conditions) => {
+                let mut attributes = conditions.iter().flat_map(FieldExpr::attributes);
+                attributes.any(is_of_trace)
+            }
+            Self::Traces(_) => true,
+        }
+    }
+
+    /// Whether no span can ever be selected, whatever the data.
+    #[must_use]
+    pub fn is_never(&self) -> bool {
+        match self {
+            Self::Spans(conditions) => conditions.iter().any(is_false),
+            Self::Traces(pipeline) => is_never(pipeline),
+        }
+    }
+}
+
+/// Whether a pipeline selects nothing, whatever the data.
+pub(crate) fn is_never(pipeline: &Pipeline) -> bool {
+    let nothing = |stage: &Stage| matches!(stage, Stage::Spansets(expr) if selects_nothing(expr));
+    pipeline.stages.iter().any(nothing)
+}
+
+fn is_false(condition: &FieldExpr) -> bool {
+    condition.kind == FieldExprKind::Literal(Literal::Bool(false))
+}
+
+/// Whether an expression is a constant that selects nothing.
+fn selects_nothing(expr: &SpansetExpr) -> bool {
+    match expr {
+        SpansetExpr::Filter { condition, .. } => condition.as_ref().is_some_and(is_false),
+        SpansetExpr::Binary { op, lhs, rhs, .. } => {
+            let (lhs, rhs) = (selects_nothing(lhs), selects_nothing(rhs));
+            match op {
+                SpansetOp::Or => lhs && rhs,
+                SpansetOp::Structural {
+                    form: StructuralForm::Negated,
+                    ..
+                } => rhs,
+                SpansetOp::And | SpansetOp::Structural { .. } => lhs || rhs,
+            }
+        }
+        SpansetExpr::Pipeline { pipeline, .. } => is_never(pipeline),
+    }
+}
+
+/// A metrics query that this engine can run: which spans, one aggregation over time, and what is
+/// done to the finished series.
 #[derive(Debug, Clone)]
 pub struct MetricsPlan {
-    /// The conditions that a span must meet, all of them.
-    pub filters: Vec<FieldExpr>,
+    /// Which spans are aggregated.
+    pub selection: Selection,
     /// The aggregation.
     pub aggregate: MetricsAggregate,
     /// Whether quantiles are estimated from power-of-two buckets, `with(quantile="log2")`.
     pub log2_quantiles: bool,
+    /// Whose rules expressions are evaluated by.
+    pub dialect: Dialect,
     /// Stages applied to the finished series.
     pub second_stages: Vec<SecondStage>,
     /// The query in canonical form.
@@ -32,45 +116,26 @@ impl MetricsPlan {
     /// [`EngineError::NotMetrics`] for a search, [`EngineError::NotImplemented`] naming the first
     /// construct that this engine does not run.
     pub fn analyse(query: &Query) -> Result<Self, EngineError> {
-        let Body::Metrics(metrics) = &query.body else {
-            return Err(EngineError::NotMetrics);
-        };
-        let mut filters = Vec::new();
-        for stage in &metrics.pipeline.stages {
-            match stage {
-                Stage::Spansets(SpansetExpr::Filter { condition, .. }) => {
-                    filters.extend(condition.clone())
-                }
-                // Selecting attributes adds nothing to a metric.
-                Stage::Select(_) => {}
-                Stage::Spansets(SpansetExpr::Binary { op, .. }) => {
-                    return not_implemented(format!("spanset operator `{op}`"));
-                }
-                Stage::Spansets(SpansetExpr::Pipeline { .. }) => {
-                    return not_implemented("nested pipelines".to_owned());
-                }
-                Stage::ScalarFilter(filter) => {
-                    return not_implemented(match &filter.lhs {
-                        ScalarExpr::Aggregate(aggregate) => {
-                            format!("filter on the aggregate `{aggregate}` of a spanset")
-                        }
-                        _ => "filter on an aggregate of a spanset".to_owned(),
-                    });
-                }
-                Stage::GroupBy(by) => return not_implemented(format!("pipeline stage `by({by})`")),
-                Stage::Coalesce(_) => {
-                    return not_implemented("pipeline stage `coalesce()`".to_owned());
-                }
+        let metrics = match &query.body {
+            Body::Metrics(metrics) => metrics,
+            Body::MetricsExpr(_) => return not_implemented("arithmetic on series".to_owned()),
+            Body::Search(_) | Body::PipelineExpr(_) | Body::ScalarPipelineFilter(_) => {
+                return Err(EngineError::NotMetrics);
             }
-        }
+        };
         let MetricsStage::Aggregate(aggregate) = &metrics.stage else {
             return not_implemented("metrics function `compare()`".to_owned());
         };
+        let used = aggregate.argument.iter().chain(&aggregate.by);
+        let needs_traces = used
+            .map(|used| &used.attribute)
+            .any(|attribute| needs_trace(attribute, query.dialect));
         let log2 = |name: &str, value: &Literal| {
             name == "quantile" && *value == Literal::String("log2".to_owned())
         };
         Ok(Self {
-            filters,
+            selection: Selection::of(&metrics.pipeline, query.dialect, needs_traces),
+            dialect: query.dialect,
             aggregate: aggregate.clone(),
             log2_quantiles: query.hints.iter().any(|hint| log2(&hint.name, &hint.value)),
             second_stages: metrics.second_stages.clone(),
@@ -81,9 +146,14 @@ impl MetricsPlan {
     /// Whether no span can ever be selected, whatever the data: such a query has no series at all.
     #[must_use]
     pub fn is_never(&self) -> bool {
-        self.filters
-            .iter()
-            .any(|filter| filter.kind == FieldExprKind::Literal(Literal::Bool(false)))
+        self.selection.is_never()
+    }
+
+    /// Whether the answer depends on seeing all spans of a trace together.
+    #[must_use]
+    pub fn needs_whole_traces(&self) -> bool {
+        let used = self.aggregate.argument.iter().chain(&self.aggregate.by);
+        self.selection.needs_whole_traces() || used.map(|used| &used.attribute).any(is_of_trace)
     }
 
     /// Whether the aggregated attribute is a duration, which is kept in ns and shown in seconds.
@@ -91,6 +161,7 @@ impl MetricsPlan {
     pub fn aggregates_duration(&self) -> bool {
         let durations = [
             Intrinsic::Duration,
+            Intrinsic::SpanSelfTime,
             Intrinsic::TraceDuration,
             Intrinsic::EventTimeSinceStart,
         ];
@@ -98,10 +169,39 @@ impl MetricsPlan {
             .argument
             .as_ref()
             .is_some_and(|argument| match &argument.attribute {
-                Attribute::Intrinsic(intrinsic) => durations.contains(intrinsic),
+                Attribute::Intrinsic { intrinsic, .. } => durations.contains(intrinsic),
                 Attribute::Key { .. } => false,
             })
     }
+}
+
+/// Whether an attribute takes a look at other spans of the trace: those that a block has no column
+/// for.
+fn needs_trace(attribute: &Attribute, dialect: Dialect) -> bool {
+    dialect == Dialect::Spandrel
+        && (attribute.is_of_parent()
+            || *attribute == Attribute::of_span(Intrinsic::Parent)
+            || *attribute == Attribute::of_span(Intrinsic::SpanSelfTime))
+}
+
+/// Whether an attribute of a span follows from all spans of its trace.
+fn is_of_trace(attribute: &Attribute) -> bool {
+    attribute.is_of_parent()
+        || matches!(
+            attribute,
+            Attribute::Intrinsic {
+                intrinsic: Intrinsic::Parent
+                    | Intrinsic::SpanChildCount
+                    | Intrinsic::SpanSelfTime
+                    | Intrinsic::TraceDuration
+                    | Intrinsic::RootName
+                    | Intrinsic::RootServiceName
+                    | Intrinsic::NestedSetLeft
+                    | Intrinsic::NestedSetRight
+                    | Intrinsic::NestedSetParent,
+                ..
+            }
+        )
 }
 
 fn not_implemented(construct: String) -> Result<MetricsPlan, EngineError> {

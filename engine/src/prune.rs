@@ -5,15 +5,20 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use storage::block::meta::{AttributeScope, BlockMeta};
+use storage::block::meta::{AttributeScope, BlockMeta, ColumnMeta};
 use storage::ids::TraceId;
-use traceql::ast::{Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Scope, UnaryOp};
+use traceql::ast::{
+    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Literal, Pipeline, Scope,
+    SpansetExpr, SpansetOp, Stage, Status, StructuralForm, UnaryOp,
+};
 
 use crate::grid::Grid;
 use crate::limit::MemoryLimit;
 use crate::lower::expression::{attribute_and_text, is_arithmetic};
 use crate::lower::lower;
-use crate::plan::MetricsPlan;
+use crate::plan::{MetricsPlan, Selection};
+use crate::search::job::LoweredSearch;
+use crate::search::{SearchPlan, SearchWindow};
 
 /// Why a block has no span that the query selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,13 +70,8 @@ pub fn prune(
     if !overlaps(block.min_start_ns, block.max_start_ns) {
         return Err(PruneReason::Time);
     }
-    // A query that fails on some span fails wherever that span is, so nothing may hide the span.
-    if !plan.filters.iter().any(may_fail) {
-        for condition in plan.filters.iter().flat_map(conjuncts) {
-            if let Some(reason) = contradiction(condition, block) {
-                return Err(reason);
-            }
-        }
+    if let Some(reason) = nothing_selected(&plan.selection, block) {
+        return Err(reason);
     }
     let kept: Vec<usize> = block
         .row_groups
@@ -87,6 +87,47 @@ pub fn prune(
     }
 }
 
+/// The row groups of a block that may hold traces that a search finds, in order; or why none does.
+///
+/// # Errors
+/// The reason why the whole block is pruned.
+pub fn prune_search(
+    plan: &SearchPlan,
+    window: SearchWindow,
+    block: &BlockMeta,
+) -> Result<Vec<usize>, PruneReason> {
+    // No span of a trace ends after the last end of the block, or starts before the first start.
+    if block.max_end_ns < window.start_ns {
+        return Err(PruneReason::Time);
+    }
+    if let Some(reason) = first_stage_empty(&plan.pipeline, block) {
+        return Err(reason);
+    }
+    let groups = block.row_groups.iter().enumerate();
+    let kept = groups.filter(|(_, group)| group.min_start_ns <= window.end_ns);
+    let kept: Vec<usize> = kept.map(|(index, _)| index).collect();
+    if kept.is_empty() && (!block.row_groups.is_empty() || block.min_start_ns > window.end_ns) {
+        Err(PruneReason::Time)
+    } else {
+        Ok(kept)
+    }
+}
+
+/// Compressed bytes that a search reads from these row groups of a block.
+#[must_use]
+pub fn bytes_to_search(
+    plan: &SearchPlan,
+    window: SearchWindow,
+    block: &BlockMeta,
+    row_groups: &[usize],
+) -> u64 {
+    // A query that cannot be lowered reads nothing: its job will say why.
+    LoweredSearch::lower(plan, window, block).map_or(0, |lowered| {
+        let bytes = compressed_bytes(&lowered.columns(), block, row_groups);
+        bytes.into_iter().sum()
+    })
+}
+
 /// Compressed bytes that the query reads from each of these row groups of a block.
 #[must_use]
 pub fn bytes_to_read(
@@ -100,20 +141,121 @@ pub fn bytes_to_read(
         key: "",
     };
     // A query that cannot be lowered reads nothing: its job will say why.
-    let names = lower(plan, grid, block, no_limit)
-        .map_or_else(|_| BTreeSet::new(), |lowered| lowered.columns());
-    let read: Vec<_> = block
+    let columns = lower(plan, grid, block, no_limit).map(|lowered| lowered.columns());
+    compressed_bytes(&columns.unwrap_or_default(), block, row_groups)
+}
+
+/// Compressed bytes of some columns in each of some row groups.
+fn compressed_bytes(
+    columns: &BTreeSet<String>,
+    block: &BlockMeta,
+    row_groups: &[usize],
+) -> Vec<u64> {
+    let read: Vec<&ColumnMeta> = block
         .columns
         .iter()
-        .filter(|column| names.contains(&column.name))
+        .filter(|column| columns.contains(&column.name))
         .collect();
     let bytes = |&group: &usize| {
-        let of_group = read
-            .iter()
-            .filter_map(|column| column.compressed_bytes.get(group));
-        of_group.sum()
+        let sizes = read.iter();
+        let sizes = sizes.filter_map(|column| column.compressed_bytes.get(group));
+        sizes.sum()
     };
     row_groups.iter().map(bytes).collect()
+}
+
+/// Whether few spans can be expected to pass the filters of a query: those of one trace, or failed
+/// ones, which are the exception wherever spans come from.
+pub(crate) fn picks_few(plan: &MetricsPlan) -> bool {
+    let Selection::Spans(filters) = &plan.selection else {
+        return false;
+    };
+    filters.iter().flat_map(conjuncts).any(|condition| {
+        let FieldExprKind::Binary {
+            op: BinaryOp::Eq,
+            lhs,
+            rhs,
+        } = &condition.kind
+        else {
+            return false;
+        };
+        let is_error = |side: &FieldExpr| {
+            matches!(
+                side.kind,
+                FieldExprKind::Literal(Literal::Status(Status::Error))
+            )
+        };
+        let is_one_of = |side: &FieldExpr, wanted: &[Intrinsic]| {
+            matches!(
+                &side.kind,
+                FieldExprKind::Attribute(Attribute::Intrinsic {
+                    intrinsic,
+                    of_parent: false,
+                }) if wanted.contains(intrinsic)
+            )
+        };
+        let either = |of: &dyn Fn(&FieldExpr) -> bool| of(lhs) || of(rhs);
+        either(&|side| is_one_of(side, &[Intrinsic::TraceId, Intrinsic::SpanId]))
+            || (either(&|side| is_one_of(side, &[Intrinsic::Status])) && either(&is_error))
+    })
+}
+
+/// Why nothing of the block is selected, if that is certain.
+fn nothing_selected(selection: &Selection, block: &BlockMeta) -> Option<PruneReason> {
+    match selection {
+        Selection::Spans(filters) => {
+            // A query that fails on some span fails wherever that is, so nothing may hide the span.
+            if filters.iter().any(may_fail) {
+                return None;
+            }
+            filters.iter().find_map(|filter| unmet(filter, block))
+        }
+        Selection::Traces(pipeline) => first_stage_empty(pipeline, block),
+    }
+}
+
+/// Why the first stage of a pipeline selects nothing, if that is certain. It meets every span of a
+/// trace, later stages only what it leaves.
+fn first_stage_empty(pipeline: &Pipeline, block: &BlockMeta) -> Option<PruneReason> {
+    match pipeline.stages.first() {
+        Some(Stage::Spansets(expr)) if !any_may_fail(expr) => empty(expr, block),
+        _ => None,
+    }
+}
+
+/// Why an expression selects nothing in any trace of the block, if that is certain.
+fn empty(expr: &SpansetExpr, block: &BlockMeta) -> Option<PruneReason> {
+    match expr {
+        SpansetExpr::Filter { condition, .. } => unmet(condition.as_ref()?, block),
+        SpansetExpr::Binary { op, lhs, rhs, .. } => match op {
+            SpansetOp::Or => empty(lhs, block).and(empty(rhs, block)),
+            SpansetOp::Structural {
+                form: StructuralForm::Negated,
+                ..
+            } => empty(rhs, block),
+            SpansetOp::And | SpansetOp::Structural { .. } => {
+                empty(lhs, block).or_else(|| empty(rhs, block))
+            }
+        },
+        SpansetExpr::Pipeline { pipeline, .. } => first_stage_empty(pipeline, block),
+    }
+}
+
+/// Whether a condition of an expression could fail.
+fn any_may_fail(expr: &SpansetExpr) -> bool {
+    match expr {
+        SpansetExpr::Filter { condition, .. } => condition.as_ref().is_some_and(may_fail),
+        SpansetExpr::Binary { lhs, rhs, .. } => any_may_fail(lhs) || any_may_fail(rhs),
+        // What stands behind its first stage, or being several spansets, may fail, too.
+        SpansetExpr::Pipeline { .. } => true,
+    }
+}
+
+/// Why no span of the block meets `condition`, if that is certain.
+fn unmet(condition: &FieldExpr, block: &BlockMeta) -> Option<PruneReason> {
+    conjuncts(condition)
+        .into_iter()
+        .find_map(|condition| contradiction(condition, block))
 }
 
 /// The conditions that are all necessary for `expr`.
@@ -132,7 +274,7 @@ fn conjuncts(expr: &FieldExpr) -> Vec<&FieldExpr> {
     }
 }
 
-/// Why no span of the block meets `condition`, if that is certain.
+/// Why no span of the block meets one of the conditions of a conjunction, if that is certain.
 fn contradiction(condition: &FieldExpr, block: &BlockMeta) -> Option<PruneReason> {
     match &condition.kind {
         FieldExprKind::Binary { op, lhs, rhs } if is_test(*op) => by_value(*op, lhs, rhs, block)
@@ -220,7 +362,13 @@ fn by_value(
             (!services.iter().any(|service| regex.is_match(service)))
                 .then(|| PruneReason::Service(text.clone()))
         }
-        (Attribute::Intrinsic(Intrinsic::TraceId), BinaryOp::Eq) => {
+        (
+            Attribute::Intrinsic {
+                intrinsic: Intrinsic::TraceId,
+                of_parent: false,
+            },
+            BinaryOp::Eq,
+        ) => {
             let id = parse_trace_id(text)?;
             let known = !block.trace_ids.bits.is_empty();
             (known && !block.trace_ids.contains(id)).then(|| PruneReason::TraceId(text.clone()))

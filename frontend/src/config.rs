@@ -23,6 +23,8 @@ pub struct FrontendConfig {
     pub prom: PromConfig,
     /// What one query may use.
     pub query: QueryConfig,
+    /// Limits that in Tempo can differ by tenant.
+    pub overrides: OverridesConfig,
 }
 
 /// Planning and limits of queries.
@@ -44,6 +46,8 @@ pub struct QueryFrontendConfig {
     pub query_end_cutoff: GoDuration,
     /// Metrics queries.
     pub metrics: MetricsConfig,
+    /// Searches.
+    pub search: SearchConfig,
 }
 
 /// Planning and limits of metrics queries.
@@ -58,7 +62,7 @@ pub struct MetricsConfig {
     pub max_intervals: u64,
     /// Most series in an answer, 0 for no limit; a longer answer is cut and says so.
     pub max_response_series: usize,
-    /// Jobs of one query in flight at once, 0 for four per core. More hides the latency of an
+    /// Jobs in flight at once, over all queries, 0 for four per core. More hides the latency of an
     /// object store, and costs memory.
     pub concurrent_jobs: usize,
     /// Bytes that one job should read; a query that reads little is split finer, so that all cores
@@ -67,6 +71,23 @@ pub struct MetricsConfig {
     /// Longest time that the spans of one job should cover, 0 for no limit. Row groups are never
     /// cut, so one that covers more is a job of its own.
     pub interval: GoDuration,
+}
+
+/// Limits of searches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchConfig {
+    /// Traces in an answer, unless the request says.
+    pub default_result_limit: usize,
+    /// Most traces that a request may ask for, 0 for no limit.
+    pub max_result_limit: usize,
+    /// Spans of each spanset in an answer, unless the request says.
+    pub default_spans_per_span_set: usize,
+    /// Most spans of each spanset that a request may ask for, 0 for no limit.
+    pub max_spans_per_span_set: usize,
+    /// Longest time range of a search, 0 for no limit. 0 by default for the reason given at
+    /// [`MetricsConfig::max_duration`].
+    pub max_duration: GoDuration,
 }
 
 /// Execution of queries.
@@ -118,6 +139,43 @@ pub struct QueryConfig {
     pub max_response_bytes: usize,
 }
 
+/// Limits that in Tempo can differ by tenant; here they hold for every tenant.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OverridesConfig {
+    /// The limits of every tenant.
+    pub defaults: TenantLimits,
+}
+
+/// Limits of one tenant.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TenantLimits {
+    /// Limits of traces.
+    pub global: GlobalLimits,
+    /// Limits and shape of what is read.
+    pub read: ReadLimits,
+}
+
+/// Limits of traces.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GlobalLimits {
+    /// Most bytes of OTLP of one trace in an answer, 0 for no limit.
+    pub max_bytes_per_trace: u64,
+}
+
+/// Limits and shape of what is read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReadLimits {
+    /// Most bytes of names or values in an answer about attributes, 0 for no limit; more are left
+    /// out.
+    pub max_bytes_per_tag_values_query: usize,
+    /// Whether trace ids in the answers of searches have their leading zeros.
+    pub left_pad_trace_ids: bool,
+}
+
 impl Default for QueryFrontendConfig {
     fn default() -> Self {
         Self {
@@ -128,6 +186,36 @@ impl Default for QueryFrontendConfig {
             max_query_expression_size_bytes: 128 << 10,
             query_end_cutoff: GoDuration::ZERO,
             metrics: MetricsConfig::default(),
+            search: SearchConfig::default(),
+        }
+    }
+}
+
+impl Default for SearchConfig {
+    fn default() -> Self {
+        Self {
+            default_result_limit: 20,
+            max_result_limit: 262_144,
+            default_spans_per_span_set: 3,
+            max_spans_per_span_set: 100,
+            max_duration: GoDuration::ZERO,
+        }
+    }
+}
+
+impl Default for GlobalLimits {
+    fn default() -> Self {
+        Self {
+            max_bytes_per_trace: 5_000_000,
+        }
+    }
+}
+
+impl Default for ReadLimits {
+    fn default() -> Self {
+        Self {
+            max_bytes_per_tag_values_query: 1_000_000,
+            left_pad_trace_ids: false,
         }
     }
 }

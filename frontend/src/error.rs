@@ -71,6 +71,15 @@ pub enum QueryError {
         /// The largest allowed.
         limit: usize,
     },
+    /// The trace is larger than allowed.
+    #[error(
+        "Trace exceeds maximum size of {limit} bytes \
+         (overrides.defaults.global.max_bytes_per_trace)"
+    )]
+    TraceTooLarge {
+        /// The largest allowed.
+        limit: u64,
+    },
     /// A defect of this program.
     #[error("internal error: {0}")]
     Internal(&'static str),
@@ -144,7 +153,7 @@ impl QueryError {
             },
             Self::QueueFull { .. } => ErrorKind::Overloaded,
             Self::Timeout { .. } => ErrorKind::Timeout,
-            Self::ResponseTooLarge { .. } => ErrorKind::LimitExceeded,
+            Self::ResponseTooLarge { .. } | Self::TraceTooLarge { .. } => ErrorKind::LimitExceeded,
             Self::Internal(_) => ErrorKind::Internal,
         }
     }
@@ -164,6 +173,7 @@ impl QueryError {
             Self::QueueFull { .. } => Some("err-query-queue-full"),
             Self::Timeout { .. } => Some("err-query-timeout"),
             Self::ResponseTooLarge { .. } => Some("err-response-too-large"),
+            Self::TraceTooLarge { .. } => Some("err-trace-too-large"),
             Self::Engine(EngineError::MemoryLimit { .. }) => Some("err-query-memory"),
             Self::Engine(EngineError::SeriesLimit { .. }) => Some("err-series"),
             Self::Invalid(error) if error.kind() == traceql::ErrorKind::Limit => {

@@ -14,7 +14,7 @@
 //! Not here: how a plan runs (see the crate `engine`), how spans are stored, configuration files,
 //! sockets.
 //!
-//! Reading order: [`query`], [`split`], [`schedule`], [`limits`], [`config`], then [`api`], and
+//! Reading order: [`query`], [`split`], [`schedule`], `turns`, [`limits`], [`config`], then [`api`], and
 //! [`promql`] for the constants that Prometheus clients probe with.
 
 #![deny(missing_docs)]
@@ -47,9 +47,11 @@
 )]
 
 pub mod api;
+mod blocks;
 pub mod config;
 pub mod duration;
 pub mod error;
+pub mod filter;
 pub mod limits;
 pub mod metrics;
 pub mod names;
@@ -58,9 +60,15 @@ pub mod query;
 pub mod schedule;
 pub mod split;
 pub mod stats;
+pub mod trace;
+mod turns;
+pub mod values;
+pub mod viewer;
 
 pub use api::{Operations, router};
 pub use config::FrontendConfig;
 pub use error::{ErrorKind, QueryError};
 pub use query::{Answer, Explanation, Frontend, RangeRequest};
 pub use stats::QueryStats;
+pub use trace::{TraceAnswer, TraceRequest};
+pub use traceql::Dialect;

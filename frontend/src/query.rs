@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Each step is a call that returns a value, and each value prints: the typed query, the plan, the
-//! surviving blocks, the jobs, what running them took, and the series. [`Frontend::explain`] is these
-//! printings in order. Lowering to a DataFusion plan happens inside the engine, once per job, because
+//! surviving blocks, the jobs, what running them took, and the series. A query that computes with
+//! the series of several metrics queries takes the steps in the middle once for each of them, over
+//! the same snapshots, and computes at the end. [`Frontend::explain`] is these printings in order. Lowering to a DataFusion plan happens inside the engine, once per job, because
 //! columns differ between blocks; EXPLAIN shows it for the first job.
 
 use std::collections::BTreeSet;
@@ -15,21 +16,25 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Engine, EngineError, Grid, MetricsPlan, PartialSeries, QueryContext, SeriesSet};
+use engine::{
+    Engine, EngineError, Grid, MetricsPlan, PartialSeries, QueryContext, SeriesPlan, SeriesSet,
+};
 use futures::StreamExt;
 use prometheus::Registry;
 use storage::block::MemoryBlock;
 use storage::block::meta::BlockMeta;
 use storage::ids::TenantId;
 use storage::snapshot::{Snapshot, SnapshotSource};
+use traceql::{Dialect, Notice, Position};
 
 use crate::config::FrontendConfig;
 use crate::error::QueryError;
-use crate::limits::{self, Admission};
+use crate::limits;
 use crate::metrics::Metrics;
-use crate::schedule::{ScheduleOptions, run_jobs};
+use crate::schedule::{ScheduleOptions, in_turn, run_jobs};
 use crate::split::{Jobs, SplitOptions, split};
 use crate::stats::QueryStats;
+use crate::turns::{QueueFull, Turn, Turns};
 
 const MEMORY_LIMIT_KEY: &str = "query.max_memory_bytes";
 
@@ -41,6 +46,8 @@ pub struct RangeRequest {
     pub tenants: Vec<TenantId>,
     /// The query text.
     pub query: String,
+    /// Which TraceQL it is in.
+    pub dialect: Dialect,
     /// The intervals that get a sample each.
     pub grid: Grid,
     /// Most series to answer, besides the limit of the configuration.
@@ -58,6 +65,8 @@ pub struct Answer {
     pub stats: QueryStats,
     /// Why the answer is not complete, if it is not.
     pub partial: Option<PartialReason>,
+    /// What is worth knowing about the query.
+    pub notices: Vec<String>,
 }
 
 /// Why an answer is not complete.
@@ -89,10 +98,11 @@ pub struct Explanation {
 /// Answers queries.
 #[derive(Debug)]
 pub struct Frontend {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     snapshots: Arc<dyn SnapshotSource>,
     config: FrontendConfig,
-    admission: Admission,
+    query_turns: Turns,
+    job_turns: Turns,
     pub(crate) metrics: Metrics,
 }
 
@@ -107,16 +117,13 @@ impl Frontend {
         config: FrontendConfig,
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
-        let admission = Admission::new(
-            config.querier.max_concurrent_queries,
-            config.query_frontend.max_outstanding_per_tenant,
-        );
         let metrics = Metrics::register(registry)?;
         Ok(Self {
             engine,
             snapshots,
+            query_turns: Turns::new(config.querier.max_concurrent_queries),
+            job_turns: Turns::new(concurrent_jobs(&config)),
             config,
-            admission,
             metrics,
         })
     }
@@ -133,7 +140,8 @@ impl Frontend {
     /// See [`QueryError`]; its kind says what to do.
     pub async fn query_range(&self, request: &RangeRequest) -> Result<Answer, QueryError> {
         let timer = self.metrics.start_query();
-        let mut result = self.within_deadline(request, self.answer(request)).await;
+        let answer = self.answer(request);
+        let mut result = self.within_deadline(request.timeout, answer).await;
         if let Ok(answer) = &mut result {
             answer.stats.elapsed = timer.elapsed();
             self.metrics.count(&answer.stats);
@@ -144,15 +152,24 @@ impl Frontend {
 
     async fn answer(&self, request: &RangeRequest) -> Result<Answer, QueryError> {
         let grid = request.grid;
-        let query = self.parse(&request.query)?;
-        let plan = Arc::new(MetricsPlan::analyse(&query)?);
+        let query = self.parse(request)?;
+        let plan = SeriesPlan::analyse(&query)?;
         let _turn = self.enter(&request.tenants).await?;
         let snapshots = self.snapshots(&request.tenants).await?;
-        let survivors = Survivors::prune(&plan, &grid, &snapshots);
-        let jobs = survivors.split(&plan, &grid, &self.split_options());
-        let execution = self.execute(&plan, grid, jobs, survivors.stats).await?;
+        let mut finished = Finished::default();
+        for operand in plan.operands() {
+            let context = self.context(&finished);
+            let survivors = Survivors::prune(operand, &grid, &snapshots);
+            let jobs = survivors.split(operand, &grid, &self.split_options());
+            let execution = self
+                .execute(request, operand, jobs, survivors.stats, &context)
+                .await?;
+            finished.add(execution.finish(operand).await?);
+        }
         let limit = self.series_limit(request.max_series);
-        execution.finish(plan, limit).await
+        let mut answer = finished.combine(plan, grid, limit).await?;
+        answer.notices = notices(&query, &request.query);
+        Ok(answer)
     }
 
     /// The steps of a query, printed: with [`ExplainMode::Analyze`], to its end.
@@ -164,8 +181,8 @@ impl Frontend {
         request: &RangeRequest,
         mode: ExplainMode,
     ) -> Result<Explanation, QueryError> {
-        self.within_deadline(request, self.explain_steps(request, mode))
-            .await
+        let steps = self.explain_steps(request, mode);
+        self.within_deadline(request.timeout, steps).await
     }
 
     async fn explain_steps(
@@ -174,38 +191,47 @@ impl Frontend {
         mode: ExplainMode,
     ) -> Result<Explanation, QueryError> {
         let grid = request.grid;
-        let query = self.parse(&request.query)?;
+        let query = self.parse(request)?;
         let mut steps = vec![("parse", query.to_string())];
-        let plan = Arc::new(MetricsPlan::analyse(&query)?);
-        steps.push(("analyse", plan.to_string()));
+        let plan = SeriesPlan::analyse(&query)?;
         let _turn = self.enter(&request.tenants).await?;
         let snapshots = self.snapshots(&request.tenants).await?;
-        let survivors = Survivors::prune(&plan, &grid, &snapshots);
-        steps.push(("prune", survivors.to_string()));
-        let jobs = survivors.split(&plan, &grid, &self.split_options());
-        steps.push(("split", jobs.to_string()));
-        if let Some(job) = jobs.0.first() {
-            let context = self.context();
-            let slice = job.slice.clone();
-            let analyze = mode == ExplainMode::Analyze;
-            let lowered = self
-                .engine
-                .explain_job(&plan, grid, slice, &context, analyze)
-                .await?;
-            steps.push(("lower", lowered));
+        let mut finished = Finished::default();
+        for operand in plan.operands() {
+            steps.push(("analyse", operand.to_string()));
+            let context = self.context(&finished);
+            let survivors = Survivors::prune(operand, &grid, &snapshots);
+            steps.push(("prune", survivors.to_string()));
+            let jobs = survivors.split(operand, &grid, &self.split_options());
+            steps.push(("split", jobs.to_string()));
+            if let Some(job) = jobs.0.first() {
+                let slice = job.slice.clone();
+                let analyze = mode == ExplainMode::Analyze;
+                let lowered = self
+                    .engine
+                    .explain_job(operand, grid, slice, &context, analyze)
+                    .await?;
+                steps.push(("lower", lowered));
+            }
+            if mode == ExplainMode::Analyze {
+                let execution = self
+                    .execute(request, operand, jobs, survivors.stats, &context)
+                    .await?;
+                steps.push(("execute", execution.to_string()));
+                finished.add(execution.finish(operand).await?);
+            }
         }
         if mode == ExplainMode::Analyze {
-            let execution = self.execute(&plan, grid, jobs, survivors.stats).await?;
-            steps.push(("execute", execution.to_string()));
             let limit = self.series_limit(request.max_series);
-            let answer = execution.finish(plan, limit).await?;
+            let answer = finished.combine(plan, grid, limit).await?;
             steps.push(("merge", answer.to_string()));
         }
         Ok(Explanation { steps })
     }
 
     /// Text to typed query.
-    fn parse(&self, text: &str) -> Result<traceql::ast::Query, QueryError> {
+    fn parse(&self, request: &RangeRequest) -> Result<traceql::ast::Query, QueryError> {
+        let text = &request.query;
         let limit = self.config.query_frontend.max_query_expression_size_bytes;
         if text.len() > limit {
             return Err(QueryError::TooLong {
@@ -213,18 +239,18 @@ impl Frontend {
                 limit,
             });
         }
-        traceql::compile(text).map_err(QueryError::Invalid)
+        traceql::compile_with(text, &request.dialect.into()).map_err(QueryError::Invalid)
     }
 
     /// Waits for a turn. A query over several tenants waits in the queue of the first.
-    async fn enter(
-        &self,
-        tenants: &[TenantId],
-    ) -> Result<tokio::sync::SemaphorePermit<'_>, QueryError> {
-        let tenant = tenants
-            .first()
-            .ok_or(QueryError::Internal("query without a tenant"))?;
-        self.admission.enter(tenant).await
+    pub(crate) async fn enter(&self, tenants: &[TenantId]) -> Result<Turn, QueryError> {
+        let tenant = first(tenants)?;
+        let limit = self.config.query_frontend.max_outstanding_per_tenant;
+        let turn = self.query_turns.take(tenant, limit).await;
+        turn.map_err(|QueueFull| QueryError::QueueFull {
+            tenant: tenant.clone(),
+            limit,
+        })
     }
 
     /// What each tenant's spans are at this moment: every acknowledged span in exactly one place.
@@ -243,12 +269,13 @@ impl Frontend {
     /// Runs the jobs and merges their partial series as they come.
     async fn execute(
         &self,
+        request: &RangeRequest,
         plan: &Arc<MetricsPlan>,
-        grid: Grid,
         jobs: Jobs,
         mut stats: QueryStats,
+        context: &QueryContext,
     ) -> Result<Execution, QueryError> {
-        let context = self.context();
+        let (grid, tenant) = (request.grid, first(&request.tenants)?);
         let options = self.schedule_options();
         stats.jobs_total = u64::try_from(jobs.0.len()).unwrap_or(u64::MAX);
         let mut merged = context.empty_series(plan, grid);
@@ -256,7 +283,8 @@ impl Frontend {
             let run = |job: &crate::split::Job| {
                 let (engine, plan) = (Arc::clone(&self.engine), Arc::clone(plan));
                 let (slice, context) = (job.slice.clone(), context.clone());
-                async move { engine.run_job(&plan, grid, slice, &context).await }
+                let job = async move { engine.run_job(&plan, grid, slice, &context).await };
+                in_turn(self.job_turns.clone(), tenant.clone(), job)
             };
             let results = run_jobs(jobs.0, options, run).ready_chunks(options.concurrent_jobs);
             let mut results = pin!(results);
@@ -277,22 +305,41 @@ impl Frontend {
         Ok(Execution { merged, stats })
     }
 
-    async fn within_deadline<T>(
+    /// Gives up when the request or a setting says so.
+    pub(crate) async fn within_deadline<T>(
         &self,
-        request: &RangeRequest,
+        requested: Option<Duration>,
         work: impl Future<Output = Result<T, QueryError>>,
     ) -> Result<T, QueryError> {
-        let Some((timeout, key)) = limits::deadline(&self.config, request.timeout) else {
-            return work.await;
+        let Some((timeout, key)) = limits::deadline(&self.config, requested) else {
+            return work.await.map_err(|error| self.of_whole(error));
         };
         let timed_out = |_elapsed| QueryError::Timeout { timeout, key };
         tokio::time::timeout(timeout, work)
             .await
             .map_err(timed_out)?
+            .map_err(|error| self.of_whole(error))
     }
 
-    fn context(&self) -> QueryContext {
-        QueryContext::new(self.config.query.max_memory_bytes, MEMORY_LIMIT_KEY)
+    /// What the next metrics query of a query may use: what those before it left.
+    fn context(&self, finished: &Finished) -> QueryContext {
+        let limit = self.config.query.max_memory_bytes;
+        let left = limit.saturating_sub(finished.value_bytes());
+        QueryContext::new(left, MEMORY_LIMIT_KEY)
+    }
+
+    /// The error of the whole query for that of a part of it, whose limit is what others left.
+    fn of_whole(&self, error: QueryError) -> QueryError {
+        match error {
+            QueryError::Engine(EngineError::MemoryLimit {
+                key: MEMORY_LIMIT_KEY,
+                ..
+            }) => QueryError::Engine(EngineError::MemoryLimit {
+                limit_bytes: self.config.query.max_memory_bytes,
+                key: MEMORY_LIMIT_KEY,
+            }),
+            other => other,
+        }
     }
 
     fn split_options(&self) -> SplitOptions {
@@ -309,12 +356,8 @@ impl Frontend {
     }
 
     fn schedule_options(&self) -> ScheduleOptions {
-        let concurrent_jobs = match self.config.query_frontend.metrics.concurrent_jobs {
-            0 => cores() * 4,
-            jobs => jobs,
-        };
         ScheduleOptions {
-            concurrent_jobs,
+            concurrent_jobs: concurrent_jobs(&self.config),
             max_retries: self.config.query_frontend.max_retries,
         }
     }
@@ -330,6 +373,19 @@ impl Frontend {
             .flatten()
             .filter(|limit| *limit > 0)
             .min()
+    }
+}
+
+/// The tenant in whose queues a query and its jobs wait.
+fn first(tenants: &[TenantId]) -> Result<&TenantId, QueryError> {
+    let none = QueryError::Internal("query without a tenant");
+    tenants.first().ok_or(none)
+}
+
+fn concurrent_jobs(config: &FrontendConfig) -> usize {
+    match config.query_frontend.metrics.concurrent_jobs {
+        0 => cores() * 4,
+        jobs => jobs,
     }
 }
 
@@ -389,13 +445,40 @@ struct Execution {
 }
 
 impl Execution {
-    /// Makes the series and cuts them to the limit.
-    async fn finish(
+    /// Makes the series.
+    async fn finish(self, plan: &Arc<MetricsPlan>) -> Result<(SeriesSet, QueryStats), QueryError> {
+        let plan = Arc::clone(plan);
+        let series = off_reactor(move || self.merged.finish(&plan)).await??;
+        Ok((series, self.stats))
+    }
+}
+
+/// The series of the metrics queries that have been run, and what that took.
+#[derive(Debug, Default)]
+struct Finished {
+    operands: Vec<SeriesSet>,
+    stats: QueryStats,
+}
+
+impl Finished {
+    fn add(&mut self, (series, stats): (SeriesSet, QueryStats)) {
+        self.operands.push(series);
+        self.stats.add(&stats);
+    }
+
+    fn value_bytes(&self) -> u64 {
+        self.operands.iter().map(SeriesSet::value_bytes).sum()
+    }
+
+    /// Computes with the series and cuts them to the limit.
+    async fn combine(
         self,
-        plan: Arc<MetricsPlan>,
+        plan: SeriesPlan,
+        grid: Grid,
         series_limit: Option<usize>,
     ) -> Result<Answer, QueryError> {
-        let mut series = off_reactor(move || self.merged.finish(&plan)).await??;
+        let Self { operands, stats } = self;
+        let mut series = off_reactor(move || plan.combine(grid, operands)).await??;
         let partial = match series_limit {
             // At the limit the answer counts as cut, as in Tempo: clients rely on either reading.
             Some(limit) if series.series.len() >= limit => {
@@ -406,10 +489,20 @@ impl Execution {
         };
         Ok(Answer {
             series,
-            stats: self.stats,
+            stats,
             partial,
+            notices: Vec::new(),
         })
     }
+}
+
+/// What is worth knowing about a query, each with its place.
+fn notices(query: &traceql::ast::Query, text: &str) -> Vec<String> {
+    let shown = |notice: &Notice| {
+        let Position { line, column } = Position::of(notice.range.start, text);
+        format!("{notice} at line {line}, column {column}")
+    };
+    traceql::notices(query).iter().map(shown).collect()
 }
 
 /// Values of so many series on the grid.

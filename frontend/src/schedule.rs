@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use engine::{EngineError, ErrorKind};
 use futures::stream::{self, Stream, StreamExt};
+use storage::ids::TenantId;
+use tokio::task::JoinSet;
+
+use crate::turns::Turns;
 
 /// How the jobs of a query are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +51,33 @@ where
         .buffer_unordered(options.concurrent_jobs.max(1))
 }
 
-async fn run_whole<J, T, F, R>(
+/// Runs a job when it is its tenant's turn. Dropping the future stops it.
+///
+/// # Errors
+/// Those of the job.
+pub(crate) async fn in_turn<T: Send + 'static>(
+    turns: Turns,
+    tenant: TenantId,
+    job: impl Future<Output = Result<T, EngineError>> + Send + 'static,
+) -> Result<T, EngineError> {
+    // A task of its own, so that the turn ends with the job and not when its query next looks.
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        let _turn = turns.take(&tenant, usize::MAX).await;
+        job.await
+    });
+    match task.join_next().await {
+        Some(Ok(result)) => result,
+        Some(Err(failed)) => match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_cancelled) => Err(EngineError::Cancelled),
+        },
+        None => Err(EngineError::Cancelled),
+    }
+}
+
+/// Runs one job, and runs it again as a whole where storage was unavailable.
+pub(crate) async fn run_whole<J, T, F, R>(
     job: J,
     max_retries: u32,
     run: R,
@@ -74,8 +104,8 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
 
     use futures::TryStreamExt;
     use storage::StorageError;
@@ -83,7 +113,7 @@ mod tests {
     use super::*;
 
     fn unavailable() -> EngineError {
-        let tenant = storage::ids::TenantId::single();
+        let tenant = TenantId::single();
         EngineError::Storage(StorageError::CommitContention {
             tenant,
             attempts: 1,
@@ -129,6 +159,45 @@ mod tests {
             assert!(results.try_collect::<Vec<_>>().await.is_err());
             assert_eq!(runs.load(Ordering::SeqCst), expected_runs);
         }
+    }
+
+    #[tokio::test]
+    async fn jobs_of_tenants_run_in_turns_that_end_with_them() {
+        let turns = Turns::new(1);
+        let ran = Arc::new(Mutex::new(String::new()));
+        let mut results: Vec<_> = ["a", "a", "a", "a", "b", "b"]
+            .map(|name| {
+                let ran = Arc::clone(&ran);
+                let job = async move {
+                    ran.lock().unwrap().push_str(name);
+                    // The others get to queue up.
+                    tokio::task::yield_now().await;
+                    Ok(())
+                };
+                Box::pin(in_turn(turns.clone(), name.parse().unwrap(), job))
+            })
+            .into();
+        for result in &mut results {
+            assert!(futures::poll!(result).is_pending());
+        }
+        // Only the last one is looked at, and those before it run nevertheless.
+        results.pop().unwrap().await.unwrap();
+        assert!(ran.lock().unwrap().starts_with("aabab"));
+        for result in results {
+            result.await.unwrap();
+        }
+        assert_eq!(*ran.lock().unwrap(), "aababa");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_nobody_wants_ends_its_turn() {
+        let turns = Turns::new(1);
+        let endless = std::future::pending::<Result<(), EngineError>>();
+        let mut job = Box::pin(in_turn(turns.clone(), TenantId::single(), endless));
+        assert!(futures::poll!(&mut job).is_pending());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(job);
+        turns.take(&TenantId::single(), 1).await.unwrap();
     }
 
     /// Counts how many exist at once.

@@ -138,13 +138,8 @@ impl Piece {
 
 impl fmt::Display for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.slice {
-            Slice::Stored { block, row_groups } => {
-                write!(f, "block {} row groups {row_groups:?}", block.block_id)?;
-            }
-            Slice::Live(live) => write!(f, "live block {}", live.meta.block_id)?,
-        }
-        write!(f, ": spans={} bytes={}", self.slice.row_count(), self.bytes)
+        let spans = self.slice.row_count();
+        write!(f, "{}: spans={spans} bytes={}", self.slice, self.bytes)
     }
 }
 

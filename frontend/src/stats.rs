@@ -37,6 +37,23 @@ impl QueryStats {
         *self.blocks_pruned.entry(reason.name()).or_default() += 1;
     }
 
+    /// Adds what another metrics query of the same query took. A block that both look at counts
+    /// for each.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.inspected_bytes += other.inspected_bytes;
+        self.storage_requests += other.storage_requests;
+        self.inspected_spans += other.inspected_spans;
+        self.jobs_total += other.jobs_total;
+        self.jobs_completed += other.jobs_completed;
+        self.jobs_retried += other.jobs_retried;
+        self.blocks_total += other.blocks_total;
+        for (reason, count) in &other.blocks_pruned {
+            *self.blocks_pruned.entry(reason).or_default() += count;
+        }
+        self.block_bytes += other.block_bytes;
+        self.elapsed += other.elapsed;
+    }
+
     /// Blocks that were not ruled out.
     #[must_use]
     pub fn blocks_kept(&self) -> u64 {

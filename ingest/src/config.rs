@@ -16,6 +16,8 @@ pub struct IngestConfig {
     pub live_store: LiveStoreConfig,
     /// What a request, and a span in it, may contain.
     pub ingest: LimitsConfig,
+    /// How much each tenant may send.
+    pub rates: RatesConfig,
     /// The write-ahead log.
     pub wal: WalConfig,
     /// The listening side.
@@ -116,6 +118,34 @@ impl Default for LimitsConfig {
             max_decode_memory_bytes: 512 << 20,
             retry_window_requests: 100_000,
             retry_window: Duration::from_secs(600),
+        }
+    }
+}
+
+/// How much each tenant may send.
+///
+/// No limit by default: memory is bounded by what all requests share, and a single tenant need not
+/// be kept from using the machine. Bursts are as large as a request may be.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RatesConfig {
+    /// Bytes a second, decompressed; 0 for no limit.
+    pub rate_limit_bytes: u64,
+    /// Bytes at once.
+    pub burst_size_bytes: u64,
+    /// Spans a second; 0 for no limit.
+    pub rate_limit_spans: u64,
+    /// Spans at once.
+    pub burst_size_spans: u64,
+}
+
+impl Default for RatesConfig {
+    fn default() -> Self {
+        Self {
+            rate_limit_bytes: 0,
+            burst_size_bytes: 64 * MIB,
+            rate_limit_spans: 0,
+            burst_size_spans: 100_000,
         }
     }
 }

@@ -35,6 +35,35 @@ pub enum PushError {
         /// The setting that allows more.
         key: &'static str,
     },
+    /// The request holds more than its tenant may ever send at once.
+    #[error(
+        "err-larger-than-burst: the request has {observed} {what}, and a tenant may send {limit} at once (limit {key})"
+    )]
+    LargerThanBurst {
+        /// How many it has.
+        observed: u64,
+        /// Of what.
+        what: &'static str,
+        /// How many are allowed.
+        limit: u64,
+        /// The setting that allows more.
+        key: &'static str,
+    },
+    /// The tenant sends faster than it may.
+    #[error(
+        "err-rate-limited: the tenant sends more than {limit} {what} a second (limit {key}); this request fits in {} s",
+        retry_after.as_secs()
+    )]
+    RateLimited {
+        /// What it sends too much of.
+        what: &'static str,
+        /// How many a second are allowed.
+        limit: u64,
+        /// The setting that allows more.
+        key: &'static str,
+        /// When the request fits, unless others come first.
+        retry_after: Duration,
+    },
     /// The body is compressed in a way that is not known.
     #[error(
         "err-content-encoding: unknown content encoding {encoding:?}; known are gzip, deflate, zstd and identity"
@@ -93,6 +122,11 @@ pub enum ErrorKind {
     TooLarge,
     /// The sender must say who it is.
     Unauthenticated,
+    /// The same request will succeed once the tenant has sent less for a while.
+    RateLimited {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The same request will succeed later.
     Unavailable {
         /// When to try again.
@@ -115,7 +149,12 @@ impl PushError {
             Self::Malformed { .. } | Self::UnknownEncoding { .. } | Self::TenantInvalid { .. } => {
                 ErrorKind::Invalid
             }
-            Self::BodyTooLarge { .. } | Self::TooManyItems { .. } => ErrorKind::TooLarge,
+            Self::BodyTooLarge { .. }
+            | Self::TooManyItems { .. }
+            | Self::LargerThanBurst { .. } => ErrorKind::TooLarge,
+            Self::RateLimited { retry_after, .. } => ErrorKind::RateLimited {
+                retry_after: *retry_after,
+            },
             Self::TenantMissing => ErrorKind::Unauthenticated,
             Self::Overloaded { .. } | Self::ShuttingDown | Self::WalUnavailable => later(1),
             Self::DiskFull => later(30),
@@ -131,6 +170,8 @@ impl PushError {
             Self::Malformed { .. } => "err-malformed",
             Self::BodyTooLarge { .. } => "err-body-too-large",
             Self::TooManyItems { .. } => "err-too-many-items",
+            Self::LargerThanBurst { .. } => "err-larger-than-burst",
+            Self::RateLimited { .. } => "err-rate-limited",
             Self::UnknownEncoding { .. } => "err-content-encoding",
             Self::TenantMissing => "err-tenant-missing",
             Self::TenantInvalid { .. } => "err-tenant-id",

@@ -22,7 +22,8 @@ use crate::error::{FlushError, OpenError, PushError};
 use crate::flush::Flusher;
 use crate::head::Head;
 use crate::metrics::Metrics;
-use crate::prepare::{Format, Prepared, Received, Refused, prepare};
+use crate::prepare::{Format, Prepared, Received, Refused, Rules, prepare};
+use crate::rates::Rates;
 use crate::retries::{Admission, RetryWindow};
 use crate::wal::AppendError;
 use crate::wal::disk::Disk;
@@ -58,6 +59,7 @@ pub struct ShutdownReport {
 /// The receive path of a process.
 pub struct Ingest {
     config: IngestConfig,
+    rules: Arc<Rules>,
     head: Arc<Head>,
     log: Log,
     retries: Arc<RetryWindow>,
@@ -157,6 +159,10 @@ impl Ingest {
         )?;
         let ingest = Arc::new(Self {
             budget: Budget::new(config.ingest.max_decode_memory_bytes),
+            rules: Arc::new(Rules {
+                limits: config.ingest.clone(),
+                rates: Rates::new(&config.rates),
+            }),
             config,
             head,
             log,
@@ -373,12 +379,11 @@ impl Ingest {
     async fn prepare(&self, tenant: &TenantId, received: Received) -> Result<Prepared, Refused> {
         let now_ns = now_ns();
         if received.encoding == Encoding::Identity && received.body.len() <= INLINE_BYTES {
-            return prepare(tenant, received, &self.config.ingest, now_ns);
+            return prepare(tenant, received, &self.rules, now_ns);
         }
-        let limits = self.config.ingest.clone();
-        let tenant = tenant.clone();
+        let (rules, tenant) = (Arc::clone(&self.rules), tenant.clone());
         let prepared =
-            tokio::task::spawn_blocking(move || prepare(&tenant, received, &limits, now_ns));
+            tokio::task::spawn_blocking(move || prepare(&tenant, received, &rules, now_ns));
         prepared.await.unwrap_or_else(|_| {
             self.metrics.panics.inc();
             Err(PushError::Internal.into())

@@ -16,8 +16,8 @@
 //!
 //! Not here: queries and their languages, configuration files, deciding who a sender is.
 //!
-//! Reading order: [`ingest`](Ingest), `prepare`, [`prescan`](mod@prescan), `limits`, [`wal`],
-//! `head`, `flush`, then `receive`.
+//! Reading order: [`ingest`](Ingest), `prepare`, [`prescan`](mod@prescan), `limits`, `rates`, [`wal`],
+//! `head`, `flush`, then `receive` and [`connections`].
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
@@ -51,6 +51,7 @@
 
 mod budget;
 mod config;
+pub mod connections;
 mod decompress;
 mod error;
 mod flush;
@@ -61,14 +62,17 @@ mod limits;
 mod metrics;
 mod prepare;
 pub mod prescan;
+mod rates;
 mod receive;
 mod retries;
 pub mod wal;
 
-pub use config::{IngestConfig, LimitsConfig, LiveStoreConfig, ReceiverConfig, WalConfig};
+pub use config::{
+    IngestConfig, LimitsConfig, LiveStoreConfig, RatesConfig, ReceiverConfig, WalConfig,
+};
 pub use error::{ErrorKind, FlushError, OpenError, PushError};
 pub use ingest::{Ingest, PushOutcome, ShutdownReport};
 pub use json::{JsonError, decode_json};
 pub use metrics::Metrics;
-pub use receive::Receivers;
+pub use receive::receive;
 pub use wal::disk::{Disk, DiskFile, OsDisk};

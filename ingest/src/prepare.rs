@@ -1,6 +1,8 @@
 //! From the bytes of a request to spans and a record for the log: everything before the log that
 //! costs time, and nothing that waits.
 
+use std::time::Instant;
+
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use storage::ids::TenantId;
@@ -13,6 +15,7 @@ use crate::error::PushError;
 use crate::json;
 use crate::limits::{self, Report};
 use crate::prescan::{Counts, prescan};
+use crate::rates::{Load, Rates};
 use crate::wal::record;
 
 /// How a request is written.
@@ -20,6 +23,13 @@ use crate::wal::record;
 pub(crate) enum Format {
     Protobuf,
     Json,
+}
+
+/// What requests are held to.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) limits: LimitsConfig,
+    pub(crate) rates: Rates,
 }
 
 /// A request as it came.
@@ -62,9 +72,10 @@ impl From<PushError> for Refused {
 pub(crate) fn prepare(
     tenant: &TenantId,
     received: Received,
-    limits: &LimitsConfig,
+    rules: &Rules,
     now_ns: u64,
 ) -> Result<Prepared, Refused> {
+    let limits = &rules.limits;
     let Received {
         body,
         encoding,
@@ -75,6 +86,7 @@ pub(crate) fn prepare(
     match format {
         Format::Protobuf => {
             let counts = prescan(&body, limits)?;
+            take(tenant, counts, &body, rules)?;
             let request = reserve(&mut memory, counts, body.len()).and_then(|()| {
                 ExportTraceServiceRequest::decode(&body[..]).map_err(|error| PushError::Malformed {
                     reason: error.to_string(),
@@ -91,9 +103,23 @@ pub(crate) fn prepare(
             drop(body);
             let body = request.encode_to_vec();
             let counts = prescan(&body, limits)?;
+            take(tenant, counts, &body, rules)?;
             finish(tenant, request, &body, counts, memory, limits, now_ns)
         }
     }
+}
+
+/// Counts a request towards what its tenant may send.
+fn take(tenant: &TenantId, counts: Counts, body: &[u8], rules: &Rules) -> Result<(), Refused> {
+    let load = Load {
+        bytes: body.len() as u64,
+        spans: counts.spans,
+    };
+    let taken = rules.rates.take(tenant, load, Instant::now());
+    taken.map_err(|error| Refused {
+        error,
+        spans: counts.spans,
+    })
 }
 
 fn reserve(memory: &mut Share, counts: Counts, len: usize) -> Result<(), PushError> {

@@ -1,30 +1,28 @@
 //! The listening side: OTLP over gRPC and over HTTP.
 //!
 //! Both protocols are served on every listener, told apart by content type; that there are two
-//! listeners is custom. `accept` is the life of a connection, `body` brings a request's bytes in,
-//! `http` and `grpc` speak the protocols, `status` says what went wrong.
+//! listeners is custom. `body` brings a request's bytes in, `http` and `grpc` speak the protocols,
+//! `status` says what went wrong.
 
-mod accept;
 mod body;
 mod grpc;
 mod http;
-mod idle;
 mod status;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::{HeaderMap, Request, Response};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::Incoming;
+use hyper::service::service_fn;
 use storage::ids::TenantId;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
+use crate::connections::{ConnectionLimits, Connections, RequestBody};
 use crate::error::PushError;
 use crate::ingest::Ingest;
 
@@ -34,50 +32,32 @@ type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 /// Header, and gRPC metadata key, that names the tenant.
 const TENANT_HEADER: &str = "x-scope-orgid";
 
-/// The running servers.
-#[derive(Debug)]
-pub struct Receivers {
-    stop: watch::Sender<bool>,
-    servers: Vec<JoinHandle<()>>,
-}
+const PING_INTERVAL: Duration = Duration::from_secs(60);
 
-impl Receivers {
-    /// Serves requests that come in through these listeners.
-    #[must_use]
-    pub fn start(ingest: &Arc<Ingest>, listeners: impl IntoIterator<Item = TcpListener>) -> Self {
-        let (stop, stopping) = watch::channel(false);
-        let limits = accept::ConnectionLimits::new(&ingest.config().receivers);
-        let servers = listeners
-            .into_iter()
-            .map(|listener| {
-                tokio::spawn(accept::serve(
-                    listener,
-                    Arc::clone(ingest),
-                    limits.clone(),
-                    stopping.clone(),
-                ))
-            })
-            .collect();
-        Self { stop, servers }
-    }
-
-    /// Accepts no more connections, lets requests under way finish within the drain timeout, and
-    /// closes what is left.
-    pub async fn shutdown(self) {
-        // Fails only if all servers have ended.
-        let _ = self.stop.send(true);
-        for server in self.servers {
-            if let Err(error) = server.await {
-                tracing::error!(%error, "a receiver failed");
-            }
-        }
-    }
+/// Takes spans in through these listeners.
+#[must_use]
+pub fn receive(
+    ingest: &Arc<Ingest>,
+    listeners: impl IntoIterator<Item = TcpListener>,
+) -> Connections {
+    let config = &ingest.config().receivers;
+    let limits = ConnectionLimits {
+        max_connections: config.max_connections,
+        max_streams: config.max_streams_per_connection,
+        header_timeout: config.header_timeout,
+        silence_timeout: Some(config.idle_timeout),
+        ping_interval: PING_INTERVAL,
+        drain_timeout: config.drain_timeout,
+    };
+    let ingest = Arc::clone(ingest);
+    let service = service_fn(move |request| answer(Arc::clone(&ingest), request));
+    Connections::serve(&limits, listeners, &service)
 }
 
 /// Answers one request, whatever happens on the way.
 async fn answer(
     ingest: Arc<Ingest>,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let grpc = grpc::is_grpc(request.headers());
     let json = http::is_json(request.headers());

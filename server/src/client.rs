@@ -6,6 +6,7 @@ use anyhow::{Context as _, anyhow, bail};
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use traceql::Dialect;
 
 use crate::cli::options::TimeRange;
 use crate::failure::Mistake;
@@ -29,6 +30,8 @@ struct Envelope {
     error: Option<String>,
     #[serde(default)]
     warnings: Vec<String>,
+    #[serde(default)]
+    infos: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -64,13 +67,14 @@ impl Client {
         })
     }
 
-    /// A query over time, and what the server warns of.
+    /// A query over time, and what the server remarks.
     ///
     /// # Errors
     /// The server cannot be reached or refuses the query.
     pub async fn query_range(
         &self,
         query: &str,
+        dialect: Dialect,
         range: TimeRange,
     ) -> anyhow::Result<(Drawing, Vec<String>)> {
         // Samples at multiples of the step, as Grafana asks for them.
@@ -85,11 +89,12 @@ impl Client {
             .saturating_mul(range.step_ns);
         let form = [
             ("query", query.to_owned()),
+            ("dialect", dialect.to_string()),
             ("start", seconds(start)),
             ("end", seconds(end)),
             ("step", seconds(range.step_ns)),
         ];
-        let (lines, warnings) = self.ask("query_range", &form).await?;
+        let (lines, remarks) = self.ask("query_range", &form).await?;
         Ok((
             Drawing {
                 start_ns: start,
@@ -97,17 +102,18 @@ impl Client {
                 is_instant: false,
                 lines,
             },
-            warnings,
+            remarks,
         ))
     }
 
-    /// One value over a range, both ends included; and what the server warns of.
+    /// One value over a range, both ends included; and what the server remarks.
     ///
     /// # Errors
     /// The server cannot be reached or refuses the query.
     pub async fn query(
         &self,
         query: &str,
+        dialect: Dialect,
         start_ns: i64,
         end_ns: i64,
     ) -> anyhow::Result<(Drawing, Vec<String>)> {
@@ -117,10 +123,11 @@ impl Client {
             end.saturating_sub(start_ns.saturating_sub(1).div_euclid(1_000_000) * 1_000_000);
         let form = [
             ("query", query.to_owned()),
+            ("dialect", dialect.to_string()),
             ("time", seconds(end)),
             ("lookback_delta", seconds(lookback)),
         ];
-        let (lines, warnings) = self.ask("query", &form).await?;
+        let (lines, remarks) = self.ask("query", &form).await?;
         Ok((
             Drawing {
                 start_ns,
@@ -128,7 +135,7 @@ impl Client {
                 is_instant: true,
                 lines,
             },
-            warnings,
+            remarks,
         ))
     }
 
@@ -174,9 +181,14 @@ impl Client {
         }
         let data: Data = serde_json::from_value(envelope.data.unwrap_or_default())
             .context("the server's answer has another shape than a matrix or a vector")?;
+        let warnings = envelope
+            .warnings
+            .iter()
+            .map(|text| format!("warning: {text}"));
+        let infos = envelope.infos.iter().map(|text| format!("note: {text}"));
         Ok((
             data.result.into_iter().map(line).collect(),
-            envelope.warnings,
+            warnings.chain(infos).collect(),
         ))
     }
 }

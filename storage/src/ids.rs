@@ -104,6 +104,54 @@ impl FromStr for BlockId {
     }
 }
 
+/// A text that is no trace id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTraceId {
+    /// There is nothing to read.
+    #[error("a trace ID needs at least one hex character")]
+    Empty,
+    /// A character is no hex digit.
+    #[error(
+        "trace IDs can only contain hex characters: invalid character {character:?} at position {position}"
+    )]
+    Character {
+        /// The character.
+        character: char,
+        /// Its place, counted from 1.
+        position: usize,
+    },
+    /// There are more digits than 16 bytes have.
+    #[error("trace IDs can't be larger than 128 bits")]
+    TooLong,
+}
+
+/// Up to 32 hex digits of any case; fewer stand for an id that begins with zeros.
+impl FromStr for TraceId {
+    type Err = InvalidTraceId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = text
+            .chars()
+            .enumerate()
+            .find(|(_, c)| !c.is_ascii_hexdigit());
+        if let Some((index, character)) = wrong {
+            let position = index + 1;
+            return Err(InvalidTraceId::Character {
+                character,
+                position,
+            });
+        }
+        if text.is_empty() {
+            return Err(InvalidTraceId::Empty);
+        }
+        if text.len() > 32 {
+            return Err(InvalidTraceId::TooLong);
+        }
+        let number = u128::from_str_radix(text, 16).map_err(|_| InvalidTraceId::TooLong)?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
+
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))
@@ -125,5 +173,29 @@ impl fmt::Display for SpanId {
 impl fmt::Debug for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SpanId({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trace_ids_are_read_with_and_without_leading_zeros() {
+        let id: TraceId = "1aB".parse().unwrap();
+        assert_eq!(id.to_string(), "000000000000000000000000000001ab");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        let longest = "f".repeat(32);
+        assert_eq!(longest.parse::<TraceId>().unwrap().to_string(), longest);
+        for (text, message) in [
+            ("", "needs at least one"),
+            ("12x4", "invalid character 'x' at position 3"),
+            ("é", "invalid character 'é' at position 1"),
+            ("+1", "invalid character '+' at position 1"),
+            (&"0".repeat(33), "128 bits"),
+        ] {
+            let error = text.parse::<TraceId>().unwrap_err().to_string();
+            assert!(error.contains(message), "{text}: {error}");
+        }
     }
 }

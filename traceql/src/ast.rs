@@ -4,28 +4,81 @@
 //! positions, not meaning: comparing two trees ignores them, so that printing a query and parsing it
 //! again gives an equal tree.
 
+use crate::dialect::Dialect;
 use crate::text_range::TextRange;
 
 /// A whole query: what to select, and the hints of its last `with(…)` group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
+    /// The rules it was read by, which are those to evaluate it by.
+    pub dialect: Dialect,
     /// What the query selects or computes.
     pub body: Body,
     /// The hints of the last `with(…)` group; earlier groups have no effect and are not kept.
     pub hints: Vec<Hint>,
 }
 
-/// The four forms of a query.
+/// The five forms of a query.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Body {
     /// A search: spansets, one list per trace.
     Search(Pipeline),
     /// A search whose operands are parenthesised pipelines: `({…} | count() > 1) && ({…})`.
     PipelineExpr(SpansetExpr),
-    /// `({…} | count()) > 2`: parses, then is always unsupported.
+    /// `({…} | count()) > 2`: a search that compares scalars of parenthesised pipelines.
     ScalarPipelineFilter(ScalarFilter),
     /// A metrics query: a pipeline of spansets that is counted or aggregated over time.
     Metrics(MetricsQuery),
+    /// `({…} | rate()) / ({…} | rate())`: arithmetic on the series of metrics queries, each in
+    /// parentheses. Only in [`Dialect::Spandrel`].
+    MetricsExpr(MetricsExpr),
+}
+
+/// Arithmetic on finished series.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MetricsExpr {
+    /// `( metrics query )`.
+    Query {
+        /// The query between the parentheses.
+        query: Box<MetricsQuery>,
+        /// The parentheses and what is between them.
+        range: TextRange,
+    },
+    /// A number, which is the same at any time, its minus sign folded in; a duration counts in
+    /// seconds.
+    Number {
+        /// Int, Float or Duration.
+        value: Literal,
+        /// Where it stands.
+        range: TextRange,
+    },
+    /// `-operand`, of anything but a number.
+    Negative {
+        /// The operand.
+        operand: Box<MetricsExpr>,
+        /// The whole expression.
+        range: TextRange,
+    },
+    /// `lhs op rhs`.
+    Binary {
+        /// The operator; always an arithmetic one.
+        op: BinaryOp,
+        /// Left operand.
+        lhs: Box<MetricsExpr>,
+        /// Right operand.
+        rhs: Box<MetricsExpr>,
+        /// The whole expression.
+        range: TextRange,
+    },
+    /// `operand > 0.5 | topk(3)`: second stages of an expression.
+    Narrowed {
+        /// What the stages narrow.
+        operand: Box<MetricsExpr>,
+        /// The stages, left to right, never empty.
+        stages: Vec<SecondStage>,
+        /// The whole expression.
+        range: TextRange,
+    },
 }
 
 /// `pipeline | stage | second stages`.
@@ -353,7 +406,12 @@ pub struct AttributeRef {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Attribute {
     /// A field every span has.
-    Intrinsic(Intrinsic),
+    Intrinsic {
+        /// Which field.
+        intrinsic: Intrinsic,
+        /// `parent:…`: of the parent span, so absent where there is none.
+        of_parent: bool,
+    },
     /// A key in one scope.
     Key {
         /// Where the key is looked up.
@@ -394,6 +452,8 @@ pub enum Intrinsic {
     SpanId,
     SpanParentId,
     SpanChildCount,
+    /// The part of the span's duration in which none of its children runs.
+    SpanSelfTime,
     TraceId,
     TraceDuration,
     RootName,
@@ -407,6 +467,7 @@ pub enum Intrinsic {
     NestedSetLeft,
     NestedSetRight,
     NestedSetParent,
+    /// The parent span itself, of which only existence can be tested.
     Parent,
 }
 
@@ -507,7 +568,10 @@ impl Query {
     pub const fn metrics(&self) -> Option<&MetricsQuery> {
         match &self.body {
             Body::Metrics(metrics) => Some(metrics),
-            Body::Search(_) | Body::PipelineExpr(_) | Body::ScalarPipelineFilter(_) => None,
+            Body::Search(_)
+            | Body::PipelineExpr(_)
+            | Body::ScalarPipelineFilter(_)
+            | Body::MetricsExpr(_) => None,
         }
     }
 }
@@ -530,6 +594,49 @@ impl SpansetExpr {
             | Self::Pipeline { range, .. } => {
                 *range = new;
             }
+        }
+    }
+}
+
+impl Attribute {
+    /// An intrinsic of the span itself.
+    #[must_use]
+    pub const fn of_span(intrinsic: Intrinsic) -> Self {
+        Self::Intrinsic {
+            intrinsic,
+            of_parent: false,
+        }
+    }
+
+    /// Whether it is of the parent span.
+    #[must_use]
+    pub const fn is_of_parent(&self) -> bool {
+        match self {
+            Self::Intrinsic { of_parent, .. } | Self::Key { of_parent, .. } => *of_parent,
+        }
+    }
+}
+
+impl MetricsExpr {
+    /// Where it stands.
+    #[must_use]
+    pub const fn range(&self) -> TextRange {
+        match self {
+            Self::Query { range, .. }
+            | Self::Number { range, .. }
+            | Self::Negative { range, .. }
+            | Self::Binary { range, .. }
+            | Self::Narrowed { range, .. } => *range,
+        }
+    }
+
+    pub(crate) const fn set_range(&mut self, new: TextRange) {
+        match self {
+            Self::Query { range, .. }
+            | Self::Number { range, .. }
+            | Self::Negative { range, .. }
+            | Self::Binary { range, .. }
+            | Self::Narrowed { range, .. } => *range = new,
         }
     }
 }

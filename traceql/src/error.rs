@@ -184,10 +184,12 @@ pub enum SyntaxError {
         name: String,
         suggestion: Option<&'static str>,
     },
-    #[error("unknown intrinsic {name:?}{}", DidYouMean(*suggestion))]
+    #[error("attributes of the parent cannot be in scope {scope:?}")]
+    ParentScope { scope: &'static str },
+    #[error("unknown intrinsic {name:?}{}", DidYouMean(suggestion.as_deref()))]
     UnknownIntrinsic {
         name: String,
-        suggestion: Option<&'static str>,
+        suggestion: Option<String>,
     },
     #[error("unknown function {name:?}{}", DidYouMean(*suggestion))]
     UnknownFunction {
@@ -246,6 +248,12 @@ pub enum ValidationError {
     CompareWindow { start: i64, end: i64 },
     #[error("compare() cannot be followed by another stage")]
     StageAfterCompare,
+    #[error("parent is a span, not a value")]
+    ParentValue,
+    #[error("compare() cannot be an operand")]
+    CompareOperand,
+    #[error("a stage needs series, found a number")]
+    StageOnNumber,
     #[error("{function}() must keep at least one series, found {limit}")]
     SeriesLimit { function: &'static str, limit: i64 },
 }
@@ -295,9 +303,9 @@ impl fmt::Display for Visible {
     }
 }
 
-struct DidYouMean(Option<&'static str>);
+struct DidYouMean<'a>(Option<&'a str>);
 
-impl fmt::Display for DidYouMean {
+impl fmt::Display for DidYouMean<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(name) => write!(f, ", did you mean {name:?}?"),

@@ -36,13 +36,16 @@
 
 mod analyze;
 pub mod ast;
+mod attributes;
 mod diagnostic;
+mod dialect;
 mod duration;
 mod error;
 mod grammar;
 mod lexer;
 mod limits;
 mod names;
+mod notice;
 mod operators;
 mod print;
 mod regex;
@@ -52,12 +55,14 @@ mod types;
 
 pub use crate::ast::Query;
 pub use crate::diagnostic::{Diagnostic, Position};
+pub use crate::dialect::{Dialect, Options};
 pub use crate::duration::format_go_duration;
 pub use crate::error::{
     Cause, Error, ErrorKind, LimitExceeded, SyntaxError, UnsupportedFeature, ValidationError,
     Verdict,
 };
 pub use crate::limits::{LimitName, Limits};
+pub use crate::notice::{Notice, NoticeKind, notices};
 pub use crate::regex::{
     RegexError, compile as compile_regex, compile_with_limits as compile_regex_with_limits,
 };
@@ -66,55 +71,58 @@ pub use crate::types::Type;
 
 use crate::ast::Attribute;
 
-/// Parses a query. Only the grammar is checked.
+/// Parses a query in the default dialect. Only the grammar is checked.
 pub fn parse(text: &str) -> Result<Query, Error> {
-    parse_with_limits(text, &Limits::default())
+    parse_with(text, &Options::default())
 }
 
-/// [`parse`] with limits other than the default.
-pub fn parse_with_limits(text: &str, limits: &Limits) -> Result<Query, Error> {
-    grammar::parse_query(text, limits).map_err(|error| error.locate(text))
+/// [`parse`] in another dialect or with other limits.
+pub fn parse_with(text: &str, options: &Options) -> Result<Query, Error> {
+    grammar::parse_query(text, options).map_err(|error| error.locate(text))
 }
 
-/// Checks types, arguments and reserved constructs, in the order the language prescribes. Errors
-/// have no line and column, because the text is not known here.
+/// Checks types, arguments and reserved constructs by the rules of the query's dialect, in the order
+/// the language prescribes. Errors have no line and column, because the text is not known here.
 pub fn validate(query: &Query) -> Result<(), Error> {
-    validate_with_limits(query, &Limits::default())
+    validate_with(query, &Limits::default())
 }
 
-/// [`validate`] with limits other than the default; only those on regular expressions matter.
-pub fn validate_with_limits(query: &Query, limits: &Limits) -> Result<(), Error> {
+/// [`validate`] with limits other than the default; only those on regular expressions and on
+/// operands of metrics arithmetic matter.
+pub fn validate_with(query: &Query, limits: &Limits) -> Result<(), Error> {
     analyze::validate(query, limits)
 }
 
-/// Parses and checks a query and folds its constants, which never changes its meaning.
+/// Parses and checks a query in the default dialect and folds its constants, which never changes
+/// its meaning.
 pub fn compile(text: &str) -> Result<Query, Error> {
-    compile_with_limits(text, &Limits::default())
+    compile_with(text, &Options::default())
 }
 
-/// [`compile`] with limits other than the default.
-pub fn compile_with_limits(text: &str, limits: &Limits) -> Result<Query, Error> {
-    let mut query = parse_with_limits(text, limits)?;
-    validate_with_limits(&query, limits).map_err(|error| error.locate(text))?;
-    analyze::fold::fold(&mut query, limits);
+/// [`compile`] in another dialect or with other limits.
+pub fn compile_with(text: &str, options: &Options) -> Result<Query, Error> {
+    let mut query = parse_with(text, options)?;
+    validate_with(&query, &options.limits).map_err(|error| error.locate(text))?;
+    analyze::fold::fold(&mut query, &options.limits);
     Ok(query)
 }
 
-/// Parses one attribute or intrinsic, in any of the ways a query may write it.
+/// Parses one attribute or intrinsic, in any of the ways a query of the default dialect may write
+/// it.
 pub fn parse_attribute(text: &str) -> Result<Attribute, Error> {
-    grammar::parse_attribute(text, &Limits::default()).map_err(|error| error.locate(text))
+    grammar::parse_attribute(text, &Options::default()).map_err(|error| error.locate(text))
 }
 
-/// What compiling the text comes to.
+/// What compiling the text in the default dialect comes to.
 #[must_use]
 pub fn verdict(text: &str) -> Verdict {
-    verdict_with_limits(text, &Limits::default())
+    verdict_with(text, &Options::default())
 }
 
-/// [`verdict`] with limits other than the default.
+/// [`verdict`] in another dialect or with other limits.
 #[must_use]
-pub fn verdict_with_limits(text: &str, limits: &Limits) -> Verdict {
-    match compile_with_limits(text, limits) {
+pub fn verdict_with(text: &str, options: &Options) -> Verdict {
+    match compile_with(text, options) {
         Ok(_) => Verdict::Valid,
         Err(error) => error.verdict(),
     }

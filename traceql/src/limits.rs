@@ -20,6 +20,8 @@ pub struct Limits {
     pub max_regex_bytes: usize,
     /// Memory of one compiled regular expression.
     pub max_regex_compiled_bytes: usize,
+    /// Metrics queries that one query of metrics arithmetic is made of; each of them reads spans.
+    pub max_metrics_operands: usize,
 }
 
 impl Default for Limits {
@@ -32,6 +34,7 @@ impl Default for Limits {
             max_regex_count: 64,
             max_regex_bytes: 1024,
             max_regex_compiled_bytes: 1024 * 1024,
+            max_metrics_operands: 16,
         }
     }
 }
@@ -53,6 +56,8 @@ pub enum LimitName {
     RegexBytes,
     /// [`Limits::max_regex_compiled_bytes`]
     RegexCompiledBytes,
+    /// [`Limits::max_metrics_operands`]
+    MetricsOperands,
 }
 
 impl LimitName {
@@ -67,6 +72,7 @@ impl LimitName {
             Self::RegexCount => "max_regex_count",
             Self::RegexBytes => "max_regex_bytes",
             Self::RegexCompiledBytes => "max_regex_compiled_bytes",
+            Self::MetricsOperands => "max_metrics_operands",
         }
     }
 
@@ -81,6 +87,7 @@ impl LimitName {
             Self::RegexCount => "query has too many regular expressions",
             Self::RegexBytes => "regular expression is too long",
             Self::RegexCompiledBytes => "regular expression needs too much memory",
+            Self::MetricsOperands => "query combines too many metrics queries",
         }
     }
 }

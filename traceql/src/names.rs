@@ -2,8 +2,9 @@
 
 use crate::ast::{
     Aggregate, AggregateFunction, Attribute, FieldExpr, FieldExprKind, Intrinsic, Kind,
-    MetricsFunction, Scope, Status,
+    MetricsExpr, MetricsFunction, Scope, Status,
 };
+use crate::dialect::Dialect;
 use crate::types::Type;
 
 /// The scopes whose intrinsics are written `scope:name`.
@@ -14,16 +15,41 @@ pub(crate) enum ColonScope {
     Event,
     Link,
     Instrumentation,
+    /// Intrinsics of the parent span.
+    Parent,
 }
 
 impl ColonScope {
-    pub(crate) const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Span,
         Self::Trace,
         Self::Event,
         Self::Link,
         Self::Instrumentation,
+        Self::Parent,
     ];
+
+    /// The scope that is written `word:`.
+    pub(crate) fn from_word(word: &str, dialect: Dialect) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.as_str() == word && scope.is_in(dialect))
+    }
+
+    /// The words of all of them.
+    pub(crate) fn words(dialect: Dialect) -> impl Iterator<Item = &'static str> {
+        Self::ALL
+            .into_iter()
+            .filter(move |scope| scope.is_in(dialect))
+            .map(Self::as_str)
+    }
+
+    const fn is_in(self, dialect: Dialect) -> bool {
+        match dialect {
+            Dialect::Spandrel => true,
+            Dialect::Tempo => !matches!(self, Self::Parent),
+        }
+    }
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -32,13 +58,14 @@ impl ColonScope {
             Self::Event => "event",
             Self::Link => "link",
             Self::Instrumentation => "instrumentation",
+            Self::Parent => "parent",
         }
     }
 }
 
 impl Intrinsic {
     /// Every intrinsic.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Duration,
         Self::Name,
         Self::Status,
@@ -47,6 +74,7 @@ impl Intrinsic {
         Self::SpanId,
         Self::SpanParentId,
         Self::SpanChildCount,
+        Self::SpanSelfTime,
         Self::TraceId,
         Self::TraceDuration,
         Self::RootName,
@@ -75,6 +103,7 @@ impl Intrinsic {
             Self::SpanId => "span:id",
             Self::SpanParentId => "span:parentID",
             Self::SpanChildCount => "span:childCount",
+            Self::SpanSelfTime => "span:selfTime",
             Self::TraceId => "trace:id",
             Self::TraceDuration => "traceDuration",
             Self::RootName => "rootName",
@@ -97,7 +126,10 @@ impl Intrinsic {
     #[must_use]
     pub const fn static_type(self) -> Type {
         match self {
-            Self::Duration | Self::TraceDuration | Self::EventTimeSinceStart => Type::Duration,
+            Self::Duration
+            | Self::SpanSelfTime
+            | Self::TraceDuration
+            | Self::EventTimeSinceStart => Type::Duration,
             Self::Name
             | Self::StatusMessage
             | Self::SpanId
@@ -127,18 +159,14 @@ impl Intrinsic {
     }
 
     /// The names that may follow `scope:`.
-    pub(crate) const fn scoped(scope: ColonScope) -> &'static [(&'static str, Self)] {
-        match scope {
-            ColonScope::Span => &[
-                ("duration", Self::Duration),
-                ("name", Self::Name),
-                ("status", Self::Status),
-                ("statusMessage", Self::StatusMessage),
-                ("kind", Self::Kind),
-                ("id", Self::SpanId),
-                ("parentID", Self::SpanParentId),
-                ("childCount", Self::SpanChildCount),
-            ],
+    pub(crate) fn scoped(
+        scope: ColonScope,
+        dialect: Dialect,
+    ) -> impl Iterator<Item = (&'static str, Self)> {
+        let names: &[_] = match scope {
+            ColonScope::Span => Self::OF_SPAN,
+            // The others that a span has one of are the same for all spans of a trace.
+            ColonScope::Parent => Self::OF_SPAN,
             ColonScope::Trace => &[
                 ("id", Self::TraceId),
                 ("duration", Self::TraceDuration),
@@ -154,6 +182,38 @@ impl Intrinsic {
                 ("name", Self::InstrumentationName),
                 ("version", Self::InstrumentationVersion),
             ],
+        };
+        names
+            .iter()
+            .copied()
+            .filter(move |(_, intrinsic)| intrinsic.is_in(dialect))
+    }
+
+    /// The intrinsics of one span, by the names that follow `span:` and `parent:`.
+    const OF_SPAN: &[(&'static str, Self)] = &[
+        ("duration", Self::Duration),
+        ("name", Self::Name),
+        ("status", Self::Status),
+        ("statusMessage", Self::StatusMessage),
+        ("kind", Self::Kind),
+        ("id", Self::SpanId),
+        ("parentID", Self::SpanParentId),
+        ("childCount", Self::SpanChildCount),
+        ("selfTime", Self::SpanSelfTime),
+    ];
+
+    /// What follows `parent:` for this intrinsic of the parent span, if it can be asked for.
+    pub(crate) fn parent_name(self) -> Option<&'static str> {
+        Self::OF_SPAN
+            .iter()
+            .find(|(_, intrinsic)| *intrinsic == self)
+            .map(|(name, _)| *name)
+    }
+
+    const fn is_in(self, dialect: Dialect) -> bool {
+        match dialect {
+            Dialect::Spandrel => true,
+            Dialect::Tempo => !matches!(self, Self::SpanSelfTime),
         }
     }
 }
@@ -174,15 +234,26 @@ impl Scope {
 
     /// The scope that is written `word.`.
     pub(crate) fn from_word(word: &str) -> Option<Self> {
-        Some(match word {
-            "span" => Self::Span,
-            "resource" => Self::Resource,
-            "event" => Self::Event,
-            "link" => Self::Link,
-            "instrumentation" => Self::Instrumentation,
-            _ => return None,
-        })
+        Self::NAMED
+            .into_iter()
+            .find(|scope| scope.prefix().strip_suffix('.') == Some(word))
     }
+
+    /// The scope whose word and dot the text starts with.
+    pub(crate) fn leading(text: &str) -> Option<Self> {
+        Self::NAMED
+            .into_iter()
+            .find(|scope| text.starts_with(scope.prefix()))
+    }
+
+    /// Those with a word before the dot.
+    const NAMED: [Self; 5] = [
+        Self::Span,
+        Self::Resource,
+        Self::Event,
+        Self::Link,
+        Self::Instrumentation,
+    ];
 }
 
 impl Attribute {
@@ -194,9 +265,30 @@ impl Attribute {
         self.to_string()
     }
 
-    /// `resource.service.name`, which every span has, if only as `""`.
-    pub(crate) fn is_service_name(&self) -> bool {
-        matches!(self, Self::Key { scope: Scope::Resource, of_parent: false, key } if key == "service.name")
+    /// An intrinsic, or `resource.service.name`, which every span has, if only as `""`.
+    pub(crate) fn is_never_nil(&self) -> bool {
+        match self {
+            Self::Intrinsic { of_parent, .. } => !of_parent,
+            Self::Key {
+                scope: Scope::Resource,
+                of_parent: false,
+                key,
+            } => key == "service.name",
+            Self::Key { .. } => false,
+        }
+    }
+}
+
+impl MetricsExpr {
+    /// Whether some metrics query is part of it; else its value is the same at any time.
+    #[must_use]
+    pub fn has_series(&self) -> bool {
+        match self {
+            Self::Query { .. } => true,
+            Self::Number { .. } => false,
+            Self::Negative { operand, .. } | Self::Narrowed { operand, .. } => operand.has_series(),
+            Self::Binary { lhs, rhs, .. } => lhs.has_series() || rhs.has_series(),
+        }
     }
 }
 
@@ -204,15 +296,29 @@ impl FieldExpr {
     /// Whether the value depends on the span.
     #[must_use]
     pub fn references_span(&self) -> bool {
+        !self.attributes().is_empty()
+    }
+
+    /// The attributes and intrinsics it mentions, in the order of the text, with repetitions.
+    #[must_use]
+    pub fn attributes(&self) -> Vec<&Attribute> {
+        let mut found = Vec::new();
+        self.collect_attributes(&mut found);
+        found
+    }
+
+    fn collect_attributes<'a>(&'a self, found: &mut Vec<&'a Attribute>) {
         match &self.kind {
-            FieldExprKind::Literal(_) => false,
-            FieldExprKind::Attribute(_) => true,
-            FieldExprKind::Unary { operand, .. } => operand.references_span(),
+            FieldExprKind::Literal(_) | FieldExprKind::NilTest { operand: None, .. } => {}
+            FieldExprKind::Attribute(attribute) => found.push(attribute),
+            FieldExprKind::Unary { operand, .. }
+            | FieldExprKind::NilTest {
+                operand: Some(operand),
+                ..
+            } => operand.collect_attributes(found),
             FieldExprKind::Binary { lhs, rhs, .. } => {
-                lhs.references_span() || rhs.references_span()
-            }
-            FieldExprKind::NilTest { operand, .. } => {
-                operand.as_deref().is_some_and(Self::references_span)
+                lhs.collect_attributes(found);
+                rhs.collect_attributes(found);
             }
         }
     }

@@ -14,6 +14,12 @@ pub(crate) const LOOSEST: Level = 1;
 /// Tighter than every operator: what never needs parentheses.
 pub(crate) const TIGHTEST: Level = 7;
 
+/// The minus sign before series binds as in PromQL: `-a ^ b` is `-(a ^ b)`, `-a * b` is `(-a) * b`.
+pub(crate) const NEGATIVE_SERIES: Level = BinaryOp::Mul.level();
+
+/// What stands after such a sign without parentheses.
+pub(crate) const NEGATIVE_SERIES_OPERAND: Level = NEGATIVE_SERIES + 1;
+
 impl BinaryOp {
     pub(crate) fn from_symbol(symbol: Symbol) -> Option<Self> {
         Some(match symbol {
@@ -234,5 +240,6 @@ display_as_str!(
     SpansetOp,
     crate::ast::Status,
     crate::ast::Kind,
-    crate::ast::AggregateFunction
+    crate::ast::AggregateFunction,
+    crate::dialect::Dialect
 );

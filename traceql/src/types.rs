@@ -123,12 +123,27 @@ impl Literal {
     }
 }
 
+impl Literal {
+    /// The number as the samples of series are compared and computed with: a duration counts in
+    /// seconds. `None` for what is no number.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "samples are 64-bit floats")]
+    pub const fn as_sample(&self) -> Option<f64> {
+        match self {
+            Self::Int(value) => Some(*value as f64),
+            Self::Float(value) => Some(*value),
+            Self::Duration(ns) => Some(*ns as f64 / 1e9),
+            Self::String(_) | Self::Bool(_) | Self::Status(_) | Self::Kind(_) => None,
+        }
+    }
+}
+
 impl Attribute {
     /// The type of its values, [`Type::Attribute`] unless it is a typed intrinsic.
     #[must_use]
     pub const fn static_type(&self) -> Type {
         match self {
-            Self::Intrinsic(intrinsic) => intrinsic.static_type(),
+            Self::Intrinsic { intrinsic, .. } => intrinsic.static_type(),
             Self::Key { .. } => Type::Attribute,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use engine::{Engine, EngineOptions, Grid, LabelValue, SeriesSet};
 use frontend::query::ExplainMode;
-use frontend::{Explanation, Frontend, FrontendConfig, QueryStats, RangeRequest};
+use frontend::{Dialect, Explanation, Frontend, FrontendConfig, QueryStats, RangeRequest};
 use prometheus::Registry;
 use storage::ids::TenantId;
 use tokio::runtime::Handle;
@@ -59,6 +59,7 @@ impl Spandrel {
         RangeRequest {
             tenants: vec![TenantId::single()],
             query: traceql.to_owned(),
+            dialect: Dialect::default(),
             grid: self.grid,
             max_series: None,
             timeout: None,

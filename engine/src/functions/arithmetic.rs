@@ -85,7 +85,7 @@ pub(crate) fn negate(value: Expr, value_type: DataType) -> Expr {
     clippy::cast_possible_truncation,
     reason = "integer powers go through floats and saturate"
 )]
-fn int_operation(op: BinaryOp, lhs: i64, rhs: i64) -> Option<i64> {
+pub(crate) fn int_operation(op: BinaryOp, lhs: i64, rhs: i64) -> Option<i64> {
     match op {
         BinaryOp::Sub => Some(lhs.wrapping_sub(rhs)),
         BinaryOp::Mul => Some(lhs.wrapping_mul(rhs)),
@@ -96,7 +96,8 @@ fn int_operation(op: BinaryOp, lhs: i64, rhs: i64) -> Option<i64> {
     }
 }
 
-fn float_operation(op: BinaryOp, lhs: f64, rhs: f64) -> f64 {
+/// The result, as IEEE 754 has it.
+pub(crate) fn float_operation(op: BinaryOp, lhs: f64, rhs: f64) -> f64 {
     match op {
         BinaryOp::Sub => lhs - rhs,
         BinaryOp::Mul => lhs * rhs,

@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringBuilder};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, lit};
+use hashbrown::HashSet;
+use storage::ids::TraceId;
 
 use super::Function;
 
@@ -31,6 +33,27 @@ pub(crate) fn hex_text(id: Expr, strip_zeros: bool) -> Expr {
             }
         }
         Ok(Arc::new(out.finish()) as ArrayRef)
+    })
+}
+
+/// Whether a trace id is none of some.
+pub(crate) fn not_of_traces(id: Expr, traces: Arc<HashSet<TraceId>>) -> Expr {
+    // The set is what makes the function; its address tells two of one plan apart.
+    let name = format!("{} traces at {:p}", traces.len(), Arc::as_ptr(&traces));
+    Function::call("not_of", name, DataType::Boolean, vec![id], move |args| {
+        let ids = args[0].as_fixed_size_binary();
+        let mut last: Option<(TraceId, bool)> = None;
+        let is_other = ids.value_data().chunks_exact(16).map(|bytes| {
+            let mut id = TraceId([0; 16]);
+            id.0.copy_from_slice(bytes);
+            let is_other = match last {
+                Some((before, is_other)) if before == id => is_other,
+                _ => !traces.contains(&id),
+            };
+            last = Some((id, is_other));
+            is_other
+        });
+        Ok(Arc::new(BooleanArray::from(is_other.collect::<Vec<bool>>())) as ArrayRef)
     })
 }
 

@@ -27,6 +27,13 @@ pub(crate) enum Nested {
     Link,
 }
 
+/// Which of a span's events (or links).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Element {
+    First,
+    Last,
+}
+
 /// Turns expressions over flat batches into physical ones. Made once: registering all that
 /// DataFusion has costs more than planning an expression.
 static PLANNER: LazyLock<SessionContext> = LazyLock::new(SessionContext::new);
@@ -145,18 +152,21 @@ pub(crate) fn any(nested: Nested, condition: &Expr, lists: Expr, start_ns: Expr)
     ))
 }
 
-/// The value of `value` on the first event (or link) of the span; null if there is none.
-pub(crate) fn first(
+/// The value of `value` on the first or last event (or link) of the span; null if there is none.
+pub(crate) fn element(
     nested: Nested,
+    element: Element,
     value: &Expr,
     value_type: DataType,
     lists: Expr,
     start_ns: Expr,
 ) -> Result<Expr> {
     let physical = nested.physical(value)?;
-    let name = match nested {
-        Nested::Event => "first_event",
-        Nested::Link => "first_link",
+    let name = match (nested, element) {
+        (Nested::Event, Element::First) => "first_event",
+        (Nested::Event, Element::Last) => "last_event",
+        (Nested::Link, Element::First) => "first_link",
+        (Nested::Link, Element::Last) => "last_link",
     };
     Ok(Function::call(
         name,
@@ -165,7 +175,7 @@ pub(crate) fn first(
         vec![lists, start_ns],
         move |args| {
             let lists = args[0].as_list::<i32>();
-            let (rows, owners, slots) = first_elements(lists);
+            let (rows, owners, slots) = elements(element, lists);
             let batch = nested.flatten(lists.values(), &rows, &owners, &args[1])?;
             let values = physical.evaluate(&batch)?.into_array(batch.num_rows())?;
             Ok(take(&values, &slots, None)?)
@@ -186,16 +196,20 @@ fn all_elements(lists: &ListArray) -> (UInt32Array, UInt32Array) {
     (rows.into(), owners.into())
 }
 
-/// The first element of every list that has one, the row it belongs to, and for every row the place
+/// The first or last element of every list that has one, the row it belongs to, and for every row the place
 /// of its element among them.
-fn first_elements(lists: &ListArray) -> (UInt32Array, UInt32Array, UInt32Array) {
+fn elements(element: Element, lists: &ListArray) -> (UInt32Array, UInt32Array, UInt32Array) {
     let mut rows = Vec::new();
     let mut owners: Vec<u32> = Vec::new();
     let mut slots = Vec::with_capacity(lists.len());
     for (owner, pair) in (0_u32..).zip(lists.offsets().windows(2)) {
         if pair[0] < pair[1] {
             slots.push(u32::try_from(rows.len()).ok());
-            rows.push(pair[0].unsigned_abs());
+            let row = match element {
+                Element::First => pair[0],
+                Element::Last => pair[1] - 1,
+            };
+            rows.push(row.unsigned_abs());
             owners.push(owner);
         } else {
             slots.push(None);

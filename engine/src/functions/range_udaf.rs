@@ -59,6 +59,11 @@ impl RangeArguments {
         function.call([time].into_iter().chain(value).chain(literals).collect())
     }
 
+    /// Inclusive end of the last interval, in the unit of the time column.
+    pub(crate) fn end(&self) -> i64 {
+        self.start + self.step * i64::from(self.intervals)
+    }
+
     pub(crate) fn cursor(&self) -> IntervalCursor {
         IntervalCursor::new(self.start, self.step, self.intervals)
     }

@@ -524,7 +524,11 @@ fn id_comparison(op: BinaryOp, lhs: &FieldExpr, rhs: &FieldExpr) -> Option<Expr>
         BinaryOp::NotEq => true,
         _ => return None,
     };
-    let Attribute::Intrinsic(intrinsic) = attribute else {
+    let Attribute::Intrinsic {
+        intrinsic,
+        of_parent: false,
+    } = attribute
+    else {
         return None;
     };
     let (name, length, strip_zeros) = match intrinsic {

@@ -1,17 +1,20 @@
 //! Where the attributes of one block are, and of which types.
 
 use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, lit, when};
 use storage::block::meta::{AttributeScope, AttributeTypeMeta, BlockMeta, ValueType};
 use storage::schema::names;
+use traceql::Dialect;
 use traceql::ast::{Attribute, Intrinsic, Scope};
 
 use super::value::{Alternative, Type, Value, either};
 use crate::functions::attribute;
 use crate::functions::ids::hex_text;
-use crate::functions::nested::{self, Nested};
+use crate::functions::nested::{self, Element, Nested};
+use crate::spanset::derive;
 
 /// The column that resolves a span's literal parent id; the scan computes it.
 pub(crate) const RESOLVED_PARENT_ID: &str = "span:parentID (resolved)";
@@ -50,6 +53,9 @@ const fn residual(value_type: ValueType) -> AttributeTypeMeta {
 pub(crate) struct Layout<'a> {
     pub(crate) block: &'a BlockMeta,
     pub(crate) row: Row,
+    pub(crate) dialect: Dialect,
+    /// Which event or link of a span a value is taken of.
+    pub(crate) element: Element,
 }
 
 /// A column by its exact name, dots and all.
@@ -59,31 +65,45 @@ pub(crate) fn column(name: &str) -> Expr {
 
 impl<'a> Layout<'a> {
     /// Rows are spans.
-    pub(crate) const fn spans(block: &'a BlockMeta) -> Self {
+    pub(crate) const fn spans(block: &'a BlockMeta, dialect: Dialect) -> Self {
         Self {
             block,
             row: Row::Span,
+            dialect,
+            element: Element::First,
         }
     }
 
     /// Rows are the events or links of spans.
     pub(crate) const fn nested(self, nested: Nested) -> Self {
         Self {
-            block: self.block,
             row: Row::Nested(nested),
+            ..self
         }
     }
 
     /// The value of a name.
     pub(crate) fn resolve(&self, attribute: &Attribute) -> Result<Value> {
-        match attribute {
-            // Grouping by an attribute of the parent is accepted and groups everything as absent.
-            Attribute::Key {
-                of_parent: true, ..
-            } => Ok(Value::default()),
-            Attribute::Intrinsic(intrinsic) => self.intrinsic(*intrinsic),
-            Attribute::Key { scope, key, .. } => self.key(*scope, key),
+        let own = match attribute {
+            Attribute::Intrinsic { intrinsic, .. } => self.intrinsic(*intrinsic)?,
+            Attribute::Key { scope, key, .. } => self.key(*scope, key)?,
+        };
+        match (attribute.is_of_parent(), self.dialect) {
+            (false, _) => Ok(own),
+            (true, Dialect::Spandrel) => of_parent(own),
+            // Tempo's language accepts them in `by(…)` of metrics, and groups everything as absent.
+            (true, Dialect::Tempo) => Ok(Value::default()),
         }
+    }
+
+    /// The value that a span is shown with: as [`Self::resolve`], but of the last event or link, and
+    /// without what stands in for a missing one.
+    pub(crate) fn shown(&self, attribute: &Attribute) -> Result<Value> {
+        let shown = Self {
+            element: Element::Last,
+            ..*self
+        };
+        shown.resolve(attribute)
     }
 
     fn intrinsic(&self, intrinsic: Intrinsic) -> Result<Value> {
@@ -122,8 +142,8 @@ impl<'a> Layout<'a> {
                 let name = self
                     .nested_value(Nested::Event, &[(Type::String, column(nested::EVENT_NAME))])?;
                 // A span without events has an event name all the same: the empty one.
-                Ok(match (self.row, name.get(Type::String)) {
-                    (Row::Span, Some(first)) => {
+                Ok(match (self.row, self.element, name.get(Type::String)) {
+                    (Row::Span, Element::First, Some(first)) => {
                         Value::of(Type::String, either(Type::String, first.clone(), lit("")))
                     }
                     _ => name,
@@ -141,6 +161,11 @@ impl<'a> Layout<'a> {
                 let id = hex_text(column(nested::LINK_SPAN_ID), false);
                 self.nested_value(Nested::Link, &[(Type::String, id)])
             }
+            Intrinsic::SpanSelfTime => of(Type::Duration, derive::SELF_TIME),
+            // Of the parent itself there is nothing to see but that it is there.
+            Intrinsic::Parent if self.dialect == Dialect::Spandrel => {
+                of_parent(Value::of(Type::Bool, lit(true)))
+            }
             Intrinsic::Parent => Ok(Value::default()),
         }
     }
@@ -153,7 +178,7 @@ impl<'a> Layout<'a> {
         ))
     }
 
-    /// A value of an event or link: itself where rows are such, else the one of the span's first.
+    /// A value of an event or link: itself where rows are such, else the one of a span's first or last.
     fn nested_value(&self, of: Nested, alternatives: &[(Type, Expr)]) -> Result<Value> {
         let mut value = Value::default();
         for (value_type, expr) in alternatives {
@@ -161,7 +186,14 @@ impl<'a> Layout<'a> {
                 expr.clone()
             } else {
                 let (lists, start) = (column(of.column()), column(names::START_NS));
-                nested::first(of, expr, arrow_type(*value_type), lists, start)?
+                nested::element(
+                    of,
+                    self.element,
+                    expr,
+                    arrow_type(*value_type),
+                    lists,
+                    start,
+                )?
             };
             value.alternatives.push(Alternative {
                 value_type: *value_type,
@@ -281,6 +313,34 @@ impl<'a> Layout<'a> {
         let pairs: Vec<_> = found.into_iter().map(|a| (a.value_type, a.expr)).collect();
         self.nested_value(of, &pairs)
     }
+}
+
+/// The same value of the parent span; absent where a span has no parent in its trace.
+fn of_parent(value: Value) -> Result<Value> {
+    let has_parent = column(&derive::of_parent(names::START_S)).is_not_null();
+    let to_parent = |expr: Expr| {
+        Ok(match expr {
+            Expr::Column(own) => Transformed::yes(column(&derive::of_parent(&own.name))),
+            other => Transformed::no(other),
+        })
+    };
+    let alternative = |Alternative { value_type, expr }| {
+        let is_column = matches!(expr, Expr::Column(_));
+        let expr = expr.transform(to_parent)?.data;
+        let expr = if is_column {
+            expr
+        } else {
+            // What makes up for a missing value must not make one up for a missing parent.
+            let null = lit(ScalarValue::try_from(&arrow_type(value_type))?);
+            when(has_parent.clone(), expr).otherwise(null)?
+        };
+        Ok(Alternative { value_type, expr })
+    };
+    let alternatives = value.alternatives.into_iter().map(alternative);
+    Ok(Value {
+        alternatives: alternatives.collect::<Result<_>>()?,
+        ..Value::default()
+    })
 }
 
 /// The alternatives of a key: typed columns where there are, look-ups in the residual elsewhere.

@@ -1,32 +1,35 @@
 //! A metrics plan to a DataFusion logical plan over one block.
 //!
 //! `Aggregate[by labels; range state] ← Filter ← Scan(spans)`, with types decided by what the block
-//! holds. Reading order: [`value`], [`layout`], [`expression`], [`scope`].
+//! holds; where whole traces matter, [`Spanset`](crate::spanset) stands in place of the filter.
+//! Reading order: [`value`], [`layout`], [`expression`], [`scope`], [`spansets`].
 
 pub(crate) mod expression;
 pub(crate) mod layout;
 pub(crate) mod scope;
+pub(crate) mod spansets;
 pub(crate) mod value;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
-use datafusion::datasource::TableProvider;
-use datafusion::datasource::provider_as_source;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, when};
 use storage::block::meta::BlockMeta;
 use storage::schema::names;
-use traceql::ast::MetricsFunction;
+use traceql::ast::{FieldExpr, MetricsFunction};
 
 use crate::aggregate::StateKind;
 use crate::functions::range_udaf::RangeArguments;
 use crate::functions::{check, group_key};
 use crate::grid::Grid;
 use crate::limit::MemoryLimit;
-use crate::plan::MetricsPlan;
+use crate::plan::{MetricsPlan, Selection};
+use crate::spanset::derive::Derived;
+use crate::spanset::node::SpansetNode;
+use crate::spanset::program::Program;
+use crate::spanset::traces::{TraceShape, TraceWindow};
 use layout::{Layout, RESOLVED_PARENT_ID, column};
 use value::{Predicate, Type, Value, cast};
 
@@ -36,7 +39,7 @@ const STATE: &str = "state";
 /// A query lowered for one block.
 #[derive(Debug)]
 pub(crate) struct Lowered {
-    predicate: Option<Expr>,
+    source: Source,
     keys: Vec<Expr>,
     /// How each key column of the result is read.
     pub(crate) key_kinds: Vec<KeyKind>,
@@ -46,8 +49,23 @@ pub(crate) struct Lowered {
     arguments: RangeArguments,
 }
 
+/// How spans are selected.
+#[derive(Debug)]
+enum Source {
+    /// By a condition, if there is any.
+    Filter(Option<Expr>),
+    /// By a program over whole traces.
+    Spansets {
+        program: Program,
+        shape: TraceShape,
+        /// Columns that the scan reads.
+        read: BTreeSet<String>,
+        text: String,
+    },
+}
+
 /// How a group key is encoded in a column of the result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum KeyKind {
     /// Never present.
     Nil,
@@ -77,7 +95,7 @@ pub(crate) fn lower(
     block: &BlockMeta,
     limit: MemoryLimit,
 ) -> Result<Lowered> {
-    let layout = Layout::spans(block);
+    let layout = Layout::spans(block, plan.dialect);
     let (time, arguments) = time_and_grid(grid, limit);
     let kind = state_kind(plan);
     let mut keys = Vec::new();
@@ -93,9 +111,35 @@ pub(crate) fn lower(
         }
         _ => None,
     };
-    let predicate = predicate(plan, &layout, &time, &arguments)?;
+    let used = || keys.iter().chain([&time]).chain(&value);
+    let source = match &plan.selection {
+        Selection::Spans(filters) => {
+            Source::Filter(predicate(filters, &layout, &time, &arguments)?)
+        }
+        Selection::Traces(pipeline) => {
+            let program = spansets::lower_stages(&pipeline.stages, &layout)?;
+            let expressions = program.expressions.iter().map(|e| &e.expr);
+            let (derived, mut read) = Derived::among(column_names(expressions.chain(used())));
+            let shape = TraceShape {
+                window: TraceWindow::Starts {
+                    column: time_column(grid),
+                    start: arguments.start,
+                    end: arguments.end(),
+                },
+                derived,
+                structural: program.is_structural(),
+            };
+            read.extend(shape.columns().into_iter().map(str::to_owned));
+            Source::Spansets {
+                program,
+                shape,
+                read,
+                text: pipeline.to_string(),
+            }
+        }
+    };
     Ok(Lowered {
-        predicate,
+        source,
         keys,
         key_kinds,
         time,
@@ -107,10 +151,11 @@ pub(crate) fn lower(
 
 /// The narrowest time column that decides intervals exactly, and the grid in its unit.
 fn time_and_grid(grid: &Grid, limit: MemoryLimit) -> (Expr, RangeArguments) {
-    let (name, unit_ns) = if grid.is_whole_seconds() {
-        (names::START_S, 1_000_000_000)
+    let name = time_column(grid);
+    let unit_ns = if name == names::START_S {
+        1_000_000_000
     } else {
-        (names::START_NS, 1)
+        1
     };
     let (start, step) = (grid.start_ns / unit_ns, grid.step_ns / unit_ns);
     (
@@ -124,15 +169,23 @@ fn time_and_grid(grid: &Grid, limit: MemoryLimit) -> (Expr, RangeArguments) {
     )
 }
 
+fn time_column(grid: &Grid) -> &'static str {
+    if grid.is_whole_seconds() {
+        names::START_S
+    } else {
+        names::START_NS
+    }
+}
+
 fn predicate(
-    plan: &MetricsPlan,
+    filters: &[FieldExpr],
     layout: &Layout<'_>,
     time: &Expr,
     grid: &RangeArguments,
 ) -> Result<Option<Expr>> {
     let mut fallible = false;
     let mut whole: Option<Expr> = None;
-    for filter in &plan.filters {
+    for filter in filters {
         let Predicate {
             expr: filter,
             can_fail,
@@ -147,8 +200,7 @@ fn predicate(
     match whole {
         // A span outside the window must not make the query fail, wherever it is stored.
         Some(condition) if fallible => {
-            let end = grid.start + grid.step * i64::from(grid.intervals);
-            check::only_in_window(condition, time.clone(), grid.start, end).map(Some)
+            check::only_in_window(condition, time.clone(), grid.start, grid.end()).map(Some)
         }
         Some(Expr::Literal(ScalarValue::Boolean(Some(true)), _)) => Ok(None),
         condition => Ok(condition),
@@ -191,12 +243,31 @@ fn aggregated(value: &Value, kind: StateKind) -> Result<Expr> {
 }
 
 impl Lowered {
-    /// The logical plan over a table of the block's spans.
-    pub(crate) fn logical_plan(&self, table: Arc<dyn TableProvider>) -> Result<LogicalPlan> {
-        let mut builder = LogicalPlanBuilder::scan("spans", provider_as_source(table), None)?;
-        if let Some(predicate) = &self.predicate {
-            builder = builder.filter(predicate.clone())?;
-        }
+    /// The logical plan over a scan of the block's spans.
+    pub(crate) fn logical_plan(&self, scan: LogicalPlanBuilder) -> Result<LogicalPlan> {
+        let builder = match &self.source {
+            Source::Filter(None) => scan,
+            Source::Filter(Some(predicate)) => scan.filter(predicate.clone())?,
+            Source::Spansets {
+                program,
+                shape,
+                read,
+                text,
+            } => {
+                let spans = scan
+                    .project(read.iter().map(|name| column(name)))?
+                    .build()?;
+                let used = column_names(self.used());
+                let node = SpansetNode::plan(
+                    spans,
+                    program.clone(),
+                    shape.clone(),
+                    text.clone(),
+                    |name| used.contains(name),
+                )?;
+                LogicalPlanBuilder::from(node)
+            }
+        };
         let keys = self
             .keys
             .iter()
@@ -211,23 +282,27 @@ impl Lowered {
 
     /// Names of the columns that the query reads.
     pub(crate) fn columns(&self) -> BTreeSet<String> {
-        let exprs = self
-            .predicate
-            .iter()
-            .chain(&self.keys)
-            .chain([&self.time])
-            .chain(&self.value);
-        let mut names: BTreeSet<String> = exprs
-            .flat_map(|expr| {
-                expr.column_refs()
-                    .into_iter()
-                    .map(|c| c.name.clone())
-                    .collect::<Vec<_>>()
-            })
-            .collect();
+        let mut names = match &self.source {
+            Source::Filter(predicate) => column_names(predicate.iter().chain(self.used())),
+            Source::Spansets { read, .. } => read.clone(),
+        };
         if names.remove(RESOLVED_PARENT_ID) {
             names.extend([names::SPAN_ID, names::PARENT_ROW, names::PARENT_ID].map(str::to_owned));
         }
         names
     }
+
+    /// What is evaluated on selected spans.
+    fn used(&self) -> impl Iterator<Item = &Expr> {
+        self.keys.iter().chain([&self.time]).chain(&self.value)
+    }
+}
+
+/// Names of the columns that some expressions refer to.
+pub(crate) fn column_names<'a>(exprs: impl Iterator<Item = &'a Expr>) -> BTreeSet<String> {
+    let names = |expr: &Expr| {
+        let columns = expr.column_refs().into_iter().map(|c| c.name.clone());
+        columns.collect::<Vec<_>>()
+    };
+    exprs.flat_map(names).collect()
 }

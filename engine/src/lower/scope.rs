@@ -55,18 +55,24 @@ impl Attributes {
 
 fn owner(attribute: &Attribute) -> Option<Nested> {
     match attribute {
-        Attribute::Intrinsic(Intrinsic::EventName | Intrinsic::EventTimeSinceStart)
+        Attribute::Intrinsic {
+            intrinsic: Intrinsic::EventName | Intrinsic::EventTimeSinceStart,
+            ..
+        }
         | Attribute::Key {
             scope: Scope::Event,
             of_parent: false,
             ..
         } => Some(Nested::Event),
-        Attribute::Intrinsic(Intrinsic::LinkTraceId | Intrinsic::LinkSpanId)
+        Attribute::Intrinsic {
+            intrinsic: Intrinsic::LinkTraceId | Intrinsic::LinkSpanId,
+            ..
+        }
         | Attribute::Key {
             scope: Scope::Link,
             of_parent: false,
             ..
         } => Some(Nested::Link),
-        Attribute::Intrinsic(_) | Attribute::Key { .. } => None,
+        Attribute::Intrinsic { .. } | Attribute::Key { .. } => None,
     }
 }

@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 
 /// Numbers the groups of key columns, in order of appearance.
 #[derive(Debug)]
-pub(super) struct Grouping {
+pub(crate) struct Grouping {
     columns: Vec<Interner>,
     /// Group of a combination of value numbers; unused for a single column, whose numbers are groups.
     combinations: HashMap<Box<[u32]>, u32>,
@@ -25,7 +25,7 @@ pub(super) struct Grouping {
 
 impl Grouping {
     /// Groups by columns of these types.
-    pub(super) fn new(types: impl IntoIterator<Item = DataType>) -> Self {
+    pub(crate) fn new(types: impl IntoIterator<Item = DataType>) -> Self {
         let columns = types.into_iter().map(Interner::new).collect();
         Self {
             columns,
@@ -35,7 +35,7 @@ impl Grouping {
     }
 
     /// The group of each row; `None` if there are no keys, and so only one group.
-    pub(super) fn groups(&mut self, keys: &[ArrayRef]) -> Result<Option<Vec<u32>>> {
+    pub(crate) fn groups(&mut self, keys: &[ArrayRef]) -> Result<Option<Vec<u32>>> {
         let numbers = self
             .columns
             .iter_mut()
@@ -76,7 +76,7 @@ impl Grouping {
     }
 
     /// Number of groups so far.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self.columns.as_slice() {
             [] => 1,
             [only] => only.values.len(),
@@ -85,7 +85,7 @@ impl Grouping {
     }
 
     /// The key columns of all groups.
-    pub(super) fn keys(&self) -> Result<Vec<ArrayRef>> {
+    pub(crate) fn keys(&self) -> Result<Vec<ArrayRef>> {
         let width = self.columns.len();
         let column = |(at, column): (usize, &Interner)| {
             if width == 1 {
@@ -103,7 +103,7 @@ impl Grouping {
     }
 
     /// Bytes held, about.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let values: usize = self.columns.iter().map(|column| column.bytes).sum();
         values + self.members.capacity() * size_of::<u32>() * 4 + self.combinations.capacity() * 32
     }

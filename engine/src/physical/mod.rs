@@ -3,4 +3,5 @@
 mod grouping;
 mod range_aggregate;
 
+pub(crate) use grouping::Grouping;
 pub(crate) use range_aggregate::{Groups, RangeAggregateExec, UseRangeAggregate};

@@ -2,6 +2,7 @@
 
 mod parent_id;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub(crate) const STORE_URL: &str = "spandrel://blocks";
 pub(crate) struct SpanTable {
     schema: SchemaRef,
     spans: Spans,
+    /// Whether filters are evaluated first, and other columns decoded only where they hold.
+    read_late: bool,
 }
 
 enum Spans {
@@ -54,6 +57,7 @@ impl SpanTable {
         Self {
             schema: with_virtual_columns(&block.schema),
             spans: Spans::Live(block),
+            read_late: false,
         }
     }
 
@@ -62,6 +66,47 @@ impl SpanTable {
         Self {
             schema: with_virtual_columns(schema),
             spans: Spans::Stored { file, row_groups },
+            read_late: false,
+        }
+    }
+
+    /// The table with these columns only: the planner handles all that there are over and over, and
+    /// a block has a hundred.
+    ///
+    /// # Errors
+    /// If a batch of a block in memory does not fit its schema.
+    pub(crate) fn narrowed(self, columns: &BTreeSet<String>) -> Result<Self> {
+        let of_block = self.physical_schema();
+        let fields = of_block.fields().iter().enumerate();
+        let indices: Vec<usize> = fields
+            .filter(|(_, field)| columns.contains(field.name()))
+            .map(|(index, _)| index)
+            .collect();
+        let schema = Arc::new(of_block.project(&indices)?);
+        let spans = match self.spans {
+            Spans::Live(block) => {
+                let batches = block.batches.iter().map(|batch| batch.project(&indices));
+                Spans::Live(Arc::new(MemoryBlock {
+                    meta: Arc::clone(&block.meta),
+                    schema: Arc::clone(&schema),
+                    batches: batches.collect::<Result<_, _>>()?,
+                }))
+            }
+            stored @ Spans::Stored { .. } => stored,
+        };
+        Ok(Self {
+            schema: with_virtual_columns(&schema),
+            spans,
+            ..self
+        })
+    }
+
+    /// The table for a query whose filter few spans pass: the filter's columns are decoded first, and
+    /// the others only where it holds. Where many pass, that takes longer than decoding everything.
+    pub(crate) fn read_late(self) -> Self {
+        Self {
+            read_late: true,
+            ..self
         }
     }
 
@@ -83,9 +128,7 @@ impl SpanTable {
             }
             Spans::Stored { file, row_groups } => {
                 let mut options = TableParquetOptions::default();
-                // Filters are few and columns narrow: decoding everything and filtering batches
-                // costs less than decoding in two passes.
-                options.global.pushdown_filters = false;
+                options.global.pushdown_filters = self.read_late;
                 options.global.enable_page_index = true;
                 options.global.bloom_filter_on_read = false;
                 let source = ParquetSource::new(self.physical_schema())

@@ -1,9 +1,11 @@
 //! Series: the answer of a metrics query.
 
+mod arithmetic;
 mod second_stage;
 
 use std::cmp::Ordering;
 
+pub use arithmetic::SeriesPlan;
 pub use second_stage::apply as apply_second_stages;
 
 use crate::grid::Grid;
@@ -90,6 +92,13 @@ impl Series {
 }
 
 impl SeriesSet {
+    /// Memory that the values take.
+    #[must_use]
+    pub fn value_bytes(&self) -> u64 {
+        let values: usize = self.series.iter().map(|series| series.values.len()).sum();
+        u64::try_from(values.saturating_mul(size_of::<f64>())).unwrap_or(u64::MAX)
+    }
+
     /// Puts the series into canonical order.
     pub fn sort(&mut self) {
         self.series.sort_by(Series::order);

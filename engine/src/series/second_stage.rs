@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use traceql::ast::{ComparisonOp, Literal, SecondStage};
+use traceql::ast::{ComparisonOp, SecondStage};
 
 use super::{LabelValue, Series, SeriesSet};
 
@@ -12,7 +12,9 @@ pub fn apply(set: &mut SeriesSet, stages: &[SecondStage]) {
         match stage {
             SecondStage::TopK { limit, .. } => keep_extremes(set, *limit, Extreme::Largest),
             SecondStage::BottomK { limit, .. } => keep_extremes(set, *limit, Extreme::Smallest),
-            SecondStage::Filter { op, value, .. } => filter(set, *op, threshold(value)),
+            SecondStage::Filter { op, value, .. } => {
+                filter(set, *op, value.as_sample().unwrap_or(f64::NAN));
+            }
         }
         set.series
             .retain(|series| series.values.iter().any(|value| !value.is_nan()));
@@ -109,16 +111,5 @@ fn holds(value: f64, op: ComparisonOp, threshold: f64) -> bool {
         ComparisonOp::LtEq => value <= threshold,
         ComparisonOp::Gt => value > threshold,
         ComparisonOp::GtEq => value >= threshold,
-    }
-}
-
-/// The number a filter compares with; a duration means seconds.
-#[expect(clippy::cast_precision_loss, reason = "samples are floats")]
-fn threshold(value: &Literal) -> f64 {
-    match value {
-        Literal::Int(value) => *value as f64,
-        Literal::Float(value) => *value,
-        Literal::Duration(ns) => *ns as f64 / 1e9,
-        Literal::String(_) | Literal::Bool(_) | Literal::Status(_) | Literal::Kind(_) => f64::NAN,
     }
 }

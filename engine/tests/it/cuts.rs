@@ -1,9 +1,8 @@
 //! How spans are cut into blocks, row groups and batches never changes an answer.
 
-use storage::model::SpanGroup;
 use testkit::testdata::samples;
 
-use crate::support::{Bench, block_on};
+use crate::support::{Bench, block_on, deal};
 use engine::{Grid, SeriesSet};
 
 const QUERIES: [&str; 8] = [
@@ -58,22 +57,6 @@ fn answers_do_not_depend_on_the_cut() {
             });
         }
     }
-}
-
-/// Deals spans out to parts, one at a time.
-fn deal(groups: &[SpanGroup], parts: usize) -> Vec<Vec<SpanGroup>> {
-    let mut dealt = vec![Vec::new(); parts];
-    let mut next = 0;
-    for group in groups {
-        for span in &group.spans {
-            dealt[next % parts].push(SpanGroup {
-                spans: vec![span.clone()],
-                ..group.clone()
-            });
-            next += 1;
-        }
-    }
-    dealt
 }
 
 fn bits(set: &SeriesSet) -> Vec<(String, Vec<u64>)> {

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use engine::search::{
+    SearchLimits, SearchPlan, SearchWindow, SpanMatch, SpansetMatch, TraceMatch,
+    Value as SearchValue,
+};
 use engine::{
     Engine, EngineError, EngineOptions, Grid, LabelValue, MetricsPlan, QueryContext, SeriesSet,
     Slice,
@@ -9,10 +13,12 @@ use engine::{
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use storage::block::meta::BlockMeta;
 use storage::block::{EncodeOptions, ReadBack, WriteOptions, encode, store_block, write_parquet};
 use storage::ids::{BlockId, TenantId};
 use storage::model::SpanGroup;
-use testkit::reference::{self, RefSeries};
+use testkit::reference::value::Value;
+use testkit::reference::{self, RefSeries, SpanResult, SpansetResult, TraceResult};
 
 /// An engine over an empty store in memory.
 pub(crate) struct Bench {
@@ -78,6 +84,25 @@ impl Bench {
             .collect()
     }
 
+    /// The spans in some layout.
+    pub(crate) async fn lay_out(&mut self, groups: &[SpanGroup], layout: Layout) -> Vec<Slice> {
+        match layout {
+            Layout::Live => self.live(groups),
+            Layout::Stored => self.stored(groups, 2).await,
+            Layout::Pieces => {
+                let mut slices = Vec::new();
+                for (index, part) in deal(groups, 3).iter().enumerate() {
+                    slices.extend(if index == 1 {
+                        self.live(part)
+                    } else {
+                        self.stored(part, 2).await
+                    });
+                }
+                slices
+            }
+        }
+    }
+
     pub(crate) async fn run(
         &self,
         query: &str,
@@ -88,24 +113,174 @@ impl Bench {
         let plan = Arc::new(MetricsPlan::analyse(&query)?);
         let context = QueryContext::new(1 << 30, "test.memory");
         let mut merged = context.empty_series(&plan, grid);
+        let slices = if plan.needs_whole_traces() {
+            self.with_whole_traces(slices, &context).await?
+        } else {
+            slices
+        };
         for slice in slices {
             // What is pruned must not have mattered.
-            let row_groups = engine::prune(&plan, &grid, slice.block());
-            let kept = match (&slice, row_groups) {
-                (_, Err(_)) => false,
-                (
-                    Slice::Stored {
-                        row_groups: own, ..
-                    },
-                    Ok(kept),
-                ) => own.iter().any(|group| kept.contains(group)),
-                (Slice::Live(_), Ok(_)) => true,
-            };
-            if kept {
+            if kept(&slice, |block| engine::prune(&plan, &grid, block)) {
                 merged.merge(self.engine.run_job(&plan, grid, slice, &context).await?)?;
             }
         }
         merged.finish(&plan)
+    }
+
+    /// The answer to a search with all spans of the newest traces.
+    pub(crate) async fn search(
+        &self,
+        query: &str,
+        window: SearchWindow,
+        traces: usize,
+        slices: Vec<Slice>,
+    ) -> Result<Vec<TraceMatch>, EngineError> {
+        let query = traceql::compile(query).expect("the query compiles");
+        let plan = Arc::new(SearchPlan::analyse(&query)?);
+        let context = QueryContext::new(1 << 30, "test.memory");
+        let limits = SearchLimits {
+            traces,
+            spans_per_spanset: usize::MAX,
+        };
+        let mut found = Vec::new();
+        for slice in self.with_whole_traces(slices, &context).await? {
+            if kept(&slice, |block| engine::prune_search(&plan, window, block)) {
+                let job = self
+                    .engine
+                    .search_job(&plan, window, limits, slice, &context);
+                found.extend(job.await?);
+            }
+        }
+        found.sort_by(TraceMatch::newest_first);
+        found.truncate(traces);
+        Ok(found)
+    }
+
+    /// The slices, with traces whose spans lie in several blocks in slices of their own.
+    async fn with_whole_traces(
+        &self,
+        slices: Vec<Slice>,
+        context: &QueryContext,
+    ) -> Result<Vec<Slice>, EngineError> {
+        let mut stored: Vec<Arc<BlockMeta>> = Vec::new();
+        let mut live = Vec::new();
+        for slice in &slices {
+            match slice {
+                Slice::Stored { block, .. }
+                    if stored.iter().all(|held| held.block_id != block.block_id) =>
+                {
+                    stored.push(Arc::clone(block));
+                }
+                Slice::Live(block) => live.push(Arc::clone(block)),
+                _ => {}
+            }
+        }
+        let all = |_: &BlockMeta| true;
+        let pieces = self.engine.pieces(&stored, &live, all, context).await?;
+        let rest = slices.into_iter().map(|slice| pieces.without(slice));
+        Ok(rest.chain(pieces.slices(&stored, &live)).collect())
+    }
+}
+
+/// How spans lie in blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// In one block in memory.
+    Live,
+    /// In one stored block.
+    Stored,
+    /// Every trace in parts, two stored and one live.
+    Pieces,
+}
+
+impl Layout {
+    pub(crate) const ALL: [Self; 3] = [Self::Live, Self::Stored, Self::Pieces];
+}
+
+/// Deals spans out to parts, one at a time.
+pub(crate) fn deal(groups: &[SpanGroup], parts: usize) -> Vec<Vec<SpanGroup>> {
+    let mut dealt = vec![Vec::new(); parts];
+    let mut next = 0;
+    for group in groups {
+        for span in &group.spans {
+            dealt[next % parts].push(SpanGroup {
+                spans: vec![span.clone()],
+                ..group.clone()
+            });
+            next += 1;
+        }
+    }
+    dealt
+}
+
+/// Whether something of a slice is left after pruning.
+fn kept(
+    slice: &Slice,
+    prune: impl Fn(&BlockMeta) -> Result<Vec<usize>, engine::PruneReason>,
+) -> bool {
+    match slice {
+        Slice::Stored { block, row_groups } => {
+            prune(block).is_ok_and(|kept| row_groups.iter().any(|group| kept.contains(group)))
+        }
+        Slice::Live(block) => prune(&block.meta).is_ok(),
+        Slice::Rest { slice, .. } => kept(slice, prune),
+        Slice::Pieces(_) => true,
+    }
+}
+
+/// The engine's answer to a search in the reference evaluator's words.
+pub(crate) fn as_trace_results(found: Vec<TraceMatch>) -> Vec<TraceResult> {
+    let value = |value: &SearchValue| match value {
+        SearchValue::Scalar(value) => scalar(value),
+        SearchValue::Array(values) => Value::Array(values.iter().map(scalar).collect()),
+    };
+    let attributes = |attributes: &[(String, SearchValue)]| -> Vec<(String, Value)> {
+        let pairs = attributes.iter();
+        pairs
+            .map(|(name, held)| (name.clone(), value(held)))
+            .collect()
+    };
+    let span = |span: &SpanMatch| SpanResult {
+        span_id: span.span_id,
+        start_ns: span.start_ns,
+        duration_ns: span.duration_ns,
+        name: span.name.clone(),
+        attributes: attributes(&span.attributes),
+    };
+    let spanset = |spanset: &SpansetMatch| SpansetResult {
+        attributes: attributes(&spanset.attributes),
+        matched: usize::try_from(spanset.matched).expect("few spans"),
+        spans: spanset.spans.iter().map(span).collect(),
+    };
+    let count = |count: u64| usize::try_from(count).expect("few spans");
+    let trace = |found: TraceMatch| TraceResult {
+        trace_id: found.trace_id,
+        root_service_name: found.root_service_name,
+        root_name: found.root_name,
+        start_ns: found.start_ns,
+        duration_ns: found.duration_ns,
+        spansets: found.spansets.iter().map(spanset).collect(),
+        service_stats: found
+            .services
+            .into_iter()
+            .map(|(service, stats)| {
+                let stats = reference::ServiceStats {
+                    span_count: count(stats.span_count),
+                    error_count: count(stats.error_count),
+                };
+                (service, stats)
+            })
+            .collect(),
+    };
+    found.into_iter().map(trace).collect()
+}
+
+fn scalar(value: &LabelValue) -> Value {
+    match value {
+        LabelValue::String(text) => Value::String(text.clone()),
+        LabelValue::Int(value) => Value::Int(*value),
+        LabelValue::Float(value) => Value::Float(*value),
+        LabelValue::Bool(value) => Value::Bool(*value),
     }
 }
 
@@ -147,4 +322,10 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
         .build()
         .expect("a runtime starts")
         .block_on(future)
+}
+
+/// Whether the engine does not refuse to run the query.
+pub(crate) fn is_implemented(query: &traceql::Query) -> bool {
+    let plan = MetricsPlan::analyse(query);
+    !matches!(plan, Err(EngineError::NotImplemented { .. }))
 }

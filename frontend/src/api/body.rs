@@ -35,6 +35,29 @@ pub(super) async fn json<T: Serialize + Send + 'static>(
     Ok(json_bytes(StatusCode::OK, bytes))
 }
 
+/// Writes a protobuf message away from the threads that serve requests, if it has no more than
+/// `limit` bytes.
+///
+/// # Errors
+/// [`QueryError::ResponseTooLarge`].
+pub(super) async fn protobuf<T: prost::Message + 'static>(
+    message: T,
+    limit: usize,
+) -> Result<Response, QueryError> {
+    let bytes = off_reactor(move || {
+        let fits = message.encoded_len() <= limit;
+        fits.then(|| message.encode_to_vec())
+            .ok_or(QueryError::ResponseTooLarge { limit })
+    })
+    .await??;
+    let mut response = bytes.into_response();
+    let protobuf = HeaderValue::from_static("application/protobuf");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, protobuf);
+    Ok(response)
+}
+
 /// Small JSON that is known to be writable.
 pub(super) fn small_json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     match serde_json::to_vec(value) {

@@ -2,16 +2,17 @@
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body as _;
 
 use crate::budget::Share;
+use crate::connections::RequestBody;
 use crate::error::PushError;
 use crate::ingest::Ingest;
 
 /// Reads a whole body of at most `limit` bytes.
 pub(super) async fn read(
     ingest: &Ingest,
-    mut body: Incoming,
+    mut body: RequestBody,
     limit: usize,
 ) -> Result<(Bytes, Share), PushError> {
     let too_large = || PushError::BodyTooLarge {

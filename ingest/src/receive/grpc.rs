@@ -8,11 +8,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::future;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
 use prost::Message as _;
 use tonic::Status;
 
 use super::{ResponseBody, body, http::response, status, tenant};
+use crate::connections::RequestBody;
 use crate::decompress::Encoding;
 use crate::error::PushError;
 use crate::ingest::{Ingest, PushOutcome};
@@ -31,7 +31,10 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 /// Answers a call.
-pub(super) async fn export(ingest: &Ingest, request: Request<Incoming>) -> Response<ResponseBody> {
+pub(super) async fn export(
+    ingest: &Ingest,
+    request: Request<RequestBody>,
+) -> Response<ResponseBody> {
     if request.uri().path() != PATH || request.method() != Method::POST {
         return status::grpc_status(Status::unimplemented("unknown method"));
     }
@@ -49,7 +52,7 @@ pub(super) async fn export(ingest: &Ingest, request: Request<Incoming>) -> Respo
     }
 }
 
-async fn receive(ingest: &Ingest, request: Request<Incoming>) -> Result<PushOutcome, PushError> {
+async fn receive(ingest: &Ingest, request: Request<RequestBody>) -> Result<PushOutcome, PushError> {
     let (parts, incoming) = request.into_parts();
     let tenant = tenant(ingest, &parts.headers)?;
     let named = match parts.headers.get("grpc-encoding") {

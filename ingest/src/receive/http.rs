@@ -1,7 +1,6 @@
 //! OTLP over HTTP: `POST /v1/traces`.
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
 };
@@ -9,6 +8,7 @@ use prost::Message as _;
 use serde_json::json;
 
 use super::{ResponseBody, body, status, tenant};
+use crate::connections::RequestBody;
 use crate::decompress::Encoding;
 use crate::error::PushError;
 use crate::ingest::{Ingest, PushOutcome};
@@ -37,7 +37,10 @@ fn media_type(headers: &HeaderMap) -> &str {
 }
 
 /// Answers a request.
-pub(super) async fn export(ingest: &Ingest, request: Request<Incoming>) -> Response<ResponseBody> {
+pub(super) async fn export(
+    ingest: &Ingest,
+    request: Request<RequestBody>,
+) -> Response<ResponseBody> {
     if request.uri().path() != PATH {
         return status::text(StatusCode::NOT_FOUND, "not found\n");
     }
@@ -66,7 +69,7 @@ pub(super) async fn export(ingest: &Ingest, request: Request<Incoming>) -> Respo
 
 async fn receive(
     ingest: &Ingest,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     json: bool,
 ) -> Result<PushOutcome, PushError> {
     let (parts, incoming) = request.into_parts();

@@ -57,7 +57,7 @@ pub(super) struct ProtoDuration {
 fn code(error: &PushError) -> Code {
     match error.kind() {
         ErrorKind::Invalid => Code::InvalidArgument,
-        ErrorKind::TooLarge => Code::ResourceExhausted,
+        ErrorKind::TooLarge | ErrorKind::RateLimited { .. } => Code::ResourceExhausted,
         ErrorKind::Unauthenticated => Code::Unauthenticated,
         ErrorKind::Unavailable { .. } => Code::Unavailable,
         ErrorKind::Timeout => Code::DeadlineExceeded,
@@ -69,6 +69,7 @@ fn http_code(error: &PushError) -> StatusCode {
     match error.kind() {
         ErrorKind::Invalid => StatusCode::BAD_REQUEST,
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
         ErrorKind::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -78,7 +79,9 @@ fn http_code(error: &PushError) -> StatusCode {
 
 fn retry_after(error: &PushError) -> Option<Duration> {
     match error.kind() {
-        ErrorKind::Unavailable { retry_after } => Some(retry_after),
+        ErrorKind::Unavailable { retry_after } | ErrorKind::RateLimited { retry_after } => {
+            Some(retry_after)
+        }
         _ => None,
     }
 }
@@ -196,6 +199,12 @@ mod tests {
                 limit: 1,
                 key: "k",
             },
+            PushError::LargerThanBurst {
+                observed: 2,
+                what: "spans",
+                limit: 1,
+                key: "k",
+            },
             PushError::TenantMissing,
             PushError::Internal,
         ];
@@ -224,21 +233,36 @@ mod tests {
                     resource: "r",
                     key: "k",
                 },
+                Code::Unavailable,
                 1,
             ),
-            (PushError::DiskFull, 30),
-            (PushError::WalUnavailable, 1),
-            (PushError::ShuttingDown, 1),
+            (
+                PushError::RateLimited {
+                    what: "bytes",
+                    limit: 1,
+                    key: "k",
+                    retry_after: Duration::from_secs(7),
+                },
+                Code::ResourceExhausted,
+                7,
+            ),
+            (PushError::DiskFull, Code::Unavailable, 30),
+            (PushError::WalUnavailable, Code::Unavailable, 1),
+            (PushError::ShuttingDown, Code::Unavailable, 1),
         ];
-        for (error, seconds) in later {
+        for (error, code, seconds) in later {
             let status = tonic::Status::from_header_map(grpc(&error).headers()).unwrap();
-            assert_eq!(status.code(), Code::Unavailable);
+            assert_eq!(status.code(), code);
             let details = RpcStatus::decode(status.details()).unwrap();
             assert_eq!(details.details[0].type_url, RETRY_INFO_URL);
             let info = RetryInfo::decode(details.details[0].value.as_slice()).unwrap();
             assert_eq!(info.retry_delay.unwrap().seconds, seconds);
             let response = http(&error, false);
-            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            let http_code = match code {
+                Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            assert_eq!(response.status(), http_code);
             assert_eq!(response.headers()[header::RETRY_AFTER], seconds.to_string());
         }
     }

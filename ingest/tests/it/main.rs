@@ -7,9 +7,11 @@
 )]
 
 mod cluster;
+mod connections;
 mod crash;
 mod disk_faults;
 mod flush;
+mod http2;
 mod receivers;
 mod requests;
 mod sim_disk;

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingest::{Ingest, IngestConfig, Receivers};
+use ingest::connections::Connections;
+use ingest::{Ingest, IngestConfig};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -22,21 +23,21 @@ use super::cluster::{Store, quiet, run, try_open};
 use super::requests::{counts, once, request, request_of, span};
 use super::sim_disk::SimDisk;
 
-struct Server {
+pub(crate) struct Server {
     disk: SimDisk,
     store: Store,
     ingest: Arc<Ingest>,
-    address: SocketAddr,
-    receivers: Receivers,
+    pub(crate) address: SocketAddr,
+    receivers: Connections,
 }
 
-async fn server(config: IngestConfig) -> Server {
+pub(crate) async fn server(config: IngestConfig) -> Server {
     let disk = SimDisk::default();
     let store = Store::new(&disk);
     let ingest = try_open(config, &disk, &store).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let receivers = Receivers::start(&ingest, [listener]);
+    let receivers = ingest::receive(&ingest, [listener]);
     Server {
         disk,
         store,
@@ -46,7 +47,7 @@ async fn server(config: IngestConfig) -> Server {
     }
 }
 
-fn small() -> IngestConfig {
+pub(crate) fn small() -> IngestConfig {
     let mut config = quiet();
     config.ingest.max_request_bytes = 64 << 10;
     config
@@ -66,10 +67,9 @@ async fn http(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    // A server that refuses early may not read all of it.
-    let _ = stream.write_all(body).await;
+    stream.write_all(body).await.unwrap();
     let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
+    stream.read_to_end(&mut answer).await.unwrap();
     let split = answer
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
@@ -85,7 +85,8 @@ async fn http(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
     }
 }
 
-const PROTOBUF: &str = "POST /v1/traces HTTP/1.1\r\ncontent-type: application/x-protobuf";
+pub(crate) const PROTOBUF: &str =
+    "POST /v1/traces HTTP/1.1\r\ncontent-type: application/x-protobuf";
 const JSON: &str = "POST /v1/traces HTTP/1.1\r\ncontent-type: application/json; charset=utf-8";
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -260,13 +261,13 @@ fn one_bad_span_costs_itself_and_its_sender_is_told() {
     });
 }
 
-async fn client(address: SocketAddr) -> TraceServiceClient<tonic::transport::Channel> {
+pub(crate) async fn client(address: SocketAddr) -> TraceServiceClient<tonic::transport::Channel> {
     TraceServiceClient::connect(format!("http://{address}"))
         .await
         .unwrap()
 }
 
-fn decoded(numbers: impl IntoIterator<Item = u64>) -> ExportTraceServiceRequest {
+pub(crate) fn decoded(numbers: impl IntoIterator<Item = u64>) -> ExportTraceServiceRequest {
     request_of(numbers.into_iter().map(span).collect())
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use storage::ids::TenantId;
+use traceql::Dialect;
 
 use super::options::{ConfigOptions, Logging, TimeRange};
 use crate::client::Client;
@@ -111,7 +112,7 @@ async fn show(url: &str, now_ns: i64) -> anyhow::Result<()> {
     };
     for query in QUERIES {
         let (drawing, _) = client
-            .query_range(query, range)
+            .query_range(query, Dialect::default(), range)
             .await
             .with_context(|| format!("query failed: {query}"))?;
         if drawing.lines.iter().all(|line| line.points.is_empty()) {

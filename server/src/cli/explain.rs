@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use frontend::query::ExplainMode;
 
-use super::options::{ConfigOptions, Logging, TimeOptions};
+use super::options::{ConfigOptions, DialectOption, Logging, TimeOptions};
 use super::query::{query_failure, request};
 use crate::failure::Mistake;
 use crate::local::{self, Access};
@@ -25,20 +25,24 @@ pub(super) struct ExplainArgs {
     /// Whose spans; needed where there are several tenants
     #[arg(long)]
     tenant: Option<String>,
+    #[command(flatten)]
+    dialect: DialectOption,
     /// Run the query, too, and show what that took
     #[arg(long)]
     analyze: bool,
 }
 
 pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    traceql::compile(&args.query).map_err(|error| Mistake::new(error.render(&args.query)))?;
+    let dialect = args.dialect.dialect();
+    traceql::compile_with(&args.query, &dialect.into())
+        .map_err(|error| Mistake::new(error.render(&args.query)))?;
     let config = args.config.load(Logging::OnlyProblems)?;
     let explanation = super::runtime()?.block_on(async {
         let location = local::open(&config, Access::Read)?;
         let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
         let data = local::time_range(&*local::manifest(&location, &tenant).await?)?;
         let range = args.time.resolve(times::now_ns(), Some(data))?;
-        let request = request(&args.query, vec![tenant], range, args.time.instant)?;
+        let request = request(&args.query, dialect, vec![tenant], range, args.time.instant)?;
         let frontend = local::stored_frontend(&location, &config)?;
         let mode = if args.analyze {
             ExplainMode::Analyze

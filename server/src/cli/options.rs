@@ -3,13 +3,41 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
+use traceql::Dialect;
 
 use crate::config::{Collector, Config, Settings, Warning};
 use crate::failure::Mistake;
 use crate::output;
 use crate::telemetry::{self, LogFormat};
 use crate::times;
+
+/// Which TraceQL a query is in.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct DialectOption {
+    /// Whose rules decide
+    #[arg(long = "dialect", value_enum, default_value_t = DialectName::Spandrel)]
+    name: DialectName,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DialectName {
+    /// Tempo's, and what Spandrel adds to them
+    Spandrel,
+    /// Tempo's, with all of its refusals
+    Tempo,
+}
+
+impl DialectOption {
+    /// The dialect that was asked for.
+    #[must_use]
+    pub const fn dialect(self) -> Dialect {
+        match self.name {
+            DialectName::Spandrel => Dialect::Spandrel,
+            DialectName::Tempo => Dialect::Tempo,
+        }
+    }
+}
 
 /// Where settings come from.
 #[derive(Debug, Clone, Default, Args)]

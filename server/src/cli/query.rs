@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use engine::{Grid, SeriesSet};
 use frontend::{QueryError, RangeRequest};
+use traceql::Dialect;
 
-use super::options::{ConfigOptions, Logging, TimeOptions, TimeRange};
+use super::options::{ConfigOptions, DialectOption, Logging, TimeOptions, TimeRange};
 use crate::client::Client;
 use crate::failure::Mistake;
 use crate::local::{self, Access};
@@ -19,7 +20,7 @@ const DEFAULT_SERVER: &str = "http://localhost:3200";
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Asks the server at http://localhost:3200 unless --server says another or --data-dir,\n--config or --set name a storage to read directly.\n\nExamples:\n  spandrel query '{} | rate() by (resource.service.name)' --since 30m\n  spandrel query '{ status = error } | count_over_time()' --from 2024-12-13T12:37:00Z --to now --step 1m\n  spandrel query '{} | quantile_over_time(duration, .5, .99)' --data-dir ./spandrel-data --output plot\n  spandrel query '{ kind = server } | rate() by (span.http.route)' --instant --output json"
+    after_help = "Asks the server at http://localhost:3200 unless --server says another or --data-dir,\n--config or --set name a storage to read directly.\n\nExamples:\n  spandrel query '{} | rate() by (resource.service.name)' --since 30m\n  spandrel query '{ status = error } | count_over_time()' --from 2024-12-13T12:37:00Z --to now --step 1m\n  spandrel query '{} | quantile_over_time(duration, .5, .99)' --data-dir ./spandrel-data --output plot\n  spandrel query '{ kind = server } | rate() by (span.http.route)' --instant --output json\n  spandrel query '({ status = error } | rate()) / ({} | rate())' --since 1h --output plot"
 )]
 pub(super) struct QueryArgs {
     /// TraceQL metrics query
@@ -34,6 +35,8 @@ pub(super) struct QueryArgs {
     /// Whose spans; needed where there are several tenants
     #[arg(long)]
     tenant: Option<String>,
+    #[command(flatten)]
+    dialect: DialectOption,
     /// How to show the series
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -55,7 +58,8 @@ enum Output {
 
 pub(super) fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     // A mistake in the query is shown with its place, wherever the query would have run.
-    traceql::compile(&args.query).map_err(|error| Mistake::new(error.render(&args.query)))?;
+    traceql::compile_with(&args.query, &args.dialect.dialect().into())
+        .map_err(|error| Mistake::new(error.render(&args.query)))?;
     let drawing = super::runtime()?.block_on(async {
         if args.config.is_given() && args.server.is_none() {
             from_storage(args).await
@@ -80,16 +84,15 @@ async fn from_server(args: &QueryArgs) -> anyhow::Result<Drawing> {
         args.tenant.as_deref(),
     )?;
     let range = args.time.resolve(times::now_ns(), None)?;
-    let (drawing, warnings) = if args.time.instant {
+    let dialect = args.dialect.dialect();
+    let (drawing, remarks) = if args.time.instant {
         client
-            .query(&args.query, range.start_ns, range.end_ns)
+            .query(&args.query, dialect, range.start_ns, range.end_ns)
             .await?
     } else {
-        client.query_range(&args.query, range).await?
+        client.query_range(&args.query, dialect, range).await?
     };
-    warnings
-        .iter()
-        .for_each(|warning| output::note(&format!("warning: {warning}")));
+    remarks.iter().for_each(|remark| output::note(remark));
     Ok(drawing)
 }
 
@@ -107,7 +110,8 @@ async fn from_storage(args: &QueryArgs) -> anyhow::Result<Drawing> {
         ));
     }
     let frontend = local::stored_frontend(&location, &config)?;
-    let request = request(&args.query, vec![tenant], range, args.time.instant)?;
+    let dialect = args.dialect.dialect();
+    let request = request(&args.query, dialect, vec![tenant], range, args.time.instant)?;
     let answer = frontend
         .query_range(&request)
         .await
@@ -115,12 +119,16 @@ async fn from_storage(args: &QueryArgs) -> anyhow::Result<Drawing> {
     if let Some(partial) = &answer.partial {
         output::note(&format!("warning: {partial}"));
     }
+    for notice in &answer.notices {
+        output::note(&format!("note: {notice}"));
+    }
     Ok(drawing(&answer.series, args.time.instant))
 }
 
 /// The request for a range; an instant query covers all of it with one interval.
 pub(super) fn request(
     query: &str,
+    dialect: Dialect,
     tenants: Vec<storage::ids::TenantId>,
     range: TimeRange,
     instant: bool,
@@ -135,6 +143,7 @@ pub(super) fn request(
     Ok(RangeRequest {
         tenants,
         query: query.to_owned(),
+        dialect,
         grid,
         max_series: None,
         timeout: None,

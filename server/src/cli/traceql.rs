@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde::Serialize;
-use traceql::Verdict;
+use traceql::{Notice, Options, Position, Verdict};
 
+use super::options::DialectOption;
 use crate::failure::Mistake;
 use crate::output;
 
@@ -17,7 +18,7 @@ use crate::output;
 pub(super) enum TraceqlCommand {
     /// Say for each query whether it is valid, and how it reads in canonical form
     #[command(
-        after_help = "Prints one JSON line per query: query, verdict, message, canonical.\nExit status: 0 if all queries are valid, 1 if not.\n\nExamples:\n  spandrel traceql check '{ status = error } | rate() by (resource.service.name)'\n  spandrel traceql check --json-lines queries.jsonl\n  echo '\"{ .a = 1 }\"' | spandrel traceql check --json-lines -"
+        after_help = "Prints one JSON line per query: query, verdict, message, canonical, and notices if there are any.\nVerdicts: valid, parse_error, validation_error, unsupported.\nExit status: 0 if all queries are valid, 1 if not.\n\nExamples:\n  spandrel traceql check '{ status = error } | rate() by (resource.service.name)'\n  spandrel traceql check '({ status = error } | rate()) / ({ } | rate())'\n  spandrel traceql check --dialect tempo '{ parent.zone = \"x\" }'\n  spandrel traceql check --json-lines queries.jsonl\n  echo '\"{ .a = 1 }\"' | spandrel traceql check --json-lines -"
     )]
     Check(CheckArgs),
 }
@@ -30,15 +31,8 @@ pub(super) struct CheckArgs {
     /// File with one JSON string a line; - for standard input
     #[arg(long, value_name = "FILE")]
     json_lines: Option<PathBuf>,
-    /// Whose rules decide
-    #[arg(long, value_enum, default_value_t = Dialect::Tempo)]
-    dialect: Dialect,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Dialect {
-    /// Tempo's
-    Tempo,
+    #[command(flatten)]
+    dialect: DialectOption,
 }
 
 #[derive(Serialize)]
@@ -47,14 +41,35 @@ struct Line<'a> {
     verdict: &'static str,
     message: Option<String>,
     canonical: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notices: Vec<NoticeLine>,
+}
+
+/// Something worth knowing about a valid query.
+#[derive(Serialize)]
+struct NoticeLine {
+    message: String,
+    line: usize,
+    column: usize,
+}
+
+impl NoticeLine {
+    fn new(notice: &Notice, query: &str) -> Self {
+        let Position { line, column } = Position::of(notice.range.start, query);
+        Self {
+            message: notice.to_string(),
+            line,
+            column,
+        }
+    }
 }
 
 pub(super) fn run(command: &TraceqlCommand) -> anyhow::Result<ExitCode> {
     let TraceqlCommand::Check(args) = command;
-    let Dialect::Tempo = args.dialect;
+    let options = args.dialect.dialect().into();
     let mut all_valid = true;
     for query in &args.queries {
-        all_valid &= check(query)?;
+        all_valid &= check(query, &options)?;
     }
     if let Some(path) = &args.json_lines {
         for (number, line) in lines(path)?.enumerate() {
@@ -69,7 +84,7 @@ pub(super) fn run(command: &TraceqlCommand) -> anyhow::Result<ExitCode> {
                     number + 1
                 ))
             })?;
-            all_valid &= check(&query)?;
+            all_valid &= check(&query, &options)?;
         }
     }
     Ok(if all_valid {
@@ -87,17 +102,29 @@ fn lines(path: &Path) -> anyhow::Result<Box<dyn Iterator<Item = io::Result<Strin
     Ok(Box::new(BufReader::new(file).lines()))
 }
 
-fn check(query: &str) -> anyhow::Result<bool> {
-    let (verdict, message, canonical) = match traceql::compile(query) {
-        Ok(compiled) => (Verdict::Valid, None, Some(compiled.to_string())),
-        Err(error) => (error.verdict(), Some(error.to_string()), None),
-    };
-    let line = Line {
+fn check(query: &str, options: &Options) -> anyhow::Result<bool> {
+    let mut line = Line {
         query,
-        verdict: verdict.as_str(),
-        message,
-        canonical,
+        verdict: Verdict::Valid.as_str(),
+        message: None,
+        canonical: None,
+        notices: Vec::new(),
     };
+    let result = traceql::compile_with(query, options);
+    match &result {
+        Ok(compiled) => {
+            line.canonical = Some(compiled.to_string());
+            let notices = traceql::notices(compiled);
+            line.notices = notices
+                .iter()
+                .map(|notice| NoticeLine::new(notice, query))
+                .collect();
+        }
+        Err(error) => {
+            line.verdict = error.verdict().as_str();
+            line.message = Some(error.to_string());
+        }
+    }
     output::line(&serde_json::to_string(&line)?)?;
-    Ok(verdict == Verdict::Valid)
+    Ok(result.is_ok())
 }

@@ -39,14 +39,12 @@ const ONE_PROCESS: Verdict =
 const NO_KAFKA: Verdict =
     Meaningless("spans go to a write-ahead log on local disk, not through Kafka");
 const SELF_TUNED: Verdict = Meaningless("this is decided from the data, without a setting");
-const SEARCH: Verdict = Later("search is not there yet; the setting has no effect");
-const TRACE_BY_ID: Verdict = Later("trace lookup is not there yet; the setting has no effect");
 const COMPACTION: Verdict =
     Later("compaction and retention are not there yet: blocks are kept as they are, for ever");
 const GENERATOR: Verdict =
     Later("the metrics generator is not there yet: no series are written from spans");
 const OVERRIDES: Verdict =
-    Later("limits per tenant are not there yet; the global limits hold for every tenant");
+    Later("limits that differ between tenants are not there yet; every tenant has the same ones");
 const TLS: Verdict = Refused(
     "TLS is not there yet, and without it the port would be open in clear text: remove the setting and put a TLS proxy in front",
 );
@@ -197,8 +195,12 @@ static TABLE: &[(&str, Verdict)] = &[
         "query_frontend.skip_ast_transformations",
         Meaningless("there is nothing to skip"),
     ),
-    ("query_frontend.search", SEARCH),
-    ("query_frontend.trace_by_id", TRACE_BY_ID),
+    (
+        "query_frontend.search.query_backend_after",
+        Meaningless("recent and stored spans are one answer; there is no border between them"),
+    ),
+    ("query_frontend.search", SELF_TUNED),
+    ("query_frontend.trace_by_id", SELF_TUNED),
     (
         "query_frontend.metrics.max_exemplars",
         Later("exemplars are not there yet"),
@@ -219,7 +221,11 @@ static TABLE: &[(&str, Verdict)] = &[
         "query_frontend.metrics.throughput_bytes_slo",
         Meaningless("latencies are on /metrics as histograms"),
     ),
-    ("querier.trace_by_id", TRACE_BY_ID),
+    (
+        "querier.trace_by_id.query_timeout",
+        Meaningless("the time of every query is limited by querier.search.query_timeout"),
+    ),
+    ("querier.trace_by_id", SELF_TUNED),
     ("querier.frontend_worker", ONE_PROCESS),
     ("querier.partition_ring", ONE_PROCESS),
     ("querier.query_relevant_ingesters", ONE_PROCESS),

@@ -264,6 +264,30 @@ pub static KEYS: &[Key] = &[
         "10m",
         "How long a request is remembered.",
     ),
+    key(
+        "overrides.defaults.ingestion.rate_limit_bytes",
+        Kind::Bytes,
+        "0",
+        "Bytes that one tenant may send a second, decompressed; 0: no limit. Beyond it requests are refused for the moment (429).",
+    ),
+    key(
+        "overrides.defaults.ingestion.burst_size_bytes",
+        Kind::Bytes,
+        "64MiB",
+        "Bytes that one tenant may send at once; a larger request is refused for good (413).",
+    ),
+    key(
+        "overrides.defaults.ingestion.rate_limit_spans",
+        Kind::Int,
+        "0",
+        "Spans that one tenant may send a second; 0: no limit. Beyond it requests are refused for the moment (429).",
+    ),
+    key(
+        "overrides.defaults.ingestion.burst_size_spans",
+        Kind::Int,
+        "100000",
+        "Spans that one tenant may send at once; a larger request is refused for good (413).",
+    ),
     // the way to blocks
     key(
         "live_store.max_block_bytes",
@@ -459,7 +483,7 @@ pub static KEYS: &[Key] = &[
         "query_frontend.metrics.concurrent_jobs",
         Kind::Int,
         "0",
-        "Jobs of one query in flight at once; 0: four per core. More hides the latency of an object store, and costs memory.",
+        "Jobs in flight at once, over all queries, whose tenants take turns; 0: four per core. More hides the latency of an object store, and costs memory.",
     ),
     key(
         "query_frontend.metrics.target_bytes_per_job",
@@ -474,10 +498,40 @@ pub static KEYS: &[Key] = &[
         "Longest time that the spans of one job should cover; 0: no limit.",
     ),
     key(
+        "query_frontend.search.default_result_limit",
+        Kind::Int,
+        "20",
+        "Traces in the answer of a search that does not say how many it wants.",
+    ),
+    key(
+        "query_frontend.search.max_result_limit",
+        Kind::Int,
+        "262144",
+        "Most traces that a search may ask for; 0: no limit.",
+    ),
+    key(
+        "query_frontend.search.default_spans_per_span_set",
+        Kind::Int,
+        "3",
+        "Spans of each spanset in the answer of a search that does not say how many it wants.",
+    ),
+    key(
+        "query_frontend.search.max_spans_per_span_set",
+        Kind::Int,
+        "100",
+        "Most spans of each spanset that a search may ask for; 0: no limit.",
+    ),
+    key(
+        "query_frontend.search.max_duration",
+        Kind::Duration,
+        "0s",
+        "Longest time range of a search; 0: no limit.",
+    ),
+    key(
         "querier.max_concurrent_queries",
         Kind::Int,
         "20",
-        "Queries that run at once; further ones wait.",
+        "Queries that run at once; further ones wait, and their tenants take turns.",
     ),
     key(
         "querier.search.query_timeout",
@@ -496,6 +550,24 @@ pub static KEYS: &[Key] = &[
         Kind::Bytes,
         "64MiB",
         "Most bytes of one answer, before compression.",
+    ),
+    key(
+        "overrides.defaults.global.max_bytes_per_trace",
+        Kind::Bytes,
+        "5MB",
+        "Bytes of OTLP of one trace in an answer; a larger trace is shown in part. 0: no limit. Traces of any size are stored.",
+    ),
+    key(
+        "overrides.defaults.read.max_bytes_per_tag_values_query",
+        Kind::Bytes,
+        "1MB",
+        "Bytes of attribute names or values in an answer; more are left out. 0: no limit.",
+    ),
+    key(
+        "overrides.defaults.read.left_pad_trace_ids",
+        Kind::Bool,
+        "false",
+        "Write trace ids in search results with their leading zeros, as 32 digits.",
     ),
     key(
         "prom.instant_lookback",

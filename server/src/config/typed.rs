@@ -99,6 +99,7 @@ impl TryFrom<&Settings> for Config {
             "multitenancy_enabled": settings.is_on("multitenancy_enabled"),
             "live_store": settings.section("live_store"),
             "ingest": settings.section("ingest"),
+            "rates": settings.section("overrides.defaults.ingestion"),
             "wal": settings.section("wal"),
             "receivers": settings.section("receivers"),
         });
@@ -112,6 +113,7 @@ impl TryFrom<&Settings> for Config {
             "querier": settings.section("querier"),
             "prom": settings.section("prom"),
             "query": settings.section("query"),
+            "overrides": settings.section("overrides"),
         });
         let data_dir = PathBuf::from(settings.text("data_dir"));
         let wal_dir = match settings.text("storage.trace.wal.path") {

@@ -1,7 +1,7 @@
 //! The running process: ports, parts, readiness, shutdown.
 //!
 //! [`Server::start`] is the whole wiring: it opens the ports, then the storage, then reads the
-//! write-ahead log back, and only then is ready. [`http`] is the life of a query connection,
+//! write-ahead log back, and only then is ready. [`http`] serves the query port,
 //! [`ports`] opens what listens, [`state`] says whether all is well, [`signals`] waits for the end.
 
 pub mod http;
@@ -13,12 +13,12 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use frontend::{Operations, router};
-use ingest::{Ingest, OsDisk, Receivers};
+use ingest::connections::Connections;
+use ingest::{Ingest, OsDisk};
 use prometheus::Registry;
 
 use crate::config::Config;
 use crate::local::{self, Access};
-use http::HttpServer;
 use ports::{Addresses, Ports};
 use state::State;
 
@@ -27,8 +27,8 @@ use state::State;
 pub struct Server {
     addresses: Addresses,
     state: Arc<State>,
-    http: HttpServer,
-    receivers: Receivers,
+    http: Connections,
+    receivers: Connections,
     ingest: Arc<Ingest>,
     config: Config,
 }
@@ -69,7 +69,7 @@ impl Server {
                 .unwrap_or_default()
                 .to_owned(),
         };
-        let http = HttpServer::start(ports.http, router(frontend, operations), &config.server);
+        let http = http::serve(ports.http, router(frontend, operations), &config.server);
         if let Some(path) = &config.server.ports_file {
             addresses
                 .write(path)
@@ -86,7 +86,7 @@ impl Server {
         )
         .await?;
         state.run(Arc::clone(&ingest));
-        let receivers = Receivers::start(&ingest, [ports.otlp_grpc, ports.otlp_http]);
+        let receivers = ingest::receive(&ingest, [ports.otlp_grpc, ports.otlp_http]);
         tracing::info!("ready");
         Ok(Self {
             addresses,

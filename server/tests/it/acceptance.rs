@@ -1,7 +1,11 @@
 //! What Grafana's data sources ask first, and what they must get.
 
-use serde_json::{Value, json};
 use std::path::Path;
+
+use prost::Message as _;
+use serde_json::{Value, json};
+use tonic::Code;
+use tonic::codec::CompressionEncoding;
 
 use crate::harness::{Server, millis};
 use crate::send::{self, numbered};
@@ -299,11 +303,95 @@ async fn a19_otlp_over_http() {
             .0,
         415
     );
-    assert_eq!(
-        send::announce(&server, 65 << 20),
-        "HTTP/1.1 413 Payload Too Large"
-    );
+    let large = vec![0; 65 << 20];
+    let (status, body) = send::post(&server, "application/x-protobuf", None, large).await;
+    assert_eq!(status, 413, "{body}");
+    assert!(body.contains("ingest.max_request_bytes"), "{body}");
     assert_eq!(server.get("/ready").await.0, 200);
+}
+
+#[tokio::test]
+async fn a19_otlp_over_grpc() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let mut plain = send::grpc_client(server.otlp_grpc).await;
+    plain.export(numbered([])).await.unwrap();
+    plain.export(numbered([0])).await.unwrap();
+    for (number, encoding) in [
+        (1, CompressionEncoding::Gzip),
+        (2, CompressionEncoding::Zstd),
+    ] {
+        let client = send::grpc_client(server.otlp_grpc).await;
+        let mut compressed = client.send_compressed(encoding);
+        compressed.export(numbered([number])).await.unwrap();
+    }
+    let mut large = numbered([3]);
+    large.resource_spans[0].schema_url = "x".repeat(65 << 20);
+    let refused = plain.export(large).await.unwrap_err();
+    // With details, exporters would send it again.
+    assert_eq!(
+        (refused.code(), refused.details()),
+        (Code::ResourceExhausted, &b""[..])
+    );
+    let limit = "more than 67108864 bytes (limit ingest.max_request_bytes)";
+    assert!(refused.message().contains(limit), "{refused}");
+    plain.export(numbered([3])).await.unwrap();
+    assert_eq!(server.count("{}", crate::harness::Window::ALL).await, 4);
+}
+
+#[tokio::test]
+async fn a20_a_tenant_that_sends_too_fast_is_told_when_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    // What does not fit takes minutes to fit.
+    let server = Server::start(
+        folder.path(),
+        &[
+            "multitenancy_enabled=true",
+            "overrides.defaults.ingestion.rate_limit_bytes=1",
+            "overrides.defaults.ingestion.burst_size_bytes=1000",
+        ],
+    )
+    .await;
+    let url = format!("http://{}/v1/traces", server.otlp_http);
+    let body = |start: u64| numbered(start..start + 10).encode_to_vec();
+    assert!((550..700).contains(&body(0).len()), "{}", body(0).len());
+    let send = async |tenant: &str, body| {
+        let request = server.client.post(&url).header("x-scope-orgid", tenant);
+        let request = request.header("content-type", "application/x-protobuf");
+        request.body(body).send().await.unwrap()
+    };
+    assert_eq!(send("a", body(0)).await.status(), 200);
+    let refused = send("a", body(10)).await;
+    assert_eq!(refused.status(), 429);
+    let seconds: u64 = refused.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((100..500).contains(&seconds), "{seconds}");
+    let text = String::from_utf8_lossy(&refused.bytes().await.unwrap()).into_owned();
+    assert!(
+        text.contains("err-rate-limited") && text.contains("ingestion.rate_limit_bytes"),
+        "{text}"
+    );
+
+    let mut grpc = send::grpc_client(server.otlp_grpc).await;
+    let mut as_tenant = async |tenant: &str, start: u64| {
+        let mut request = tonic::Request::new(numbered(start..start + 10));
+        let metadata = request.metadata_mut();
+        metadata.insert("x-scope-orgid", tenant.parse().unwrap());
+        grpc.export(request).await
+    };
+    let refused = as_tenant("a", 10).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    // The name of the detail that tells exporters to try again.
+    let details = String::from_utf8_lossy(refused.details()).into_owned();
+    assert!(details.contains("google.rpc.RetryInfo"), "{details}");
+    // The other tenant is not slowed down, and too large is not too fast.
+    as_tenant("b", 0).await.unwrap();
+    let large = send("b", numbered(0..20).encode_to_vec()).await;
+    assert_eq!(large.status(), 413);
+    assert!(!large.headers().contains_key("retry-after"));
 }
 
 #[tokio::test]

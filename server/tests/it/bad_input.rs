@@ -8,6 +8,9 @@ use serde_json::Value;
 use crate::harness::{Server, Window, run, said};
 use crate::send::{self, numbered, post};
 
+/// What a sender is told that sent too much, by whatever way.
+const REQUEST_LIMIT: &str = "more than 67108864 bytes (limit ingest.max_request_bytes)";
+
 #[tokio::test]
 async fn queries_that_cannot_be_answered() {
     let folder = tempfile::tempdir().unwrap();
@@ -144,21 +147,18 @@ async fn requests_that_are_no_spans() {
         400
     );
 
-    // Small on the wire, larger than any request may be.
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    let mut zstd = zstd::Encoder::new(Vec::new(), 1).unwrap();
-    for index in 0..1024 {
-        zstd.write_all(&vec![0; 1 << 20]).unwrap();
-        if index < 70 {
-            gzip.write_all(&vec![0; 1 << 20]).unwrap();
-        }
-    }
-    for (encoding, bomb) in [
+    // 10 GiB each, as many members of 64 MiB: small on the wire, larger than any request may be.
+    let zeros = vec![0; 64 << 20];
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&zeros).unwrap();
+    for (encoding, member) in [
         ("gzip", gzip.finish().unwrap()),
-        ("zstd", zstd.finish().unwrap()),
+        ("zstd", zstd::encode_all(&zeros[..], 1).unwrap()),
     ] {
+        let bomb = member.repeat(160);
         let (status, body) = post(&server, "application/x-protobuf", Some(encoding), bomb).await;
         assert_eq!(status, 413, "{encoding}: {body}");
+        assert!(body.contains(REQUEST_LIMIT), "{encoding}: {body}");
     }
 
     // One bad span among good ones costs itself only.
@@ -186,18 +186,21 @@ async fn a_request_of_100_mb() {
         send::announce(&server, 100 << 20),
         "HTTP/1.1 413 Payload Too Large"
     );
-    // A sender that does not look at the answer before all is sent may find the connection closed.
-    let url = format!("http://{}/v1/traces", server.otlp_http);
-    let sent = server
-        .client
-        .post(url)
-        .header("content-type", "application/x-protobuf")
-        .body(vec![0; 100 << 20])
-        .send()
+    for content_type in ["application/x-protobuf", "application/json"] {
+        let (status, body) = post(&server, content_type, None, vec![0; 100 << 20]).await;
+        assert_eq!(status, 413, "{body}");
+        assert!(body.contains(REQUEST_LIMIT), "{body}");
+    }
+    let query = "x".repeat(100 << 20);
+    let (status, body) = server
+        .post("/prom/api/v1/query_range", &[("query", &query)])
         .await;
+    assert_eq!(status, 400, "{body}");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let error = body["error"].as_str().unwrap();
     assert!(
-        sent.map_or(true, |response| response.status() == 413),
-        "it was accepted"
+        error.contains("458752 bytes") && error.contains("max_query_expression_size_bytes"),
+        "{error}"
     );
     assert_eq!(server.get("/ready").await.0, 200);
 }

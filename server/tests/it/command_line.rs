@@ -50,6 +50,20 @@ fn queries_are_checked_one_json_line_each() {
     assert!(lines[0]["canonical"].is_string() && lines[0]["message"].is_null());
     assert!(lines[1]["canonical"].is_null() && lines[1]["message"].is_string());
 
+    assert!(lines[0].get("notices").is_none());
+
+    let mixed = "{ .a } ||\n{ .b } && { parent:name = \"x\" }";
+    let (code, stdout, _) = said(&run(&["traceql", "check", mixed]));
+    let line: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &line["verdict"]), (Some(0), &"valid".into()));
+    let notice = &line["notices"][0];
+    assert_eq!((&notice["line"], &notice["column"]), (&1.into(), &1.into()));
+    assert!(notice["message"].as_str().unwrap().contains("parentheses"));
+    let (code, stdout, _) = said(&run(&["traceql", "check", "--dialect", "tempo", mixed]));
+    let line: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &line["verdict"]), (Some(1), &"parse_error".into()));
+    assert!(line.get("notices").is_none());
+
     let mut child = spandrel()
         .args([
             "traceql",

@@ -120,11 +120,7 @@ impl Server {
             otlp_grpc: address("otlp_grpc"),
             otlp_http: address("otlp_http"),
             log,
-            // A connection that the server closes after refusing a body is not used again.
-            client: reqwest::Client::builder()
-                .pool_max_idle_per_host(0)
-                .build()
-                .unwrap(),
+            client: reqwest::Client::new(),
         }
     }
 

@@ -8,6 +8,7 @@
 )]
 
 mod acceptance;
+mod arithmetic;
 mod bad_input;
 mod command_line;
 mod crash;

@@ -10,14 +10,20 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
+use tonic::transport::Channel;
 
 use crate::harness::Server;
 
+/// A client of the OTLP service.
+pub(crate) async fn grpc_client(address: SocketAddr) -> TraceServiceClient<Channel> {
+    TraceServiceClient::connect(format!("http://{address}"))
+        .await
+        .unwrap()
+}
+
 /// Sends requests over gRPC.
 pub(crate) async fn grpc(address: SocketAddr, requests: Vec<ExportTraceServiceRequest>) {
-    let mut client = TraceServiceClient::connect(format!("http://{address}"))
-        .await
-        .unwrap();
+    let mut client = grpc_client(address).await;
     for request in requests {
         let response = client.export(request).await.unwrap().into_inner();
         assert_eq!(response.partial_success, None);

@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::block::MemoryBlock;
+use crate::block::groups::Groups;
 use crate::block::meta::{AttributeScope, BlockMeta};
 use crate::error::StorageError;
 use crate::ids::{SpanId, TraceId};
@@ -42,60 +43,49 @@ pub fn decode_batches(
     batches: &[RecordBatch],
     meta: &BlockMeta,
 ) -> Result<Vec<SpanGroup>, StorageError> {
-    let object = meta.block_id.to_string();
+    let mut decoder = Decoder::new(meta);
     let mut out = Groups::default();
-    // Ids of all rows so far: a parent may be in an earlier batch.
-    let mut ids: Vec<SpanId> = Vec::new();
     for batch in batches {
-        let columns = Columns::new(batch, meta, &object)?;
-        let mut shared = Shared::default();
-        for row in 0..batch.num_rows() {
-            let (resource, scope) = shared.of(&columns, row, &mut out.keys)?;
-            let span = columns.span(row, &mut ids, &mut out.keys)?;
-            out.push(resource, scope, span);
+        decoder.decode(batch, |resource, scope, span| {
+            out.push(resource, scope, span)
+        })?;
+    }
+    Ok(out.into_groups())
+}
+
+/// Decodes batches one by one, under the same conditions as [`decode_batches`].
+pub(crate) struct Decoder<'a> {
+    meta: &'a BlockMeta,
+    object: String,
+    /// Ids of all rows so far: a parent may be in an earlier batch.
+    ids: Vec<SpanId>,
+    keys: KeyInterner,
+}
+
+impl<'a> Decoder<'a> {
+    pub(crate) fn new(meta: &'a BlockMeta) -> Self {
+        Self {
+            meta,
+            object: meta.block_id.to_string(),
+            ids: Vec::new(),
+            keys: KeyInterner::default(),
         }
     }
-    Ok(out.groups)
-}
 
-#[derive(Default)]
-struct Groups {
-    groups: Vec<SpanGroup>,
-    keys: KeyInterner,
-    index: HashMap<(u128, u128), usize>,
-    /// The answer for the resource and scope seen last. They are held, because an address that is
-    /// free again may come back as another resource's.
-    last: Option<(Arc<Resource>, Arc<InstrumentationScope>, usize)>,
-}
-
-impl Groups {
-    fn push(&mut self, resource: Arc<Resource>, scope: Arc<InstrumentationScope>, span: Span) {
-        let at = match &self.last {
-            Some((last_resource, last_scope, at))
-                if Arc::ptr_eq(last_resource, &resource) && Arc::ptr_eq(last_scope, &scope) =>
-            {
-                *at
-            }
-            _ => {
-                // By content, because each batch makes its own allocations.
-                let hash = (
-                    super::encode::hash::resource_hash(&resource),
-                    super::encode::hash::scope_hash(&scope),
-                );
-                let groups = &mut self.groups;
-                let at = *self.index.entry(hash).or_insert_with(|| {
-                    groups.push(SpanGroup {
-                        resource: Arc::clone(&resource),
-                        scope: Arc::clone(&scope),
-                        spans: Vec::new(),
-                    });
-                    groups.len() - 1
-                });
-                self.last = Some((resource, scope, at));
-                at
-            }
-        };
-        self.groups[at].spans.push(span);
+    /// Hands over each span of the next batch. Equal resources of one batch share an allocation.
+    pub(crate) fn decode(
+        &mut self,
+        batch: &RecordBatch,
+        mut each: impl FnMut(Arc<Resource>, Arc<InstrumentationScope>, Span),
+    ) -> Result<(), StorageError> {
+        let columns = Columns::new(batch, self.meta, &self.object)?;
+        let mut shared = Shared::default();
+        for row in 0..batch.num_rows() {
+            let (resource, scope) = shared.of(&columns, row, &mut self.keys)?;
+            let span = columns.span(row, &mut self.ids, &mut self.keys)?;
+            each(resource, scope, span);
+        }
+        Ok(())
     }
 }
 
@@ -223,7 +213,7 @@ impl AttributeColumns<'_> {
 }
 
 /// A list column of attributes.
-struct Entries<'a> {
+pub(crate) struct Entries<'a> {
     lists: &'a ListArray,
     keys: &'a StringArray,
     strings: &'a StringArray,
@@ -235,7 +225,7 @@ struct Entries<'a> {
 }
 
 impl<'a> Entries<'a> {
-    fn new(array: &'a ArrayRef, object: &'a str) -> Option<Self> {
+    pub(crate) fn new(array: &'a ArrayRef, object: &'a str) -> Option<Self> {
         let lists = array.as_list_opt::<i32>()?;
         let entries = lists.values().as_struct_opt()?;
         Some(Self {
@@ -257,24 +247,39 @@ impl<'a> Entries<'a> {
         out: &mut Vec<Attribute>,
     ) -> Result<(), StorageError> {
         for at in range(self.lists, row) {
-            let value = if self.strings.is_valid(at) {
-                AnyValue::String(self.strings.value(at).to_owned())
-            } else if self.ints.is_valid(at) {
-                AnyValue::Int(self.ints.value(at))
-            } else if self.doubles.is_valid(at) {
-                AnyValue::Double(self.doubles.value(at))
-            } else if self.bools.is_valid(at) {
-                AnyValue::Bool(self.bools.value(at))
-            } else {
-                let value = value_from_bytes(self.others.value(at), keys);
-                value.ok_or_else(|| malformed(self.object, "an attribute value"))?
-            };
+            let value = self.value(at, keys)?;
             out.push(Attribute {
                 key: keys.intern(self.keys.value(at)),
                 value,
             });
         }
         Ok(())
+    }
+
+    /// The values that a key has in a row.
+    pub(crate) fn values_of(
+        &self,
+        row: usize,
+        key: &str,
+        keys: &mut KeyInterner,
+    ) -> impl Iterator<Item = Result<AnyValue, StorageError>> {
+        let of_key = range(self.lists, row).filter(move |at| self.keys.value(*at) == key);
+        of_key.map(move |at| self.value(at, keys))
+    }
+
+    fn value(&self, at: usize, keys: &mut KeyInterner) -> Result<AnyValue, StorageError> {
+        if self.strings.is_valid(at) {
+            Ok(AnyValue::String(self.strings.value(at).to_owned()))
+        } else if self.ints.is_valid(at) {
+            Ok(AnyValue::Int(self.ints.value(at)))
+        } else if self.doubles.is_valid(at) {
+            Ok(AnyValue::Double(self.doubles.value(at)))
+        } else if self.bools.is_valid(at) {
+            Ok(AnyValue::Bool(self.bools.value(at)))
+        } else {
+            let value = value_from_bytes(self.others.value(at), keys);
+            value.ok_or_else(|| malformed(self.object, "an attribute value"))
+        }
     }
 
     fn sign(&self, row: usize, out: &mut Vec<u8>) {

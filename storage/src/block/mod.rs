@@ -1,7 +1,8 @@
 //! Blocks: how spans are laid out, written, read and checked.
 //!
 //! [`meta`] says what is known of a block from outside, [`encode()`] makes the columns, [`writer`] the
-//! file, [`publish`] stores it, [`reader`] reads it again, [`decode()`] makes spans of it, and
+//! file, [`publish`] stores it, [`reader`] reads it again, [`decode()`] makes spans of it, [`trace`]
+//! and [`traces`] find those of one or some traces, [`values`] finds what an attribute says, and
 //! [`mod@verify`] checks it from end to end.
 
 mod cache;
@@ -9,11 +10,15 @@ pub mod decode;
 pub mod encode;
 mod encodings;
 pub mod footer;
+mod groups;
 pub mod memory;
 pub mod meta;
 pub mod publish;
 pub mod reader;
+pub mod trace;
 mod trace_filter;
+pub mod traces;
+pub mod values;
 pub mod verify;
 pub mod writer;
 
@@ -23,6 +28,9 @@ pub use encode::{EncodeOptions, encode};
 pub use memory::MemoryBlock;
 pub use publish::{ReadBack, store_block};
 pub use reader::{BlockFile, read_block};
+pub use trace::{TraceSpans, live_trace, read_trace};
+pub use traces::{live_trace_ids, live_traces, read_trace_ids, read_traces};
+pub use values::{Value, ValueLimits, ValueSet, ValueSource, live_values, read_values};
 pub use verify::{BlockReport, ColumnReport, VerifyReport, inspect_parquet, verify, verify_bare};
 pub use writer::{EncodedBlock, WriteOptions, write_parquet};
 

@@ -36,6 +36,24 @@ pub fn to_resource_spans(groups: &[SpanGroup]) -> Vec<pb::ResourceSpans> {
     out
 }
 
+/// Bytes that a span adds to the message it is in.
+pub(crate) fn span_len(from: &Span) -> usize {
+    framed(span(from).encoded_len())
+}
+
+/// Bytes of a `ResourceSpans` with one scope and no spans, at least; it grows with its spans by a few
+/// more, which its lengths then take.
+pub(crate) fn group_len(from: &Resource, of: &InstrumentationScope) -> usize {
+    let scope_spans = framed(scope(of).encoded_len()) + framed(of.schema_url.len());
+    let resource_spans = framed(resource(from).encoded_len()) + framed(from.schema_url.len());
+    framed(resource_spans + framed(scope_spans))
+}
+
+/// Bytes of a field with so many bytes of content.
+fn framed(length: usize) -> usize {
+    1 + prost::length_delimiter_len(length) + length
+}
+
 fn resource(resource: &Resource) -> pb_resource::Resource {
     // The bytes came from an encoded message; what does not decode was never such a message.
     let entity = |bytes: &Vec<u8>| pb_common::EntityRef::decode(bytes.as_slice()).ok();

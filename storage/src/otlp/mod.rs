@@ -14,4 +14,4 @@ pub use decode::{
 };
 pub use delimited::{DelimitedRequests, MAX_MESSAGE_BYTES, read_delimited};
 pub use encode::to_resource_spans;
-pub(crate) use encode::value_to_bytes;
+pub(crate) use encode::{group_len, span_len, value_to_bytes};

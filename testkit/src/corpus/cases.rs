@@ -2,16 +2,17 @@
 
 use storage::ids::SpanId;
 
-use super::text::{Cursor, id, nanoseconds};
-use super::{Case, Expectation, LineError, is_blank, is_heading};
+use super::text::{Cursor, nanoseconds};
+use super::{Case, Expectation, LineError, SearchForm, is_blank, is_heading, searches};
 use crate::compare::Tolerance;
-use crate::reference::{Grid, RefSeries};
+use crate::reference::{Grid, RefSeries, SearchWindow};
 
 pub(super) fn parse(lines: &[String]) -> Result<Vec<Case>, LineError> {
     let mut parser = Parser {
         lines,
         next: 0,
         grid: None,
+        window: None,
         cases: Vec::new(),
     };
     while parser.next < lines.len() {
@@ -27,6 +28,7 @@ struct Parser<'a> {
     lines: &'a [String],
     next: usize,
     grid: Option<Grid>,
+    window: Option<SearchWindow>,
     cases: Vec<Case>,
 }
 
@@ -48,6 +50,7 @@ impl Parser<'_> {
             }
             "range" => self.grid = Some(range(rest)?),
             "instant" => self.grid = Some(instant(rest)?),
+            "window" => self.window = window(rest)?,
             "query" => {
                 let case = self.case(rest.trim())?;
                 self.cases.push(case);
@@ -72,32 +75,50 @@ impl Parser<'_> {
             };
         }
         let start = self.next;
-        let expected = if let Some(spans) = self.take_line("spans ") {
-            Expectation::Spans(spans_of(spans)?)
-        } else if self.take_line("fails").is_some() {
-            Expectation::Fails
-        } else if let Some(rest) = self.take_line("series") {
-            let none = rest.trim() == "none";
-            match self.series()? {
-                series if none && !series.is_empty() => {
-                    return Err("`series none` with series".to_owned());
-                }
-                // The word alone waits to be completed.
-                series if !none && series.is_empty() => Expectation::Missing,
-                series => Expectation::Series(series),
-            }
-        } else {
-            Expectation::Missing
-        };
+        let expected = self.expectation()?;
         let expected_lines = start..self.next;
         Ok(Case {
             line,
             query: query.to_owned(),
             grid: self.grid,
+            window: self.window,
             expected,
             tolerance,
             expected_lines,
         })
+    }
+
+    fn expectation(&mut self) -> Result<Expectation, String> {
+        if let Some(spans) = self.take_line("spans ") {
+            return spans_of(spans).map(Expectation::Spans);
+        }
+        if self.take_line("fails").is_some() {
+            return Ok(Expectation::Fails);
+        }
+        for (word, form) in [
+            ("series", SearchForm::Spans),
+            ("spansets", SearchForm::Spansets),
+            ("search", SearchForm::Search),
+        ] {
+            let Some(rest) = self.take_line(word) else {
+                continue;
+            };
+            let none = rest.trim() == "none";
+            let lines = self.take_indented();
+            if none && !lines.is_empty() {
+                return Err(format!("`{word} none` with lines below it"));
+            }
+            // The word alone waits to be completed.
+            if !none && lines.is_empty() {
+                return Ok(Expectation::Missing(form));
+            }
+            return match word {
+                "series" => self.series(&lines).map(Expectation::Series),
+                "spansets" => searches::spansets(&lines).map(Expectation::Spansets),
+                _ => searches::traces(&lines).map(Expectation::Search),
+            };
+        }
+        Ok(Expectation::Missing(SearchForm::Spans))
     }
 
     fn take_line(&mut self, prefix: &str) -> Option<&str> {
@@ -106,20 +127,26 @@ impl Parser<'_> {
         Some(rest)
     }
 
-    fn series(&mut self) -> Result<Vec<RefSeries>, String> {
-        let mut series = Vec::new();
+    /// The lines that continue the one before, without those that say nothing.
+    fn take_indented(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
         while let Some(line) = self
             .lines
             .get(self.next)
             .filter(|line| line.starts_with(' ') && !is_blank(line))
         {
             self.next += 1;
-            let grid = self
-                .grid
-                .ok_or("series need a `range` or `instant` above them")?;
-            series.push(one_series(line.trim(), grid)?);
+            lines.push(line.trim().to_owned());
         }
-        Ok(series)
+        lines
+    }
+
+    fn series(&self, lines: &[String]) -> Result<Vec<RefSeries>, String> {
+        let grid = || {
+            self.grid
+                .ok_or("series need a `range` or `instant` above them")
+        };
+        lines.iter().map(|line| one_series(line, grid()?)).collect()
     }
 }
 
@@ -158,12 +185,7 @@ fn spans_of(text: &str) -> Result<Vec<SpanId>, String> {
     if text.trim() == "none" {
         return Ok(Vec::new());
     }
-    let mut spans: Vec<SpanId> = text
-        .split_whitespace()
-        .map(|hex| id(hex).map(SpanId))
-        .collect::<Result<_, String>>()?;
-    spans.sort();
-    Ok(spans)
+    searches::span_ids(text)
 }
 
 /// `START END step STEP`
@@ -190,5 +212,17 @@ fn instant(text: &str) -> Result<Grid, String> {
         Err("the end is not after the start".to_owned())
     } else {
         Ok(grid)
+    }
+}
+
+/// `START END`, or `none`.
+fn window(text: &str) -> Result<Option<SearchWindow>, String> {
+    match text.split_whitespace().collect::<Vec<_>>()[..] {
+        ["none"] => Ok(None),
+        [start, end] => Ok(Some(SearchWindow {
+            start_ns: nanoseconds(start)?,
+            end_ns: nanoseconds(end)?,
+        })),
+        _ => Err("expected `window START END` or `window none`".to_owned()),
     }
 }

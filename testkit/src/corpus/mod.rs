@@ -25,18 +25,38 @@
 //! - **Attributes**: `key=value` of the span, `resource.key`, `scope.key`; `scope:name`,
 //!   `scope:version` and `statusMessage` are fields. Values: `"text"`, `5`, `2.5`, `true`,
 //!   `[1,2]`, `{key=1}`, bytes `0x00ff`, and `nil` for a value that is empty.
-//! - **Grids**: `range START END step STEP` and `instant START END` hold for the queries below.
-//! - **Expectations**: `spans 1 2` or `spans none`; `series` with a line for each, or `series none`;
-//!   `fails` for a query that fails at run time. `tolerance 1%` before `series` allows for sketches.
-//!   What is missing, or `series` with no line below it, is completed by running the tests with
-//!   `UPDATE_CORPUS=1`. A point is `seconds:value`; points not written are missing. For an instant query it is the
-//!   value alone.
+//! - **Grids**: `range START END step STEP` and `instant START END` hold for the metrics queries below.
+//!   `window START END` holds for the searches below, `window none` ends it.
+//! - **Expectations** of metrics queries: `series` with a line for each, or `series none`. A point is
+//!   `seconds:value`; points not written are missing. For an instant query it is the value alone.
+//!   `tolerance 1%` before `series` allows for sketches.
+//! - **Expectations** of searches come in three forms, from short to complete: `spans 1 2`, all spans
+//!   of all spansets; `spansets` with a line for each, its attributes and its spans; `search` with
+//!   everything an answer holds. `none` stands for an empty one.
+//! - `fails` is the expectation for a query that fails at run time. What is missing, or is a word
+//!   without the lines below it, is completed by running the tests with `UPDATE_CORPUS=1`.
+//!
+//! ```text
+//! query { name =~ "ch.*" } | by(kind) | count() = 1
+//! spansets
+//!   {by(kind)="client", count()=1} 2
+//!
+//! query { name =~ "ch.*" && status = unset } | by(kind) | select(name, resource.zone)
+//! search
+//!   trace 1 shop/root @10 +0.6 shop:2/1 "":1
+//!     spanset {by(kind)="client"}
+//!       2 "child" @10.5 +0.05 {kind="client", status="unset", zone="b"}
+//! ```
+//!
+//! A trace is shown with its id, root, start, duration, and the spans of each service, after a `/`
+//! those with an error. The order of the traces counts, that of the spansets and spans does not.
 //!
 //! A label with a number is a float if it has a point or an exponent: `p=0.5`, `p=1.0`, `z=1`.
 
 mod cases;
 mod print;
 mod run;
+mod searches;
 mod text;
 mod traces;
 
@@ -46,9 +66,10 @@ use std::path::{Path, PathBuf};
 use storage::ids::SpanId;
 use storage::model::SpanGroup;
 
-pub use self::run::{complete, run_metrics, run_selections};
+pub use self::run::{complete, run_metrics, run_searches, run_selections};
 use crate::compare::Tolerance;
-use crate::reference::{Grid, RefSeries};
+use crate::reference::value::Value;
+use crate::reference::{Grid, RefSeries, SearchWindow, TraceResult};
 
 /// A corpus file.
 #[derive(Debug)]
@@ -71,6 +92,8 @@ pub struct Case {
     pub query: String,
     /// The grid in force; `None` where the file has none yet.
     pub grid: Option<Grid>,
+    /// The window of searches in force.
+    pub window: Option<SearchWindow>,
     /// What the query gives.
     pub expected: Expectation,
     /// How near values have to be.
@@ -84,12 +107,36 @@ pub struct Case {
 pub enum Expectation {
     /// The spans that a search selects, sorted.
     Spans(Vec<SpanId>),
+    /// The spansets that a search finds, in any order.
+    Spansets(Vec<FoundSpanset>),
+    /// The whole answer to a search.
+    Search(Vec<TraceResult>),
     /// The series of a metrics query, in the order of the file.
     Series(Vec<RefSeries>),
     /// A failure at run time.
     Fails,
-    /// Nothing is written down yet.
-    Missing,
+    /// Nothing is written down yet; of a search it will be in this form.
+    Missing(SearchForm),
+}
+
+/// How much an expectation says about a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SearchForm {
+    /// The spans.
+    Spans,
+    /// The spansets with their attributes.
+    Spansets,
+    /// Everything.
+    Search,
+}
+
+/// One spanset of a search.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundSpanset {
+    /// Values of `by(…)` and aggregates, in the order of the pipeline.
+    pub attributes: Vec<(String, Value)>,
+    /// Its spans, sorted.
+    pub spans: Vec<SpanId>,
 }
 
 /// Why a corpus file cannot be used.
@@ -170,6 +217,14 @@ impl CorpusFile {
             cases,
             lines,
         })
+    }
+
+    /// The file with those of its cases whose query, if it compiles, is one to keep.
+    #[must_use]
+    pub fn retain(mut self, mut keep: impl FnMut(&traceql::Query) -> bool) -> Self {
+        self.cases
+            .retain(|case| traceql::compile(&case.query).map_or(true, |query| keep(&query)));
+        self
     }
 }
 

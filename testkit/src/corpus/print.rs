@@ -1,18 +1,32 @@
 //! Expectations as the lines that stand for them.
 
-use storage::ids::SpanId;
-
 use super::Expectation;
+use super::searches::{spanset_line, trace_lines};
+use crate::reference::value::Value;
 use crate::reference::{Grid, LabelValue, RefSeries};
 
 pub(super) fn lines(expected: &Expectation, grid: Option<Grid>) -> Vec<String> {
     match expected {
-        Expectation::Missing => Vec::new(),
+        Expectation::Missing(_) => Vec::new(),
         Expectation::Fails => vec!["fails".to_owned()],
         Expectation::Spans(spans) if spans.is_empty() => vec!["spans none".to_owned()],
         Expectation::Spans(spans) => {
-            let ids: Vec<String> = spans.iter().map(short_id).collect();
+            let ids: Vec<String> = spans.iter().map(short_hex).collect();
             vec![format!("spans {}", ids.join(" "))]
+        }
+        Expectation::Spansets(spansets) if spansets.is_empty() => vec!["spansets none".to_owned()],
+        Expectation::Spansets(spansets) => {
+            let lines = spansets
+                .iter()
+                .map(|spanset| format!("  {}", spanset_line(spanset)));
+            std::iter::once("spansets".to_owned())
+                .chain(lines)
+                .collect()
+        }
+        Expectation::Search(traces) if traces.is_empty() => vec!["search none".to_owned()],
+        Expectation::Search(traces) => {
+            let lines = trace_lines(traces).into_iter();
+            std::iter::once("search".to_owned()).chain(lines).collect()
         }
         Expectation::Series(series) if series.is_empty() => vec!["series none".to_owned()],
         Expectation::Series(series) => {
@@ -25,7 +39,7 @@ pub(super) fn lines(expected: &Expectation, grid: Option<Grid>) -> Vec<String> {
 }
 
 /// An id without the zeros in front.
-fn short_id(id: &SpanId) -> String {
+pub(super) fn short_hex(id: &impl ToString) -> String {
     let hex = id.to_string();
     match hex.trim_start_matches('0') {
         "" => "0".to_owned(),
@@ -56,19 +70,32 @@ fn one_series(series: &RefSeries, grid: Option<Grid>) -> String {
 
 fn label(value: &LabelValue) -> String {
     match value {
-        LabelValue::String(text) => {
-            format!(
-                "\"{}\"",
-                text.replace('\\', "\\\\")
-                    .replace('"', "\\\"")
-                    .replace('\n', "\\n")
-            )
-        }
+        LabelValue::String(text) => quoted(text),
         LabelValue::Int(number) => number.to_string(),
         // Always with a point or an exponent.
         LabelValue::Float(number) => format!("{number:?}"),
         LabelValue::Bool(flag) => flag.to_string(),
     }
+}
+
+/// An attribute of a spanset or a span as answers show it.
+pub(super) fn value(value: &Value) -> String {
+    match value {
+        Value::Array(elements) => {
+            let elements: Vec<String> = elements.iter().map(self::value).collect();
+            format!("[{}]", elements.join(", "))
+        }
+        other => LabelValue::of_value(other).map_or_else(|| "nil".to_owned(), |it| label(&it)),
+    }
+}
+
+pub(super) fn quoted(text: &str) -> String {
+    format!(
+        "\"{}\"",
+        text.replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n")
+    )
 }
 
 /// With an exponent where it is shorter, without a needless point.
@@ -78,7 +105,7 @@ fn number(value: f64) -> String {
 }
 
 /// Seconds, exactly, without needless digits.
-fn seconds(ns: i64) -> String {
+pub(super) fn seconds(ns: i64) -> String {
     let (sign, ns) = if ns < 0 {
         ("-", ns.unsigned_abs())
     } else {

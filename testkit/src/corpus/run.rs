@@ -2,11 +2,13 @@
 
 use storage::ids::{SpanId, TraceId};
 use storage::model::SpanGroup;
+use traceql::ast::Body;
 
 use super::print::lines;
-use super::{Case, CorpusFile, Expectation};
-use crate::compare::compare_series;
-use crate::reference::{EvalError, Grid, RefSeries, metrics, select_spans};
+use super::searches::{in_form, same_spansets};
+use super::{Case, CorpusFile, Expectation, SearchForm};
+use crate::compare::{compare_search, compare_series};
+use crate::reference::{EvalError, Grid, RefSeries, SearchWindow, TraceResult, metrics, search};
 
 /// Runs the metrics cases of a file.
 ///
@@ -17,10 +19,7 @@ pub fn run_metrics(
     mut engine: impl FnMut(&[SpanGroup], &str, Grid) -> Result<Vec<RefSeries>, String>,
 ) -> Result<(), String> {
     run(file, is_metrics, |case| {
-        let grid = case
-            .grid
-            .ok_or("there is no `range` or `instant` above it")?;
-        engine(&file.groups, &case.query, grid).map(Expectation::Series)
+        engine(&file.groups, &case.query, grid_of(case)?).map(Expectation::Series)
     })
 }
 
@@ -28,24 +27,41 @@ pub fn run_metrics(
 ///
 /// # Errors
 /// All cases whose answer is not the expected one, a line for each.
+pub fn run_searches(
+    file: &CorpusFile,
+    mut engine: impl FnMut(&[SpanGroup], &str, Option<SearchWindow>) -> Result<Vec<TraceResult>, String>,
+) -> Result<(), String> {
+    let is_search = |case: &Case| !is_metrics(case);
+    run(file, is_search, |case| {
+        let traces = engine(&file.groups, &case.query, case.window)?;
+        Ok(in_form(case.expected.form(), traces))
+    })
+}
+
+/// Runs the searches of a file of which nothing is expected but spans, for what cannot give more.
+///
+/// # Errors
+/// All cases whose answer is not the expected one, a line for each.
 pub fn run_selections(
     file: &CorpusFile,
     mut engine: impl FnMut(&[SpanGroup], &str) -> Result<Vec<(TraceId, SpanId)>, String>,
 ) -> Result<(), String> {
-    run(
-        file,
-        |case| !is_metrics(case),
-        |case| {
-            engine(&file.groups, &case.query).map(|selected| Expectation::Spans(sorted(selected)))
-        },
-    )
+    let is_selection = |case: &Case| {
+        !is_metrics(case) && case.window.is_none() && case.expected.form() == SearchForm::Spans
+    };
+    run(file, is_selection, |case| {
+        let selected = engine(&file.groups, &case.query)?;
+        let mut spans: Vec<SpanId> = selected.into_iter().map(|(_, span)| span).collect();
+        spans.sort();
+        Ok(Expectation::Spans(spans))
+    })
 }
 
 /// The text of the file with the expectations that the reference evaluator does not meet replaced
 /// by what it gives.
 ///
 /// # Errors
-/// A query does not compile, or is of a kind the reference evaluator does not know.
+/// A query does not compile.
 pub fn complete(file: &CorpusFile) -> Result<String, String> {
     let mut text = file.lines.clone();
     // From the end, so that the lines above keep their numbers.
@@ -62,12 +78,10 @@ pub fn complete(file: &CorpusFile) -> Result<String, String> {
 fn answer_of_reference(file: &CorpusFile, case: &Case) -> Result<Expectation, String> {
     let query = traceql::compile(&case.query).map_err(|error| error.to_string())?;
     let answer = if is_metrics(case) {
-        let grid = case
-            .grid
-            .ok_or("there is no `range` or `instant` above it")?;
-        metrics(&query, &file.groups, grid).map(Expectation::Series)
+        metrics(&query, &file.groups, grid_of(case)?).map(Expectation::Series)
     } else {
-        select_spans(&query, &file.groups).map(|selected| Expectation::Spans(sorted(selected)))
+        search(&query, &file.groups, case.window)
+            .map(|traces| in_form(case.expected.form(), traces))
     };
     match answer {
         Err(EvalError::Runtime(_)) => Ok(Expectation::Fails),
@@ -75,10 +89,26 @@ fn answer_of_reference(file: &CorpusFile, case: &Case) -> Result<Expectation, St
     }
 }
 
+fn grid_of(case: &Case) -> Result<Grid, &'static str> {
+    case.grid.ok_or("there is no `range` or `instant` above it")
+}
+
+impl Expectation {
+    /// How much of a search it speaks of.
+    fn form(&self) -> SearchForm {
+        match self {
+            Self::Spans(_) | Self::Series(_) | Self::Fails => SearchForm::Spans,
+            Self::Spansets(_) => SearchForm::Spansets,
+            Self::Search(_) => SearchForm::Search,
+            Self::Missing(form) => *form,
+        }
+    }
+}
+
 /// Decided by the query, not by what is written below it.
 fn is_metrics(case: &Case) -> bool {
     traceql::compile(&case.query)
-        .is_ok_and(|query| matches!(query.body, traceql::ast::Body::Metrics(_)))
+        .is_ok_and(|query| matches!(query.body, Body::Metrics(_) | Body::MetricsExpr(_)))
 }
 
 fn run(
@@ -104,9 +134,17 @@ fn run(
 
 fn check(case: &Case, answer: &Expectation) -> Result<(), String> {
     match (&case.expected, answer) {
-        (Expectation::Missing, _) => Err("what it gives is not written down".to_owned()),
+        (Expectation::Missing(_), _) => Err("what it gives is not written down".to_owned()),
         (Expectation::Series(expected), Expectation::Series(actual)) => {
             compare_series(expected, actual, case.tolerance)
+        }
+        (Expectation::Spansets(expected), Expectation::Spansets(actual))
+            if same_spansets(expected, actual, case.tolerance) =>
+        {
+            Ok(())
+        }
+        (Expectation::Search(expected), Expectation::Search(actual)) => {
+            compare_search(expected, actual, case.tolerance, None)
         }
         (expected, actual) if expected == actual => Ok(()),
         (expected, actual) => {
@@ -127,10 +165,4 @@ fn describe(file: &CorpusFile, case: &Case, reason: &str) -> String {
         case.line,
         case.query
     )
-}
-
-fn sorted(answer: Vec<(TraceId, SpanId)>) -> Vec<SpanId> {
-    let mut spans: Vec<SpanId> = answer.into_iter().map(|(_, span)| span).collect();
-    spans.sort();
-    spans
 }

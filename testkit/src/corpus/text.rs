@@ -3,6 +3,7 @@
 use storage::model::{AnyValue, Attribute};
 
 use crate::reference::LabelValue;
+use crate::reference::value::Value;
 
 /// Reads one line from left to right.
 #[derive(Debug, Clone)]
@@ -117,9 +118,8 @@ impl<'a> Cursor<'a> {
     /// `{name="x", p=0.5}`; names may have quoted parts.
     pub(super) fn labels(&mut self) -> Result<Vec<(String, LabelValue)>, String> {
         self.list("{", "}", |cursor| {
-            let name = cursor.until(&['=', '}']).to_owned();
-            cursor.expect("=")?;
-            let value = match cursor.value()? {
+            let (name, value) = cursor.named_value()?;
+            let value = match value {
                 AnyValue::String(text) => LabelValue::String(text),
                 AnyValue::Int(number) => LabelValue::Int(number),
                 AnyValue::Double(number) => LabelValue::Float(number),
@@ -128,6 +128,33 @@ impl<'a> Cursor<'a> {
             };
             Ok((name, value))
         })
+    }
+
+    /// `{by(span.x = 1)=true, count()=2}`.
+    pub(super) fn found_attributes(&mut self) -> Result<Vec<(String, Value)>, String> {
+        self.list("{", "}", |cursor| {
+            let (name, value) = cursor.named_value()?;
+            Ok((name, Value::of_any(&value)))
+        })
+    }
+
+    /// A name, `=` and a value; what is in parentheses or in quotes belongs to the name.
+    fn named_value(&mut self) -> Result<(String, AnyValue), String> {
+        let mut name = self.until(&['(', '=', '}']).to_owned();
+        while self.take("(") {
+            let mut depth = 1;
+            name.push('(');
+            while depth > 0 {
+                name.push_str(self.until(&['(', ')']));
+                let paren = self.peek().ok_or("an open parenthesis in a name")?;
+                depth = if paren == '(' { depth + 1 } else { depth - 1 };
+                name.push(paren);
+                self.expect(&paren.to_string())?;
+            }
+            name.push_str(self.until(&['(', '=', '}']));
+        }
+        self.expect("=")?;
+        Ok((name, self.value()?))
     }
 
     fn list<T>(

@@ -2,14 +2,17 @@
 //!
 //! - [`Workload`]: traffic of a shop of many services, for benchmarks; as much as one asks for, with
 //!   the skew of real data.
-//! - [`nasty_traces`] and [`random_query`]: small traces that break assumptions, and queries over
-//!   them, for property tests.
+//! - [`nasty_traces`], with [`random_query`] and [`random_search`]: small traces that break
+//!   assumptions, and queries over them, for property tests; [`cut`] spreads the traces over parts.
 //!
 //! The same seed gives the same output on every machine.
 
 mod catalog;
+mod conditions;
+mod cut;
 mod keys;
 mod nasty;
+mod pipelines;
 mod query;
 mod query_words;
 mod resources;
@@ -18,6 +21,7 @@ mod story;
 mod vocabulary;
 mod workload;
 
+pub use self::cut::cut;
 pub use self::nasty::{NASTY_STEP_NS, nasty_grid, nasty_traces};
-pub use self::query::{random_filter, random_query};
+pub use self::query::{random_filter, random_query, random_search, random_span_local_query};
 pub use self::workload::{Batches, Workload, request};

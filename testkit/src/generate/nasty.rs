@@ -2,7 +2,7 @@
 //!
 //! Values come from small pools, so that conditions hit and groups have several members. Two things
 //! are left out because their meaning depends on the order in which spans are stored: roots of one
-//! trace with different names, and parents that cannot be told apart. NaN, which engines may order
+//! trace with different names, and parents that cannot be told apart. So are empty arrays. NaN, which engines may order
 //! as they like, appears under the key `nan` only.
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::reference::Grid;
 /// Length of the intervals around whose borders spans start.
 pub const NASTY_STEP_NS: i64 = 10_000_000_000;
 /// Start of the window; spans start in its intervals, at their borders, and outside.
-const WINDOW_START_NS: i64 = 1_700_000_000_000_000_000;
+pub(super) const WINDOW_START_NS: i64 = 1_700_000_000_000_000_000;
 const INTERVALS: usize = 4;
 
 /// Texts that string attributes and names take.
@@ -159,32 +159,50 @@ fn trace(rng: &mut ChaCha8Rng, number: usize) -> Vec<Span> {
             index as u8 + 1,
         ]);
     }
+    let is_chain = rng.random_bool(0.2);
     for index in 1..spans.len() {
-        let parent = spans[rng.random_range(0..index)].span_id;
-        spans[index].parent_span_id = Some(parent);
+        let above = if is_chain {
+            index - 1
+        } else {
+            rng.random_range(0..index)
+        };
+        spans[index].parent_span_id = Some(spans[above].span_id);
     }
+    let missing = Some(SpanId([9; 8]));
     let last = spans.len() - 1;
-    match rng.random_range(0..10) {
-        // A missing parent, in the middle or instead of the root.
-        0 => spans[last].parent_span_id = Some(SpanId([9; 8])),
-        1 => spans[0].parent_span_id = Some(SpanId([9; 8])),
-        2 => {
-            // Several roots; they agree in name and service.
-            spans[last].parent_span_id = None;
-            spans[last].name = spans[0].name.clone();
+    match rng.random_range(0..12) {
+        // A missing parent: at the end, in the middle, instead of the root, or of everything.
+        0 => spans[last].parent_span_id = missing,
+        1 => spans[last / 2].parent_span_id = missing,
+        2 => spans[0].parent_span_id = missing,
+        3 if last >= 2 => {
+            for span in &mut spans {
+                span.parent_span_id = missing;
+            }
         }
+        // Several roots, with and without something below.
+        4 => spans[last].parent_span_id = None,
+        5 => spans[last / 2].parent_span_id = None,
         // A cycle, alone or beside a root; for a short trace a span that is its own parent.
-        3 => spans[0].parent_span_id = Some(spans[last].span_id),
-        4 if last >= 2 => {
+        6 => spans[0].parent_span_id = Some(spans[last].span_id),
+        7 if last >= 2 => {
             spans[1].parent_span_id = Some(spans[2].span_id);
             spans[2].parent_span_id = Some(spans[1].span_id);
         }
         // Both sides of a call under one id, as Zipkin has it.
-        5 if last >= 1 => share_id(rng, &mut spans, 2),
-        6 if last >= 2 => share_id(rng, &mut spans, 3),
+        8 if last >= 1 => share_id(rng, &mut spans, 2),
+        9 if last >= 2 => share_id(rng, &mut spans, 3),
         // The same span, sent twice.
-        7 => spans.push(spans[last].clone()),
+        10 => spans.push(spans[last].clone()),
         _ => {}
+    }
+    // Whichever root names the trace, it has one name.
+    let root_name = pick(rng, SPAN_NAMES);
+    for root in spans
+        .iter_mut()
+        .filter(|span| span.parent_span_id.is_none())
+    {
+        root.name.clone_from(&root_name);
     }
     spans
 }
@@ -299,10 +317,12 @@ fn link(rng: &mut ChaCha8Rng) -> Link {
 fn attributes(rng: &mut ChaCha8Rng) -> Vec<Attribute> {
     let mut attributes = Vec::new();
     for key in [
-        "i", "f", "s", "b", "arr", "mixed", "name", "duration", "größe", "a b", "nan",
+        "i", "n", "f", "s", "b", "arr", "mixed", "name", "duration", "größe", "a b", "nan",
     ] {
         if rng.random_bool(0.5) {
             let value = match key {
+                // Always of one type, if it is there.
+                "n" => AnyValue::Int(rng.random_range(-3..=9)),
                 _ if rng.random_bool(0.03) => any_value(rng),
                 "i" | "duration" => int(rng),
                 "f" => float(rng),
@@ -333,7 +353,8 @@ fn any_value(rng: &mut ChaCha8Rng) -> AnyValue {
 }
 
 fn array(rng: &mut ChaCha8Rng) -> AnyValue {
-    let length = rng.random_range(0..=3);
+    // An empty array has no agreed meaning.
+    let length = rng.random_range(1..=3);
     let element: fn(&mut ChaCha8Rng) -> AnyValue = match rng.random_range(0..5) {
         0 => int,
         1 => float,
@@ -387,6 +408,19 @@ mod tests {
         let roots = |it: &crate::reference::trace::Trace<'_>| {
             it.places.iter().filter(|place| place.parent == -1).count()
         };
+        assert!(
+            traces.iter().all(|it| {
+                let roots = it
+                    .spans
+                    .iter()
+                    .filter(|span| span.span.parent_span_id.is_none());
+                let names: std::collections::HashSet<_> = roots
+                    .map(|root| (&root.span.name, root.service_name()))
+                    .collect();
+                names.len() <= 1
+            }),
+            "the root of a trace has one name"
+        );
         assert!(
             count(|it| it.places.iter().all(|place| place.left == 0)) > 10,
             "traces without numbers"

@@ -1,18 +1,17 @@
-//! Random queries of one spanset filter over what [`super::nasty_traces`] makes.
+//! Random queries over what [`super::nasty_traces`] makes.
 //!
-//! Left out is what has no one right answer: numbers that depend on the order of siblings, second
-//! stages after a function whose rounding or sketching may differ between engines, and `!` of a
-//! bare event attribute. Few queries fail at run time: one failing span fails them all.
+//! Left out is what has no one right answer: numbers that depend on the order of siblings, sums and
+//! averages of values of several types, second stages and arithmetic after a function whose rounding
+//! or sketching may differ between engines, `compare()` that keeps only the commonest values, and `!`
+//! of a bare event attribute. Few queries fail at run time: one failing span fails them all.
 
-use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::nasty::{EVENT_NAMES, SERVICE_NAMES, SPAN_NAMES, STRINGS};
-use super::query_words::{
-    AGGREGATED, ATTRIBUTES, CONSTANTS_OF_TRACES, DURATIONS, EQUALITIES, GROUPING, NULLABLE,
-    NUMBERS, ORDERINGS, TEXTS,
-};
+use super::conditions::{filter, light_filter, pick};
+use super::nasty::{NASTY_STEP_NS, WINDOW_START_NS};
+use super::pipelines::{Use, pipeline, pipeline_expr, scalar_pipeline_filter};
+use super::query_words::{AGGREGATED, GROUPING, ORDERINGS, PARENT_FIELDS};
 
 /// A search: one filter.
 #[must_use]
@@ -21,11 +20,47 @@ pub fn random_filter(seed: u64) -> String {
     valid(&mut rng, filter)
 }
 
-/// A metrics query over one filter; every seed gives one that is valid.
+/// A search of any form.
+#[must_use]
+pub fn random_search(seed: u64) -> String {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    valid(&mut rng, |rng| match rng.random_range(0..10) {
+        0 => pipeline_expr(rng),
+        1 => scalar_pipeline_filter(rng),
+        _ => pipeline(rng, Use::Search),
+    })
+}
+
+/// A metrics query over one filter, which every span passes or not by itself.
+#[must_use]
+pub fn random_span_local_query(seed: u64) -> String {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    valid(&mut rng, |rng| {
+        let filter = filter(rng);
+        let select = if rng.random_bool(0.1) {
+            " | select(span.i, name)"
+        } else {
+            ""
+        };
+        let (metrics, hint) = metrics(rng, GROUPING, AGGREGATED);
+        format!("{filter}{select} | {metrics}{hint}")
+    })
+}
+
+/// A metrics query of any form.
 #[must_use]
 pub fn random_query(seed: u64) -> String {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    valid(&mut rng, metrics_query)
+    valid(&mut rng, |rng| match rng.random_range(0..12) {
+        0 | 1 => format!("{} | {}", pipeline(rng, Use::Metrics), compare(rng)),
+        2 => arithmetic(rng),
+        _ => {
+            let grouping = [GROUPING, PARENT_FIELDS].concat();
+            let aggregated = [AGGREGATED, PARENT_FIELDS].concat();
+            let (metrics, hint) = metrics(rng, &grouping, &aggregated);
+            format!("{} | {metrics}{hint}", pipeline(rng, Use::Metrics))
+        }
+    })
 }
 
 /// Queries are written without a type checker at hand, so the few wrong ones are thrown away.
@@ -38,40 +73,35 @@ fn valid(rng: &mut ChaCha8Rng, write: fn(&mut ChaCha8Rng) -> String) -> String {
     }
 }
 
-fn filter(rng: &mut ChaCha8Rng) -> String {
-    if rng.random_bool(0.1) {
-        "{ }".to_owned()
-    } else {
-        format!("{{ {} }}", condition(rng, 3))
-    }
-}
-
-fn metrics_query(rng: &mut ChaCha8Rng) -> String {
-    let filter = filter(rng);
-    let select = if rng.random_bool(0.1) {
-        " | select(span.i, name)"
-    } else {
-        ""
-    };
+/// A metrics stage with what follows it, and the hints that go with it.
+fn metrics(
+    rng: &mut ChaCha8Rng,
+    grouping: &[&'static str],
+    aggregated: &[&'static str],
+) -> (String, &'static str) {
     let (function, exact, most_labels) = match rng.random_range(0..9) {
         0 | 1 => ("rate()".to_owned(), true, 5),
         2 | 3 => ("count_over_time()".to_owned(), true, 5),
-        4 => (format!("min_over_time({})", aggregated(rng)), true, 5),
-        5 => (format!("max_over_time({})", aggregated(rng)), true, 5),
+        4 => (format!("min_over_time({})", pick(rng, aggregated)), true, 5),
+        5 => (format!("max_over_time({})", pick(rng, aggregated)), true, 5),
         6 => (
             format!(
                 "{}({})",
                 pick(rng, &["sum_over_time", "avg_over_time"]),
-                aggregated(rng)
+                pick(rng, aggregated)
             ),
             false,
             4,
         ),
-        7 => (format!("histogram_over_time({})", aggregated(rng)), true, 4),
+        7 => (
+            format!("histogram_over_time({})", pick(rng, aggregated)),
+            true,
+            4,
+        ),
         _ => (
             format!(
                 "quantile_over_time({}, {})",
-                aggregated(rng),
+                pick(rng, aggregated),
                 pick(rng, &[".5", "0, 1", ".9, .99", "0.25"])
             ),
             false,
@@ -83,22 +113,22 @@ fn metrics_query(rng: &mut ChaCha8Rng) -> String {
     } else {
         ""
     };
-    let by = by(rng, most_labels);
+    let by = by(rng, grouping, most_labels);
     let second = if exact && rng.random_bool(0.3) {
         second_stage(rng)
     } else {
         String::new()
     };
-    format!("{filter}{select} | {function}{by}{second}{hint}")
+    (format!("{function}{by}{second}"), hint)
 }
 
-fn by(rng: &mut ChaCha8Rng, most: usize) -> String {
+fn by(rng: &mut ChaCha8Rng, grouping: &[&'static str], most: usize) -> String {
     if rng.random_bool(0.35) {
         return String::new();
     }
     let mut names: Vec<&str> = Vec::new();
-    for _ in 0..*[1, 1, 1, 2, 2, 3, most].choose(rng).expect("not empty") {
-        let name = pick(rng, GROUPING);
+    for _ in 0..[1, 1, 1, 2, 2, 3, most][rng.random_range(0..7)] {
+        let name = pick(rng, grouping);
         if !names.contains(&name) {
             names.push(name);
         }
@@ -119,211 +149,57 @@ fn second_stage(rng: &mut ChaCha8Rng) -> String {
     }
 }
 
-/// Something Boolean, of at most `depth` levels.
-fn condition(rng: &mut ChaCha8Rng, depth: u32) -> String {
-    match rng.random_range(0..20) {
-        0..=6 if depth > 0 => {
-            let (lhs, rhs) = (condition(rng, depth - 1), condition(rng, depth - 1));
-            format!("({lhs} {} {rhs})", pick(rng, &["&&", "&&", "||"]))
-        }
-        7 if depth > 0 => format!("!({})", condition(rng, depth - 1)),
-        8 => format!("{} {} nil", pick(rng, NULLABLE), pick(rng, &["=", "!="])),
-        9 => pick(
-            rng,
-            &[
-                "span.b",
-                ".b",
-                "event.b",
-                "link.b",
-                "span.mixed",
-                "resource.b",
-            ],
-        )
-        .to_owned(),
-        10 | 11 => event_condition(rng, depth),
-        12 => format!(
-            "{} {} {}",
-            pick(rng, ATTRIBUTES),
-            pick(rng, ORDERINGS),
-            pick(rng, ATTRIBUTES)
-        ),
-        13 if rng.random_bool(0.1) => pick(
-            rng,
-            &[
-                "!span.b",
-                "span.i / 0 = 1",
-                "-span.i < 0",
-                "span.arr + 1 > 2",
-            ],
-        )
-        .to_owned(),
-        _ => comparison(rng),
+/// Keeps more values than there are.
+fn compare(rng: &mut ChaCha8Rng) -> String {
+    let selection = light_filter(rng);
+    if rng.random_bool(0.7) {
+        return format!("compare({selection}, 10000)");
     }
+    let mut time = || WINDOW_START_NS + NASTY_STEP_NS * rng.random_range(0..5);
+    let (one, other) = (time(), time());
+    format!(
+        "compare({selection}, 10000, {}, {})",
+        one.min(other),
+        one.max(other) + 1
+    )
 }
 
-/// Conditions that all have to hold on one event or one link.
-fn event_condition(rng: &mut ChaCha8Rng, depth: u32) -> String {
-    if depth > 0 && rng.random_bool(0.4) {
-        let (lhs, rhs) = (
-            event_condition(rng, depth - 1),
-            event_condition(rng, depth - 1),
-        );
-        return format!("({lhs} {} {rhs})", pick(rng, &["&&", "||"]));
-    }
-    match rng.random_range(0..8) {
-        0 | 1 => format!(
-            "event:name {} {}",
-            pick(rng, EQUALITIES),
-            quoted(rng, EVENT_NAMES)
-        ),
-        2 => format!(
-            "event:timeSinceStart {} {}",
-            pick(rng, ORDERINGS),
-            pick(rng, DURATIONS)
-        ),
-        3 => format!("event.s {} {}", pick(rng, EQUALITIES), quoted(rng, STRINGS)),
-        4 => format!(
-            "event.{} {} {}",
-            pick(rng, &["i", "f", "mixed", "arr"]),
-            pick(rng, ORDERINGS),
-            number(rng)
-        ),
-        5 => format!(
-            "{} {} nil",
-            pick(rng, &["event.i", "event.arr", "link.s"]),
-            pick(rng, &["=", "!="])
-        ),
-        6 => format!(
-            "link:spanID {} \"0000000000000001\"",
-            pick(rng, &["=", "!="])
-        ),
-        _ => format!("link.i {} {}", pick(rng, ORDERINGS), number(rng)),
-    }
-}
-
-fn comparison(rng: &mut ChaCha8Rng) -> String {
-    match rng.random_range(0..14) {
-        0 => format!("name {} {}", pick(rng, EQUALITIES), quoted(rng, SPAN_NAMES)),
-        1 => format!(
-            "resource.service.name {} {}",
-            pick(rng, EQUALITIES),
-            quoted(rng, SERVICE_NAMES)
-        ),
-        2 => format!(
-            "status {} {}",
-            pick(rng, &["=", "!="]),
-            pick(rng, &["ok", "error", "unset"])
-        ),
-        3 => format!(
-            "kind {} {}",
-            pick(rng, &["=", "!="]),
-            pick(rng, &["server", "client", "internal", "unspecified"])
-        ),
-        4 => format!(
-            "{} {} {}",
-            pick(rng, &["duration", "trace:duration"]),
-            pick(rng, ORDERINGS),
-            pick(rng, DURATIONS)
-        ),
-        5 | 6 => format!(
-            "{} {} {}",
-            pick(rng, TEXTS),
-            pick(rng, EQUALITIES),
-            quoted(rng, STRINGS)
-        ),
-        7 => {
-            let pattern = pick(
+/// Of two queries that are grouped alike, so that their series meet.
+fn arithmetic(rng: &mut ChaCha8Rng) -> String {
+    let by = by(rng, GROUPING, 3);
+    let operand = |rng: &mut ChaCha8Rng| {
+        let function = match rng.random_range(0..4) {
+            0 => "rate()",
+            1 => pick(
                 rng,
                 &[
-                    ".*",
-                    "x.*",
-                    "[xy]+",
-                    "",
-                    "(?i)x",
-                    "^x$",
-                    "gr.*e",
-                    "line.break",
-                    "nothing",
+                    "max_over_time(duration)",
+                    "min_over_time(span.i)",
+                    "max_over_time(span.f)",
                 ],
-            );
-            format!(
-                "{} {} \"{pattern}\"",
-                pick(rng, TEXTS),
-                pick(rng, &["=~", "!~"])
-            )
-        }
-        8 => format!(
-            "{} {} {}",
-            pick(rng, &["span.b", ".b", "span.mixed"]),
-            pick(rng, &["=", "!="]),
-            pick(rng, &["true", "false"])
+            ),
+            _ => "count_over_time()",
+        };
+        format!("({} | {function}{by})", light_filter(rng))
+    };
+    let (lhs, rhs) = (operand(rng), operand(rng));
+    let text = match rng.random_range(0..6) {
+        // Differences of what may be rounded differently are left out.
+        0 => format!(
+            "({{ }} | count_over_time(){by}) - ({} | count_over_time(){by})",
+            light_filter(rng)
         ),
-        9 => format!(
-            "{} {} {}",
-            pick(rng, ATTRIBUTES),
-            pick(rng, &["=", "!="]),
-            literal(rng)
-        ),
-        10 => pick(rng, CONSTANTS_OF_TRACES).to_owned(),
-        11 => format!(
-            "{} {} {}",
-            number(rng),
-            pick(rng, ORDERINGS),
-            pick(rng, NUMBERS)
-        ),
-        12 => {
-            let sum = format!(
-                "{} {} {}",
-                pick(rng, NUMBERS),
-                pick(rng, &["+", "-", "*", "^"]),
-                number(rng)
-            );
-            format!("{sum} {} {}", pick(rng, ORDERINGS), number(rng))
-        }
-        _ => format!(
-            "{} {} {}",
-            pick(rng, NUMBERS),
-            pick(rng, ORDERINGS),
-            number(rng)
-        ),
+        1 => format!("{lhs} * {rhs} + 1"),
+        2 => format!("{} / {lhs}", pick(rng, &["1", "100", "2s"])),
+        3 => format!("-{lhs} * 2"),
+        4 => format!("{lhs} % 3"),
+        _ => format!("{lhs} / {rhs}"),
+    };
+    if rng.random_bool(0.3) {
+        format!("{text}{}", second_stage(rng))
+    } else {
+        text
     }
-}
-
-fn literal(rng: &mut ChaCha8Rng) -> String {
-    match rng.random_range(0..4) {
-        0 => quoted(rng, STRINGS),
-        1 => pick(rng, &["true", "false"]).to_owned(),
-        2 => pick(rng, DURATIONS).to_owned(),
-        _ => number(rng),
-    }
-}
-
-fn number(rng: &mut ChaCha8Rng) -> String {
-    pick(
-        rng,
-        &[
-            "-3", "0", "1", "2", "3", "5", "7", "100", "0.5", "1.5", "2.0", "-2.5", "1ns", "2s",
-            "maxInt",
-        ],
-    )
-    .to_owned()
-}
-
-/// A string literal of the language.
-fn quoted(rng: &mut ChaCha8Rng, texts: &[&'static str]) -> String {
-    let text = pick(rng, texts)
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n");
-    format!("\"{text}\"")
-}
-
-fn aggregated(rng: &mut ChaCha8Rng) -> &'static str {
-    pick(rng, AGGREGATED)
-}
-
-fn pick(rng: &mut ChaCha8Rng, texts: &[&'static str]) -> &'static str {
-    texts.choose(rng).expect("not empty")
 }
 
 #[cfg(test)]
@@ -332,26 +208,103 @@ mod tests {
 
     use super::*;
     use crate::generate::{nasty_grid, nasty_traces};
-    use crate::reference::{EvalError, is_span_local, metrics, select_spans};
+    use crate::reference::{EvalError, RuntimeError, is_span_local, metrics, search, select_spans};
 
-    #[test]
-    fn queries_are_valid_varied_and_mostly_succeed() {
-        let traces = nasty_traces(5, 60);
+    /// Of 400 queries, how many differ, fail and find nothing.
+    fn statistics<T>(
+        write: fn(u64) -> String,
+        evaluate: impl Fn(&traceql::Query) -> Result<Vec<T>, EvalError>,
+    ) -> (usize, usize, usize) {
         let (mut texts, mut failed, mut empty) = (HashSet::new(), 0, 0);
         for seed in 0..400 {
-            let text = random_query(seed);
+            let text = write(seed);
             let query = traceql::compile(&text).expect("random queries are valid");
-            assert!(is_span_local(&query), "{text}");
-            match metrics(&query, &traces, nasty_grid()) {
-                Ok(series) => empty += usize::from(series.is_empty()),
+            match evaluate(&query) {
+                Ok(found) => empty += usize::from(found.is_empty()),
                 Err(EvalError::Runtime(_)) => failed += 1,
                 Err(other) => panic!("{text}: {other}"),
             }
             texts.insert(text);
         }
-        assert!(texts.len() > 350, "{} different queries", texts.len());
+        (texts.len(), failed, empty)
+    }
+
+    #[test]
+    fn span_local_queries_are_varied_and_mostly_succeed() {
+        let traces = nasty_traces(5, 60);
+        let (different, failed, empty) = statistics(random_span_local_query, |query| {
+            assert!(is_span_local(query), "{query}");
+            metrics(query, &traces, nasty_grid())
+        });
+        assert!(different > 350, "{different} different queries");
         assert!((1..60).contains(&failed), "{failed} queries fail");
         assert!(empty < 200, "{empty} queries find nothing");
+    }
+
+    #[test]
+    fn queries_are_varied_and_mostly_succeed() {
+        let traces = nasty_traces(5, 20);
+        let (different, failed, empty) =
+            statistics(random_query, |query| metrics(query, &traces, nasty_grid()));
+        assert!(different > 380, "{different} different queries");
+        assert!((1..60).contains(&failed), "{failed} queries fail");
+        assert!(empty < 140, "{empty} queries find nothing");
+    }
+
+    #[test]
+    fn searches_are_varied_and_mostly_succeed() {
+        let traces = nasty_traces(5, 20);
+        let (different, failed, empty) =
+            statistics(random_search, |query| search(query, &traces, None));
+        assert!(different > 350, "{different} different searches");
+        assert!((1..60).contains(&failed), "{failed} searches fail");
+        assert!(empty < 150, "{empty} searches find nothing");
+    }
+
+    #[test]
+    fn everything_there_is_occurs() {
+        let texts: Vec<String> = (0..3000)
+            .map(|seed| {
+                if seed % 2 == 0 {
+                    random_query(seed)
+                } else {
+                    random_search(seed)
+                }
+            })
+            .collect();
+        let structure = [
+            "} > ", "} < ", "} >> ", "} << ", "} ~ ", "} !> ", "} !< ", "} !>> ", "} !<< ",
+            "} !~ ", "} &> ", "} &< ", "} &>> ", "} &<< ", "} &~ ", "} && ", "} || ",
+        ];
+        let stages = [
+            "| by(",
+            "| coalesce()",
+            "| select(",
+            "count() ",
+            "avg(",
+            "min(",
+            "max(",
+            "sum(",
+            "| compare(",
+            ") / (",
+            ") - (",
+            "topk(",
+            "parent:",
+            "parent.",
+            "span:selfTime",
+            ") && (",
+            "| count()) ",
+        ];
+        for part in structure.iter().chain(&stages) {
+            let count = texts.iter().filter(|text| text.contains(part)).count();
+            assert!(count >= 3, "`{part}` occurs {count} times");
+        }
+        let traces = nasty_traces(9, 20);
+        let several = texts.iter().filter(|text| {
+            let query = traceql::compile(text).expect("random queries are valid");
+            select_spans(&query, &traces) == Err(RuntimeError::SeveralSpansets.into())
+        });
+        assert!(several.count() > 3);
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn number(value: &Value) -> f64 {
 }
 
 /// Neumaier's compensated sum, so that the order of the spans does not show.
-fn sum(numbers: &[f64]) -> f64 {
+pub(super) fn sum(numbers: &[f64]) -> f64 {
     let (mut sum, mut lost) = (0.0_f64, 0.0_f64);
     for &number in numbers {
         let next = sum + number;

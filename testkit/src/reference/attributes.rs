@@ -7,6 +7,35 @@ use traceql::ast::{Attribute, Intrinsic, Kind, Scope, Status};
 use super::trace::{SpanRef, Trace, attribute};
 use super::value::Value;
 
+/// What a span has many of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeated {
+    Events,
+    Links,
+}
+
+/// Whether the attribute is one of events or links.
+pub(super) fn repeated(name: &Attribute) -> Option<Repeated> {
+    match name {
+        Attribute::Key {
+            scope: Scope::Event,
+            ..
+        }
+        | Attribute::Intrinsic {
+            intrinsic: Intrinsic::EventName | Intrinsic::EventTimeSinceStart,
+            ..
+        } => Some(Repeated::Events),
+        Attribute::Key {
+            scope: Scope::Link, ..
+        }
+        | Attribute::Intrinsic {
+            intrinsic: Intrinsic::LinkTraceId | Intrinsic::LinkSpanId,
+            ..
+        } => Some(Repeated::Links),
+        _ => None,
+    }
+}
+
 /// Where attributes are looked up: a span, and the event and link that stand for the others.
 #[derive(Debug, Clone, Copy)]
 pub struct SpanView<'a> {
@@ -54,14 +83,37 @@ impl<'a> SpanView<'a> {
     /// The value of an attribute or intrinsic.
     #[must_use]
     pub fn value(&self, name: &Attribute) -> Value {
+        let view = if name.is_of_parent() {
+            match self.parent() {
+                Some(parent) => parent,
+                None => return Value::Nil,
+            }
+        } else {
+            *self
+        };
         match name {
-            Attribute::Intrinsic(intrinsic) => self.intrinsic(*intrinsic),
-            // Only `by(…)` admits attributes of the parent, and groups them all as absent.
-            Attribute::Key {
-                of_parent: true, ..
-            } => Value::Nil,
-            Attribute::Key { scope, key, .. } => self.key(*scope, key),
+            Attribute::Intrinsic { intrinsic, .. } => view.intrinsic(*intrinsic),
+            Attribute::Key { scope, key, .. } => view.key(*scope, key),
         }
+    }
+
+    /// The parent span, if it is in the trace.
+    fn parent(&self) -> Option<Self> {
+        let parent = self.trace.places[self.index].parent_span?;
+        Some(Self::new(self.trace, parent))
+    }
+
+    /// The value as answers show it: of several events or links, that of the last one that has it.
+    #[must_use]
+    pub fn last_value(&self, name: &Attribute) -> Value {
+        let views: Vec<Self> = match repeated(name) {
+            Some(Repeated::Events) => self.with_each_event().collect(),
+            Some(Repeated::Links) => self.with_each_link().collect(),
+            None => Vec::new(),
+        };
+        let mut values = views.iter().rev().map(|view| view.value(name));
+        let last = values.find(|value| !value.is_nil());
+        last.unwrap_or_else(|| self.value(name))
     }
 
     fn key(&self, scope: Scope, key: &str) -> Value {
@@ -128,6 +180,9 @@ impl<'a> SpanView<'a> {
             Intrinsic::NestedSetLeft => Value::Int(place.left),
             Intrinsic::NestedSetRight => Value::Int(place.right),
             Intrinsic::NestedSetParent => Value::Int(place.parent),
+            Intrinsic::SpanSelfTime => Value::Duration(self.trace.self_time_ns(self.index)),
+            // A span is no value; but whether there is one can be asked.
+            Intrinsic::Parent if self.parent().is_some() => Value::Bool(true),
             Intrinsic::Parent => Value::Nil,
         }
     }

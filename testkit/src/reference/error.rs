@@ -3,10 +3,13 @@
 /// Why the reference evaluator gives no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EvalError {
-    /// The evaluator does not know this construct yet.
-    #[error("not implemented by the reference evaluator: {0}")]
-    NotImplemented(&'static str),
-    /// The query failed on a span of the window.
+    /// Series were asked for, and the query has no metrics stage.
+    #[error("not a metrics query")]
+    NoMetrics,
+    /// Spans were asked for, and the query only computes with series.
+    #[error("selects no spans itself")]
+    NoSearch,
+    /// The query failed on a span or a trace it looked at.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
 }
@@ -29,4 +32,7 @@ pub enum RuntimeError {
     /// A comparison with arrays on both sides.
     #[error("operator between two arrays")]
     ArrayWithArray,
+    /// A structural operator on a trace that is in several spansets.
+    #[error("structural operator on several spansets of one trace")]
+    SeveralSpansets,
 }

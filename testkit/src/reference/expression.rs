@@ -15,30 +15,40 @@ use std::collections::HashMap;
 use regex::Regex;
 use storage::ids::TraceId;
 use storage::model::{InstrumentationScope, Resource, Span};
-use traceql::ast::{
-    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Literal, Scope, UnaryOp,
-};
+use traceql::Dialect;
+use traceql::ast::{BinaryOp, FieldExpr, FieldExprKind, Literal, UnaryOp};
 
-use super::attributes::SpanView;
+use super::attributes::{Repeated, SpanView, repeated};
 use super::error::RuntimeError;
 use super::operators::{binary, regex, unary};
 use super::trace::{SpanRef, Trace};
 use super::value::Value;
 
 /// Evaluates expressions; remembers the regular expressions it has compiled.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Evaluator {
+    dialect: Dialect,
     patterns: RefCell<HashMap<String, Regex>>,
 }
 
-/// What a span has many of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Repeated {
-    Events,
-    Links,
-}
-
 impl Evaluator {
+    /// An evaluator by the rules of the dialect.
+    #[must_use]
+    pub fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            patterns: RefCell::default(),
+        }
+    }
+
+    /// `lhs op rhs`, for every operator but the regular expressions.
+    ///
+    /// # Errors
+    /// As for [`binary`].
+    pub fn binary(&self, op: BinaryOp, lhs: &Value, rhs: &Value) -> Result<Value, RuntimeError> {
+        binary(op, lhs, rhs, self.dialect)
+    }
+
     /// Whether `{ condition }` selects the span.
     ///
     /// # Errors
@@ -68,6 +78,14 @@ impl Evaluator {
         self.selects(condition, SpanView::new(&trace, 0))
     }
 
+    /// The value of an expression where a value is wanted: in `by(…)` and in aggregates.
+    ///
+    /// # Errors
+    /// As for [`Self::selects`].
+    pub fn value(&self, expr: &FieldExpr, view: SpanView<'_>) -> Result<Value, RuntimeError> {
+        self.operand(expr, view)
+    }
+
     fn condition(&self, expr: &FieldExpr, view: SpanView<'_>) -> Result<Value, RuntimeError> {
         match repeated_subject(expr) {
             Some(Repeated::Events) => return self.any(expr, view.with_each_event()),
@@ -79,7 +97,7 @@ impl Evaluator {
                 op: op @ (BinaryOp::And | BinaryOp::Or),
                 lhs,
                 rhs,
-            } => binary(
+            } => self.binary(
                 *op,
                 &self.condition(lhs, view)?,
                 &self.condition(rhs, view)?,
@@ -134,7 +152,7 @@ impl Evaluator {
                 }))
             }
             FieldExprKind::Binary { op, lhs, rhs } => {
-                binary(*op, &self.operand(lhs, view)?, &self.operand(rhs, view)?)
+                self.binary(*op, &self.operand(lhs, view)?, &self.operand(rhs, view)?)
             }
         }
     }
@@ -165,7 +183,7 @@ fn repeated_subject(expr: &FieldExpr) -> Option<Repeated> {
         | FieldExprKind::Binary { .. }
         | FieldExprKind::NilTest { .. } => {
             let subjects: Vec<Option<Repeated>> =
-                attributes(expr).into_iter().map(repeated).collect();
+                expr.attributes().into_iter().map(repeated).collect();
             let (&first, rest) = subjects.split_first()?;
             if rest.iter().all(|&it| it == first) {
                 first
@@ -174,43 +192,5 @@ fn repeated_subject(expr: &FieldExpr) -> Option<Repeated> {
             }
         }
         FieldExprKind::Literal(_) | FieldExprKind::Unary { .. } => None,
-    }
-}
-
-fn repeated(name: &Attribute) -> Option<Repeated> {
-    match name {
-        Attribute::Key {
-            scope: Scope::Event,
-            ..
-        }
-        | Attribute::Intrinsic(Intrinsic::EventName | Intrinsic::EventTimeSinceStart) => {
-            Some(Repeated::Events)
-        }
-        Attribute::Key {
-            scope: Scope::Link, ..
-        }
-        | Attribute::Intrinsic(Intrinsic::LinkTraceId | Intrinsic::LinkSpanId) => {
-            Some(Repeated::Links)
-        }
-        _ => None,
-    }
-}
-
-/// The attributes an expression mentions, repetitions included.
-#[must_use]
-pub fn attributes(expr: &FieldExpr) -> Vec<&Attribute> {
-    match &expr.kind {
-        FieldExprKind::Literal(_) | FieldExprKind::NilTest { operand: None, .. } => Vec::new(),
-        FieldExprKind::Attribute(name) => vec![name],
-        FieldExprKind::Unary { operand, .. }
-        | FieldExprKind::NilTest {
-            operand: Some(operand),
-            ..
-        } => attributes(operand),
-        FieldExprKind::Binary { lhs, rhs, .. } => {
-            let mut names = attributes(lhs);
-            names.extend(attributes(rhs));
-            names
-        }
     }
 }

@@ -3,16 +3,20 @@
 use std::collections::HashMap;
 
 use storage::model::SpanGroup;
+use traceql::Dialect;
 use traceql::ast::{
-    AttributeRef, Body, Literal, MetricsAggregate, MetricsFunction, MetricsStage, Query,
+    Attribute, AttributeRef, Body, Intrinsic, Literal, MetricsAggregate, MetricsFunction,
+    MetricsQuery, MetricsStage, Query,
 };
 
 use super::aggregate::{Interval, QuantileMethod, histogram, plain_values, quantile_values};
+use super::arithmetic::evaluate;
 use super::attributes::SpanView;
+use super::comparison::compare;
 use super::error::EvalError;
 use super::grid::Grid;
+use super::pipeline::Selection;
 use super::second_stage::narrow;
-use super::selection::SpanFilter;
 use super::series::{LabelValue, Labels, NIL, RefSeries, answer_order};
 use super::trace::assemble;
 use super::value::Value;
@@ -20,34 +24,87 @@ use super::value::Value;
 /// The series of a metrics query over all spans of `groups` that start within the grid.
 ///
 /// # Errors
-/// The query is of a kind not implemented here, or an operator fails on a span of the window.
+/// The query has no metrics stage, or an operator fails on a span that has to be looked at.
 pub fn metrics(
     query: &Query,
     groups: &[SpanGroup],
     grid: Grid,
 ) -> Result<Vec<RefSeries>, EvalError> {
-    let Body::Metrics(metrics) = &query.body else {
-        return Err(EvalError::NotImplemented("query without a metrics stage"));
+    let mut series = match &query.body {
+        Body::Metrics(metrics) => of_query(metrics, query, groups, grid)?,
+        Body::MetricsExpr(expr) => {
+            let of_operand = |metrics: &MetricsQuery| of_query(metrics, query, groups, grid);
+            evaluate(expr, &of_operand)?
+        }
+        _ => return Err(EvalError::NoMetrics),
     };
-    let MetricsStage::Aggregate(stage) = &metrics.stage else {
-        return Err(EvalError::NotImplemented("compare()"));
-    };
-    let filter = SpanFilter::of_pipeline(&metrics.pipeline)?;
-    if filter.is_statically_false() {
+    series.sort_by(|lhs, rhs| answer_order(&lhs.labels, &rhs.labels));
+    Ok(series)
+}
+
+/// The series of a metrics query that is part of `query`.
+fn of_query(
+    metrics: &MetricsQuery,
+    query: &Query,
+    groups: &[SpanGroup],
+    grid: Grid,
+) -> Result<Vec<RefSeries>, EvalError> {
+    let selection = Selection::of_metrics(metrics, query.dialect);
+    if selection.is_statically_empty() {
         return Ok(Vec::new());
     }
-    let collected = collect(stage, &filter, groups, grid)?;
-    let mut series: Vec<RefSeries> = collected
-        .iter()
-        .flat_map(|(labels, intervals)| {
-            series_of_group(stage, quantile_method(query), labels, intervals, grid)
-        })
-        .collect();
+    let mut series = match &metrics.stage {
+        MetricsStage::Aggregate(stage) => {
+            let collected = collect(stage, &selection, query.dialect, groups, grid)?;
+            collected
+                .iter()
+                .flat_map(|(labels, intervals)| {
+                    series_of_group(stage, quantile_method(query), labels, intervals, grid)
+                })
+                .collect()
+        }
+        MetricsStage::Compare(stage) => compare(stage, &selection, groups, grid)?,
+    };
     for second in &metrics.second_stages {
         series = narrow(second, series);
     }
-    series.sort_by(|lhs, rhs| answer_order(&lhs.labels, &rhs.labels));
     Ok(series)
+}
+
+/// Calls `visit` with each span of the spansets that starts in the window, and its interval. A span
+/// in several spansets comes several times.
+pub(super) fn each_selected(
+    selection: &Selection,
+    groups: &[SpanGroup],
+    grid: Grid,
+    mut visit: impl FnMut(SpanView<'_>, usize) -> Result<(), EvalError>,
+) -> Result<(), EvalError> {
+    for trace in assemble(groups) {
+        let interval_of = |index: usize| grid.interval_of(trace.spans[index].span.start_ns);
+        let all = 0..trace.spans.len();
+        let inside: Vec<usize> = all
+            .clone()
+            .filter(|&it| interval_of(it).is_some())
+            .collect();
+        if inside.is_empty() {
+            continue;
+        }
+        let looked_at = if selection.is_span_local() {
+            inside
+        } else {
+            all.collect()
+        };
+        for index in selection
+            .spansets(&trace, looked_at)?
+            .into_iter()
+            .flat_map(|spanset| spanset.spans)
+        {
+            if let Some(interval) = interval_of(index) {
+                visit(SpanView::new(&trace, index), interval)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Spans and values per group, in the order in which groups first appear.
@@ -55,7 +112,8 @@ type Collected = Vec<(Labels, Vec<Interval>)>;
 
 fn collect(
     stage: &MetricsAggregate,
-    filter: &SpanFilter<'_>,
+    selection: &Selection,
+    dialect: Dialect,
     groups: &[SpanGroup],
     grid: Grid,
 ) -> Result<Collected, EvalError> {
@@ -68,24 +126,25 @@ fn collect(
         position_of.insert(labels.clone(), 0);
         collected.push((labels, nothing.clone()));
     }
-    for trace in assemble(groups) {
-        let in_window =
-            |&index: &usize| grid.interval_of(trace.spans[index].span.start_ns).is_some();
-        let candidates: Vec<usize> = (0..trace.spans.len()).filter(in_window).collect();
-        for index in filter.select(&trace, &candidates)? {
-            let view = SpanView::new(&trace, index);
-            let value = |name: &AttributeRef| view.value(&name.attribute);
-            let labels = group_labels(stage, &stage.by.iter().map(value).collect::<Vec<_>>());
-            let position = *position_of.entry(labels).or_insert_with_key(|labels| {
-                collected.push((labels.clone(), nothing.clone()));
-                collected.len() - 1
-            });
-            if let Some(interval) = grid.interval_of(view.span().span.start_ns) {
-                collected[position].1[interval].add(stage.argument.as_ref().map(value));
-            }
-        }
-    }
+    each_selected(selection, groups, grid, |view, interval| {
+        let value = |name: &AttributeRef| match dialect {
+            // That dialect takes attributes of the parent here alone, and groups them all as absent.
+            Dialect::Tempo if is_of_parent(&name.attribute) => Value::Nil,
+            _ => view.value(&name.attribute),
+        };
+        let labels = group_labels(stage, &stage.by.iter().map(value).collect::<Vec<_>>());
+        let position = *position_of.entry(labels).or_insert_with_key(|labels| {
+            collected.push((labels.clone(), nothing.clone()));
+            collected.len() - 1
+        });
+        collected[position].1[interval].add(stage.argument.as_ref().map(value));
+        Ok(())
+    })?;
     Ok(collected)
+}
+
+fn is_of_parent(name: &Attribute) -> bool {
+    name.is_of_parent() || *name == Attribute::of_span(Intrinsic::Parent)
 }
 
 /// The labels of a group, without those that a function adds to tell its series apart.

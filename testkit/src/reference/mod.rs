@@ -7,8 +7,9 @@
 //!
 //! Reading order: [`value`] and [`operators`] (what expressions compute with), [`trace`] and
 //! [`tree`] (what they are evaluated on), [`attributes`] and [`expression`] (one span),
-//! [`selection`] (one trace), [`mod@metrics`] (all of them), then [`aggregate`], [`buckets`],
-//! [`series`] and [`second_stage`].
+//! [`relation`], [`scalar`] and [`pipeline`] (one trace); then [`mod@search`] for the answer to a
+//! search, and [`mod@metrics`] with [`arithmetic`], [`aggregate`], [`buckets`], [`series`] and [`second_stage`] for
+//! that to a metrics query.
 //!
 //! Where the definition leaves room:
 //!
@@ -16,17 +17,25 @@
 //! - An attribute whose value is invisible to the language (bytes, key-value lists, …) is absent,
 //!   so `.x` goes on to the resource.
 //! - Series whose labels are equal are one series, whatever the values behind the labels were.
+//! - A failing expression fails a metrics query if it fails on a span that starts in the window. A
+//!   query that relates spans looks at all spans of the traces that have a span in the window.
+//! - `({…} | count()) > 2` selects the spans of its pipelines, as one spanset.
 
 pub mod aggregate;
+pub mod arithmetic;
 pub mod attributes;
 pub mod buckets;
+pub mod comparison;
 pub mod error;
 pub mod expression;
 pub mod grid;
 pub mod metrics;
 pub mod operators;
+pub mod pipeline;
+pub mod relation;
+pub mod scalar;
+pub mod search;
 pub mod second_stage;
-pub mod selection;
 pub mod series;
 pub mod trace;
 pub mod tree;
@@ -34,58 +43,39 @@ pub mod value;
 
 use storage::ids::{SpanId, TraceId};
 use storage::model::SpanGroup;
-use traceql::ast::{Body, Query};
+use traceql::ast::{Body, MetricsStage, Query};
 
 pub use self::error::{EvalError, RuntimeError};
 pub use self::grid::Grid;
 pub use self::metrics::metrics;
+pub use self::search::{
+    SearchWindow, ServiceStats, SpanResult, SpansetResult, TraceResult, search,
+};
 pub use self::series::{LabelValue, Labels, RefSeries};
 
 /// The spans that a query selects, trace by trace, in the order received. Of a metrics query, the
 /// spans that its pipeline selects.
 ///
 /// # Errors
-/// The pipeline is of a kind not implemented here, or an operator fails on some span.
+/// The query selects nothing itself, or an operator fails on some span or trace.
 pub fn select_spans(
     query: &Query,
     groups: &[SpanGroup],
 ) -> Result<Vec<(TraceId, SpanId)>, EvalError> {
-    let pipeline = match &query.body {
-        Body::Search(pipeline) => pipeline,
-        Body::Metrics(metrics) => &metrics.pipeline,
-        Body::PipelineExpr(_) => return Err(EvalError::NotImplemented("pipeline as operand")),
-        Body::ScalarPipelineFilter(_) => {
-            return Err(EvalError::NotImplemented(
-                "filter on a pipeline's aggregate",
-            ));
-        }
-    };
-    let filter = selection::SpanFilter::of_pipeline(pipeline)?;
+    let selection = pipeline::Selection::of(query)?;
     let mut selected = Vec::new();
     for trace in trace::assemble(groups) {
-        let all: Vec<usize> = (0..trace.spans.len()).collect();
-        selected.extend(
-            filter
-                .select(&trace, &all)?
-                .into_iter()
-                .map(|index| trace.identity(index)),
-        );
+        for spanset in selection.of_trace(&trace)? {
+            selected.extend(spanset.spans.iter().map(|&index| trace.identity(index)));
+        }
     }
     Ok(selected)
 }
 
-/// Whether this evaluator knows every construct of the query: a single spanset filter, perhaps with
-/// a metrics stage.
+/// Whether each span can be judged without the others of its trace: the query is made of filters,
+/// perhaps with a metrics stage that aggregates.
 #[must_use]
 pub fn is_span_local(query: &Query) -> bool {
-    let pipeline = match &query.body {
-        Body::Search(pipeline) => pipeline,
-        Body::Metrics(metrics)
-            if matches!(metrics.stage, traceql::ast::MetricsStage::Aggregate(_)) =>
-        {
-            &metrics.pipeline
-        }
-        _ => return false,
-    };
-    selection::SpanFilter::of_pipeline(pipeline).is_ok()
+    let compares = matches!(&query.body, Body::Metrics(metrics) if matches!(metrics.stage, MetricsStage::Compare(_)));
+    !compares && pipeline::Selection::of(query).is_ok_and(|it| it.is_span_local())
 }

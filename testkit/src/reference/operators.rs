@@ -3,6 +3,7 @@
 //! Three things can happen to an operator: it yields a value; its operands do not fit and it is
 //! false; or it raises a [`RuntimeError`], which fails the whole query.
 
+use traceql::Dialect;
 use traceql::ast::{BinaryOp, UnaryOp};
 
 use super::error::RuntimeError;
@@ -23,11 +24,17 @@ pub fn unary(op: UnaryOp, operand: &Value) -> Result<Value, RuntimeError> {
     }
 }
 
-/// `lhs op rhs`, for every operator but the regular expressions.
+/// `lhs op rhs`, for every operator but the regular expressions. The dialect decides about the power
+/// of integers.
 ///
 /// # Errors
 /// Integer division by zero, arithmetic on an array, any operator between two arrays.
-pub fn binary(op: BinaryOp, lhs: &Value, rhs: &Value) -> Result<Value, RuntimeError> {
+pub fn binary(
+    op: BinaryOp,
+    lhs: &Value,
+    rhs: &Value,
+    dialect: Dialect,
+) -> Result<Value, RuntimeError> {
     match op {
         // What is not Boolean true is not true: an absent flag does not spoil the other side.
         BinaryOp::And => Ok(Value::Bool(lhs.is_true() && rhs.is_true())),
@@ -38,7 +45,7 @@ pub fn binary(op: BinaryOp, lhs: &Value, rhs: &Value) -> Result<Value, RuntimeEr
         | BinaryOp::Mul
         | BinaryOp::Div
         | BinaryOp::Mod
-        | BinaryOp::Pow => arithmetic(op, lhs, rhs),
+        | BinaryOp::Pow => arithmetic(op, lhs, rhs, dialect),
         _ => match (lhs, rhs) {
             (Value::Array(_), Value::Array(_)) => Err(RuntimeError::ArrayWithArray),
             (Value::Array(elements), scalar) => Ok(any_element(op, elements, |op, element| {
@@ -120,17 +127,27 @@ fn equal<T: PartialEq + ?Sized>(op: BinaryOp, lhs: &T, rhs: &T) -> Option<bool> 
     }
 }
 
-fn arithmetic(op: BinaryOp, lhs: &Value, rhs: &Value) -> Result<Value, RuntimeError> {
+fn arithmetic(
+    op: BinaryOp,
+    lhs: &Value,
+    rhs: &Value,
+    dialect: Dialect,
+) -> Result<Value, RuntimeError> {
     if matches!(lhs, Value::Array(_)) || matches!(rhs, Value::Array(_)) {
         return Err(RuntimeError::ArithmeticOnArray);
     }
     if let (Value::Int(lhs), Value::Int(rhs)) = (lhs, rhs) {
-        return int_arithmetic(op, *lhs, *rhs).map(Value::Int);
+        return int_arithmetic(op, *lhs, *rhs, dialect).map(Value::Int);
     }
     let (Some(lhs), Some(rhs)) = (lhs.as_number(), rhs.as_number()) else {
         return Ok(Value::Bool(false));
     };
-    Ok(Value::Float(match op {
+    Ok(Value::Float(float_arithmetic(op, lhs, rhs)))
+}
+
+/// `lhs op rhs` for the arithmetic operators.
+pub(super) fn float_arithmetic(op: BinaryOp, lhs: f64, rhs: f64) -> f64 {
+    match op {
         BinaryOp::Add => lhs + rhs,
         BinaryOp::Sub => lhs - rhs,
         BinaryOp::Mul => lhs * rhs,
@@ -138,10 +155,10 @@ fn arithmetic(op: BinaryOp, lhs: &Value, rhs: &Value) -> Result<Value, RuntimeEr
         BinaryOp::Mod => lhs % rhs,
         BinaryOp::Pow => lhs.powf(rhs),
         _ => unreachable!("only arithmetic operators come here: {op:?}"),
-    }))
+    }
 }
 
-fn int_arithmetic(op: BinaryOp, lhs: i64, rhs: i64) -> Result<i64, RuntimeError> {
+fn int_arithmetic(op: BinaryOp, lhs: i64, rhs: i64, dialect: Dialect) -> Result<i64, RuntimeError> {
     Ok(match op {
         BinaryOp::Add => lhs.wrapping_add(rhs),
         BinaryOp::Sub => lhs.wrapping_sub(rhs),
@@ -149,8 +166,14 @@ fn int_arithmetic(op: BinaryOp, lhs: i64, rhs: i64) -> Result<i64, RuntimeError>
         BinaryOp::Div | BinaryOp::Mod if rhs == 0 => return Err(RuntimeError::DivisionByZero),
         BinaryOp::Div => lhs.wrapping_div(rhs),
         BinaryOp::Mod => lhs.wrapping_rem(rhs),
-        // The operands of an integer power are swapped: `2 ^ 3` is 9.
-        BinaryOp::Pow => (rhs as f64).powf(lhs as f64) as i64,
+        BinaryOp::Pow => {
+            let (base, exponent) = match dialect {
+                Dialect::Spandrel => (lhs, rhs),
+                // There the operands are swapped: `2 ^ 3` is 9.
+                Dialect::Tempo => (rhs, lhs),
+            };
+            (base as f64).powf(exponent as f64) as i64
+        }
         _ => unreachable!("only arithmetic operators come here: {op:?}"),
     })
 }
@@ -160,7 +183,7 @@ mod tests {
     use super::*;
 
     fn eval(op: BinaryOp, lhs: Value, rhs: Value) -> Value {
-        binary(op, &lhs, &rhs).expect("no run-time error")
+        binary(op, &lhs, &rhs, Dialect::Spandrel).expect("no run-time error")
     }
 
     fn strings(texts: &[&str]) -> Value {
@@ -176,7 +199,16 @@ mod tests {
     fn integers() {
         assert_eq!(
             eval(BinaryOp::Pow, Value::Int(2), Value::Int(3)),
-            Value::Int(9)
+            Value::Int(8)
+        );
+        assert_eq!(
+            binary(
+                BinaryOp::Pow,
+                &Value::Int(2),
+                &Value::Int(3),
+                Dialect::Tempo
+            ),
+            Ok(Value::Int(9))
         );
         assert_eq!(
             eval(BinaryOp::Pow, Value::Float(2.0), Value::Int(3)),
@@ -199,7 +231,12 @@ mod tests {
             Value::Int(i64::MIN)
         );
         assert_eq!(
-            binary(BinaryOp::Mod, &Value::Int(1), &Value::Int(0)),
+            binary(
+                BinaryOp::Mod,
+                &Value::Int(1),
+                &Value::Int(0),
+                Dialect::Spandrel
+            ),
             Err(RuntimeError::DivisionByZero)
         );
         assert_eq!(
@@ -261,11 +298,21 @@ mod tests {
         );
         assert_eq!(regex(true, &Value::Int(1), &|_| false), Value::Bool(false));
         assert_eq!(
-            binary(BinaryOp::Add, &strings(&["x", "y"]), &Value::Int(1)),
+            binary(
+                BinaryOp::Add,
+                &strings(&["x", "y"]),
+                &Value::Int(1),
+                Dialect::Spandrel
+            ),
             Err(RuntimeError::ArithmeticOnArray)
         );
         assert_eq!(
-            binary(BinaryOp::Eq, &strings(&["x", "y"]), &strings(&["x", "y"])),
+            binary(
+                BinaryOp::Eq,
+                &strings(&["x", "y"]),
+                &strings(&["x", "y"]),
+                Dialect::Spandrel
+            ),
             Err(RuntimeError::ArrayWithArray)
         );
     }

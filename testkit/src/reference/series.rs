@@ -117,7 +117,7 @@ pub fn tie_order(lhs: &Labels, rhs: &Labels) -> Ordering {
     keys(lhs).cmp(&keys(rhs))
 }
 
-fn status_text(status: Status) -> &'static str {
+pub(super) fn status_text(status: Status) -> &'static str {
     match status {
         Status::Unset => "unset",
         Status::Ok => "ok",
@@ -125,7 +125,7 @@ fn status_text(status: Status) -> &'static str {
     }
 }
 
-fn kind_text(kind: Kind) -> &'static str {
+pub(super) fn kind_text(kind: Kind) -> &'static str {
     match kind {
         Kind::Unspecified => "unspecified",
         Kind::Internal => "internal",

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use storage::ids::{SpanId, TraceId};
 use storage::model::{InstrumentationScope, Resource, Span, SpanGroup};
 
-use super::tree::{Place, places};
+use super::tree::{Place, places, self_time_ns};
 use super::value::Value;
 
 /// A span with what it shares with its group.
@@ -39,6 +39,10 @@ pub struct Trace<'a> {
     pub spans: Vec<SpanRef<'a>>,
     /// Where each span stands in the tree, in the order of `spans`.
     pub places: Vec<Place>,
+    /// Earliest start, epoch ns.
+    pub start_ns: i64,
+    /// Latest end, epoch ns.
+    pub end_ns: i64,
     /// Latest end minus earliest start, never negative.
     pub duration_ns: i64,
     /// Name of the last root span; empty if there is none.
@@ -56,12 +60,21 @@ impl<'a> Trace<'a> {
         let root = spans.iter().rfind(|it| it.span.parent_span_id.is_none());
         Self {
             id,
+            start_ns,
+            end_ns,
             duration_ns: end_ns.saturating_sub(start_ns).max(0),
             root_name: root.map(|it| it.span.name.clone()).unwrap_or_default(),
             root_service_name: root.map(SpanRef::service_name).unwrap_or_default(),
             places: places(&spans.iter().map(|it| it.span).collect::<Vec<_>>()),
             spans,
         }
+    }
+
+    /// The part of the duration of the span at `index` in which none of its children runs.
+    #[must_use]
+    pub fn self_time_ns(&self, index: usize) -> i64 {
+        let spans: Vec<&Span> = self.spans.iter().map(|it| it.span).collect();
+        self_time_ns(index, &spans, &self.places)
     }
 
     /// The id of the span at `index`, in the form in which selections report spans.

@@ -9,7 +9,7 @@ use storage::model::Span;
 const SERVER: i32 = 2;
 const CLIENT: i32 = 3;
 
-/// The nested-set numbers of a span. All zero for a span that no root leads to.
+/// The nested-set numbers of a span, all zero for a span that no root leads to, and its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Place {
     /// Counter when a depth-first walk enters the span, from 1.
@@ -20,6 +20,9 @@ pub struct Place {
     pub parent: i64,
     /// Spans whose parent this is, whether or not a root leads to it.
     pub child_count: i64,
+    /// Index of the parent span, if it is in the trace, whether or not a root leads to it. Says more
+    /// than the numbers: also in a trace without a root spans have parents.
+    pub parent_span: Option<usize>,
 }
 
 /// The places of the spans of one trace, in their order.
@@ -30,6 +33,9 @@ pub fn places(spans: &[&Span]) -> Vec<Place> {
     for (index, span) in spans.iter().enumerate() {
         by_id.entry(span.span_id).or_default().push(index);
     }
+    for (place, span) in places.iter_mut().zip(spans) {
+        place.parent_span = parent_of(span, spans, &by_id);
+    }
     let roots: Vec<usize> = (0..spans.len())
         .filter(|&index| spans[index].parent_span_id.is_none())
         .collect();
@@ -39,8 +45,8 @@ pub fn places(spans: &[&Span]) -> Vec<Place> {
     }
 
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); spans.len()];
-    for (index, span) in spans.iter().enumerate() {
-        if let Some(parent) = parent_of(span, spans, &by_id) {
+    for index in 0..spans.len() {
+        if let Some(parent) = places[index].parent_span {
             children[parent].push(index);
             places[parent].child_count += 1;
         }
@@ -59,14 +65,35 @@ fn parent_of(span: &Span, spans: &[&Span], by_id: &HashMap<SpanId, Vec<usize>>) 
         [only] => Some(*only),
         // Zipkin gives both sides of a call one id. A server span was called by the client side;
         // whatever else has this parent happened in the server.
-        sharing => {
+        &[first, second] => {
             let wanted = if span.kind == SERVER { CLIENT } else { SERVER };
-            sharing
-                .iter()
-                .copied()
+            [first, second]
+                .into_iter()
                 .find(|&index| spans[index].kind == wanted)
         }
+        _ => None,
     }
+}
+
+/// The part of a span's duration in which none of its children runs, in ns.
+#[must_use]
+pub fn self_time_ns(index: usize, spans: &[&Span], places: &[Place]) -> i64 {
+    let end_of = |span: &Span| span.start_ns.saturating_add(span.duration_ns());
+    let (start_ns, end_ns) = (spans[index].start_ns, end_of(spans[index]));
+    let mut running: Vec<(i64, i64)> = Vec::new();
+    for (place, span) in places.iter().zip(spans) {
+        let period = (span.start_ns.max(start_ns), end_of(span).min(end_ns));
+        if place.parent_span == Some(index) && period.0 < period.1 {
+            running.push(period);
+        }
+    }
+    running.sort_unstable();
+    let (mut covered_ns, mut until_ns) = (0, start_ns);
+    for (from_ns, to_ns) in running {
+        covered_ns += (to_ns - from_ns.max(until_ns)).max(0);
+        until_ns = until_ns.max(to_ns);
+    }
+    end_ns - start_ns - covered_ns
 }
 
 /// Numbers `root` and what is below it. Has its own stack, for a trace may be a long chain; comes
@@ -123,6 +150,54 @@ mod tests {
             .iter()
             .map(|it| (it.left, it.right, it.parent, it.child_count))
             .collect()
+    }
+
+    #[test]
+    fn parents_do_not_need_a_root() {
+        let parents = |spans: &[(u8, u8, i32)]| -> Vec<Option<usize>> {
+            let spans: Vec<Span> = spans
+                .iter()
+                .map(|&(id, parent, kind)| span(id, parent, kind))
+                .collect();
+            let places = places(&spans.iter().collect::<Vec<_>>());
+            places.iter().map(|place| place.parent_span).collect()
+        };
+        assert_eq!(parents(&[(1, 9, 0), (2, 1, 0)]), [None, Some(0)]);
+        // Of three spans with one id nobody knows which is the parent.
+        assert_eq!(
+            parents(&[(1, 0, 0), (2, 1, 0), (2, 1, 0), (2, 1, 0), (3, 2, 0)]),
+            [None, Some(0), Some(0), Some(0), None]
+        );
+    }
+
+    #[test]
+    fn self_time_is_what_the_children_leave() {
+        let mut spans = vec![span(1, 0, 0); 6];
+        for (index, (id, parent, start_ns, end_ns)) in [
+            (1, 0, 100, 200),
+            (2, 1, 110, 130),
+            (3, 1, 120, 140),
+            // Begins before its parent, ends after it; one ends before it starts.
+            (4, 1, 50, 105),
+            (5, 1, 190, 300),
+            (6, 1, 160, 150),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            spans[index] = Span {
+                start_ns,
+                end_ns,
+                ..span(id, parent, 0)
+            };
+        }
+        let spans: Vec<&Span> = spans.iter().collect();
+        let places = places(&spans);
+        let own = |index| self_time_ns(index, &spans, &places);
+        assert_eq!(
+            (0..6).map(own).collect::<Vec<_>>(),
+            [55, 20, 20, 55, 110, 0]
+        );
     }
 
     #[test]

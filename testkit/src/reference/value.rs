@@ -95,6 +95,20 @@ impl Value {
         *self == Self::Bool(true)
     }
 
+    /// Whether the values are of one type and the same, so that they are one group. Floats are the
+    /// same if their bits are.
+    #[must_use]
+    pub fn is_identical(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(lhs), Self::Float(rhs)) => lhs.to_bits() == rhs.to_bits(),
+            (Self::Array(lhs), Self::Array(rhs)) => {
+                lhs.len() == rhs.len()
+                    && lhs.iter().zip(rhs).all(|(lhs, rhs)| lhs.is_identical(rhs))
+            }
+            _ => self == other,
+        }
+    }
+
     /// Int, Float and Duration as a number, Durations in nanoseconds; `None` for other types.
     #[must_use]
     pub fn as_number(&self) -> Option<f64> {

@@ -1,7 +1,7 @@
 //! The reference evaluator gives what the corpus files say.
 
-use testkit::corpus::{CorpusFile, complete, load_dir, run_metrics, run_selections};
-use testkit::reference::{metrics, select_spans};
+use testkit::corpus::{CorpusFile, complete, load_dir, run_metrics, run_searches};
+use testkit::reference::{metrics, search};
 use testkit::testdata::workspace_root;
 
 fn files() -> Vec<CorpusFile> {
@@ -23,9 +23,9 @@ fn reference_passes_the_corpora() {
             metrics(&query, groups, grid).map_err(|error| error.to_string())
         });
         failures.extend(run.err());
-        let run = run_selections(&file, |groups, query| {
+        let run = run_searches(&file, |groups, query, window| {
             let query = traceql::compile(query).map_err(|error| error.to_string())?;
-            select_spans(&query, groups).map_err(|error| error.to_string())
+            search(&query, groups, window).map_err(|error| error.to_string())
         });
         failures.extend(run.err());
     }
@@ -44,6 +44,10 @@ spans 7
 query { } | sum_over_time(duration) by (name, span.i)
 series
 query { !span.i }
+query { span.i = 1 } | by(name) | avg(duration) > 1ms
+spansets
+query { span.i = 1 } | count() > 0
+search
 ";
     let parse =
         |text: &str| CorpusFile::parse("inline.test".as_ref(), text).expect("the text parses");
@@ -61,6 +65,14 @@ series
   {name=\"x\", span.i=1} 1
 query { !span.i }
 fails
+query { span.i = 1 } | by(name) | avg(duration) > 1ms
+spansets
+  {by(name)=\"x\", avg(duration)=\"1s\"} 1
+query { span.i = 1 } | count() > 0
+search
+  trace 1 a/x @5 +1 a:1
+    spanset {count()=1}
+      1 @5 +1 {i=1}
 ";
     assert_eq!(completed, expected);
     assert_eq!(complete(&parse(&completed)), Ok(completed));

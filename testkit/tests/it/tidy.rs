@@ -154,10 +154,12 @@ fn files(folder: &Path) -> Vec<PathBuf> {
                 .file_name()
                 .and_then(|name| name.to_str())
                 .unwrap_or_default();
+            // Beside a clone `.git` is a folder, in a work tree a file.
+            if ["target", ".git"].contains(&name) {
+                continue;
+            }
             if path.is_dir() && !path.is_symlink() {
-                if !["target", ".git"].contains(&name) {
-                    folders.push(path);
-                }
+                folders.push(path);
             } else {
                 files.push(path);
             }

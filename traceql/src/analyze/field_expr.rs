@@ -1,7 +1,10 @@
 //! Rules for expressions on one span.
 
-use super::{Analyzer, check_attribute};
-use crate::ast::{Attribute, BinaryOp, FieldExpr, FieldExprKind, Kind, Literal, Status, UnaryOp};
+use super::Analyzer;
+use crate::ast::{
+    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Kind, Literal, Status, UnaryOp,
+};
+use crate::dialect::Dialect;
 use crate::error::{Error, LimitExceeded, ValidationError};
 use crate::limits::LimitName;
 use crate::regex::{self, RegexError};
@@ -14,7 +17,7 @@ impl Analyzer<'_> {
         match &expr.kind {
             FieldExprKind::Literal(literal) => Ok(literal.static_type()),
             FieldExprKind::Attribute(attribute) => {
-                check_attribute(attribute, expr.range)?;
+                self.check_attribute(attribute, expr.range)?;
                 Ok(attribute.static_type())
             }
             FieldExprKind::Unary { op, operand } => self.unary(*op, operand, expr.range),
@@ -56,13 +59,15 @@ impl Analyzer<'_> {
         is_nil: bool,
         range: TextRange,
     ) -> Result<(), Error> {
+        if self.dialect == Dialect::Spandrel
+            && operand.kind == FieldExprKind::Attribute(Attribute::of_span(Intrinsic::Parent))
+        {
+            // The one thing that can be said of the parent span itself.
+            return Ok(());
+        }
         self.field_expr(operand)?;
         match &operand.kind {
-            FieldExprKind::Attribute(attribute)
-                if is_nil
-                    && (matches!(attribute, Attribute::Intrinsic(_))
-                        || attribute.is_service_name()) =>
-            {
+            FieldExprKind::Attribute(attribute) if is_nil && attribute.is_never_nil() => {
                 let name = attribute.canonical();
                 let is_text = matches!(attribute.static_type(), Type::String | Type::Attribute);
                 let hint = is_text

@@ -5,29 +5,30 @@
 //! written as stays: division by zero, and results that are not finite or not in range.
 
 use crate::ast::{
-    Aggregate, BinaryOp, Body, FieldExpr, FieldExprKind, Literal, MetricsStage, Pipeline, Query,
-    ScalarExpr, ScalarFilter, SpansetExpr, Stage, UnaryOp,
+    Aggregate, BinaryOp, Body, FieldExpr, FieldExprKind, Literal, MetricsExpr, MetricsQuery,
+    MetricsStage, Pipeline, Query, ScalarExpr, ScalarFilter, SpansetExpr, Stage, UnaryOp,
 };
+use crate::dialect::Dialect;
 use crate::limits::Limits;
 use crate::regex;
 
 /// Folds every constant of a query that has been validated.
 pub(crate) fn fold(query: &mut Query, limits: &Limits) {
-    let folder = Folder { limits };
+    let folder = Folder {
+        dialect: query.dialect,
+        limits,
+    };
     match &mut query.body {
         Body::Search(pipeline) => folder.pipeline(pipeline),
         Body::PipelineExpr(spansets) => folder.spansets(spansets),
         Body::ScalarPipelineFilter(filter) => folder.scalar_filter(filter),
-        Body::Metrics(metrics) => {
-            folder.pipeline(&mut metrics.pipeline);
-            if let MetricsStage::Compare(compare) = &mut metrics.stage {
-                folder.optional(compare.selection.as_mut());
-            }
-        }
+        Body::Metrics(metrics) => folder.metrics(metrics),
+        Body::MetricsExpr(expr) => folder.metrics_expr(expr),
     }
 }
 
 struct Folder<'a> {
+    dialect: Dialect,
     limits: &'a Limits,
 }
 
@@ -54,18 +55,71 @@ impl Folder<'_> {
         }
     }
 
+    fn metrics(&self, metrics: &mut MetricsQuery) {
+        self.pipeline(&mut metrics.pipeline);
+        if let MetricsStage::Compare(compare) = &mut metrics.stage {
+            self.optional(compare.selection.as_mut());
+        }
+    }
+
+    /// Samples are floats, and so are the numbers beside them.
+    fn metrics_expr(&self, expr: &mut MetricsExpr) {
+        let value = match expr {
+            MetricsExpr::Query { query, .. } => {
+                self.metrics(query);
+                None
+            }
+            MetricsExpr::Number { .. } => None,
+            MetricsExpr::Negative { operand, .. } => {
+                self.metrics_expr(operand);
+                sample(operand).map(|value| Literal::Float(-value))
+            }
+            MetricsExpr::Binary { op, lhs, rhs, .. } => {
+                self.metrics_expr(lhs);
+                self.metrics_expr(rhs);
+                sample(lhs)
+                    .zip(sample(rhs))
+                    .and_then(|(lhs, rhs)| float_arithmetic(*op, lhs, rhs))
+            }
+            MetricsExpr::Narrowed { operand, .. } => {
+                self.metrics_expr(operand);
+                None
+            }
+        };
+        if let Some(value) = value {
+            let range = expr.range();
+            *expr = MetricsExpr::Number { value, range };
+        }
+    }
+
     fn scalar_filter(&self, filter: &mut ScalarFilter) {
         self.scalar(&mut filter.lhs);
         self.scalar(&mut filter.rhs);
     }
 
-    /// Arithmetic on scalars is left alone: a filter with any is not evaluated.
     fn scalar(&self, scalar: &mut ScalarExpr) {
         match scalar {
             ScalarExpr::Aggregate(aggregate) => self.aggregate(aggregate),
-            ScalarExpr::Binary { lhs, rhs, .. } => {
+            ScalarExpr::Binary {
+                op,
+                lhs,
+                rhs,
+                range,
+            } => {
                 self.scalar(lhs);
                 self.scalar(rhs);
+                let (ScalarExpr::Number { value: lhs, .. }, ScalarExpr::Number { value: rhs, .. }) =
+                    (lhs.as_ref(), rhs.as_ref())
+                else {
+                    return;
+                };
+                // The smallest integer has a name only on spans.
+                if let Some(value) = self.binary(*op, lhs, rhs)
+                    && value != Literal::Int(i64::MIN)
+                {
+                    let range = *range;
+                    *scalar = ScalarExpr::Number { value, range };
+                }
             }
             ScalarExpr::Pipeline {
                 pipeline,
@@ -131,7 +185,7 @@ impl Folder<'_> {
                 _ => compare(op, lhs, rhs),
             },
             (Literal::Int(lhs), Literal::Int(rhs)) => {
-                compare(op, lhs, rhs).or_else(|| int_arithmetic(op, *lhs, *rhs))
+                compare(op, lhs, rhs).or_else(|| self.int_arithmetic(op, *lhs, *rhs))
             }
             (Literal::Bool(lhs), Literal::Bool(rhs)) => match op {
                 BinaryOp::And => Some(Literal::Bool(*lhs && *rhs)),
@@ -145,6 +199,23 @@ impl Folder<'_> {
                 compare(op, &lhs, &rhs).or_else(|| float_arithmetic(op, lhs, rhs))
             }
         }
+    }
+
+    fn int_arithmetic(&self, op: BinaryOp, lhs: i64, rhs: i64) -> Option<Literal> {
+        let value = match op {
+            BinaryOp::Add => lhs.wrapping_add(rhs),
+            BinaryOp::Sub => lhs.wrapping_sub(rhs),
+            BinaryOp::Mul => lhs.wrapping_mul(rhs),
+            BinaryOp::Div if rhs != 0 => lhs.wrapping_div(rhs),
+            BinaryOp::Mod if rhs != 0 => lhs.wrapping_rem(rhs),
+            BinaryOp::Pow => match self.dialect {
+                Dialect::Spandrel => int_power(lhs, rhs)?,
+                // There the operands are swapped.
+                Dialect::Tempo => int_power(rhs, lhs)?,
+            },
+            _ => return None,
+        };
+        Some(Literal::Int(value))
     }
 
     fn is_match(&self, text: &str, pattern: &str) -> Option<bool> {
@@ -161,6 +232,16 @@ const fn literal(expr: &FieldExpr) -> Option<&Literal> {
         | FieldExprKind::Unary { .. }
         | FieldExprKind::Binary { .. }
         | FieldExprKind::NilTest { .. } => None,
+    }
+}
+
+const fn sample(expr: &MetricsExpr) -> Option<f64> {
+    match expr {
+        MetricsExpr::Number { value, .. } => value.as_sample(),
+        MetricsExpr::Query { .. }
+        | MetricsExpr::Negative { .. }
+        | MetricsExpr::Binary { .. }
+        | MetricsExpr::Narrowed { .. } => None,
     }
 }
 
@@ -193,23 +274,9 @@ fn compare<T: PartialOrd + ?Sized>(op: BinaryOp, lhs: &T, rhs: &T) -> Option<Lit
     Some(Literal::Bool(holds))
 }
 
-fn int_arithmetic(op: BinaryOp, lhs: i64, rhs: i64) -> Option<Literal> {
-    let value = match op {
-        BinaryOp::Add => lhs.wrapping_add(rhs),
-        BinaryOp::Sub => lhs.wrapping_sub(rhs),
-        BinaryOp::Mul => lhs.wrapping_mul(rhs),
-        BinaryOp::Div if rhs != 0 => lhs.wrapping_div(rhs),
-        BinaryOp::Mod if rhs != 0 => lhs.wrapping_rem(rhs),
-        BinaryOp::Pow => int_power(lhs, rhs)?,
-        _ => return None,
-    };
-    Some(Literal::Int(value))
-}
-
-/// `lhs ^ rhs` on integers is rhs to the power of lhs: the operands are swapped in the language this
-/// follows, and queries rely on what they get.
-fn int_power(lhs: i64, rhs: i64) -> Option<i64> {
-    let value = to_float(rhs).powf(to_float(lhs)).trunc();
+/// Computed on floats and truncated; a result that is no 64-bit integer is left to evaluation.
+fn int_power(base: i64, exponent: i64) -> Option<i64> {
+    let value = to_float(base).powf(to_float(exponent)).trunc();
     // Both bounds are powers of two, and exact.
     let is_in_range = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value);
     #[expect(clippy::cast_possible_truncation, reason = "whole and in range")]
@@ -248,10 +315,15 @@ const fn to_float(value: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::compile;
+    use crate::{Dialect, compile, compile_with};
 
     fn folded(condition: &str) -> String {
-        let text = compile(&format!("{{ {condition} }}")).unwrap().to_string();
+        folded_in(Dialect::default(), condition)
+    }
+
+    fn folded_in(dialect: Dialect, condition: &str) -> String {
+        let query = compile_with(&format!("{{ {condition} }}"), &dialect.into()).unwrap();
+        let text = query.to_string();
         text.trim_start_matches("{ ")
             .trim_end_matches(" }")
             .to_owned()
@@ -260,9 +332,12 @@ mod tests {
     #[test]
     fn constants_fold() {
         for (condition, expected) in [
-            (".a = 2 ^ 3", ".a = 9"),
+            (".a = 2 ^ 3", ".a = 8"),
+            (".a = 2 ^ -1", ".a = 0"),
+            (".a = (-2) ^ 3", ".a = -8"),
+            (".a = 0 ^ 0", ".a = 1"),
             (".a = 2.0 ^ 3", ".a = 8.0"),
-            (".a = -3 ^ 2", ".a = -8"),
+            (".a = -3 ^ 2", ".a = -9"),
             (".a = 1s + 500ms", ".a = 1500000000.0"),
             (".a = 7 / 2", ".a = 3"),
             (".a = -7 / 2", ".a = -3"),
@@ -285,7 +360,7 @@ mod tests {
             ("nil = nil", "false"),
             ("nil != nil", "false"),
             ("(nil != nil) = false", "true"),
-            (".a - 1 < .b * 2 ^ 3 % 5", ".a - 1 < .b * 9 % 5"),
+            (".a - 1 < .b * 2 ^ 3 % 5", ".a - 1 < .b * 8 % 5"),
         ] {
             assert_eq!(folded(condition), expected, "{condition}");
         }
@@ -299,11 +374,65 @@ mod tests {
             ".a = 1.0 / 0",
             ".a = 1.0 % 0",
             ".a = 1e308 * 10.0",
-            ".a = 64 ^ 2",
+            ".a = 2 ^ 64",
+            ".a = 0 ^ -1",
             ".a || true",
             ".a + 1 = nil",
         ] {
             assert_eq!(folded(condition), condition);
+        }
+    }
+
+    #[test]
+    fn tempo_swaps_the_operands_of_an_integer_power() {
+        for (condition, expected) in [
+            (".a = 2 ^ 3", ".a = 9"),
+            (".a = 2.0 ^ 3", ".a = 8.0"),
+            (".a = -3 ^ 2", ".a = -8"),
+            (".a = 64 ^ 2", ".a = 64 ^ 2"),
+        ] {
+            assert_eq!(
+                folded_in(Dialect::Tempo, condition),
+                expected,
+                "{condition}"
+            );
+        }
+    }
+
+    #[test]
+    fn scalars_fold() {
+        for (query, expected) in [
+            ("{ } | count() > 1 + 2 * 3", "{ } | count() > 7"),
+            ("{ } | 2 ^ 3 < count()", "{ } | 8 < count()"),
+            (
+                "{ } | avg(duration) > 1s * 2",
+                "{ } | avg(duration) > 2000000000.0",
+            ),
+            ("{ } | count() + (1 - 3) > 0", "{ } | count() + -2 > 0"),
+            ("({ } | count()) > 2", "({ } | count()) > 2"),
+            ("{ } | count() > 1 / 0", "{ } | count() > 1 / 0"),
+            // There is no way to write the smallest integer.
+            (
+                "{ } | count() > -9223372036854775807 - 1",
+                "{ } | count() > -9223372036854775807 - 1",
+            ),
+        ] {
+            assert_eq!(compile(query).unwrap().to_string(), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn numbers_beside_series_fold_as_floats() {
+        for (query, expected) in [
+            ("({ } | rate()) * (7 / 2)", "({ } | rate()) * 3.5"),
+            ("-2 ^ 2 + ({ } | rate())", "-4.0 + ({ } | rate())"),
+            ("({ } | rate()) / 1m * 1m", "({ } | rate()) / 1m0s * 1m0s"),
+            ("({ } | rate()) / (1m * 2)", "({ } | rate()) / 120.0"),
+            ("({ } | rate()) * 1 / 0", "({ } | rate()) * 1 / 0"),
+            ("({ } | rate()) * (1 / 0)", "({ } | rate()) * (1 / 0)"),
+            ("({ 1 = 1 } | rate()) > 1", "({ true } | rate()) > 1"),
+        ] {
+            assert_eq!(compile(query).unwrap().to_string(), expected, "{query}");
         }
     }
 }

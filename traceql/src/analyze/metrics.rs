@@ -2,16 +2,19 @@
 
 use super::Analyzer;
 use crate::ast::{
-    Compare, MetricsAggregate, MetricsFunction, MetricsQuery, MetricsStage, SecondStage,
+    Compare, MetricsAggregate, MetricsExpr, MetricsFunction, MetricsQuery, MetricsStage,
+    SecondStage,
 };
-use crate::error::{Error, UnsupportedFeature, ValidationError};
+use crate::dialect::Dialect;
+use crate::error::{Error, LimitExceeded, UnsupportedFeature, ValidationError};
+use crate::limits::LimitName;
 use crate::text_range::TextRange;
 
 impl Analyzer<'_> {
     pub(super) fn metrics_query(&mut self, query: &MetricsQuery) -> Result<(), Error> {
         self.pipeline(&query.pipeline)?;
         match &query.stage {
-            MetricsStage::Aggregate(aggregate) => check_aggregate(aggregate)?,
+            MetricsStage::Aggregate(aggregate) => self.aggregate_over_time(aggregate)?,
             MetricsStage::Compare(compare) => {
                 self.compare(compare)?;
                 if let Some(stage) = query.second_stages.first() {
@@ -21,6 +24,60 @@ impl Analyzer<'_> {
             }
         }
         query.second_stages.iter().try_for_each(check_second_stage)
+    }
+
+    /// Neither the aggregated attribute nor those of `by` are checked for their type: a value that
+    /// does not fit counts as absent. Tempo takes even those of a parent span, which are all absent.
+    fn aggregate_over_time(&self, aggregate: &MetricsAggregate) -> Result<(), Error> {
+        if self.dialect == Dialect::Spandrel {
+            let attributes = aggregate.argument.iter().chain(&aggregate.by);
+            for attribute in attributes {
+                self.check_attribute(&attribute.attribute, attribute.range)?;
+            }
+        }
+        check_aggregate(aggregate)
+    }
+
+    /// Arithmetic on series: every operand is checked in the order of the text.
+    pub(super) fn metrics_expr(&mut self, expr: &MetricsExpr) -> Result<(), Error> {
+        match expr {
+            MetricsExpr::Query { query, range } => self.metrics_operand(query, *range),
+            MetricsExpr::Number { .. } => Ok(()),
+            MetricsExpr::Negative { operand, .. } => self.metrics_expr(operand),
+            MetricsExpr::Binary { lhs, rhs, .. } => {
+                self.metrics_expr(lhs)?;
+                self.metrics_expr(rhs)
+            }
+            MetricsExpr::Narrowed {
+                operand,
+                stages,
+                range,
+            } => {
+                self.metrics_expr(operand)?;
+                if !operand.has_series() {
+                    return Err(Error::new(ValidationError::StageOnNumber, *range));
+                }
+                stages.iter().try_for_each(check_second_stage)
+            }
+        }
+    }
+
+    fn metrics_operand(&mut self, query: &MetricsQuery, range: TextRange) -> Result<(), Error> {
+        self.metrics_query(query)?;
+        if matches!(query.stage, MetricsStage::Compare(_)) {
+            return Err(Error::new(ValidationError::CompareOperand, range));
+        }
+        self.metrics_operand_count += 1;
+        let (observed, allowed) = (self.metrics_operand_count, self.limits.max_metrics_operands);
+        if observed > allowed {
+            let limit = LimitExceeded {
+                name: LimitName::MetricsOperands,
+                observed,
+                allowed,
+            };
+            return Err(Error::new(limit, range));
+        }
+        Ok(())
     }
 
     fn compare(&mut self, compare: &Compare) -> Result<(), Error> {
@@ -42,8 +99,7 @@ impl Analyzer<'_> {
     }
 }
 
-/// Neither the aggregated attribute nor those of `by` are checked: of whatever type they are, even
-/// of a parent span, a value that does not fit counts as absent.
+/// The number of groups, and the quantiles.
 fn check_aggregate(aggregate: &MetricsAggregate) -> Result<(), Error> {
     let allowed = match aggregate.function {
         MetricsFunction::Rate

@@ -9,6 +9,7 @@ mod metrics;
 mod scalar;
 
 use crate::ast::{Attribute, Body, FieldExpr, Intrinsic, Pipeline, Query, SpansetExpr, Stage};
+use crate::dialect::Dialect;
 use crate::error::{Error, UnsupportedFeature, ValidationError};
 use crate::limits::Limits;
 use crate::text_range::TextRange;
@@ -17,21 +18,27 @@ use crate::types::Type;
 /// Checks a query that has been parsed.
 pub(crate) fn validate(query: &Query, limits: &Limits) -> Result<(), Error> {
     let mut analyzer = Analyzer {
+        dialect: query.dialect,
         limits,
         regex_count: 0,
+        metrics_operand_count: 0,
     };
     match &query.body {
         Body::Search(pipeline) => analyzer.pipeline(pipeline),
         Body::PipelineExpr(spansets) => analyzer.spansets(spansets),
         Body::ScalarPipelineFilter(filter) => analyzer.scalar_pipeline_filter(filter),
         Body::Metrics(query) => analyzer.metrics_query(query),
+        Body::MetricsExpr(expr) => analyzer.metrics_expr(expr),
     }
 }
 
 struct Analyzer<'a> {
+    dialect: Dialect,
     limits: &'a Limits,
     /// Regular expressions seen so far.
     regex_count: usize,
+    /// Metrics queries inside one of metrics arithmetic seen so far.
+    metrics_operand_count: usize,
 }
 
 impl Analyzer<'_> {
@@ -53,9 +60,9 @@ impl Analyzer<'_> {
                 self.field_expr(key).map(|_| ())
             }
             Stage::Coalesce(_) => Ok(()),
-            Stage::Select(attributes) => attributes
-                .iter()
-                .try_for_each(|attribute| check_attribute(&attribute.attribute, attribute.range)),
+            Stage::Select(attributes) => attributes.iter().try_for_each(|attribute| {
+                self.check_attribute(&attribute.attribute, attribute.range)
+            }),
         }
     }
 
@@ -67,6 +74,31 @@ impl Analyzer<'_> {
                 self.spansets(rhs)
             }
             SpansetExpr::Pipeline { pipeline, .. } => self.pipeline(pipeline),
+        }
+    }
+
+    /// What Tempo reserves is of use here, but for the parent span as such, which is no value.
+    fn check_attribute(&self, attribute: &Attribute, range: TextRange) -> Result<(), Error> {
+        let is_parent = *attribute == Attribute::of_span(Intrinsic::Parent);
+        match self.dialect {
+            Dialect::Spandrel if is_parent => Err(Error::new(ValidationError::ParentValue, range)
+                .with_hint(
+                    "test with `parent = nil` or `parent != nil`, or take a field of it such as \
+                     `parent:name`",
+                )),
+            Dialect::Tempo if attribute.is_of_parent() => {
+                let attribute = attribute.canonical();
+                Err(
+                    Error::new(UnsupportedFeature::ParentAttribute { attribute }, range).with_hint(
+                        "relate spans with a structural operator, such as `{ … } > { … }`",
+                    ),
+                )
+            }
+            Dialect::Tempo if is_parent => {
+                Err(Error::new(UnsupportedFeature::ParentIntrinsic, range)
+                    .with_hint("root spans are those with `nestedSetParent < 0`"))
+            }
+            Dialect::Spandrel | Dialect::Tempo => Ok(()),
         }
     }
 
@@ -89,25 +121,6 @@ impl Analyzer<'_> {
             )
             .with_hint("compare it, or test for presence with `!= nil`")),
         }
-    }
-}
-
-fn check_attribute(attribute: &Attribute, range: TextRange) -> Result<(), Error> {
-    match attribute {
-        Attribute::Key {
-            of_parent: true, ..
-        } => {
-            let attribute = attribute.canonical();
-            Err(
-                Error::new(UnsupportedFeature::ParentAttribute { attribute }, range)
-                    .with_hint("relate spans with a structural operator, such as `{ … } > { … }`"),
-            )
-        }
-        Attribute::Intrinsic(Intrinsic::Parent) => {
-            Err(Error::new(UnsupportedFeature::ParentIntrinsic, range)
-                .with_hint("root spans are those with `nestedSetParent < 0`"))
-        }
-        Attribute::Intrinsic(_) | Attribute::Key { .. } => Ok(()),
     }
 }
 

@@ -3,30 +3,36 @@
 use super::field_expr::check_operator;
 use super::{Analyzer, no_span_reference};
 use crate::ast::{Aggregate, Literal, ScalarExpr, ScalarFilter};
+use crate::dialect::Dialect;
 use crate::error::{Error, UnsupportedFeature, ValidationError};
 use crate::types::Type;
 
 impl Analyzer<'_> {
-    /// A stage such as `count() > 2`, the only form that is evaluated.
+    /// A stage such as `count() > 2`, the only form that Tempo evaluates.
     pub(super) fn scalar_filter(&mut self, filter: &ScalarFilter) -> Result<(), Error> {
         self.check_comparison(filter)?;
-        match (&filter.lhs, &filter.rhs) {
-            (ScalarExpr::Aggregate(_), ScalarExpr::Number { .. }) => Ok(()),
-            _ => Err(
-                Error::new(UnsupportedFeature::ScalarFilter, filter.range).with_hint(
-                    "write an aggregate left and a single number right, such as `count() > 2`",
-                ),
-            ),
+        match (self.dialect, &filter.lhs, &filter.rhs) {
+            (Dialect::Spandrel, _, _)
+            | (Dialect::Tempo, ScalarExpr::Aggregate(_), ScalarExpr::Number { .. }) => Ok(()),
+            (Dialect::Tempo, _, _) => Err(Error::new(
+                UnsupportedFeature::ScalarFilter,
+                filter.range,
+            )
+            .with_hint("write an aggregate left and a single number right, such as `count() > 2`")),
         }
     }
 
-    /// A comparison of parenthesised pipelines. None is evaluated, but a wrong one is wrong first.
+    /// A comparison of parenthesised pipelines. Tempo evaluates none, but a wrong one is wrong first.
     pub(super) fn scalar_pipeline_filter(&mut self, filter: &ScalarFilter) -> Result<(), Error> {
         self.check_comparison(filter)?;
-        Err(
-            Error::new(UnsupportedFeature::ScalarPipelineFilter, filter.range)
-                .with_hint("write the comparison as a stage, such as `{ … } | count() > 2`"),
-        )
+        match self.dialect {
+            Dialect::Spandrel => Ok(()),
+            Dialect::Tempo => Err(Error::new(
+                UnsupportedFeature::ScalarPipelineFilter,
+                filter.range,
+            )
+            .with_hint("write the comparison as a stage, such as `{ … } | count() > 2`")),
+        }
     }
 
     fn check_comparison(&mut self, filter: &ScalarFilter) -> Result<(), Error> {

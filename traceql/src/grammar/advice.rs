@@ -1,10 +1,13 @@
 //! What to say about a token that does not fit. Nothing here decides whether a query parses.
 
 use super::Parser;
-use crate::ast::{AggregateFunction, Intrinsic, ScalarExpr};
+use crate::ast::{AggregateFunction, BinaryOp, Intrinsic, ScalarExpr};
+use crate::dialect::Dialect;
 use crate::error::{Error, SyntaxError};
 use crate::lexer::{Symbol, TokenKind};
-use crate::names::{METRICS_FUNCTIONS, STAGE_FUNCTIONS, ends_name, is_keyword, value_words};
+use crate::names::{
+    ColonScope, METRICS_FUNCTIONS, STAGE_FUNCTIONS, ends_name, is_keyword, value_words,
+};
 use crate::suggest::closest;
 use crate::text_range::TextRange;
 
@@ -63,7 +66,13 @@ impl Parser<'_> {
                         "metrics need a pipeline to count, write `{{ }} | {word}(…)`"
                     ))
                 } else {
-                    error.with_hint("metrics functions cannot stand inside parentheses")
+                    error.with_hint(match self.dialect {
+                        Dialect::Spandrel => {
+                            "a metrics query stands in parentheses only as an operand of \
+                             arithmetic, such as `({ … } | rate()) / 2`"
+                        }
+                        Dialect::Tempo => "metrics functions cannot stand inside parentheses",
+                    })
                 }
             }
             TokenKind::Word(word @ ("topk" | "bottomk")) => self.unexpected(expected).with_hint(
@@ -103,6 +112,34 @@ impl Parser<'_> {
                     .with_hint(format!("write `| {function}({argument}) > 0`"))
             }
             _ => self.unexpected("a comparison"),
+        }
+    }
+
+    /// Neither a number nor a metrics query in parentheses.
+    pub(super) fn unexpected_metrics_operand(&self) -> Error {
+        let error = self.unexpected("a number or a metrics query such as `({ … } | rate())`");
+        match self.token.kind {
+            TokenKind::Symbol(Symbol::OpenBrace) => error.with_hint(
+                "only series are computed with, count what is selected: `({ … } | rate())`",
+            ),
+            _ => error,
+        }
+    }
+
+    /// Adds what to write where arithmetic follows a metrics query that has no parentheses of its
+    /// own.
+    pub(super) fn advise_parentheses(&self, error: Error, follows_metrics: bool) -> Error {
+        let is_arithmetic = self
+            .symbol()
+            .and_then(BinaryOp::from_symbol)
+            .is_some_and(BinaryOp::is_arithmetic);
+        if follows_metrics && is_arithmetic && self.dialect == Dialect::Spandrel {
+            error.with_hint(
+                "put metrics queries in parentheses to compute with them, \
+                 `({ … } | rate()) * 60`",
+            )
+        } else {
+            error
         }
     }
 
@@ -155,13 +192,15 @@ impl Parser<'_> {
                     .with_hint(format!("attributes have a dot, write `{word}.…`"))
             }
             Some(':') => {
-                let scopes = ["span", "trace", "event", "link", "instrumentation"];
-                let suggestion = closest(word, scopes);
+                let suggestion = closest(word, ColonScope::words(self.dialect));
                 Error::new(SyntaxError::UnknownScope { name, suggestion }, range)
             }
             _ => {
                 let scoped = match word {
                     "childCount" | "id" | "parentID" => Some(format!("write `span:{word}`")),
+                    "selfTime" if self.dialect == Dialect::Spandrel => {
+                        Some(format!("write `span:{word}`"))
+                    }
                     "traceID" | "spanID" => Some(format!(
                         "write `{}:id`, or `link:{word}` for that of a link",
                         word.trim_end_matches("ID")

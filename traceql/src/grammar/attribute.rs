@@ -30,7 +30,7 @@ impl Parser<'_> {
                 return self.scoped_intrinsic(scope).map(Some);
             }
             TokenKind::Word(word) => match Intrinsic::from_bare(word) {
-                Some(intrinsic) => Attribute::Intrinsic(intrinsic),
+                Some(intrinsic) => Attribute::of_span(intrinsic),
                 None => return Ok(None),
             },
             _ => return Ok(None),
@@ -42,18 +42,23 @@ impl Parser<'_> {
 
     fn scoped_intrinsic(&mut self, scope: ColonScope) -> Result<Attribute, Error> {
         let start = self.advance().range.start;
-        let known = Intrinsic::scoped(scope);
+        let dialect = self.dialect;
+        let known = || Intrinsic::scoped(scope, dialect);
         let TokenKind::Word(word) = self.token.kind else {
             return Err(self.unexpected("the name of an intrinsic"));
         };
-        let found = known.iter().find(|(name, _)| *name == word);
-        self.advance();
-        if let Some((_, intrinsic)) = found {
-            return Ok(Attribute::Intrinsic(*intrinsic));
+        if let Some((_, intrinsic)) = known().find(|(name, _)| *name == word) {
+            self.advance();
+            return Ok(Attribute::Intrinsic {
+                intrinsic,
+                of_parent: scope == ColonScope::Parent,
+            });
         }
         let name = format!("{}:{word}", scope.as_str());
-        let suggestion = closest(word, known.iter().map(|(name, _)| *name));
-        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        let suggestion = closest(word, known().map(|(name, _)| name))
+            .map(|closest| format!("{}:{closest}", scope.as_str()));
+        let names: Vec<&str> = known().map(|(name, _)| name).collect();
+        self.advance();
         let hint = format!("{}: has {}", scope.as_str(), names.join(", "));
         let error = SyntaxError::UnknownIntrinsic { name, suggestion };
         Err(Error::new(error, self.range_from(start)).with_hint(hint))

@@ -182,4 +182,4 @@ fn binary(op: BinaryOp, mut lhs: FieldExpr, mut rhs: FieldExpr, range: TextRange
     FieldExpr { kind, range }
 }
 
-const TRACE_ID: Attribute = Attribute::Intrinsic(Intrinsic::TraceId);
+const TRACE_ID: Attribute = Attribute::of_span(Intrinsic::TraceId);

@@ -45,21 +45,16 @@ impl Parser<'_> {
     pub(super) fn group(&mut self) -> Result<(Group, TextRange), Error> {
         let start = self.token.range.start;
         self.expect(Symbol::OpenParen, "`(`")?;
-        let content = self.nested(Self::group_content)?;
+        let mut content = self.nested(Self::group_content)?;
         self.expect(Symbol::CloseParen, "an operator or `)`")?;
         let range = self.range_from(start);
-        let content = match content {
-            // The parentheses belong to the pipeline's own node.
-            Group::Pipeline(mut pipeline) => {
-                pipeline.node.set_range(range);
-                Group::Pipeline(pipeline)
-            }
-            Group::ScalarPipeline(mut scalar) => {
-                scalar.node.set_range(range);
-                Group::ScalarPipeline(scalar)
-            }
-            Group::Spansets(_) | Group::PipelineExpr(_) | Group::Scalar(_) => content,
-        };
+        // Parentheses are no node of their own: they show in the range of what they hold.
+        match &mut content {
+            Group::Spansets(spansets)
+            | Group::Pipeline(spansets)
+            | Group::PipelineExpr(spansets) => spansets.node.set_range(range),
+            Group::Scalar(scalar) | Group::ScalarPipeline(scalar) => scalar.node.set_range(range),
+        }
         Ok((content, range))
     }
 

@@ -19,14 +19,10 @@ impl Parser<'_> {
         } else {
             MetricsStage::Aggregate(self.metrics_aggregate()?)
         };
-        let mut second_stages = Vec::new();
-        while let Some(second_stage) = self.second_stage()? {
-            second_stages.push(second_stage);
-        }
         Ok(MetricsQuery {
             pipeline,
             stage,
-            second_stages,
+            second_stages: self.second_stages()?,
         })
     }
 
@@ -122,11 +118,24 @@ impl Parser<'_> {
         })
     }
 
+    pub(super) fn second_stages(&mut self) -> Result<Vec<SecondStage>, Error> {
+        let mut stages = Vec::new();
+        while let Some(stage) = self.second_stage()? {
+            stages.push(stage);
+        }
+        Ok(stages)
+    }
+
     /// `| topk(n)`, `| bottomk(n)`, or a comparison, which takes no `|`.
     fn second_stage(&mut self) -> Result<Option<SecondStage>, Error> {
         let start = self.token.range.start;
         if let Some(op) = self.comparison() {
             self.advance();
+            if self.at(Symbol::OpenParen) {
+                return Err(self
+                    .unexpected("a number or duration")
+                    .with_hint("series are compared with one number, without parentheses"));
+            }
             let (value, _) = self.signed_number("a number or duration")?;
             return Ok(Some(SecondStage::Filter {
                 op,

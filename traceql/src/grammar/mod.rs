@@ -1,7 +1,8 @@
 //! Tokens to syntax tree, by recursive descent; operators by precedence climbing.
 //!
 //! There is no backtracking: a `(` is read as one group, and what the group contained then decides
-//! what may stand beside it (see [`group`]). Every recursion passes [`Parser::nested`], every node
+//! what may stand beside it (see [`group`]); one look ahead tells arithmetic on metrics queries from
+//! everything else (see [`metrics_expr`]). Every recursion passes [`Parser::nested`], every node
 //! [`Parser::count_node`] and every operator [`Parser::join`], which is how the limits hold.
 
 mod advice;
@@ -10,25 +11,29 @@ mod field_expr;
 mod group;
 mod hints;
 mod metrics;
+mod metrics_expr;
 mod pipeline;
 mod query;
 mod scalar;
 mod spanset;
 
+use std::collections::BTreeSet;
+
 use crate::ast::{Attribute, FieldExpr, Query};
+use crate::dialect::{Dialect, Options};
 use crate::error::{Error, LimitExceeded, SyntaxError};
 use crate::lexer::{Lexer, Symbol, Token, TokenKind};
 use crate::limits::{LimitName, Limits};
 use crate::text_range::TextRange;
 
 /// The syntax tree of `text`; nothing but the grammar is checked.
-pub(crate) fn parse_query(text: &str, limits: &Limits) -> Result<Query, Error> {
-    Parser::try_new(text, limits)?.query()
+pub(crate) fn parse_query(text: &str, options: &Options) -> Result<Query, Error> {
+    Parser::try_new(text, options)?.query()
 }
 
 /// The one attribute that `text` names.
-pub(crate) fn parse_attribute(text: &str, limits: &Limits) -> Result<Attribute, Error> {
-    let mut parser = Parser::try_new(text, limits)?;
+pub(crate) fn parse_attribute(text: &str, options: &Options) -> Result<Attribute, Error> {
+    let mut parser = Parser::try_new(text, options)?;
     let attribute = parser.attribute_ref()?.attribute;
     parser.expect_end("end of the attribute name")?;
     Ok(attribute)
@@ -62,13 +67,17 @@ struct Parser<'a> {
     token: Token<'a>,
     /// Where the last consumed token ended.
     previous_end: usize,
+    dialect: Dialect,
     limits: &'a Limits,
     depth: usize,
     nodes: usize,
+    /// Where parentheses open that hold operands of metrics arithmetic.
+    metrics_groups: BTreeSet<usize>,
 }
 
 impl<'a> Parser<'a> {
-    fn try_new(text: &'a str, limits: &'a Limits) -> Result<Self, Error> {
+    fn try_new(text: &'a str, options: &'a Options) -> Result<Self, Error> {
+        let Options { dialect, limits } = options;
         if text.len() > limits.max_query_bytes {
             let range = TextRange::new(limits.max_query_bytes, text.len());
             return Err(exceeded(
@@ -83,16 +92,18 @@ impl<'a> Parser<'a> {
             let error = SyntaxError::UnknownCharacter { character: '\0' };
             return Err(Error::new(error, TextRange::new(at, at + 1)));
         }
-        let mut lexer = Lexer::new(text);
+        let mut lexer = Lexer::new(text, *dialect);
         let token = lexer.next_token();
         Ok(Self {
             text,
             lexer,
             token,
             previous_end: 0,
+            dialect: *dialect,
             limits,
             depth: 0,
             nodes: 0,
+            metrics_groups: BTreeSet::new(),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Lexer, TokenKind};
 use crate::ast::{Attribute, Scope};
+use crate::dialect::Dialect;
 use crate::error::{Error, SyntaxError};
 use crate::names::ends_name;
 use crate::text_range::TextRange;
@@ -9,13 +10,30 @@ use crate::text_range::TextRange;
 impl<'a> Lexer<'a> {
     /// After `parent.`, the only place where a second scope may stand.
     pub(super) fn parent_attribute(&mut self) -> Result<TokenKind<'a>, Error> {
-        for scope in [Scope::Span, Scope::Resource] {
-            if self.rest().starts_with(scope.prefix()) {
+        let Some(scope) = Scope::leading(self.rest()) else {
+            return self.attribute(Scope::Unscoped, true);
+        };
+        let start = self.offset;
+        match (scope, self.dialect) {
+            (Scope::Span | Scope::Resource, _) => {
                 self.offset += scope.prefix().len();
-                return self.attribute(scope, true);
+                self.attribute(scope, true)
+            }
+            // Not a scope here, but part of the name.
+            (_, Dialect::Tempo) => self.attribute(Scope::Unscoped, true),
+            (_, Dialect::Spandrel) => {
+                self.offset += scope.prefix().len();
+                let error = SyntaxError::ParentScope {
+                    scope: scope.prefix().trim_end_matches('.'),
+                };
+                let range = TextRange::new(start, self.offset);
+                Err(Error::new(error, range).with_hint(format!(
+                    "write `parent.span.…` or `parent.resource.…`, or relate spans with a \
+                     structural operator; quote a name that starts so, `parent.\"{}…\"`",
+                    scope.prefix()
+                )))
             }
         }
-        self.attribute(Scope::Unscoped, true)
     }
 
     /// After the dot: everything up to white space or one of the few characters that end a name.

@@ -11,27 +11,33 @@ mod token;
 pub(crate) use token::{Symbol, Token, TokenKind};
 
 use crate::ast::Scope;
+use crate::dialect::Dialect;
 use crate::error::{Error, SyntaxError};
 use crate::names::ColonScope;
 use crate::text_range::TextRange;
 
 /// Reads tokens one after the other; at the end it gives [`TokenKind::End`] for ever.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Lexer<'a> {
     text: &'a str,
     /// Byte offset of the next character.
     offset: usize,
+    dialect: Dialect,
 }
 
 impl<'a> Lexer<'a> {
-    pub(crate) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str, dialect: Dialect) -> Self {
         // A byte order mark may lead the text, and only lead it.
         let offset = if text.starts_with('\u{feff}') {
             '\u{feff}'.len_utf8()
         } else {
             0
         };
-        Self { text, offset }
+        Self {
+            text,
+            offset,
+            dialect,
+        }
     }
 
     pub(crate) fn next_token(&mut self) -> Token<'a> {
@@ -85,7 +91,7 @@ impl<'a> Lexer<'a> {
                 }
             }
             Some(':') => {
-                if let Some(scope) = ColonScope::ALL.into_iter().find(|s| s.as_str() == word) {
+                if let Some(scope) = ColonScope::from_word(word, self.dialect) {
                     self.bump();
                     return Ok(TokenKind::ColonScope(scope));
                 }

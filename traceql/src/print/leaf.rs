@@ -10,7 +10,17 @@ use crate::names::ends_name;
 impl Display for Attribute {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (scope, of_parent, key) = match self {
-            Self::Intrinsic(intrinsic) => return f.write_str(intrinsic.canonical()),
+            Self::Intrinsic {
+                intrinsic,
+                of_parent: false,
+            } => return f.write_str(intrinsic.canonical()),
+            Self::Intrinsic {
+                intrinsic,
+                of_parent: true,
+            } => {
+                let name = intrinsic.parent_name();
+                return write!(f, "parent:{}", name.unwrap_or(intrinsic.canonical()));
+            }
             Self::Key {
                 scope,
                 of_parent,
@@ -46,9 +56,7 @@ fn needs_quotes(scope: Scope, of_parent: bool, key: &str) -> bool {
     }
     if of_parent {
         // `parent.span.x` would be in the scope `span`.
-        [Scope::Span, Scope::Resource]
-            .iter()
-            .any(|scope| key.starts_with(scope.prefix()))
+        Scope::leading(key).is_some()
     } else {
         // `.5` is a number.
         key.starts_with(|c: char| c.is_ascii_digit())

@@ -15,7 +15,7 @@ use std::fmt::{self, Display, Formatter, Write};
 use self::operand::{Operand, Parens, Place, Printed};
 use crate::ast::{
     Aggregate, AttributeRef, Body, Compare, FieldExpr, Hint, MetricsAggregate, MetricsFunction,
-    MetricsQuery, MetricsStage, Pipeline, Query, ScalarFilter, SecondStage, Stage,
+    MetricsQuery, MetricsStage, Pipeline, Query, ScalarExpr, ScalarFilter, SecondStage, Stage,
 };
 
 impl Query {
@@ -32,6 +32,7 @@ impl Query {
             Body::PipelineExpr(spansets) => spansets.print_bare(Place::alone(parens), f)?,
             Body::ScalarPipelineFilter(filter) => filter.print(parens, f)?,
             Body::Metrics(metrics) => metrics.print(parens, f)?,
+            Body::MetricsExpr(expr) => expr.print_bare(Place::alone(parens), f)?,
         }
         if self.hints.is_empty() {
             return Ok(());
@@ -128,6 +129,13 @@ impl Aggregate {
 impl Display for Aggregate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.print(Parens::WhereNeeded, f)
+    }
+}
+
+/// The text that names the operand in errors.
+impl Display for ScalarExpr {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.print(Place::alone(Parens::WhereNeeded), f)
     }
 }
 

@@ -3,8 +3,10 @@
 use std::fmt::{self, Display, Formatter, Write};
 
 use super::print_filter;
-use crate::ast::{BinaryOp, FieldExpr, FieldExprKind, ScalarExpr, SpansetExpr, UnaryOp};
-use crate::operators::{LOOSEST, Level, TIGHTEST};
+use crate::ast::{
+    BinaryOp, FieldExpr, FieldExprKind, MetricsExpr, ScalarExpr, SpansetExpr, UnaryOp,
+};
+use crate::operators::{LOOSEST, Level, NEGATIVE_SERIES, NEGATIVE_SERIES_OPERAND, TIGHTEST};
 
 /// Comparisons with nil bind like other comparisons.
 const NIL_TEST_LEVEL: Level = BinaryOp::Eq.level();
@@ -139,6 +141,56 @@ impl Operand for ScalarExpr {
                 f.write_str(" | ")?;
                 aggregate.print(place.parens, f)?;
                 f.write_char(')')
+            }
+        }
+    }
+}
+
+impl Operand for MetricsExpr {
+    fn level(&self) -> Level {
+        match self {
+            Self::Number { value, .. } if value.is_signed() => NEGATIVE_SERIES,
+            Self::Query { .. } | Self::Number { .. } => TIGHTEST,
+            Self::Negative { .. } => NEGATIVE_SERIES,
+            Self::Binary { op, .. } => op.level(),
+            Self::Narrowed { .. } => LOOSEST,
+        }
+    }
+
+    fn is_prefixed(&self) -> bool {
+        match self {
+            Self::Negative { .. } => true,
+            Self::Number { value, .. } => value.is_signed(),
+            Self::Query { .. } | Self::Binary { .. } | Self::Narrowed { .. } => false,
+        }
+    }
+
+    fn print_bare(&self, place: Place, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Query { query, .. } => {
+                f.write_char('(')?;
+                query.print(place.parens, f)?;
+                f.write_char(')')
+            }
+            Self::Number { value, .. } => value.fmt(f),
+            Self::Negative { operand, .. } => {
+                f.write_char('-')?;
+                operand.print(
+                    Place {
+                        min: NEGATIVE_SERIES_OPERAND,
+                        ..place
+                    },
+                    f,
+                )
+            }
+            Self::Binary { op, lhs, rhs, .. } => {
+                print_binary(*op, lhs.as_ref(), rhs.as_ref(), place, f)
+            }
+            Self::Narrowed {
+                operand, stages, ..
+            } => {
+                operand.print(places(LOOSEST, true, place).0, f)?;
+                stages.iter().try_for_each(|stage| stage.fmt(f))
             }
         }
     }

@@ -1,39 +1,48 @@
 //! How queries are printed, and that printing loses nothing.
 
 use traceql::ast::Query;
-use traceql::{compile, parse};
+use traceql::{compile_with, parse_with};
 
-use crate::{blocks, queries};
+use crate::{blocks, cases};
 
 /// Printing in either form and parsing gives the query back.
 #[track_caller]
 pub(crate) fn assert_round_trip(query: &Query) {
+    let options = query.dialect.into();
     let text = query.to_string();
-    let again = parse(&text).unwrap_or_else(|error| panic!("{}", error.render(&text)));
+    let again =
+        parse_with(&text, &options).unwrap_or_else(|error| panic!("{}", error.render(&text)));
     assert_eq!(&again, query, "{text}");
     assert_eq!(again.to_string(), text);
 
     let explicit = query.explicit();
-    let again = parse(&explicit).unwrap_or_else(|error| panic!("{}", error.render(&explicit)));
+    let again = parse_with(&explicit, &options)
+        .unwrap_or_else(|error| panic!("{}", error.render(&explicit)));
     assert_eq!(&again, query, "{explicit}");
 }
 
 #[test]
 fn printing_is_undone_by_parsing() {
-    for name in ["valid.txt", "validation_error.txt", "unsupported.txt"] {
-        for text in queries(name) {
-            let query = parse(&text).unwrap_or_else(|error| panic!("{}", error.render(&text)));
+    let mut count = 0;
+    for (text, dialect) in cases() {
+        if let Ok(query) = parse_with(&text, &dialect.into()) {
             assert_round_trip(&query);
+            count += 1;
         }
     }
+    assert!(count > 1000, "{count}");
 }
 
 #[test]
 fn compiled_queries_compile_to_themselves() {
-    for text in queries("valid.txt") {
-        let query = compile(&text).unwrap();
+    for (text, dialect) in cases() {
+        let options = dialect.into();
+        let Ok(query) = compile_with(&text, &options) else {
+            continue;
+        };
         let printed = query.to_string();
-        let again = compile(&printed).unwrap_or_else(|error| panic!("{}", error.render(&printed)));
+        let again = compile_with(&printed, &options)
+            .unwrap_or_else(|error| panic!("{}", error.render(&printed)));
         assert_eq!(again, query, "{text}");
         assert_eq!(again.to_string(), printed);
     }
@@ -41,12 +50,12 @@ fn compiled_queries_compile_to_themselves() {
 
 #[test]
 fn canonical_texts() {
-    blocks::check("canonical.txt", |text| {
-        let query = match parse(text) {
+    blocks::check("canonical.txt", |text, options| {
+        let query = match parse_with(text, options) {
             Ok(query) => query,
             Err(error) => return error.render(text),
         };
-        let compiled = match compile(text) {
+        let compiled = match compile_with(text, options) {
             Ok(query) => query.to_string(),
             Err(error) => error.to_string(),
         };

@@ -1,23 +1,24 @@
 //! What people read when a query is refused.
 
-use traceql::{ErrorKind, compile, validate};
+use traceql::{ErrorKind, compile_with, validate};
 
-use crate::{blocks, queries};
+use crate::{blocks, cases};
 
 #[test]
 fn rendered_errors() {
-    blocks::check("diagnostics.txt", |text| match compile(text) {
-        Ok(query) => format!("valid: {query}"),
-        Err(error) => error.render(text),
+    blocks::check("diagnostics.txt", |text, options| {
+        match compile_with(text, options) {
+            Ok(query) => format!("valid: {query}"),
+            Err(error) => error.render(text),
+        }
     });
 }
 
 /// Messages are one line, lower case, without a full stop; carets are inside the text.
 #[test]
 fn every_message_keeps_the_house_style() {
-    for name in ["parse_error.txt", "validation_error.txt", "unsupported.txt"] {
-        for text in queries(name) {
-            let error = compile(&text).unwrap_err();
+    for (text, dialect) in cases() {
+        if let Err(error) = compile_with(&text, &dialect.into()) {
             let diagnostic = error.diagnostic();
             let message = diagnostic.cause.to_string();
             assert!(

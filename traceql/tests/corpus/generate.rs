@@ -4,10 +4,23 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use traceql::TextRange;
 use traceql::ast::*;
+use traceql::{Dialect, TextRange};
 
 const RANGE: TextRange = TextRange::new(0, 0);
+
+/// What can be asked of the parent span.
+const OF_PARENT: &[Intrinsic] = &[
+    Intrinsic::Duration,
+    Intrinsic::Name,
+    Intrinsic::Status,
+    Intrinsic::StatusMessage,
+    Intrinsic::Kind,
+    Intrinsic::SpanId,
+    Intrinsic::SpanParentId,
+    Intrinsic::SpanChildCount,
+    Intrinsic::SpanSelfTime,
+];
 
 pub(crate) fn attribute() -> BoxedStrategy<Attribute> {
     let scope = select(vec![
@@ -20,7 +33,7 @@ pub(crate) fn attribute() -> BoxedStrategy<Attribute> {
     ]);
     let key = prop_oneof![
         "[a-z]{1,3}(\\.[a-z0-9]{1,3})?",
-        "(span|resource|parent)\\.[a-z]",
+        "(span|resource|event|parent)\\.[a-z]",
         "\\PC{0,6}"
     ];
     let keyed = (scope, any::<bool>(), key).prop_map(|(scope, of_parent, key)| {
@@ -33,8 +46,12 @@ pub(crate) fn attribute() -> BoxedStrategy<Attribute> {
         }
     });
     prop_oneof![
-        keyed,
-        select(Intrinsic::ALL.to_vec()).prop_map(Attribute::Intrinsic)
+        4 => keyed,
+        3 => select(Intrinsic::ALL.to_vec()).prop_map(Attribute::of_span),
+        1 => select(OF_PARENT).prop_map(|intrinsic| Attribute::Intrinsic {
+            intrinsic,
+            of_parent: true,
+        }),
     ]
     .boxed()
 }
@@ -152,7 +169,7 @@ fn field_expr() -> BoxedStrategy<FieldExpr> {
 /// Parsing never leaves leading zeros in a text that is compared with a trace id.
 fn without_zeros_beside_trace_id(mut kind: FieldExprKind) -> FieldExprKind {
     let is_trace_id = |expr: &FieldExpr| {
-        expr.kind == FieldExprKind::Attribute(Attribute::Intrinsic(Intrinsic::TraceId))
+        expr.kind == FieldExprKind::Attribute(Attribute::of_span(Intrinsic::TraceId))
     };
     let strip = |expr: &mut FieldExpr| {
         if let FieldExprKind::Literal(Literal::String(text)) = &mut expr.kind {
@@ -410,17 +427,67 @@ fn metrics_query() -> impl Strategy<Value = MetricsQuery> {
     )
 }
 
+/// Arithmetic on series, of which at least one operand is some.
+fn metrics_expr() -> BoxedStrategy<MetricsExpr> {
+    let number = || {
+        signed_number().prop_map(|value| MetricsExpr::Number {
+            value,
+            range: RANGE,
+        })
+    };
+    let leaf = metrics_query().prop_map(|query| MetricsExpr::Query {
+        query: Box::new(query),
+        range: RANGE,
+    });
+    leaf.prop_recursive(4, 8, 2, move |inner| {
+        let other = prop_oneof![inner.clone(), number()];
+        let binary = (arithmetic_op(), inner.clone(), other, any::<bool>()).prop_map(
+            |(op, series, other, is_left)| {
+                let (lhs, rhs) = if is_left {
+                    (series, other)
+                } else {
+                    (other, series)
+                };
+                MetricsExpr::Binary {
+                    op,
+                    lhs: Box::new(lhs),
+                    rhs: Box::new(rhs),
+                    range: RANGE,
+                }
+            },
+        );
+        let negative = inner.clone().prop_map(|operand| MetricsExpr::Negative {
+            operand: Box::new(operand),
+            range: RANGE,
+        });
+        let narrowed = (inner, vec(second_stage(), 1..3)).prop_map(|(operand, stages)| {
+            MetricsExpr::Narrowed {
+                operand: Box::new(operand),
+                stages,
+                range: RANGE,
+            }
+        });
+        prop_oneof![3 => binary, 1 => negative, 1 => narrowed]
+    })
+    .boxed()
+}
+
 pub(crate) fn query() -> impl Strategy<Value = Query> {
     let body = prop_oneof![
         3 => pipeline().prop_map(Body::Search),
         2 => pipeline_expr().prop_map(Body::PipelineExpr),
         1 => scalar_pipeline_filter().prop_map(Body::ScalarPipelineFilter),
         3 => metrics_query().prop_map(Body::Metrics),
+        3 => metrics_expr().prop_map(Body::MetricsExpr),
     ];
     let hint = ("[a-z]{1,2}_[a-zé0-9]{1,4}", literal()).prop_map(|(name, value)| Hint {
         name,
         value,
         range: RANGE,
     });
-    (body, vec(hint, 0..3)).prop_map(|(body, hints)| Query { body, hints })
+    (body, vec(hint, 0..3)).prop_map(|(body, hints)| Query {
+        dialect: Dialect::Spandrel,
+        body,
+        hints,
+    })
 }

@@ -1,8 +1,8 @@
 //! Hostile texts end in an error, or in a tree that can be walked.
 
 use traceql::{
-    Cause, ErrorKind, LimitExceeded, LimitName, Limits, Verdict, compile, compile_with_limits,
-    parse, verdict,
+    Cause, Dialect, ErrorKind, LimitExceeded, LimitName, Limits, Options, Verdict, compile,
+    compile_with, parse, verdict,
 };
 
 #[track_caller]
@@ -50,10 +50,11 @@ fn long_names() {
         format!("{{ }} | {long}()"),
         format!("{{ }} | rate() by {long}"),
         format!("{{ }} {long}"),
+        format!("{{ parent:{long} }}"),
         format!("{{ parent.{long} }}"),
         "{ parent.\"two\nlines\" }".to_owned(),
     ] {
-        let error = compile(&text).unwrap_err();
+        let error = compile_with(&text, &Dialect::Tempo.into()).unwrap_err();
         assert!(!error.to_string().contains('\n'), "{error}");
         assert!(error.render(&text).len() < 1000, "{error}");
     }
@@ -192,20 +193,55 @@ fn regular_expressions() {
 }
 
 #[test]
+fn arithmetic_on_series() {
+    let leaf = "({ } | rate())";
+    for unit in ["(", "-", "1 ^ ", "-(", "2 * ("] {
+        let text = format!("{}{leaf}", unit.repeat(100_000 / unit.len()));
+        assert_eq!(limit_of(&text).name, LimitName::Depth, "{unit}");
+    }
+    let sum = format!("{leaf}{}", " + 1".repeat(10_000));
+    assert_eq!(limit_of(&sum).name, LimitName::Height);
+    let powers = format!("{leaf}{}", " ^ 1".repeat(10_000));
+    assert_eq!(limit_of(&powers).name, LimitName::Depth);
+    let filters = format!("{leaf}{}", " > 1".repeat(10_000));
+    assert_eq!(limit_of(&filters).name, LimitName::Nodes);
+    let many = |count| vec![leaf; count].join(" + ");
+    assert_eq!(verdict(&many(16)), Verdict::Valid);
+    let limit = limit_of(&many(17));
+    assert_eq!(
+        (limit.name, limit.observed, limit.allowed),
+        (LimitName::MetricsOperands, 17, 16)
+    );
+
+    // The deepest is not nested more deeply when it is printed.
+    for unit in ["-", "2 ^ ", "2 * -", "(2 - ", "-("] {
+        let deepest = (0..).map_while(|count| {
+            let close = ")".repeat(unit.matches('(').count() * count);
+            parse(&format!("{}{leaf}{close}", unit.repeat(count))).ok()
+        });
+        let deepest = deepest.last().unwrap();
+        assert_eq!(parse(&deepest.to_string()).unwrap(), deepest, "{unit}");
+    }
+}
+
+#[test]
 fn limits_can_be_lowered() {
-    let limits = Limits {
-        max_depth: 1,
-        max_height: 2,
-        max_nodes: 6,
-        ..Limits::default()
+    let options = Options {
+        limits: Limits {
+            max_depth: 1,
+            max_height: 2,
+            max_nodes: 6,
+            ..Limits::default()
+        },
+        ..Options::default()
     };
-    assert!(compile_with_limits("{ (.a) && .b && .c }", &limits).is_ok());
+    assert!(compile_with("{ (.a) && .b && .c }", &options).is_ok());
     for text in [
         "{ ((.a)) }",
         "{ .a && .b && .c && .d }",
         "{ .a } | { .b } | { .c } | { .d }",
     ] {
-        let error = compile_with_limits(text, &limits).unwrap_err();
+        let error = compile_with(text, &options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Limit, "{text}");
     }
 }

@@ -20,6 +20,8 @@ mod verdicts;
 use std::fs;
 use std::path::PathBuf;
 
+use traceql::Dialect;
+
 fn corpus_path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../testdata/traceql")
@@ -29,6 +31,21 @@ fn corpus_path(name: &str) -> PathBuf {
 fn read_corpus(name: &str) -> String {
     let path = corpus_path(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every query of the corpora of single lines, in each of the dialects.
+fn cases() -> Vec<(String, Dialect)> {
+    [
+        "valid.txt",
+        "parse_error.txt",
+        "validation_error.txt",
+        "unsupported.txt",
+        "dialects.txt",
+    ]
+    .into_iter()
+    .flat_map(queries)
+    .flat_map(|text| Dialect::ALL.map(|dialect| (text.clone(), dialect)))
+    .collect()
 }
 
 /// The queries of a corpus with one query per line.

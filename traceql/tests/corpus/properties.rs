@@ -8,7 +8,10 @@ use std::hash::{BuildHasher, RandomState};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
-use traceql::{compile, parse, parse_attribute, validate, verdict};
+use traceql::{
+    Dialect, Verdict, compile_with, notices, parse_attribute, parse_with, validate, verdict,
+    verdict_with,
+};
 
 use crate::canonical::assert_round_trip;
 use crate::generate;
@@ -40,27 +43,39 @@ fn check<S: Strategy<Value: Debug>>(name: &str, cases: u32, strategy: &S, test: 
 
 /// What must hold for any text whatever. The fuzz targets check the same.
 fn assert_sane(text: &str) {
-    match compile(text) {
-        Ok(query) => {
-            let printed = query.to_string();
-            let again =
-                compile(&printed).unwrap_or_else(|e| panic!("{text}\n{}", e.render(&printed)));
-            assert_eq!(again, query, "{text}");
+    for dialect in Dialect::ALL {
+        let options = dialect.into();
+        let compiled = compile_with(text, &options);
+        match &compiled {
+            Ok(query) => {
+                let printed = query.to_string();
+                let again = compile_with(&printed, &options)
+                    .unwrap_or_else(|e| panic!("{text}\n{}", e.render(&printed)));
+                assert_eq!(&again, query, "{text}");
+                for notice in notices(query) {
+                    assert!(text.get(notice.range.start..notice.range.end).is_some());
+                }
+            }
+            Err(error) => {
+                assert_eq!(error.verdict(), verdict_with(text, &options));
+                assert!(!error.to_string().contains('\n'), "{error}");
+                assert!(error.render(text).contains('^'));
+            }
         }
-        Err(error) => {
-            assert_eq!(error.verdict(), verdict(text));
-            assert!(!error.to_string().contains('\n'), "{error}");
-            assert!(error.render(text).contains('^'));
+        if let Ok(query) = parse_with(text, &options) {
+            assert_round_trip(&query);
+            // Checking does not depend on how the query was written.
+            let verdict_of_tree = validate(&query).err().map(|error| error.verdict());
+            assert_eq!(
+                verdict_of_tree,
+                compiled.err().map(|error| error.verdict()),
+                "{text}"
+            );
         }
     }
-    if let Ok(query) = parse(text) {
-        assert_round_trip(&query);
-        // Checking does not depend on how the query was written.
-        let verdict_of_tree = validate(&query).err().map(|error| error.verdict());
-        assert_eq!(
-            verdict_of_tree,
-            compile(text).err().map(|error| error.verdict())
-        );
+    // What Tempo takes, we take.
+    if verdict_with(text, &Dialect::Tempo.into()) == Verdict::Valid {
+        assert_eq!(verdict(text), Verdict::Valid, "{text}");
     }
     if let Ok(attribute) = parse_attribute(text) {
         assert_eq!(parse_attribute(&attribute.canonical()), Ok(attribute));
@@ -128,15 +143,7 @@ fn random_characters_are_handled() {
 /// Known queries with a piece cut out, doubled, or replaced by a piece of another.
 #[test]
 fn damaged_queries_are_handled() {
-    let corpus: Vec<String> = [
-        "valid.txt",
-        "parse_error.txt",
-        "validation_error.txt",
-        "unsupported.txt",
-    ]
-    .into_iter()
-    .flat_map(crate::queries)
-    .collect();
+    let corpus: Vec<String> = crate::cases().into_iter().map(|(text, _)| text).collect();
     let part = || {
         (
             select(corpus.clone()),
@@ -279,4 +286,10 @@ const TOKENS: &[&str] = &[
     "({ .a } | count() > 1)",
     "({ .b } | count())",
     "| count() > 1",
+    "parent:",
+    "parent:name",
+    "selfTime",
+    "({ .a } | rate())",
+    "({ } | max_over_time(duration) by(name))",
+    "* 2",
 ];

@@ -1,25 +1,67 @@
-//! Every query of the four lists has the verdict of its list.
+//! Every query of the lists has the verdict that its list says.
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
 
-use traceql::{Verdict, compile, verdict};
+use traceql::{Dialect, Verdict, compile_with, verdict, verdict_with};
 
-use crate::queries;
+use crate::{queries, read_corpus};
 
+/// What is wrong with the verdict of a query, if anything is.
+fn wrong(query: &str, dialect: Dialect, expected: Verdict) -> Option<String> {
+    let options = dialect.into();
+    if verdict_with(query, &options) == expected {
+        return None;
+    }
+    let found = match compile_with(query, &options) {
+        Ok(_) => "valid".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Some(format!(
+        "{query}\n    expected {expected} in {dialect}, found: {found}\n"
+    ))
+}
+
+/// A list of queries with one verdict: Tempo's, which is ours too unless `dialects.txt` says so.
 fn check(name: &str, expected: Verdict) {
     let queries = queries(name);
     assert!(!queries.is_empty());
-    let mut wrong = String::new();
+    let differences = differences();
+    let mut report = String::new();
     for query in &queries {
-        if verdict(query) != expected {
-            let found = match compile(query) {
-                Ok(_) => "valid".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            writeln!(wrong, "{query}\n    expected {expected}, found: {found}").unwrap();
+        report.extend(wrong(query, Dialect::Tempo, expected));
+        if !differences.contains_key(query) {
+            report.extend(wrong(query, Dialect::Spandrel, expected));
         }
     }
-    assert!(wrong.is_empty(), "{name}:\n{wrong}");
+    assert!(report.is_empty(), "{name}:\n{report}");
+}
+
+/// The queries of `dialects.txt`, each with its verdicts in Tempo's dialect and in ours.
+fn differences() -> BTreeMap<String, (Verdict, Verdict)> {
+    let mut verdicts = None;
+    let mut found = BTreeMap::new();
+    for line in read_corpus("dialects.txt").lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            let (tempo, spandrel) = heading.split_once(" -> ").unwrap();
+            verdicts = Some((named(tempo), named(spandrel)));
+        } else if !line.is_empty() && !line.starts_with('#') {
+            let before = found.insert(line.to_owned(), verdicts.unwrap());
+            assert_eq!(before, None, "listed twice: {line}");
+        }
+    }
+    found
+}
+
+fn named(name: &str) -> Verdict {
+    [
+        Verdict::Valid,
+        Verdict::ParseError,
+        Verdict::ValidationError,
+        Verdict::Unsupported,
+    ]
+    .into_iter()
+    .find(|verdict| verdict.as_str() == name)
+    .unwrap_or_else(|| panic!("unknown verdict {name:?}"))
 }
 
 #[test]
@@ -40,6 +82,16 @@ fn validation_error() {
 #[test]
 fn unsupported() {
     check("unsupported.txt", Verdict::Unsupported);
+}
+
+#[test]
+fn dialects() {
+    let mut report = String::new();
+    for (query, (tempo, spandrel)) in differences() {
+        report.extend(wrong(&query, Dialect::Tempo, tempo));
+        report.extend(wrong(&query, Dialect::Spandrel, spandrel));
+    }
+    assert!(report.is_empty(), "dialects.txt:\n{report}");
 }
 
 /// Cases that a file of lines cannot hold.

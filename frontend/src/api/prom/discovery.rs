@@ -1,5 +1,7 @@
 //! Names and values that queries can use.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -20,7 +22,7 @@ pub(super) async fn labels(
     request: Request,
 ) -> Result<Response, ApiError> {
     let tenants = tenancy::tenants(state.frontend.config(), &headers)?;
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(state.frontend.config(), request).await?;
     let limit = params::limit(&params)?;
     let (start_ns, end_ns) = time_range(&params)?;
     let mut names = vec![METRIC_NAME.to_owned()];
@@ -31,6 +33,7 @@ pub(super) async fn labels(
                 tenants,
                 start_ns,
                 end_ns,
+                filter: None,
             })
             .await?,
     );
@@ -48,7 +51,7 @@ pub(super) async fn values(
     request: Request,
 ) -> Result<Response, ApiError> {
     let tenants = tenancy::tenants(state.frontend.config(), &headers)?;
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(state.frontend.config(), request).await?;
     let limit = params::limit(&params)?;
     let (start_ns, end_ns) = time_range(&params)?;
     let name = unescape(&name);
@@ -63,10 +66,17 @@ pub(super) async fn values(
         tenants,
         start_ns,
         end_ns,
+        filter: None,
     };
-    let found = state.frontend.values(&request, &name).await?;
-    let mut success = limited(found.values, limit);
-    success.warnings.extend(found.warning);
+    // A text that names nothing has no values.
+    let Ok(name) = traceql::parse_attribute(&name) else {
+        return Ok(limited(Vec::new(), limit).small());
+    };
+    let limits = state.frontend.value_limits();
+    let found = state.frontend.values(&request, &name, limits).await?;
+    let texts: BTreeSet<String> = found.values.into_iter().map(|value| value.text).collect();
+    let mut success = limited(texts.into_iter().collect(), limit);
+    success.warnings.extend(found.partial);
     success
         .bounded(state.frontend.config().query.max_response_bytes)
         .await
@@ -80,7 +90,7 @@ pub(super) async fn series(
     request: Request,
 ) -> Result<Response, ApiError> {
     tenancy::tenants(state.frontend.config(), &headers)?;
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(state.frontend.config(), request).await?;
     params::limit(&params)?;
     time_range(&params)?;
     if params.get("match[]").is_none() {
@@ -90,8 +100,11 @@ pub(super) async fn series(
 }
 
 /// `/api/v1/metadata`: what the functions mean.
-pub(super) async fn metadata(request: Request) -> Result<Response, ApiError> {
-    let params = Params::of_url_and_form(request).await?;
+pub(super) async fn metadata(
+    State(state): State<ApiState>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let params = Params::of_url_and_form(state.frontend.config(), request).await?;
     let limit = params::limit(&params)?.unwrap_or(usize::MAX);
     let wanted = params.get("metric");
     let functions = METRIC_FUNCTIONS

@@ -1,11 +1,11 @@
 //! The JSON around every answer, and how errors are shown.
 
-use axum::extract::rejection::FormRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::api::body;
+use crate::api::params::FormError;
 use crate::api::tenancy::TenancyError;
 use crate::error::{ErrorKind, QueryError};
 
@@ -142,8 +142,8 @@ impl From<TenancyError> for ApiError {
     }
 }
 
-impl From<FormRejection> for ApiError {
-    fn from(error: FormRejection) -> Self {
-        Self::bad_data(format!("cannot read the form: {error}"))
+impl From<FormError> for ApiError {
+    fn from(error: FormError) -> Self {
+        Self::bad_data(error.to_string())
     }
 }

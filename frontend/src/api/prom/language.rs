@@ -1,5 +1,7 @@
 //! Which language a query text is in.
 
+use traceql::Dialect;
+
 use super::envelope::ApiError;
 use crate::error::QueryError;
 use crate::promql::{Constant, ParseError, is_selector};
@@ -20,7 +22,7 @@ pub(super) const SELECTOR_INFO: &str =
     "PromQL series are not stored here; send a TraceQL metrics query";
 
 impl Language {
-    pub(super) fn of(text: &str, max_bytes: usize) -> Result<Self, ApiError> {
+    pub(super) fn of(text: &str, dialect: Dialect, max_bytes: usize) -> Result<Self, ApiError> {
         if text.len() > max_bytes {
             return Err(QueryError::TooLong {
                 bytes: text.len(),
@@ -32,7 +34,7 @@ impl Language {
             Ok(constant) => return Ok(Self::Constant(constant)),
             Err(error) => error,
         };
-        match traceql::compile(text) {
+        match traceql::compile_with(text, &dialect.into()) {
             Ok(_) => Ok(Self::TraceQl),
             Err(_) if is_selector(text) => Ok(Self::Selector),
             Err(error) => Err(neither(text, &error, &not_constant)),

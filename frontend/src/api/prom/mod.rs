@@ -16,7 +16,7 @@ mod wire;
 use std::any::Any;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -75,6 +75,8 @@ pub(super) fn routes() -> Router<ApiState> {
         )
         .route("/-/ready", both(|| get(status::ready).post(status::ready)))
         .fallback(async || ApiError::not_found())
+        // Forms have a limit of their own, which depends on that of the query.
+        .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn(answer_options))
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use engine::Grid;
+use traceql::Dialect;
 
 use super::envelope::ApiError;
 use crate::api::params::Params;
@@ -88,6 +89,15 @@ pub(super) fn timeout(params: &Params) -> Result<Option<Duration>, ApiError> {
     match u64::try_from(ns) {
         Ok(ns @ 1..) => Ok(Some(Duration::from_nanos(ns))),
         _ => Err(ApiError::parameter("timeout", "must be greater than zero")),
+    }
+}
+
+/// Which TraceQL a query is in.
+pub(super) fn dialect(params: &Params) -> Result<Dialect, ApiError> {
+    match params.get("dialect") {
+        None => Ok(Dialect::default()),
+        Some(name) => Dialect::from_name(name)
+            .ok_or_else(|| ApiError::parameter("dialect", "use spandrel or tempo")),
     }
 }
 
@@ -237,6 +247,10 @@ mod tests {
         assert_eq!(timeout(&all).unwrap(), Some(Duration::from_secs(60)));
         assert_eq!(limit(&all).unwrap(), None);
         assert!(limit(&params(&[("limit", "-1")])).is_err());
+        assert_eq!(dialect(&all).unwrap(), Dialect::Spandrel);
+        let tempo = params(&[("dialect", "tempo")]);
+        assert_eq!(dialect(&tempo).unwrap(), Dialect::Tempo);
+        assert!(dialect(&params(&[("dialect", "Tempo")])).is_err());
         assert!(timeout(&params(&[("timeout", "0")])).is_err());
         assert!(time(&params(&[("time", "inf")]), "time").is_err());
     }

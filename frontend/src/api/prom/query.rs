@@ -26,15 +26,20 @@ pub(super) async fn instant(
 ) -> Result<Response, ApiError> {
     let config = state.frontend.config();
     let tenants = tenancy::tenants(config, &headers)?;
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(config, request).await?;
     let text = params::query(&params)?;
+    let dialect = params::dialect(&params)?;
     let time_ns = params::time(&params, "time")?.unwrap_or_else(now_ns);
     let timeout = params::timeout(&params)?;
     let options = RenderOptions::parse(&params, config.prom.label_names)?;
     let lookback_ns = params::duration(&params, "lookback_delta")?
         .unwrap_or_else(|| config.prom.instant_lookback.as_ns());
 
-    match Language::of(text, config.query_frontend.max_query_expression_size_bytes)? {
+    match Language::of(
+        text,
+        dialect,
+        config.query_frontend.max_query_expression_size_bytes,
+    )? {
         Language::Constant(constant) => {
             let result = match constant.at(seconds(time_ns)) {
                 Value::Scalar(value) => QueryResult::Scalar { time_ns, value },
@@ -68,6 +73,7 @@ pub(super) async fn instant(
             let request = RangeRequest {
                 tenants,
                 query,
+                dialect,
                 grid,
                 max_series: None,
                 timeout,
@@ -88,14 +94,19 @@ pub(super) async fn range(
 ) -> Result<Response, ApiError> {
     let config = state.frontend.config();
     let tenants = tenancy::tenants(config, &headers)?;
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(config, request).await?;
     let text = params::query(&params)?;
+    let dialect = params::dialect(&params)?;
     let range = params::range(&params)?;
     let timeout = params::timeout(&params)?;
     let options = RenderOptions::parse(&params, config.prom.label_names)?;
     let grid = range.grid;
 
-    match Language::of(text, config.query_frontend.max_query_expression_size_bytes)? {
+    match Language::of(
+        text,
+        dialect,
+        config.query_frontend.max_query_expression_size_bytes,
+    )? {
         Language::Constant(constant) => {
             let data = off_reactor(move || constant_matrix(&constant, grid)).await??;
             Success::new(data)
@@ -113,6 +124,7 @@ pub(super) async fn range(
             let request = RangeRequest {
                 tenants,
                 query,
+                dialect,
                 grid,
                 max_series: None,
                 timeout,
@@ -137,6 +149,7 @@ async fn answer(
         series,
         stats,
         partial,
+        notices,
     } = state.frontend.query_range(request).await?;
     let rendered = off_reactor(move || render(series, options)).await?;
     let samples = rendered
@@ -156,6 +169,7 @@ async fn answer(
     success
         .warnings
         .extend(partial.map(|reason| reason.to_string()));
+    success.infos = notices;
     success
         .bounded(state.frontend.config().query.max_response_bytes)
         .await
@@ -229,11 +243,16 @@ pub(super) async fn exemplars(
 ) -> Result<Response, ApiError> {
     let config = state.frontend.config();
     tenancy::tenants(config, &headers)?;
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(config, request).await?;
     let text = params::query(&params)?;
+    let dialect = params::dialect(&params)?;
     params::time(&params, "start")?;
     params::time(&params, "end")?;
-    Language::of(text, config.query_frontend.max_query_expression_size_bytes)?;
+    Language::of(
+        text,
+        dialect,
+        config.query_frontend.max_query_expression_size_bytes,
+    )?;
     Ok(Success::new(json!([])).small())
 }
 
@@ -242,17 +261,17 @@ pub(super) async fn format(
     State(state): State<ApiState>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let params = Params::of_url_and_form(request).await?;
+    let params = Params::of_url_and_form(state.frontend.config(), request).await?;
     let text = params::query(&params)?;
+    let dialect = params::dialect(&params)?;
     let limit = state
         .frontend
         .config()
         .query_frontend
         .max_query_expression_size_bytes;
-    let formatted = match Language::of(text, limit)? {
-        Language::TraceQl => {
-            traceql::parse(text).map_or_else(|_| text.to_owned(), |q| q.to_string())
-        }
+    let formatted = match Language::of(text, dialect, limit)? {
+        Language::TraceQl => traceql::parse_with(text, &dialect.into())
+            .map_or_else(|_| text.to_owned(), |q| q.to_string()),
         Language::Constant(_) | Language::Selector => text.trim().to_owned(),
     };
     Ok(Success::new(formatted).small())

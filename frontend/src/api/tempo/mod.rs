@@ -1,6 +1,10 @@
 //! The Tempo API: plain-text errors, parameters in the URL only.
 
+mod encoding;
+mod otlp_json;
 mod params;
+mod proto_json;
+mod trace;
 mod wire;
 
 use axum::Router;
@@ -25,8 +29,8 @@ pub(super) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/api/metrics/query_range", any(query_range))
         .route("/api/metrics/query", any(query_instant))
-        .route("/api/traces/{id}", any(not_implemented))
-        .route("/api/v2/traces/{id}", any(not_implemented))
+        .route("/api/traces/{id}", any(trace::v1))
+        .route("/api/v2/traces/{id}", any(trace::v2))
         .route("/api/search", any(not_implemented))
         .route("/api/search/tags", any(not_implemented))
         .route("/api/v2/search/tags", any(not_implemented))
@@ -47,6 +51,7 @@ async fn query_range(
     let request = RangeRequest {
         tenants,
         query: params.query,
+        dialect: params.dialect,
         grid,
         max_series: params.max_series,
         timeout: None,
@@ -69,6 +74,7 @@ async fn query_instant(
     let request = RangeRequest {
         tenants,
         query: params.query,
+        dialect: params.dialect,
         grid,
         max_series: params.max_series,
         timeout: None,

@@ -1,14 +1,16 @@
 //! Parameters of the metrics endpoints of the Tempo API.
 
 use engine::Grid;
+use storage::ids::InvalidTraceId;
 use thiserror::Error;
+use traceql::Dialect;
 
 use crate::api::params::Params;
 use crate::api::time::{ns_of_epoch_seconds, parse_rfc3339};
 use crate::config::FrontendConfig;
 use crate::duration::{format_ns, ns_of_seconds, parse_go, parse_prometheus};
 
-const SECOND_NS: i64 = 1_000_000_000;
+pub(super) const SECOND_NS: i64 = 1_000_000_000;
 const DEFAULT_SINCE_NS: i64 = 3600 * SECOND_NS;
 /// Where the end cutoff leaves nothing, this much before now is queried.
 const CUTOFF_FALLBACK_NS: i64 = 15 * 60 * SECOND_NS;
@@ -17,6 +19,7 @@ const CUTOFF_FALLBACK_NS: i64 = 15 * 60 * SECOND_NS;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct MetricsParams {
     pub(super) query: String,
+    pub(super) dialect: Dialect,
     pub(super) start_ns: i64,
     pub(super) end_ns: i64,
     pub(super) max_series: Option<usize>,
@@ -46,6 +49,8 @@ pub(super) enum InvalidParameter {
         format_ns(*step_ns), format_ns(*minimum_ns)
     )]
     StepTooSmall { step_ns: i64, minimum_ns: i64 },
+    #[error(transparent)]
+    TraceId(#[from] InvalidTraceId),
     #[error("time range is outside of what 64-bit nanoseconds since 1970 can express")]
     OutOfRange,
 }
@@ -58,6 +63,7 @@ impl MetricsParams {
     ) -> Result<Self, InvalidParameter> {
         let query = params.get("q").or_else(|| params.get("query"));
         let query = query.ok_or(InvalidParameter::MissingQuery)?.to_owned();
+        let dialect = dialect(params)?;
         let (start_ns, end_ns) = range(params, now_ns)?;
         if start_ns > end_ns {
             return Err(InvalidParameter::EndBeforeStart { start_ns, end_ns });
@@ -76,6 +82,7 @@ impl MetricsParams {
         let max_series = params.get("maxSeries").and_then(|text| text.parse().ok());
         Ok(Self {
             query,
+            dialect,
             start_ns,
             end_ns,
             max_series,
@@ -109,6 +116,15 @@ impl MetricsParams {
     /// The one interval of an instant query, as asked for.
     pub(super) fn instant_grid(&self) -> Result<Grid, InvalidParameter> {
         Grid::instant(self.start_ns, self.end_ns).ok_or(InvalidParameter::OutOfRange)
+    }
+}
+
+fn dialect(params: &Params) -> Result<Dialect, InvalidParameter> {
+    match params.get("dialect") {
+        None => Ok(Dialect::default()),
+        Some(name) => {
+            Dialect::from_name(name).ok_or_else(|| unreadable("dialect", name, "spandrel or tempo"))
+        }
     }
 }
 
@@ -191,7 +207,11 @@ fn step(text: &str) -> Result<i64, InvalidParameter> {
     }
 }
 
-fn unreadable(name: &'static str, value: &str, expected: &'static str) -> InvalidParameter {
+pub(super) fn unreadable(
+    name: &'static str,
+    value: &str,
+    expected: &'static str,
+) -> InvalidParameter {
     /// A value may be as long as a URL; an error shows its start.
     const SHOWN: usize = 64;
     let value = value.chars().take(SHOWN).collect();
@@ -325,6 +345,10 @@ mod tests {
                 "step must be greater than zero",
             ),
             ([("step", "x"), ("end", "5")], "invalid step: \"x\""),
+            (
+                [("dialect", "promql"), ("end", "5")],
+                "invalid dialect: \"promql\": expected spandrel or tempo",
+            ),
             ([("step", "NaN"), ("end", "5")], "invalid step: \"NaN\""),
         ] {
             let error = parse(params).unwrap_err().to_string();

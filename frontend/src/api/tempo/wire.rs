@@ -178,7 +178,7 @@ impl Serialize for Metrics<'_> {
 }
 
 /// A 64-bit integer, which the mapping writes as text.
-struct Wide<T>(T);
+pub(super) struct Wide<T>(pub(super) T);
 
 impl<T: std::fmt::Display> Serialize for Wide<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -187,7 +187,7 @@ impl<T: std::fmt::Display> Serialize for Wide<T> {
 }
 
 /// A float, which the mapping writes as text where JSON has no number for it.
-struct Double(f64);
+pub(super) struct Double(pub(super) f64);
 
 impl Serialize for Double {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -258,6 +258,7 @@ mod tests {
             series,
             stats,
             partial,
+            notices: Vec::new(),
         }
     }
 

@@ -1,0 +1,226 @@
+//! Traces whose spans lie in several blocks.
+//!
+//! A query about whole traces must see all spans of a trace at once. So traces that may lie in more
+//! than one block are left out where each block is evaluated by itself ([`Slice::Rest`]), and put
+//! together for jobs of their own ([`Slice::Pieces`]), as if they had been stored in one block.
+//!
+//! Which traces those are: of two blocks that lie within [`REACH_NS`] of each other the ids of the one
+//! are looked up in the other's id filter, which the catalog holds. A false hit costs a little
+//! time and nothing else. Blocks never change, so what is found for a pair of them is kept; blocks
+//! that lie apart are never looked at.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hashbrown::HashSet;
+use storage::block::meta::BlockMeta;
+use storage::block::{EncodeOptions, MemoryBlock, encode, live_trace_ids, live_traces};
+use storage::ids::{BlockId, TraceId};
+
+use crate::error::EngineError;
+use crate::executor::Slice;
+
+/// Parts of a trace are put together if their blocks lie within one hour of each other.
+const REACH_NS: i64 = 3_600_000_000_000;
+/// Trace ids remembered for pairs of blocks, 16 bytes each.
+const REMEMBERED_IDS: usize = 4 << 20;
+/// Spans that a job of pieces is made of, unless one trace has more.
+const SPANS_PER_JOB: usize = 50_000;
+
+/// The traces that may lie in several blocks, by the block in which a part of them may lie.
+#[derive(Debug, Default)]
+pub struct Pieces {
+    by_block: BTreeMap<BlockId, Arc<HashSet<TraceId>>>,
+    traces: HashSet<TraceId>,
+}
+
+/// Traces to put together, and where their parts are.
+#[derive(Clone)]
+pub struct PieceSource {
+    pub(crate) traces: Arc<HashSet<TraceId>>,
+    pub(crate) stored: Vec<Arc<BlockMeta>>,
+    pub(crate) live: Vec<Arc<MemoryBlock>>,
+}
+
+impl fmt::Display for PieceSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (traces, blocks) = (self.traces.len(), self.stored.len() + self.live.len());
+        write!(f, "{traces} traces in pieces from {blocks} blocks")
+    }
+}
+
+impl fmt::Debug for PieceSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PieceSource({self})")
+    }
+}
+
+/// What was found for pairs of stored blocks.
+#[derive(Debug, Default)]
+pub(crate) struct PairCache {
+    state: Mutex<PairCacheState>,
+}
+
+#[derive(Debug, Default)]
+struct PairCacheState {
+    pairs: HashMap<(BlockId, BlockId), Arc<[TraceId]>>,
+    ids: usize,
+}
+
+impl PairCache {
+    pub(crate) fn get(&self, pair: (BlockId, BlockId)) -> Option<Arc<[TraceId]>> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.pairs.get(&pair).cloned()
+    }
+
+    pub(crate) fn insert(&self, pair: (BlockId, BlockId), found: &Arc<[TraceId]>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // A pair without common traces takes room, too.
+        let room = found.len() + 4;
+        if state.ids + room > REMEMBERED_IDS {
+            *state = PairCacheState::default();
+        }
+        state.ids += room;
+        state.pairs.insert(pair, Arc::clone(found));
+    }
+}
+
+impl Pieces {
+    /// Whether no trace lies in several blocks.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.traces.is_empty()
+    }
+
+    /// Traces that may lie in several blocks.
+    #[must_use]
+    pub fn trace_count(&self) -> usize {
+        self.traces.len()
+    }
+
+    pub(crate) fn add(&mut self, pair: (&BlockMeta, &BlockMeta), found: &[TraceId]) {
+        if found.is_empty() {
+            return;
+        }
+        self.traces.extend(found);
+        for block in [pair.0, pair.1] {
+            let traces = self.by_block.entry(block.block_id).or_default();
+            Arc::make_mut(traces).extend(found);
+        }
+    }
+
+    /// What of a slice is left once the traces in pieces are taken out.
+    #[must_use]
+    pub fn without(&self, slice: Slice) -> Slice {
+        match slice
+            .block()
+            .and_then(|block| self.by_block.get(&block.block_id))
+        {
+            Some(without) => Slice::Rest {
+                slice: Box::new(slice),
+                without: Arc::clone(without),
+            },
+            None => slice,
+        }
+    }
+
+    /// Slices of the traces in pieces, out of all blocks that were looked at.
+    #[must_use]
+    pub fn slices(&self, stored: &[Arc<BlockMeta>], live: &[Arc<MemoryBlock>]) -> Vec<Slice> {
+        let mut slices = Vec::new();
+        // Sorted, so that a query is cut in the same way whenever it is run.
+        let mut traces: Vec<TraceId> = self.traces.iter().copied().collect();
+        traces.sort_unstable();
+        let spans: u64 = stored
+            .iter()
+            .map(|block| (block.row_count, block.trace_count))
+            .chain(
+                live.iter()
+                    .map(|block| (block.meta.row_count, block.meta.trace_count)),
+            )
+            .map(|(rows, traces)| rows.div_ceil(traces.max(1)))
+            .max()
+            .unwrap_or(1);
+        let per_job = SPANS_PER_JOB / usize::try_from(spans).unwrap_or(1).max(1);
+        for traces in traces.chunks(per_job.max(1)) {
+            let holds = |block: &BlockMeta| {
+                let held = self.by_block.get(&block.block_id);
+                held.is_some_and(|held| traces.iter().any(|trace| held.contains(trace)))
+            };
+            slices.push(Slice::Pieces(PieceSource {
+                stored: stored
+                    .iter()
+                    .filter(|block| holds(block))
+                    .cloned()
+                    .collect(),
+                live: live
+                    .iter()
+                    .filter(|block| holds(&block.meta))
+                    .cloned()
+                    .collect(),
+                traces: Arc::new(traces.iter().copied().collect()),
+            }));
+        }
+        slices
+    }
+}
+
+/// Whether parts of a trace in one block and in the other are put together.
+pub(crate) fn within_reach(a: &BlockMeta, b: &BlockMeta) -> bool {
+    let reaches = |a: &BlockMeta, b: &BlockMeta| {
+        a.min_start_ns <= b.max_end_ns.max(b.max_start_ns).saturating_add(REACH_NS)
+    };
+    a.tenant == b.tenant && reaches(a, b) && reaches(b, a)
+}
+
+/// Row groups of a block that have traces within reach of another.
+pub(crate) fn row_groups_within_reach(block: &BlockMeta, other: &BlockMeta) -> Vec<usize> {
+    let until = other
+        .max_end_ns
+        .max(other.max_start_ns)
+        .saturating_add(REACH_NS);
+    let groups = block.row_groups.iter().enumerate();
+    let near = groups.filter(|(_, group)| group.min_start_ns <= until);
+    near.map(|(index, _)| index).collect()
+}
+
+/// Those of some traces that may be in a block, too.
+pub(crate) fn common(ids: &[TraceId], other: &BlockMeta) -> Arc<[TraceId]> {
+    let hits = ids.iter().filter(|&&id| other.trace_ids.contains(id));
+    hits.copied().collect()
+}
+
+/// Traces that two live blocks have in common.
+pub(crate) fn common_live(a: &MemoryBlock, b: &MemoryBlock) -> Result<Vec<TraceId>, EngineError> {
+    let of_b: HashSet<TraceId> = live_trace_ids(b)?.into_iter().collect();
+    let mut of_a = live_trace_ids(a)?;
+    of_a.retain(|id| of_b.contains(id));
+    Ok(of_a)
+}
+
+impl PieceSource {
+    /// Adds the spans of the live blocks to those of the stored ones, and makes a block of them;
+    /// `None` if there are none.
+    pub(crate) fn join(
+        &self,
+        mut groups: Vec<storage::model::SpanGroup>,
+    ) -> Result<Option<Arc<MemoryBlock>>, EngineError> {
+        for block in &self.live {
+            groups.extend(live_traces(block, &self.traces)?);
+        }
+        if groups.iter().all(|group| group.spans.is_empty()) {
+            return Ok(None);
+        }
+        let metas = self
+            .live
+            .iter()
+            .map(|block| &block.meta)
+            .chain(&self.stored);
+        let Some(first) = metas.min_by_key(|meta| meta.block_id) else {
+            return Ok(None);
+        };
+        let options = EncodeOptions::new(first.tenant.clone(), first.block_id);
+        Ok(Some(Arc::new(encode(&groups, &options)?)))
+    }
+}

@@ -1,0 +1,295 @@
+//! Arithmetic on finished series: `({…} | rate()) / ({…} | rate())`.
+//!
+//! Series of two operands are combined where their labels are equal, whatever their order; the name
+//! of the function they come from, `__name__`, is no label of theirs here. An operand whose one
+//! series has no labels, because it groups by nothing, is combined with every series of the other.
+//! What has no partner is left out, and so is a point that either side lacks.
+//!
+//! A result that is no number, such as 0 / 0, is a missing point; 1 / 0 is infinite.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use traceql::ast::{BinaryOp, Body, Literal, MetricsExpr, Query, SecondStage};
+
+use super::{Label, Series, SeriesSet, apply_second_stages};
+use crate::error::{EngineError, EvaluationError};
+use crate::functions::arithmetic::float_operation;
+use crate::grid::Grid;
+use crate::plan::MetricsPlan;
+
+/// The label that says which function made a series.
+const NAME: &str = "__name__";
+
+/// What a query for series needs: metrics queries, each run by itself, and what is computed with
+/// their series.
+#[derive(Debug, Clone)]
+pub struct SeriesPlan {
+    operands: Vec<Arc<MetricsPlan>>,
+    expr: Expr,
+    /// The query in canonical form.
+    text: String,
+}
+
+#[derive(Debug, Clone)]
+enum Expr {
+    /// The series of the next of the operands.
+    Operand,
+    Number(f64),
+    Negative(Box<Expr>),
+    Binary {
+        op: BinaryOp,
+        lhs: Box<Expr>,
+        rhs: Box<Expr>,
+    },
+    Narrowed {
+        operand: Box<Expr>,
+        stages: Vec<SecondStage>,
+    },
+}
+
+/// What an expression comes to.
+enum Value {
+    Number(f64),
+    Series(Vec<Series>),
+}
+
+impl SeriesPlan {
+    /// Decides how to run a compiled query.
+    ///
+    /// # Errors
+    /// As for [`MetricsPlan::analyse`].
+    pub fn analyse(query: &Query) -> Result<Self, EngineError> {
+        let mut operands = Vec::new();
+        let expr = match &query.body {
+            Body::MetricsExpr(expr) => analyse(expr, query, &mut operands)?,
+            _ => {
+                operands.push(Arc::new(MetricsPlan::analyse(query)?));
+                Expr::Operand
+            }
+        };
+        Ok(Self {
+            operands,
+            expr,
+            text: query.to_string(),
+        })
+    }
+
+    /// The metrics queries to run, in the order of the text.
+    #[must_use]
+    pub fn operands(&self) -> &[Arc<MetricsPlan>] {
+        &self.operands
+    }
+
+    /// The series of the whole query, of those of its operands over one grid, in their order.
+    ///
+    /// # Errors
+    /// [`EvaluationError::DuplicateSeries`] if an operand has several series of the same labels.
+    pub fn combine(&self, grid: Grid, operands: Vec<SeriesSet>) -> Result<SeriesSet, EngineError> {
+        let series = match evaluate(&self.expr, grid, &mut operands.into_iter())? {
+            Value::Series(series) => series,
+            Value::Number(number) => vec![Series {
+                labels: Vec::new(),
+                values: vec![number; usize::try_from(grid.intervals).unwrap_or(usize::MAX)],
+            }],
+        };
+        let mut set = SeriesSet { grid, series };
+        set.sort();
+        Ok(set)
+    }
+}
+
+impl fmt::Display for SeriesPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn analyse(
+    expr: &MetricsExpr,
+    whole: &Query,
+    operands: &mut Vec<Arc<MetricsPlan>>,
+) -> Result<Expr, EngineError> {
+    Ok(match expr {
+        MetricsExpr::Query { query, .. } => {
+            operands.push(Arc::new(MetricsPlan::analyse(&Query {
+                dialect: whole.dialect,
+                body: Body::Metrics(query.as_ref().clone()),
+                hints: whole.hints.clone(),
+            })?));
+            Expr::Operand
+        }
+        MetricsExpr::Number { value, .. } => Expr::Number(number(value)),
+        MetricsExpr::Negative { operand, .. } => {
+            Expr::Negative(Box::new(analyse(operand, whole, operands)?))
+        }
+        MetricsExpr::Binary { op, lhs, rhs, .. } => Expr::Binary {
+            op: *op,
+            lhs: Box::new(analyse(lhs, whole, operands)?),
+            rhs: Box::new(analyse(rhs, whole, operands)?),
+        },
+        MetricsExpr::Narrowed {
+            operand, stages, ..
+        } => Expr::Narrowed {
+            operand: Box::new(analyse(operand, whole, operands)?),
+            stages: stages.clone(),
+        },
+    })
+}
+
+/// The grammar admits only numbers.
+fn number(value: &Literal) -> f64 {
+    value.as_sample().unwrap_or(f64::NAN)
+}
+
+fn evaluate(
+    expr: &Expr,
+    grid: Grid,
+    operands: &mut impl Iterator<Item = SeriesSet>,
+) -> Result<Value, EngineError> {
+    Ok(match expr {
+        Expr::Operand => Value::Series(operands.next().map_or_else(Vec::new, |set| set.series)),
+        Expr::Number(number) => Value::Number(*number),
+        Expr::Negative(operand) => match evaluate(operand, grid, operands)? {
+            Value::Number(number) => Value::Number(-number),
+            Value::Series(series) => Value::Series(each(series, |value| -value)),
+        },
+        Expr::Binary { op, lhs, rhs } => {
+            let lhs = evaluate(lhs, grid, operands)?;
+            let rhs = evaluate(rhs, grid, operands)?;
+            binary(*op, lhs, rhs)?
+        }
+        Expr::Narrowed { operand, stages } => match evaluate(operand, grid, operands)? {
+            // Compilation admits no stage on a number.
+            Value::Number(number) => Value::Number(number),
+            Value::Series(series) => {
+                let mut set = SeriesSet { grid, series };
+                apply_second_stages(&mut set, stages);
+                Value::Series(set.series)
+            }
+        },
+    })
+}
+
+fn binary(op: BinaryOp, lhs: Value, rhs: Value) -> Result<Value, EngineError> {
+    let series = match (lhs, rhs) {
+        (Value::Number(lhs), Value::Number(rhs)) => {
+            return Ok(Value::Number(float_operation(op, lhs, rhs)));
+        }
+        (Value::Series(lhs), Value::Number(rhs)) => each(lhs, |value| point(op, value, rhs)),
+        (Value::Number(lhs), Value::Series(rhs)) => each(rhs, |value| point(op, lhs, value)),
+        (Value::Series(lhs), Value::Series(rhs)) => join(op, unnamed(lhs), unnamed(rhs))?,
+    };
+    Ok(Value::Series(
+        series
+            .into_iter()
+            .filter(|series| series.values.iter().any(|value| !value.is_nan()))
+            .collect(),
+    ))
+}
+
+/// A missing point is NaN, which a power could turn into a number.
+fn point(op: BinaryOp, lhs: f64, rhs: f64) -> f64 {
+    if lhs.is_nan() || rhs.is_nan() {
+        f64::NAN
+    } else {
+        float_operation(op, lhs, rhs)
+    }
+}
+
+fn each(series: Vec<Series>, operation: impl Fn(f64) -> f64) -> Vec<Series> {
+    let mut series = unnamed(series);
+    for value in series.iter_mut().flat_map(|series| &mut series.values) {
+        *value = operation(*value);
+    }
+    series
+}
+
+fn unnamed(mut series: Vec<Series>) -> Vec<Series> {
+    for series in &mut series {
+        series.labels.retain(|label| label.name != NAME);
+    }
+    series
+}
+
+fn join(
+    op: BinaryOp,
+    mut lhs: Vec<Series>,
+    mut rhs: Vec<Series>,
+) -> Result<Vec<Series>, EngineError> {
+    if let Some(all) = of_everything(&rhs) {
+        for series in &mut lhs {
+            combine(&mut series.values, &all.values, |lhs, rhs| {
+                point(op, lhs, rhs)
+            });
+        }
+        return Ok(lhs);
+    }
+    if let Some(all) = of_everything(&lhs) {
+        for series in &mut rhs {
+            combine(&mut series.values, &all.values, |rhs, lhs| {
+                point(op, lhs, rhs)
+            });
+        }
+        return Ok(rhs);
+    }
+    let partners = by_labels(&rhs)?;
+    by_labels(&lhs)?;
+    lhs.retain_mut(|series| {
+        let partner = partners.get(&key(&series.labels));
+        if let Some(partner) = partner {
+            combine(&mut series.values, &partner.values, |lhs, rhs| {
+                point(op, lhs, rhs)
+            });
+        }
+        partner.is_some()
+    });
+    Ok(lhs)
+}
+
+/// The series of an operand that groups by nothing.
+fn of_everything(series: &[Series]) -> Option<&Series> {
+    match series {
+        [only] if only.labels.is_empty() => Some(only),
+        _ => None,
+    }
+}
+
+fn combine(values: &mut [f64], others: &[f64], operation: impl Fn(f64, f64) -> f64) {
+    for (value, other) in values.iter_mut().zip(others) {
+        *value = operation(*value, *other);
+    }
+}
+
+/// Labels in an order of their own; values differ by type, too.
+type Key = Vec<(String, (&'static str, String))>;
+
+fn key(labels: &[Label]) -> Key {
+    let mut key: Key = labels
+        .iter()
+        .map(|label| (label.name.clone(), label.value.sort_key()))
+        .collect();
+    key.sort_unstable();
+    key
+}
+
+fn by_labels(series: &[Series]) -> Result<HashMap<Key, &Series>, EngineError> {
+    let mut found = HashMap::with_capacity(series.len());
+    for series in series {
+        if found.insert(key(&series.labels), series).is_some() {
+            let labels: Vec<String> = series
+                .labels
+                .iter()
+                .map(|label| format!("{}={:?}", label.name, label.value.to_text()))
+                .collect();
+            let labels = labels.join(", ");
+            let error = EvaluationError::DuplicateSeries { labels };
+            return Err(EngineError::Evaluation(error));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! Aggregates over the spans of a spanset, and arithmetic with them.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{Float64Type, Int64Type};
+use datafusion::error::Result;
+use traceql::ast::AggregateFunction;
+
+use super::number::Number;
+use super::partition::Partition;
+use super::program::{Aggregate, Argument, ExpressionId, Scalar, Step};
+use super::relation::NONE;
+use super::run::{Run, failure};
+use crate::error::EvaluationError;
+
+/// A number for each spanset of a partition, by its number; `None` where it has none.
+type Numbers = Vec<Option<Number>>;
+
+/// Computes the numbers of a partition's spansets.
+pub(super) struct Scalars<'a> {
+    run: &'a Run<'a>,
+    partition: &'a Partition,
+    /// Aggregates in the order of their appearance, by name.
+    pub(super) shown: Vec<(Arc<str>, Numbers)>,
+    /// Rows that pipelines among the operands select; `None` if there is no pipeline.
+    pub(super) selected: Option<Vec<bool>>,
+}
+
+impl<'a> Scalars<'a> {
+    pub(super) fn new(run: &'a Run<'a>, partition: &'a Partition) -> Self {
+        Self {
+            run,
+            partition,
+            shown: Vec::new(),
+            selected: None,
+        }
+    }
+
+    /// The value of a scalar for each spanset.
+    pub(super) fn numbers(&mut self, scalar: &Scalar) -> Result<Numbers> {
+        match scalar {
+            Scalar::Number(number) => Ok(vec![Some(*number); self.partition.spansets.len()]),
+            Scalar::Aggregate(aggregate) => {
+                let values = aggregated(self.run, self.partition, aggregate)?;
+                self.show(aggregate, &values);
+                Ok(values)
+            }
+            Scalar::Binary { op, lhs, rhs, text } => {
+                let (lhs, rhs) = (self.numbers(lhs)?, self.numbers(rhs)?);
+                let pairs = lhs.into_iter().zip(rhs);
+                pairs
+                    .map(|pair| match pair {
+                        (Some(lhs), Some(rhs)) => lhs.arithmetic(*op, rhs, text).map(Some),
+                        _ => Ok(None),
+                    })
+                    .collect()
+            }
+            Scalar::Pipeline {
+                steps,
+                aggregate,
+                text,
+            } => self.pipeline(steps, aggregate, text),
+        }
+    }
+
+    /// The aggregate of the one spanset that a pipeline makes of each.
+    fn pipeline(&mut self, steps: &[Step], aggregate: &Aggregate, text: &str) -> Result<Numbers> {
+        let mut result = self.partition.clone();
+        self.run.steps(steps, &mut result)?;
+        let values = aggregated(self.run, &result, aggregate)?;
+        let mut numbers = vec![None; self.partition.spansets.len()];
+        let mut sources = vec![NONE; self.partition.spansets.len()];
+        for (&spanset, &of_result) in self.partition.of_row.iter().zip(&result.of_row) {
+            if spanset == NONE || of_result == NONE {
+                continue;
+            }
+            let source = &mut sources[spanset as usize];
+            if *source != NONE && *source != of_result {
+                return Err(failure(EvaluationError::SeveralSpansets {
+                    expression: text.to_owned(),
+                }));
+            }
+            *source = of_result;
+            numbers[spanset as usize] = values[of_result as usize];
+        }
+        let members = result.members();
+        self.selected = Some(match self.selected.take() {
+            None => members,
+            Some(before) => before
+                .into_iter()
+                .zip(members)
+                .map(|(a, b)| a | b)
+                .collect(),
+        });
+        self.show(aggregate, &numbers);
+        Ok(numbers)
+    }
+
+    fn show(&mut self, aggregate: &Aggregate, values: &Numbers) {
+        if self.run.runnable.keep_attributes
+            && self.shown.iter().all(|(name, _)| *name != aggregate.text)
+        {
+            self.shown
+                .push((Arc::clone(&aggregate.text), values.clone()));
+        }
+    }
+}
+
+/// What an aggregate is over each spanset; `None` where no span has a value.
+fn aggregated(run: &Run<'_>, partition: &Partition, aggregate: &Aggregate) -> Result<Numbers> {
+    let mut totals = vec![Total::default(); partition.spansets.len()];
+    let Some(argument) = &aggregate.argument else {
+        for &spanset in partition.of_row.iter().filter(|&&spanset| spanset != NONE) {
+            totals[spanset as usize].count += 1;
+        }
+        let count = |total: Total| (total.count > 0).then_some(Number::Int(total.count));
+        return Ok(totals.into_iter().map(count).collect());
+    };
+    let columns = Columns::evaluate(run, partition, argument)?;
+    for (at, &spanset) in partition.of_row.iter().enumerate() {
+        if spanset == NONE {
+            continue;
+        }
+        let total = &mut totals[spanset as usize];
+        match columns.number(at) {
+            Some(number) => total.add(number),
+            // An average counts what it cannot add.
+            None if columns.has_other(at) => total.count += 1,
+            None => {}
+        }
+    }
+    let result = |total: Total| total.result(aggregate.function);
+    Ok(totals.into_iter().map(result).collect())
+}
+
+/// The columns of an argument.
+struct Columns {
+    int: Option<ArrayRef>,
+    duration: Option<ArrayRef>,
+    float: Option<ArrayRef>,
+    other: Option<ArrayRef>,
+}
+
+impl Columns {
+    fn evaluate(run: &Run<'_>, partition: &Partition, argument: &Argument) -> Result<Self> {
+        for failure in &argument.failures {
+            run.column(*failure, partition)?;
+        }
+        let column = |id: Option<ExpressionId>| id.map(|id| run.column(id, partition)).transpose();
+        Ok(Self {
+            int: column(argument.int)?,
+            duration: column(argument.duration)?,
+            float: column(argument.float)?,
+            other: column(argument.other)?,
+        })
+    }
+
+    fn number(&self, at: usize) -> Option<Number> {
+        let integer = |column: &Option<ArrayRef>| {
+            let column = column.as_ref()?.as_primitive_opt::<Int64Type>()?;
+            column.is_valid(at).then(|| column.value(at))
+        };
+        let float = || {
+            let column = self.float.as_ref()?.as_primitive_opt::<Float64Type>()?;
+            let value = column.is_valid(at).then(|| column.value(at));
+            // NaN orders with nothing, so it counts as absent.
+            value.filter(|value| !value.is_nan()).map(Number::Float)
+        };
+        integer(&self.int)
+            .map(Number::Int)
+            .or_else(|| integer(&self.duration).map(Number::Duration))
+            .or_else(float)
+    }
+
+    fn has_other(&self, at: usize) -> bool {
+        let other = self.other.as_ref().and_then(|other| other.as_boolean_opt());
+        other.is_some_and(|other| other.is_valid(at) && other.value(at))
+    }
+}
+
+/// What has been seen of a spanset's values.
+#[derive(Debug, Clone, Copy, Default)]
+struct Total {
+    /// Values that are present, numbers or not.
+    count: i64,
+    /// The sum of the numbers that have the type of the first.
+    sum: Option<Number>,
+    min: Option<Number>,
+    max: Option<Number>,
+}
+
+impl Total {
+    fn add(&mut self, number: Number) {
+        self.count += 1;
+        self.sum = Some(match (self.sum, number) {
+            (None, number) => number,
+            (Some(Number::Int(sum)), Number::Int(value)) => Number::Int(sum.saturating_add(value)),
+            (Some(Number::Duration(sum)), Number::Duration(value)) => {
+                Number::Duration(sum.saturating_add(value))
+            }
+            (Some(Number::Float(sum)), Number::Float(value)) => Number::Float(sum + value),
+            (Some(sum), _) => sum,
+        });
+        let closer = |held: Option<Number>, order: Ordering| match held {
+            Some(held) if number.order(held) != Some(order) => Some(held),
+            _ => Some(number),
+        };
+        self.min = closer(self.min, Ordering::Less);
+        self.max = closer(self.max, Ordering::Greater);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    fn result(self, function: AggregateFunction) -> Option<Number> {
+        match function {
+            AggregateFunction::Count => (self.count > 0).then_some(Number::Int(self.count)),
+            AggregateFunction::Sum => self.sum,
+            AggregateFunction::Min => self.min,
+            AggregateFunction::Max => self.max,
+            AggregateFunction::Avg => self.sum.map(|sum| match sum {
+                Number::Duration(ns) => Number::Duration(ns / self.count),
+                sum => Number::Float(sum.as_float() / self.count as f64),
+            }),
+        }
+    }
+}

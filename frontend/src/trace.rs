@@ -1,0 +1,158 @@
+//! One whole trace, wherever its spans are.
+//!
+//! The catalog says which blocks may have spans of the trace; each is asked for them, and so is what
+//! is not stored yet. A span that came twice, and is in two blocks, is in the answer once.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use engine::{PruneReason, QueryCounters};
+use futures::{StreamExt, TryStreamExt, stream};
+use storage::block::{TraceSpans, live_trace, read_trace};
+use storage::ids::{TenantId, TraceId};
+use storage::model::SpanGroup;
+use storage::snapshot::Snapshot;
+
+use crate::blocks::{Block, survivors};
+use crate::error::QueryError;
+use crate::query::{Frontend, off_reactor};
+use crate::schedule::run_whole;
+use crate::stats::QueryStats;
+
+/// Blocks that are read at once. Each may hold a row group in memory until it is checked.
+const BLOCKS_AT_ONCE: usize = 8;
+
+/// Which trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceRequest {
+    /// Whose spans.
+    pub tenants: Vec<TenantId>,
+    /// The trace.
+    pub trace_id: TraceId,
+    /// Leaves out blocks of which every span ended earlier, ns since the epoch.
+    pub start_ns: Option<i64>,
+    /// Leaves out blocks of which every span starts later, ns since the epoch.
+    pub end_ns: Option<i64>,
+}
+
+/// The spans of a trace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceAnswer {
+    /// The spans, each once, by resource and scope; empty if there is no such trace.
+    pub groups: Vec<SpanGroup>,
+    /// What it took.
+    pub stats: QueryStats,
+    /// Why the trace is not whole, if it is not.
+    pub partial: Option<TraceTooLarge>,
+}
+
+/// A trace has more bytes than an answer may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceTooLarge {
+    /// How many it may have.
+    pub limit_bytes: u64,
+}
+
+impl fmt::Display for TraceTooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Trace exceeds maximum size of {} bytes, a partial trace is returned \
+             (overrides.defaults.global.max_bytes_per_trace)",
+            self.limit_bytes
+        )
+    }
+}
+
+impl Frontend {
+    /// All spans of one trace. Dropping the future stops all work.
+    ///
+    /// # Errors
+    /// As for a query.
+    pub async fn trace(&self, request: &TraceRequest) -> Result<TraceAnswer, QueryError> {
+        let start = Instant::now();
+        let mut answer = self.within_deadline(None, self.find_trace(request)).await?;
+        answer.stats.elapsed = start.elapsed();
+        self.metrics.count(&answer.stats);
+        Ok(answer)
+    }
+
+    async fn find_trace(&self, request: &TraceRequest) -> Result<TraceAnswer, QueryError> {
+        let max_bytes = match self.config().overrides.defaults.global.max_bytes_per_trace {
+            0 => u64::MAX,
+            limit => limit,
+        };
+        let _turn = self.enter(&request.tenants).await?;
+        let snapshots = self.snapshots(&request.tenants).await?;
+        let (candidates, mut stats) = candidates(request, &snapshots);
+        let counters = QueryCounters::default();
+        let parts = stream::iter(candidates)
+            .map(|block| self.part(block, request.trace_id, max_bytes, &counters))
+            .buffered(BLOCKS_AT_ONCE);
+        let mut parts = std::pin::pin!(parts);
+        let mut whole = TraceSpans::new(max_bytes);
+        // In the order of the blocks, so that a partial trace is its beginning.
+        while whole.is_complete()
+            && let Some(part) = parts.try_next().await?
+        {
+            whole = off_reactor(move || {
+                whole.merge(part);
+                whole
+            })
+            .await?;
+        }
+        let partial = (!whole.is_complete()).then_some(TraceTooLarge {
+            limit_bytes: max_bytes,
+        });
+        stats.inspected_bytes = counters.bytes_read();
+        stats.storage_requests = counters.requests();
+        Ok(TraceAnswer {
+            groups: whole.into_groups(),
+            stats,
+            partial,
+        })
+    }
+
+    /// The spans of the trace in one block.
+    async fn part(
+        &self,
+        block: Block,
+        trace_id: TraceId,
+        max_bytes: u64,
+        counters: &QueryCounters,
+    ) -> Result<TraceSpans, QueryError> {
+        match block {
+            Block::Live(block) => {
+                let found = off_reactor(move || live_trace(&block, trace_id, max_bytes));
+                Ok(found.await??)
+            }
+            Block::Stored(block) => {
+                let retries = self.config().query_frontend.max_retries;
+                let found = run_whole(block, retries, |block| {
+                    let read = |file| read_trace(file, trace_id, max_bytes);
+                    let block = Arc::clone(block);
+                    async move { self.engine.read(&block, counters, read).await }
+                });
+                Ok(found.await?.value)
+            }
+        }
+    }
+}
+
+/// The blocks that may have spans of the trace, by start.
+fn candidates(request: &TraceRequest, snapshots: &[Snapshot]) -> (Vec<Block>, QueryStats) {
+    let (mut found, stats) = survivors(snapshots, |block| {
+        let is_early = request
+            .start_ns
+            .is_some_and(|start| block.max_end_ns < start);
+        let is_late = request.end_ns.is_some_and(|end| block.min_start_ns > end);
+        if is_early || is_late {
+            return Some(PruneReason::Time);
+        }
+        let is_absent = !block.trace_ids.contains(request.trace_id);
+        is_absent.then(|| PruneReason::TraceId(request.trace_id.to_string()))
+    });
+    found.sort_by_key(|block| (block.meta().min_start_ns, block.meta().block_id));
+    (found, stats)
+}

@@ -1,0 +1,418 @@
+//! Which values a name has.
+//!
+//! Without a filter they come from dictionaries and columns of values, without running a query. With
+//! one they are the groups of a query over the spans that pass it.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Instant;
+
+use engine::{Grid, LabelValue, QueryCounters, Series};
+use futures::{StreamExt, TryStreamExt, stream};
+use storage::block::meta::AttributeScope;
+use storage::block::{Value, ValueLimits, ValueSet, ValueSource, live_values, read_values};
+use storage::schema::names as columns;
+use traceql::Dialect;
+use traceql::ast::{Attribute, Intrinsic, Query, Scope};
+
+use crate::blocks::Block;
+use crate::error::{ErrorKind, QueryError};
+use crate::filter::usable_filter;
+use crate::names::NamesRequest;
+use crate::query::{Frontend, RangeRequest, off_reactor};
+use crate::schedule::run_whole;
+use crate::stats::QueryStats;
+
+/// Blocks that are read at once.
+const BLOCKS_AT_ONCE: usize = 8;
+
+/// Distinct values of a name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Values {
+    /// The values, ordered by type, then by value.
+    pub values: Vec<TypedValue>,
+    /// What it took.
+    pub stats: QueryStats,
+    /// Why there may be more.
+    pub partial: Option<String>,
+}
+
+/// A value, and how a query writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypedValue {
+    /// How a query writes it.
+    pub value_type: ValueType,
+    /// The value as text, not quoted.
+    pub text: String,
+}
+
+/// How a query writes a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueType {
+    /// In quotes.
+    String,
+    /// As a whole number.
+    Int,
+    /// As a number.
+    Float,
+    /// As `true` or `false`.
+    Bool,
+    /// As one of the words of the language.
+    Keyword,
+}
+
+impl fmt::Display for ValueType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::String => "string",
+            Self::Int => "int",
+            Self::Float => "float",
+            Self::Bool => "bool",
+            Self::Keyword => "keyword",
+        })
+    }
+}
+
+impl Frontend {
+    /// The limits that the configuration sets.
+    #[must_use]
+    pub fn value_limits(&self) -> ValueLimits {
+        let read = &self.config().overrides.defaults.read;
+        ValueLimits {
+            bytes: match read.max_bytes_per_tag_values_query {
+                0 => usize::MAX,
+                limit => limit,
+            },
+            ..ValueLimits::NONE
+        }
+    }
+
+    /// The values that a name has on the spans of a request.
+    ///
+    /// # Errors
+    /// As for a query.
+    pub async fn values(
+        &self,
+        request: &NamesRequest,
+        name: &Attribute,
+        limits: ValueLimits,
+    ) -> Result<Values, QueryError> {
+        if let Attribute::Intrinsic { intrinsic, .. } = name
+            && let Some(words) = known_values(*intrinsic)
+        {
+            let keyword = |word: &&str| TypedValue {
+                value_type: ValueType::Keyword,
+                text: (*word).to_owned(),
+            };
+            return Ok(Values {
+                values: words.iter().map(keyword).collect(),
+                ..Values::default()
+            });
+        }
+        let filter = request.filter.as_deref().and_then(usable_filter);
+        match (filter, sources(name)) {
+            (None, Some(sources)) => {
+                let reading = self.read_all(request, name, &sources, limits);
+                self.within_deadline(None, reading).await
+            }
+            (filter, _) => self.query_values(request, name, filter, limits).await,
+        }
+    }
+
+    async fn read_all(
+        &self,
+        request: &NamesRequest,
+        name: &Attribute,
+        sources: &[ValueSource],
+        limits: ValueLimits,
+    ) -> Result<Values, QueryError> {
+        let start = Instant::now();
+        let _turn = self.enter(&request.tenants).await?;
+        let snapshots = self.snapshots(&request.tenants).await?;
+        let (mut blocks, mut stats) = request.blocks(&snapshots);
+        // Where there is room for some values only, they are those in use now.
+        blocks.sort_by_key(|block| {
+            std::cmp::Reverse((block.meta().max_start_ns, block.meta().block_id))
+        });
+        let counters = QueryCounters::default();
+        let parts: Vec<(Block, ValueSource)> = blocks
+            .iter()
+            .flat_map(|block| sources.iter().map(|source| (block.clone(), source.clone())))
+            .collect();
+        stats.jobs_total = parts.len() as u64;
+        let starts = request.start_ns..=request.end_ns;
+        let sets = stream::iter(parts)
+            .map(|(block, source)| {
+                self.read_block(block, source, starts.clone(), limits, &counters)
+            })
+            .buffered(BLOCKS_AT_ONCE);
+        let mut sets = std::pin::pin!(sets);
+        let mut whole = ValueSet::new(limits);
+        while !whole.is_full()
+            && let Some(set) = sets.try_next().await?
+        {
+            whole.merge(set);
+            stats.jobs_completed += 1;
+        }
+        let partial = whole.is_full().then(|| self.why_partial(limits));
+        stats.inspected_bytes = counters.bytes_read();
+        stats.storage_requests = counters.requests();
+        stats.elapsed = start.elapsed();
+        self.metrics.count(&stats);
+        Ok(Values {
+            values: typed(whole, name),
+            stats,
+            partial,
+        })
+    }
+
+    async fn read_block(
+        &self,
+        block: Block,
+        source: ValueSource,
+        starts: RangeInclusive<i64>,
+        limits: ValueLimits,
+        counters: &QueryCounters,
+    ) -> Result<ValueSet, QueryError> {
+        if let Some(services) = listed_services(&block, &source, &starts) {
+            let mut set = ValueSet::new(limits);
+            services
+                .iter()
+                .for_each(|name| set.insert(Value::String(name.clone())));
+            return Ok(set);
+        }
+        match block {
+            Block::Live(block) => {
+                let found = off_reactor(move || live_values(&block, &source, starts, limits));
+                Ok(found.await??)
+            }
+            Block::Stored(block) => {
+                let retries = self.config().query_frontend.max_retries;
+                let found = run_whole(block, retries, |block| {
+                    let (source, starts) = (source.clone(), starts.clone());
+                    let read =
+                        move |file| async move { read_values(file, &source, starts, limits).await };
+                    let block = Arc::clone(block);
+                    async move { self.engine.read(&block, counters, read).await }
+                });
+                Ok(found.await?.value)
+            }
+        }
+    }
+
+    /// Asks for the groups that the name makes.
+    async fn query_values(
+        &self,
+        request: &NamesRequest,
+        name: &Attribute,
+        filter: Option<Query>,
+        limits: ValueLimits,
+    ) -> Result<Values, QueryError> {
+        // An open end of the range means the end of the data.
+        let snapshots = self.snapshots(&request.tenants).await?;
+        let (blocks, _) = request.blocks(&snapshots);
+        let first = blocks.iter().map(|block| block.meta().min_start_ns).min();
+        let last = blocks.iter().map(|block| block.meta().max_start_ns).max();
+        let (Some(first), Some(last)) = (first, last) else {
+            return Ok(Values::default());
+        };
+        let start_ns = request.start_ns.max(first).saturating_sub(1);
+        let Some(grid) = Grid::instant(start_ns, request.end_ns.min(last)) else {
+            return Ok(Values::default());
+        };
+        drop((blocks, snapshots));
+        let name_text = name.canonical();
+        let filter = filter.map_or_else(String::new, |filter| format!("{filter} | "));
+        let answer = self
+            .query_range(&RangeRequest {
+                tenants: request.tenants.clone(),
+                query: format!(
+                    "{filter}{{ {name_text} != nil }} | count_over_time() by ({name_text})"
+                ),
+                dialect: Dialect::default(),
+                grid,
+                max_series: None,
+                timeout: None,
+            })
+            .await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                return Ok(Values {
+                    partial: Some(error.to_string()),
+                    ..Values::default()
+                });
+            }
+            Err(error) => return Err(error),
+        };
+        let mut set = ValueSet::new(limits);
+        // A group without spans in the range says nothing about it.
+        let counted = |series: &&Series| series.values.iter().any(|count| *count > 0.0);
+        for series in answer
+            .series
+            .series
+            .into_iter()
+            .filter(|series| counted(&series))
+        {
+            let labels = series.labels.into_iter();
+            for label in labels.filter(|label| label.name == name_text) {
+                set.insert(match label.value {
+                    LabelValue::String(text) => Value::String(text),
+                    LabelValue::Int(value) => Value::Int(value),
+                    LabelValue::Float(value) => Value::Double(value),
+                    LabelValue::Bool(value) => Value::Bool(value),
+                });
+            }
+        }
+        let partial = answer.partial.map(|reason| reason.to_string());
+        Ok(Values {
+            partial: partial.or_else(|| set.is_full().then(|| self.why_partial(limits))),
+            values: typed(set, name),
+            stats: answer.stats,
+        })
+    }
+
+    fn why_partial(&self, limits: ValueLimits) -> String {
+        let bytes = self
+            .config()
+            .overrides
+            .defaults
+            .read
+            .max_bytes_per_tag_values_query;
+        if limits.values == usize::MAX && limits.stale == usize::MAX {
+            format!(
+                "there are more than {bytes} bytes of values, further values are left out \
+                 (overrides.defaults.read.max_bytes_per_tag_values_query)"
+            )
+        } else {
+            format!(
+                "a limit on values is reached, further values are left out (limit, maxStaleValues, \
+                 or {bytes} bytes by overrides.defaults.read.max_bytes_per_tag_values_query)"
+            )
+        }
+    }
+}
+
+/// The services that the catalog lists, if it lists those of the block, and all of its spans count.
+fn listed_services<'a>(
+    block: &'a Block,
+    source: &ValueSource,
+    starts: &RangeInclusive<i64>,
+) -> Option<&'a [String]> {
+    let is_service = matches!(
+        source,
+        ValueSource::Attribute { scope: AttributeScope::Resource, key } if key == "service.name"
+    );
+    let meta = block.meta();
+    let is_inside = starts.contains(&meta.min_start_ns) && starts.contains(&meta.max_start_ns);
+    let services = meta
+        .services
+        .as_deref()
+        .filter(|_| is_service && is_inside)?;
+    Some(services)
+}
+
+/// The values as a query writes them.
+fn typed(set: ValueSet, name: &Attribute) -> Vec<TypedValue> {
+    // Fields of spans, and the service, are empty where there is none.
+    let is_field = match name {
+        Attribute::Intrinsic { .. } => true,
+        Attribute::Key { scope, key, .. } => *scope == Scope::Resource && key == "service.name",
+    };
+    let typed = |value: Value| {
+        let (value_type, text) = match value {
+            Value::String(text) if text.is_empty() && is_field => return None,
+            Value::String(text) => (ValueType::String, text),
+            Value::Int(value) => (ValueType::Int, value.to_string()),
+            Value::Double(value) => (ValueType::Float, value.to_string()),
+            Value::Bool(value) => (ValueType::Bool, value.to_string()),
+        };
+        Some(TypedValue { value_type, text })
+    };
+    set.into_values().into_iter().filter_map(typed).collect()
+}
+
+/// Where the values of a name stand; `None` if only a query can tell.
+fn sources(name: &Attribute) -> Option<Vec<ValueSource>> {
+    let attribute = |scope, key: &String| ValueSource::Attribute {
+        scope,
+        key: key.clone(),
+    };
+    match name {
+        Attribute::Key {
+            of_parent: false,
+            scope,
+            key,
+        } => Some(match scope {
+            Scope::Unscoped => vec![
+                attribute(AttributeScope::Span, key),
+                attribute(AttributeScope::Resource, key),
+            ],
+            Scope::Span => vec![attribute(AttributeScope::Span, key)],
+            Scope::Resource => vec![attribute(AttributeScope::Resource, key)],
+            Scope::Instrumentation => vec![attribute(AttributeScope::Instrumentation, key)],
+            Scope::Event => vec![attribute(AttributeScope::Event, key)],
+            Scope::Link => vec![attribute(AttributeScope::Link, key)],
+        }),
+        Attribute::Intrinsic {
+            of_parent: false,
+            intrinsic,
+        } => {
+            let source = match intrinsic {
+                Intrinsic::Name => ValueSource::Column(columns::NAME),
+                Intrinsic::StatusMessage => ValueSource::Column(columns::STATUS_MESSAGE),
+                Intrinsic::SpanChildCount => ValueSource::Column(columns::CHILD_COUNT),
+                Intrinsic::RootName => ValueSource::Column(columns::ROOT_NAME),
+                Intrinsic::RootServiceName => ValueSource::Column(columns::ROOT_SERVICE_NAME),
+                Intrinsic::InstrumentationName => ValueSource::Column(columns::SCOPE_NAME),
+                Intrinsic::InstrumentationVersion => ValueSource::Column(columns::SCOPE_VERSION),
+                Intrinsic::EventName => ValueSource::EventName,
+                _ => return None,
+            };
+            Some(vec![source])
+        }
+        Attribute::Key {
+            of_parent: true, ..
+        }
+        | Attribute::Intrinsic {
+            of_parent: true, ..
+        } => None,
+    }
+}
+
+/// Values known without looking: of closed sets all, of ids and times none worth listing.
+const fn known_values(intrinsic: Intrinsic) -> Option<&'static [&'static str]> {
+    match intrinsic {
+        Intrinsic::Status => Some(&["error", "ok", "unset"]),
+        Intrinsic::Kind => Some(&[
+            "client",
+            "consumer",
+            "internal",
+            "producer",
+            "server",
+            "unspecified",
+        ]),
+        Intrinsic::Duration
+        | Intrinsic::SpanSelfTime
+        | Intrinsic::TraceDuration
+        | Intrinsic::EventTimeSinceStart
+        | Intrinsic::TraceId
+        | Intrinsic::SpanId
+        | Intrinsic::SpanParentId
+        | Intrinsic::LinkTraceId
+        | Intrinsic::LinkSpanId
+        | Intrinsic::NestedSetLeft
+        | Intrinsic::NestedSetRight
+        | Intrinsic::NestedSetParent
+        | Intrinsic::Parent => Some(&[]),
+        Intrinsic::Name
+        | Intrinsic::StatusMessage
+        | Intrinsic::SpanChildCount
+        | Intrinsic::RootName
+        | Intrinsic::RootServiceName
+        | Intrinsic::EventName
+        | Intrinsic::InstrumentationName
+        | Intrinsic::InstrumentationVersion => None,
+    }
+}

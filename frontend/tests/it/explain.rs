@@ -1,0 +1,58 @@
+//! EXPLAIN prints the steps of a query in order.
+
+use std::sync::Arc;
+
+use crate::common::{T0, spans};
+use engine::{Engine, EngineOptions, Grid};
+use frontend::query::ExplainMode;
+use frontend::{Dialect, Frontend, FrontendConfig, RangeRequest};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use storage::ids::TenantId;
+
+const S: i64 = 1_000_000_000;
+
+#[tokio::test]
+async fn steps_are_printed_in_order() {
+    let engine = Engine::try_new(
+        Arc::new(InMemory::new()),
+        Path::from(""),
+        &EngineOptions::default(),
+    )
+    .unwrap();
+    let registry = prometheus::Registry::new();
+    let config = FrontendConfig::default();
+    let frontend =
+        Frontend::try_new(Arc::new(engine), Arc::new(spans()), config, &registry).unwrap();
+    let request = RangeRequest {
+        tenants: vec![TenantId::single()],
+        query: "{ resource.service.name = \"cart\" } | rate()".to_owned(),
+        dialect: Dialect::default(),
+        grid: Grid::aligned(T0 * S, (T0 + 20) * S, 10 * S).unwrap(),
+        max_series: None,
+        timeout: None,
+    };
+    let steps = |explanation: frontend::Explanation| -> Vec<&'static str> {
+        explanation.steps.iter().map(|(name, _)| *name).collect()
+    };
+    let planned = frontend.explain(&request, ExplainMode::Plan).await.unwrap();
+    let text = planned.to_string();
+    assert!(text.contains("1 of 1 blocks"), "{text}");
+    assert!(text.contains("1 jobs"), "{text}");
+    assert_eq!(
+        steps(planned),
+        ["parse", "analyse", "prune", "split", "lower"]
+    );
+    let analyzed = frontend
+        .explain(&request, ExplainMode::Analyze)
+        .await
+        .unwrap();
+    assert!(
+        analyzed.to_string().contains("1 series over 3 intervals"),
+        "{analyzed}"
+    );
+    let all = [
+        "parse", "analyse", "prune", "split", "lower", "execute", "merge",
+    ];
+    assert_eq!(steps(analyzed), all);
+}

@@ -1,0 +1,14 @@
+//! The HTTP APIs and EXPLAIN, over spans in memory.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that fails says where"
+)]
+
+mod common;
+mod explain;
+mod prom_api;
+mod stored;
+mod tempo_api;
+mod trace_api;

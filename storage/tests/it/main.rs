@@ -1,0 +1,15 @@
+//! Blocks and catalogs against stores that behave and stores that do not.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::cast_possible_wrap,
+    reason = "a test that fails says where"
+)]
+
+mod catalog;
+mod common;
+mod damage;
+mod round_trip;
+mod trace;
+mod values;
