@@ -1,14 +1,11 @@
 //! Runs jobs on threads of their own, away from those that serve requests.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use datafusion::datasource::provider_as_source;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
-use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::optimizer::OptimizerRule;
 use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
 use datafusion::optimizer::eliminate_filter::EliminateFilter;
@@ -24,32 +21,27 @@ use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
 use datafusion::physical_optimizer::sanity_checker::SanityCheckPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hashbrown::HashSet;
 use object_store::ObjectStore;
-use object_store::memory::InMemory;
 use object_store::path::Path;
 use storage::StorageError;
-use storage::block::MemoryBlock;
 use storage::block::meta::BlockMeta;
-use storage::block::{BlockFile, MetadataCache, live_trace_ids, read_trace_ids, read_traces};
-use storage::ids::TraceId;
-use storage::schema::names;
+use storage::block::{BlockFile, MemoryBlock, MetadataCache, live_trace_ids, read_trace_ids};
+use storage::ids::{BlockId, TraceId};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 use crate::context::{QueryContext, QueryCounters};
 use crate::error::{EngineError, recover};
-use crate::functions::ids::not_of_traces;
 use crate::grid::Grid;
-use crate::lower::layout::column;
 use crate::lower::{Lowered, lower};
 use crate::partial::PartialSeries;
 use crate::physical::{RangeAggregateExec, UseRangeAggregate};
 use crate::pieces::{self, PairCache, PieceSource, Pieces};
 use crate::plan::MetricsPlan;
-use crate::provider::{STORE_URL, SpanTable};
 use crate::prune::picks_few;
+use crate::scan::Scan;
 use crate::search::job::LoweredSearch;
 use crate::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
 use crate::spanset::node::SpansetQueryPlanner;
@@ -149,6 +141,8 @@ pub struct Engine {
     runtime: Option<Runtime>,
 }
 
+/// Blocks of which the trace ids are read at once.
+const ID_READS_AT_ONCE: usize = 8;
 /// Rows per batch: large enough that the work per batch is small against the work per row, and small
 /// enough that the columns of a batch stay in a core's cache until they are used.
 const BATCH_ROWS: usize = 8192;
@@ -279,19 +273,21 @@ impl Engine {
             let Some(opened) = scan.open().await? else {
                 return Ok(Vec::new());
             };
-            let lowered = LoweredSearch::lower(&plan, window, &opened.block).map_err(recovered)?;
+            let lowered = LoweredSearch::lower(&plan, window, opened.block()).map_err(recovered)?;
             let task = scan.task_context().map_err(recovered)?;
-            let spans = span_scan(opened.table, opened.without).map_err(recovered)?;
+            let span_count = opened.span_count;
+            let spans = opened.scan(&lowered.columns()).map_err(recovered)?;
             let found = lowered.run(&plan, limits, spans, &scan.session, task).await;
             let found = found.map_err(recovered)?;
-            scan.count_spans(opened.spans);
+            scan.count_spans(span_count);
             Ok(found)
         })
         .await
     }
 
     /// The traces that may lie in several of these blocks, as far as one of those that a query
-    /// `reads` is concerned. Reads ids of traces, and those of a pair of stored blocks only once.
+    /// `reads` is concerned. Reads the ids of the traces of those only, and looks them up in the id
+    /// filters of the others; what is found for a pair of stored blocks is kept.
     ///
     /// # Errors
     /// If the store fails, or a block is damaged.
@@ -303,13 +299,32 @@ impl Engine {
         context: &QueryContext,
     ) -> Result<Pieces, EngineError> {
         let mut pieces = Pieces::default();
-        for (index, block) in stored.iter().enumerate() {
-            for other in &stored[index + 1..] {
-                let concerns = reads(block) || reads(other);
-                if concerns && pieces::within_reach(block, other) {
-                    let found = self.common_traces(block, other, context).await?;
-                    pieces.add((block, other), &found);
+        let mut unknown = Vec::new();
+        for (index, block) in stored.iter().enumerate().filter(|(_, block)| reads(block)) {
+            let (earlier, later) = (&stored[..index], &stored[index + 1..]);
+            // Those before it that are read, too, have met it already.
+            let others = earlier.iter().filter(|other| !reads(other)).chain(later);
+            let mut of_block = Vec::new();
+            for other in others.filter(|other| pieces::within_reach(block, other)) {
+                match self.pairs.get(pair(block, other)) {
+                    Some(found) => pieces.add((block, other), &found),
+                    None => of_block.push(Arc::clone(other)),
                 }
+            }
+            if !of_block.is_empty() {
+                unknown.push((Arc::clone(block), of_block));
+            }
+        }
+        let reads_of_ids = unknown.into_iter().map(|(block, others)| async move {
+            let ids = self.trace_ids(&block, &others, context).await?;
+            Ok::<_, EngineError>((block, others, ids))
+        });
+        let mut found = stream::iter(reads_of_ids).buffer_unordered(ID_READS_AT_ONCE);
+        while let Some((block, others, ids)) = found.try_next().await? {
+            for other in others {
+                let common = pieces::common(&ids, &other);
+                self.pairs.insert(pair(&block, &other), &common);
+                pieces.add((&block, &other), &common);
             }
         }
         for (index, block) in live.iter().enumerate() {
@@ -334,38 +349,23 @@ impl Engine {
         Ok(pieces)
     }
 
-    /// Traces of one of two stored blocks that may be in the other.
-    async fn common_traces(
+    /// The traces of a stored block that lie within reach of one of some others.
+    async fn trace_ids(
         &self,
-        a: &Arc<BlockMeta>,
-        b: &Arc<BlockMeta>,
+        block: &Arc<BlockMeta>,
+        others: &[Arc<BlockMeta>],
         context: &QueryContext,
-    ) -> Result<Arc<[TraceId]>, EngineError> {
-        let pair = (a.block_id.min(b.block_id), a.block_id.max(b.block_id));
-        if let Some(found) = self.pairs.get(pair) {
-            return Ok(found);
-        }
-        // The ids of the smaller one are read.
-        let (small, large) = if a.trace_count <= b.trace_count {
-            (a, b)
-        } else {
-            (b, a)
-        };
-        let row_groups = pieces::row_groups_within_reach(small, large);
-        let scan = self.scan(
-            Slice::Stored {
-                block: Arc::clone(small),
-                row_groups: row_groups.clone(),
-            },
-            context,
-        );
-        let file = scan.file(small)?;
-        let ids = self
-            .spawn(async move { Ok(read_trace_ids(file, &row_groups).await?) })
-            .await?;
-        let found = pieces::common(&ids, large);
-        self.pairs.insert(pair, &found);
-        Ok(found)
+    ) -> Result<Vec<TraceId>, EngineError> {
+        let near = others
+            .iter()
+            .map(|other| pieces::row_groups_within_reach(block, other));
+        let row_groups: Vec<usize> = near
+            .flatten()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        let read = |file| async move { read_trace_ids(file, &row_groups).await };
+        self.read(block, &context.counters, read).await
     }
 
     fn scan(&self, slice: Slice, context: &QueryContext) -> Scan {
@@ -432,6 +432,11 @@ impl fmt::Debug for Engine {
     }
 }
 
+/// The same for both orders of two blocks.
+fn pair(a: &BlockMeta, b: &BlockMeta) -> (BlockId, BlockId) {
+    (a.block_id.min(b.block_id), a.block_id.max(b.block_id))
+}
+
 struct AbortOnDrop<T>(JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {
@@ -486,16 +491,6 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     ]
 }
 
-/// Spans to read, with everything that reading them takes.
-struct Scan {
-    store: Arc<dyn ObjectStore>,
-    prefix: Path,
-    metadata: Arc<MetadataCache>,
-    session: SessionState,
-    slice: Slice,
-    context: QueryContext,
-}
-
 /// One metrics job.
 struct Job {
     scan: Scan,
@@ -528,111 +523,21 @@ impl Prepared {
     }
 }
 
-/// The spans of a slice as a table.
-struct Opened {
-    table: SpanTable,
-    block: Arc<BlockMeta>,
-    without: Option<Arc<HashSet<TraceId>>>,
-    /// Spans that are read.
-    spans: u64,
-}
-
-impl Scan {
-    /// The spans of the slice; `None` if it turns out to have none.
-    async fn open(&self) -> Result<Option<Opened>, EngineError> {
-        self.open_slice(&self.slice, None).await
-    }
-
-    async fn open_slice(
-        &self,
-        slice: &Slice,
-        without: Option<Arc<HashSet<TraceId>>>,
-    ) -> Result<Option<Opened>, EngineError> {
-        match slice {
-            Slice::Live(block) => Ok(Some(Opened {
-                table: SpanTable::live(Arc::clone(block)),
-                block: Arc::clone(&block.meta),
-                without,
-                spans: slice.row_count(),
-            })),
-            Slice::Stored { block, row_groups } => {
-                let mut file = self.file(block)?;
-                let footer = file.footer().await?;
-                let schema = footer.schema();
-                let schema = schema.map_err(|error| EngineError::Internal(error.into()))?;
-                Ok(Some(Opened {
-                    table: SpanTable::stored(file, schema, row_groups.clone()),
-                    block: Arc::clone(block),
-                    without,
-                    spans: slice.row_count(),
-                }))
-            }
-            Slice::Rest { slice, without } => {
-                Box::pin(self.open_slice(slice, Some(Arc::clone(without)))).await
-            }
-            Slice::Pieces(source) => {
-                let mut groups = Vec::new();
-                for block in &source.stored {
-                    groups.extend(read_traces(self.file(block)?, &source.traces).await?);
-                }
-                Ok(source.join(groups)?.map(|block| Opened {
-                    spans: block.meta.row_count,
-                    block: Arc::clone(&block.meta),
-                    table: SpanTable::live(block),
-                    without,
-                }))
-            }
-        }
-    }
-
-    fn file(&self, block: &Arc<BlockMeta>) -> Result<BlockFile, EngineError> {
-        Ok(BlockFile::new(
-            Arc::clone(&self.store),
-            &self.prefix,
-            Arc::clone(block),
-            Arc::clone(&self.metadata),
-            Arc::clone(&self.context.counters.reads),
-        )?)
-    }
-
-    fn task_context(&self) -> DataFusionResult<Arc<TaskContext>> {
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::clone(&self.context.pool))
-            .build_arc()?;
-        let url = datafusion::execution::object_store::ObjectStoreUrl::parse(STORE_URL)?;
-        runtime.register_object_store(url.as_ref(), Arc::new(InMemory::new()));
-        Ok(Arc::new(
-            TaskContext::from(&self.session).with_runtime(runtime),
-        ))
-    }
-
-    fn count_spans(&self, spans: u64) {
-        let counters = &self.context.counters;
-        counters.spans_inspected.fetch_add(spans, Ordering::Relaxed);
-    }
-}
-
 impl Job {
     /// Plans the job; `None` if there is nothing to run it on.
     async fn prepare(&self) -> Result<Option<Prepared>, EngineError> {
         let limit = self.scan.context.limit;
-        let Some(opened) = self.scan.open().await? else {
+        let Some(mut opened) = self.scan.open().await? else {
             return Ok(None);
         };
+        if picks_few(&self.plan) {
+            opened.expect_few();
+        }
         let session = &self.scan.session;
         let prepare = async {
-            let lowered = lower(&self.plan, &self.grid, &opened.block, limit)?;
-            let mut columns = lowered.columns();
-            if opened.without.is_some() {
-                columns.insert(names::TRACE_ID.to_owned());
-            }
-            let spans = opened.table.narrowed(&columns)?;
-            let spans = if picks_few(&self.plan) {
-                spans.read_late()
-            } else {
-                spans
-            };
-            let spans = span_scan(spans, opened.without)?;
+            let lowered = lower(&self.plan, &self.grid, opened.block(), limit)?;
+            let span_count = opened.span_count;
+            let spans = opened.scan(&lowered.columns())?;
             let logical = session.optimize(&lowered.logical_plan(spans)?)?;
             let shown = logical.display_indent().to_string();
             let physical = session.create_physical_plan(&logical).await?;
@@ -640,7 +545,7 @@ impl Job {
                 lowered,
                 logical: shown,
                 physical,
-                spans: opened.spans,
+                spans: span_count,
             })
         };
         let prepared = prepare.await.map_err(|error| recover(error, limit))?;
@@ -672,17 +577,5 @@ impl Job {
         }
         self.scan.count_spans(prepared.spans);
         Ok(series)
-    }
-}
-
-/// A scan of spans, without those of some traces.
-fn span_scan(
-    table: SpanTable,
-    without: Option<Arc<HashSet<TraceId>>>,
-) -> DataFusionResult<LogicalPlanBuilder> {
-    let scan = LogicalPlanBuilder::scan("spans", provider_as_source(Arc::new(table)), None)?;
-    match without {
-        Some(without) => scan.filter(not_of_traces(column(names::TRACE_ID), without)),
-        None => Ok(scan),
     }
 }

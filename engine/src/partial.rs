@@ -17,7 +17,7 @@ use crate::aggregate::interval::IntervalCursor;
 use crate::aggregate::sketch::Sketch;
 use crate::aggregate::{RangeState, new_state};
 use crate::error::{EngineError, recover};
-use crate::functions::group_key::untag;
+use crate::functions::group_key::{untag, untag_elements};
 use crate::grid::Grid;
 use crate::limit::MemoryLimit;
 use crate::lower::value::Type;
@@ -234,7 +234,7 @@ impl PartialSeries {
 }
 
 impl KeyValue {
-    fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         match self {
             Self::String(text) => text.len() + 16,
             _ => 0,
@@ -273,6 +273,29 @@ impl KeyValue {
             .unwrap_or_else(|| LabelValue::String(NIL.to_owned()))
     }
 
+    /// The value of a tagged key.
+    fn untag(key: &str) -> Result<Self, DataFusionError> {
+        let (value_type, text) = untag(key)?;
+        let number = || {
+            let malformed = |_| DataFusionError::Internal(format!("malformed group key {key:?}"));
+            text.parse::<i64>().map_err(malformed)
+        };
+        Ok(match value_type {
+            Type::String => Self::String(text.into()),
+            Type::Bool => Self::Bool(text == "true"),
+            Type::Float => Self::float(text.parse().unwrap_or(f64::NAN)),
+            Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => {
+                Self::array()
+            }
+            _ => Self::typed(value_type, number()?),
+        })
+    }
+
+    /// What every array is shown as.
+    pub(crate) fn array() -> Self {
+        Self::String(NIL.into())
+    }
+
     fn typed(value_type: Type, number: i64) -> Self {
         match value_type {
             Type::Duration => Self::Duration(number),
@@ -283,7 +306,7 @@ impl KeyValue {
         }
     }
 
-    fn float(value: f64) -> Self {
+    pub(crate) fn float(value: f64) -> Self {
         Self::Float(if value == 0.0 { 0 } else { value.to_bits() })
     }
 }
@@ -331,24 +354,21 @@ impl KeyColumn {
             KeyKind::Typed(value_type) => {
                 KeyValue::typed(value_type, array.as_primitive::<Int64Type>().value(row))
             }
-            KeyKind::Tagged => {
-                let (value_type, text) = untag(array.as_string::<i32>().value(row))?;
-                let number = || {
-                    let malformed =
-                        |_| DataFusionError::Internal(format!("malformed group key {text:?}"));
-                    text.parse::<i64>().map_err(malformed)
-                };
-                match value_type {
-                    Type::String => KeyValue::String(text.into()),
-                    Type::Bool => KeyValue::Bool(text == "true"),
-                    Type::Float => KeyValue::float(text.parse().unwrap_or(f64::NAN)),
-                    Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => {
-                        KeyValue::String(NIL.into())
-                    }
-                    _ => KeyValue::typed(value_type, number()?),
-                }
-            }
+            KeyKind::Tagged => KeyValue::untag(array.as_string::<i32>().value(row))?,
         })
+    }
+
+    /// The elements of an array that was told from others by them.
+    pub(crate) fn elements(&self, row: usize) -> Result<Option<Vec<KeyValue>>, DataFusionError> {
+        if self.kind != KeyKind::Tagged || self.array.is_null(row) {
+            return Ok(None);
+        }
+        let (value_type, text) = untag(self.array.as_string::<i32>().value(row))?;
+        if value_type.element().is_none() {
+            return Ok(None);
+        }
+        let elements = untag_elements(text)?.into_iter().map(KeyValue::untag);
+        elements.collect::<Result<_, _>>().map(Some)
     }
 }
 

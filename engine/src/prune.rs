@@ -96,8 +96,7 @@ pub fn prune_search(
     window: SearchWindow,
     block: &BlockMeta,
 ) -> Result<Vec<usize>, PruneReason> {
-    // No span of a trace ends after the last end of the block, or starts before the first start.
-    if block.max_end_ns < window.start_ns {
+    if !may_search(window, block) {
         return Err(PruneReason::Time);
     }
     if let Some(reason) = first_stage_empty(&plan.pipeline, block) {
@@ -106,26 +105,34 @@ pub fn prune_search(
     let groups = block.row_groups.iter().enumerate();
     let kept = groups.filter(|(_, group)| group.min_start_ns <= window.end_ns);
     let kept: Vec<usize> = kept.map(|(index, _)| index).collect();
-    if kept.is_empty() && (!block.row_groups.is_empty() || block.min_start_ns > window.end_ns) {
-        Err(PruneReason::Time)
-    } else {
-        Ok(kept)
-    }
+    Ok(kept)
 }
 
-/// Compressed bytes that a search reads from these row groups of a block.
+/// Whether a trace of a block may be under way in the window of a search, whatever its spans are.
+#[must_use]
+pub fn may_search(window: SearchWindow, block: &BlockMeta) -> bool {
+    block.max_end_ns.max(block.max_start_ns) >= window.start_ns
+        && block.min_start_ns <= window.end_ns
+}
+
+/// Whether a span of a block starts in the window of a query, whatever it is.
+#[must_use]
+pub fn may_count(grid: &Grid, block: &BlockMeta) -> bool {
+    block.max_start_ns > grid.start_ns && block.min_start_ns <= grid.end_ns()
+}
+
+/// Compressed bytes that a search reads from each of these row groups of a block.
 #[must_use]
 pub fn bytes_to_search(
     plan: &SearchPlan,
     window: SearchWindow,
     block: &BlockMeta,
     row_groups: &[usize],
-) -> u64 {
+) -> Vec<u64> {
     // A query that cannot be lowered reads nothing: its job will say why.
-    LoweredSearch::lower(plan, window, block).map_or(0, |lowered| {
-        let bytes = compressed_bytes(&lowered.columns(), block, row_groups);
-        bytes.into_iter().sum()
-    })
+    let columns = LoweredSearch::lower(plan, window, block)
+        .map_or_else(|_| BTreeSet::new(), |lowered| lowered.columns());
+    compressed_bytes(&columns, block, row_groups)
 }
 
 /// Compressed bytes that the query reads from each of these row groups of a block.
@@ -141,25 +148,25 @@ pub fn bytes_to_read(
         key: "",
     };
     // A query that cannot be lowered reads nothing: its job will say why.
-    let columns = lower(plan, grid, block, no_limit).map(|lowered| lowered.columns());
-    compressed_bytes(&columns.unwrap_or_default(), block, row_groups)
+    let columns = lower(plan, grid, block, no_limit)
+        .map_or_else(|_| BTreeSet::new(), |lowered| lowered.columns());
+    compressed_bytes(&columns, block, row_groups)
 }
 
-/// Compressed bytes of some columns in each of some row groups.
 fn compressed_bytes(
     columns: &BTreeSet<String>,
     block: &BlockMeta,
     row_groups: &[usize],
 ) -> Vec<u64> {
-    let read: Vec<&ColumnMeta> = block
-        .columns
-        .iter()
+    let read = block.columns.iter();
+    let read: Vec<&ColumnMeta> = read
         .filter(|column| columns.contains(&column.name))
         .collect();
     let bytes = |&group: &usize| {
-        let sizes = read.iter();
-        let sizes = sizes.filter_map(|column| column.compressed_bytes.get(group));
-        sizes.sum()
+        let of_group = read.iter();
+        of_group
+            .filter_map(|column| column.compressed_bytes.get(group))
+            .sum()
     };
     row_groups.iter().map(bytes).collect()
 }

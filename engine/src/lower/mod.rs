@@ -21,6 +21,7 @@ use storage::schema::names;
 use traceql::ast::{FieldExpr, MetricsFunction};
 
 use crate::aggregate::StateKind;
+use crate::functions::group_key::Arrays;
 use crate::functions::range_udaf::RangeArguments;
 use crate::functions::{check, group_key};
 use crate::grid::Grid;
@@ -207,7 +208,17 @@ fn predicate(
     }
 }
 
+/// The key of a series. Every array is shown as the same label.
 fn group_key(value: Value) -> (Expr, KeyKind) {
+    key_of(value, Arrays::Alike)
+}
+
+/// The key of a spanset.
+fn spanset_key(value: Value) -> (Expr, KeyKind) {
+    key_of(value, Arrays::ByContent)
+}
+
+fn key_of(value: Value, arrays: Arrays) -> (Expr, KeyKind) {
     match value.alternatives.as_slice() {
         [] => (lit(ScalarValue::Utf8(None)), KeyKind::Nil),
         [only] if only.value_type.element().is_none() => {
@@ -219,7 +230,7 @@ fn group_key(value: Value) -> (Expr, KeyKind) {
                 .into_iter()
                 .map(|a| (a.value_type, a.expr))
                 .collect();
-            (group_key::tag(pairs), KeyKind::Tagged)
+            (group_key::tag(pairs, arrays), KeyKind::Tagged)
         }
     }
 }

@@ -2,7 +2,6 @@
 
 mod parent_id;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -68,37 +67,6 @@ impl SpanTable {
             spans: Spans::Stored { file, row_groups },
             read_late: false,
         }
-    }
-
-    /// The table with these columns only: the planner handles all that there are over and over, and
-    /// a block has a hundred.
-    ///
-    /// # Errors
-    /// If a batch of a block in memory does not fit its schema.
-    pub(crate) fn narrowed(self, columns: &BTreeSet<String>) -> Result<Self> {
-        let of_block = self.physical_schema();
-        let fields = of_block.fields().iter().enumerate();
-        let indices: Vec<usize> = fields
-            .filter(|(_, field)| columns.contains(field.name()))
-            .map(|(index, _)| index)
-            .collect();
-        let schema = Arc::new(of_block.project(&indices)?);
-        let spans = match self.spans {
-            Spans::Live(block) => {
-                let batches = block.batches.iter().map(|batch| batch.project(&indices));
-                Spans::Live(Arc::new(MemoryBlock {
-                    meta: Arc::clone(&block.meta),
-                    schema: Arc::clone(&schema),
-                    batches: batches.collect::<Result<_, _>>()?,
-                }))
-            }
-            stored @ Spans::Stored { .. } => stored,
-        };
-        Ok(Self {
-            schema: with_virtual_columns(&schema),
-            spans,
-            ..self
-        })
     }
 
     /// The table for a query whose filter few spans pass: the filter's columns are decoded first, and

@@ -14,8 +14,9 @@ use super::program::{ExpressionId, GroupBy, Program, ScalarFilter, Step, Term};
 use super::relation::{Forest, NONE, Sides, row};
 use super::scalar::Scalars;
 use crate::error::{EngineError, EvaluationError};
-use crate::partial::KeyColumn;
+use crate::partial::{KeyColumn, KeyValue};
 use crate::physical::Grouping;
+use crate::search::Value;
 
 /// A program with physical expressions.
 #[derive(Debug, Clone)]
@@ -153,16 +154,18 @@ impl Run<'_> {
         }
         let key = self.column(by.key, partition)?;
         let mut grouping = Grouping::new([key.data_type().clone()]);
-        let groups = grouping.groups(std::slice::from_ref(&key))?;
+        let groups = grouping
+            .groups(std::slice::from_ref(&key))?
+            .unwrap_or_default();
         let keys = grouping.keys()?;
         let keys = KeyColumn::try_new(by.kind, &keys[0])?;
         let values: Vec<_> = if self.runnable.keep_attributes {
-            let values = (0..grouping.len()).map(|group| Ok(keys.get(group)?.label_or_nil()));
+            let values = (0..grouping.len()).map(|group| shown(&keys, group));
             values.collect::<Result<_>>()?
         } else {
             Vec::new()
         };
-        partition.split(&groups.unwrap_or_default(), |group| {
+        partition.split(&groups, |group| {
             let value = values.get(group as usize)?.clone();
             Some((Arc::clone(&by.name), value))
         });
@@ -185,7 +188,8 @@ impl Run<'_> {
         if self.runnable.keep_attributes {
             for (name, values) in shown {
                 for (spanset, value) in partition.spansets.iter_mut().zip(values) {
-                    let value = value.map(|value| (Arc::clone(&name), value.label()));
+                    let value =
+                        value.map(|value| (Arc::clone(&name), Value::Scalar(value.label())));
                     spanset.attributes.extend(value);
                 }
             }
@@ -239,6 +243,14 @@ impl Run<'_> {
         });
         Ok(take(&values, &places.collect::<UInt32Array>(), None)?)
     }
+}
+
+/// The value of a group as an attribute of its spanset.
+fn shown(keys: &KeyColumn, group: usize) -> Result<Value> {
+    Ok(match keys.elements(group)? {
+        Some(elements) => Value::Array(elements.iter().map(KeyValue::label_or_nil).collect()),
+        None => Value::Scalar(keys.get(group)?.label_or_nil()),
+    })
 }
 
 pub(super) fn failure(error: EvaluationError) -> DataFusionError {

@@ -7,8 +7,8 @@ use engine::search::{
     Value as SearchValue,
 };
 use engine::{
-    Engine, EngineError, EngineOptions, Grid, LabelValue, MetricsPlan, QueryContext, SeriesSet,
-    Slice,
+    Engine, EngineError, EngineOptions, Grid, LabelValue, MetricsPlan, QueryContext, SeriesPlan,
+    SeriesSet, Slice,
 };
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -19,6 +19,7 @@ use storage::ids::{BlockId, TenantId};
 use storage::model::SpanGroup;
 use testkit::reference::value::Value;
 use testkit::reference::{self, RefSeries, SpanResult, SpansetResult, TraceResult};
+use traceql::Dialect;
 
 /// An engine over an empty store in memory.
 pub(crate) struct Bench {
@@ -109,10 +110,34 @@ impl Bench {
         grid: Grid,
         slices: Vec<Slice>,
     ) -> Result<SeriesSet, EngineError> {
-        let query = traceql::compile(query).expect("the query compiles");
-        let plan = Arc::new(MetricsPlan::analyse(&query)?);
+        self.run_in(Dialect::default(), query, grid, slices).await
+    }
+
+    /// The answer to a metrics query of the dialect.
+    pub(crate) async fn run_in(
+        &self,
+        dialect: Dialect,
+        query: &str,
+        grid: Grid,
+        slices: Vec<Slice>,
+    ) -> Result<SeriesSet, EngineError> {
+        let query = traceql::compile_with(query, &dialect.into()).expect("the query compiles");
+        let plan = SeriesPlan::analyse(&query)?;
+        let mut operands = Vec::new();
+        for operand in plan.operands() {
+            operands.push(self.run_operand(operand, grid, slices.clone()).await?);
+        }
+        plan.combine(grid, operands)
+    }
+
+    async fn run_operand(
+        &self,
+        plan: &Arc<MetricsPlan>,
+        grid: Grid,
+        slices: Vec<Slice>,
+    ) -> Result<SeriesSet, EngineError> {
         let context = QueryContext::new(1 << 30, "test.memory");
-        let mut merged = context.empty_series(&plan, grid);
+        let mut merged = context.empty_series(plan, grid);
         let slices = if plan.needs_whole_traces() {
             self.with_whole_traces(slices, &context).await?
         } else {
@@ -120,11 +145,11 @@ impl Bench {
         };
         for slice in slices {
             // What is pruned must not have mattered.
-            if kept(&slice, |block| engine::prune(&plan, &grid, block)) {
-                merged.merge(self.engine.run_job(&plan, grid, slice, &context).await?)?;
+            if kept(&slice, |block| engine::prune(plan, &grid, block)) {
+                merged.merge(self.engine.run_job(plan, grid, slice, &context).await?)?;
             }
         }
-        merged.finish(&plan)
+        merged.finish(plan)
     }
 
     /// The answer to a search with all spans of the newest traces.

@@ -83,16 +83,10 @@ pub static KEYS: &[Key] = &[
         "The query port: Prometheus API below /prom, Tempo API, /metrics, /ready. 0: any free port.",
     ),
     key(
-        "server.http_server_read_timeout",
-        Kind::Duration,
-        "30s",
-        "Time for a client to send the head of a request.",
-    ),
-    key(
         "server.http_server_idle_timeout",
         Kind::Duration,
         "2m",
-        "Time after which a silent HTTP/2 connection is checked, and closed if nobody answers.",
+        "Time that a client has for the head of its next request, and in which it must take some of an answer. A silent HTTP/2 connection is checked this often, and closed if nobody answers.",
     ),
     key(
         "server.max_connections",
@@ -150,12 +144,6 @@ pub static KEYS: &[Key] = &[
         "HTTP/2 streams at the same time in one connection.",
     ),
     key(
-        "receivers.header_timeout",
-        Kind::Duration,
-        "10s",
-        "Time for a sender to send the head of a request.",
-    ),
-    key(
         "receivers.body_timeout",
         Kind::Duration,
         "30s",
@@ -165,7 +153,7 @@ pub static KEYS: &[Key] = &[
         "receivers.idle_timeout",
         Kind::Duration,
         "2m",
-        "Time without a byte after which a connection is closed.",
+        "Time that a sender has for the head of its next request. A silent HTTP/2 connection is checked this often, and closed if nobody answers.",
     ),
     // limits of what is received
     key(
@@ -287,6 +275,24 @@ pub static KEYS: &[Key] = &[
         Kind::Int,
         "100000",
         "Spans that one tenant may send at once; a larger request is refused for good (413).",
+    ),
+    key(
+        "overrides.defaults.global.max_bytes_per_trace",
+        Kind::Bytes,
+        "5MB",
+        "Bytes of OTLP of one trace in an answer; a larger trace is shown in part. 0: no limit. Traces of any size are stored.",
+    ),
+    key(
+        "overrides.defaults.read.max_bytes_per_tag_values_query",
+        Kind::Bytes,
+        "1MB",
+        "Bytes of attribute names or values in an answer; more are left out. 0: no limit.",
+    ),
+    key(
+        "overrides.defaults.read.left_pad_trace_ids",
+        Kind::Bool,
+        "false",
+        "Write trace ids in search results with their leading zeros, as 32 digits.",
     ),
     // the way to blocks
     key(
@@ -411,6 +417,12 @@ pub static KEYS: &[Key] = &[
         Kind::Secret,
         "",
         "Key of the account; empty: from the environment or the machine's identity.",
+    ),
+    key(
+        "storage.trace.azure.endpoint_suffix",
+        Kind::Text,
+        "blob.core.windows.net",
+        "Domain of the service; or the whole address of the account, for example http://azurite:10000/devstoreaccount1.",
     ),
     key(
         "storage.trace.azure.container_name",
@@ -550,24 +562,6 @@ pub static KEYS: &[Key] = &[
         Kind::Bytes,
         "64MiB",
         "Most bytes of one answer, before compression.",
-    ),
-    key(
-        "overrides.defaults.global.max_bytes_per_trace",
-        Kind::Bytes,
-        "5MB",
-        "Bytes of OTLP of one trace in an answer; a larger trace is shown in part. 0: no limit. Traces of any size are stored.",
-    ),
-    key(
-        "overrides.defaults.read.max_bytes_per_tag_values_query",
-        Kind::Bytes,
-        "1MB",
-        "Bytes of attribute names or values in an answer; more are left out. 0: no limit.",
-    ),
-    key(
-        "overrides.defaults.read.left_pad_trace_ids",
-        Kind::Bool,
-        "false",
-        "Write trace ids in search results with their leading zeros, as 32 digits.",
     ),
     key(
         "prom.instant_lookback",

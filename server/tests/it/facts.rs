@@ -141,7 +141,7 @@ async fn received_over_grpc_live_replayed_and_stored() {
 
         let server = Server::start(folder.path(), &STAY_LIVE).await;
         check(&server, &facts, &format!("{} replayed", set.name)).await;
-        assert!(server.terminate().success());
+        assert!(server.terminate().await.success());
 
         let server = Server::start(folder.path(), &STAY_LIVE).await;
         check(&server, &facts, &format!("{} stored", set.name)).await;
@@ -191,7 +191,7 @@ async fn the_whole_recording_over_grpc_and_http() {
     send::grpc(server.otlp_grpc, all).await;
     send::http_protobuf(&server, rest).await;
     check(&server, &set.facts().unwrap(), "oteldemo live").await;
-    assert!(server.terminate().success());
+    assert!(server.terminate().await.success());
     let server = Server::start(folder.path(), &[]).await;
     check(&server, &set.facts().unwrap(), "oteldemo stored").await;
 }
