@@ -36,7 +36,7 @@ use crate::context::{QueryContext, QueryCounters};
 use crate::error::{EngineError, recover};
 use crate::grid::Grid;
 use crate::lower::{Lowered, lower};
-use crate::partial::PartialSeries;
+use crate::partial::{Kind, PartialSeries};
 use crate::physical::{RangeAggregateExec, UseRangeAggregate};
 use crate::pieces::{self, PairCache, PieceSource, Pieces};
 use crate::plan::MetricsPlan;
@@ -554,28 +554,39 @@ impl Job {
 
     async fn run(&self, prepared: &Prepared) -> Result<PartialSeries, EngineError> {
         let limit = self.scan.context.limit;
-        let mut series = self.scan.context.empty_series(&self.plan, self.grid);
-        let task = self
-            .scan
-            .task_context()
-            .map_err(|error| recover(error, limit))?;
-        let physical = &prepared.physical;
-        let keys = &prepared.lowered.key_kinds;
-        if let Some(aggregate) = physical.downcast_ref::<RangeAggregateExec>() {
-            let groups = aggregate.aggregate(task).await;
-            series.add(groups.map_err(|error| recover(error, limit))?, keys)?;
-        } else {
-            let stream = execute_stream(Arc::clone(physical), task);
-            let mut stream = stream.map_err(|error| recover(error, limit))?;
-            while let Some(batch) = stream
-                .try_next()
-                .await
-                .map_err(|error| recover(error, limit))?
-            {
-                series.add_batch(&batch, keys)?;
+        let recovered = |error| recover(error, limit);
+        let task = self.scan.task_context().map_err(recovered)?;
+        let (lowered, physical) = (&prepared.lowered, &prepared.physical);
+        let stream = || execute_stream(Arc::clone(physical), Arc::clone(&task)).map_err(recovered);
+        let series = match self.scan.context.empty_series(&self.plan, self.grid).0 {
+            Kind::Aggregates(mut series) => {
+                let keys = lowered.key_kinds();
+                if let Some(aggregate) = physical.downcast_ref::<RangeAggregateExec>() {
+                    let groups = aggregate.aggregate(Arc::clone(&task)).await;
+                    series.add(groups.map_err(recovered)?, keys)?;
+                } else {
+                    let mut stream = stream()?.map_err(recovered);
+                    while let Some(batch) = stream.try_next().await? {
+                        series.add_batch(&batch, keys)?;
+                    }
+                }
+                Kind::Aggregates(series)
             }
-        }
+            Kind::Comparison(tally) => {
+                let session = &self.scan.session;
+                let stream = stream()?;
+                let counter = lowered.counter(&stream.schema(), session, tally);
+                let Some(mut counter) = counter.map_err(recovered)? else {
+                    return Err(EngineError::other_query());
+                };
+                let mut stream = stream.map_err(recovered);
+                while let Some(batch) = stream.try_next().await? {
+                    counter.add(&batch).map_err(recovered)?;
+                }
+                Kind::Comparison(counter.tally)
+            }
+        };
         self.scan.count_spans(prepared.spans);
-        Ok(series)
+        Ok(PartialSeries(series))
     }
 }
