@@ -46,6 +46,7 @@ impl IntervalCursor {
         (Some(interval), times.iter().take_while(inside).count())
     }
 
+    /// The interval that `time` belongs to, if any.
     #[inline]
     pub(crate) fn find(&mut self, time: i64) -> Option<usize> {
         // Traces are stored by start time, so most spans fall where the last one fell: one
