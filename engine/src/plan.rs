@@ -4,8 +4,8 @@ use std::fmt;
 
 use traceql::Dialect;
 use traceql::ast::{
-    Attribute, Body, FieldExpr, FieldExprKind, Intrinsic, Literal, MetricsStage,
-    Pipeline, Query, SecondStage, SpansetExpr, SpansetOp, Stage, StructuralForm,
+    Attribute, Body, FieldExpr, FieldExprKind, Intrinsic, Literal, MetricsStage, Pipeline, Query,
+    SecondStage, SpansetExpr, SpansetOp, Stage, StructuralForm,
 };
 
 use crate::error::EngineError;

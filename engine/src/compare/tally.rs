@@ -256,6 +256,9 @@ mod tests {
                 format!("{meta} {value} {}", series.values[0])
             })
             .collect();
-        assert_eq!(shown, ["selection 1 5", "selection 2 7", "selection_total nil 18"]);
+        assert_eq!(
+            shown,
+            ["selection 1 5", "selection 2 7", "selection_total nil 18"]
+        );
     }
 }

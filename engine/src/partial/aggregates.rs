@@ -7,6 +7,7 @@ use datafusion::error::DataFusionError;
 use hashbrown::HashMap;
 use traceql::ast::{MetricsAggregate, MetricsFunction};
 
+use super::key::{KeyColumn, KeyValue, NIL};
 use crate::aggregate::cell::{ExtremeCell, SumCell};
 use crate::aggregate::dense::Cells;
 use crate::aggregate::histogram::{Log2Histogram, bound};
@@ -14,7 +15,6 @@ use crate::aggregate::interval::IntervalCursor;
 use crate::aggregate::sketch::Sketch;
 use crate::aggregate::{RangeState, new_state};
 use crate::error::{EngineError, recover};
-use super::key::{KeyColumn, KeyValue, NIL};
 use crate::grid::Grid;
 use crate::limit::MemoryLimit;
 use crate::lower::{KeyKind, state_kind};
@@ -204,7 +204,11 @@ impl Aggregates {
         let mut groups: Vec<_> = self.groups.iter().collect();
         groups.sort_unstable_by_key(|(_, index)| **index);
         for (key, &number) in groups {
-            finisher.group(base_labels(aggregate, key), self.state.cells(), index(number))?;
+            finisher.group(
+                base_labels(aggregate, key),
+                self.state.cells(),
+                index(number),
+            )?;
         }
         let mut set = SeriesSet {
             grid: self.grid,

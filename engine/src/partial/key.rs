@@ -82,7 +82,9 @@ impl KeyValue {
             Type::String => Self::String(text.into()),
             Type::Bool => Self::Bool(text == "true"),
             Type::Float => Self::float(text.parse().unwrap_or(f64::NAN)),
-            Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => Self::array(),
+            Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => {
+                Self::array()
+            }
             _ => Self::typed(value_type, number()?),
         })
     }

@@ -12,7 +12,7 @@ use testkit::generate::{
 use testkit::reference::{self, EvalError, TraceResult, metrics, search};
 
 use crate::corpora::EVER;
-use crate::support::{Bench, as_reference, as_trace_results, block_on, grid, is_implemented};
+use crate::support::{Bench, as_reference, as_trace_results, block_on, grid};
 
 /// Cases per run of a test; `SPANDREL_CASES` sets another number, `SPANDREL_SEED` the first seed.
 const CASES: u64 = 100;
@@ -93,9 +93,6 @@ async fn lay_out(bench: &mut Bench, groups: &[SpanGroup], seed: u64) -> Vec<Slic
 fn check_metrics(seed: u64, text: &str) -> Result<(), String> {
     let groups = traces(seed, text);
     let query = traceql::compile(text).map_err(|error| format!("does not compile: {error}"))?;
-    if !is_implemented(&query) {
-        return Ok(());
-    }
     let expected = metrics(&query, &groups, nasty_grid());
     let answer = block_on(async {
         let mut bench = Bench::new();
