@@ -9,7 +9,6 @@ use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, Operator, binary_expr, lit, when};
 use storage::schema::names;
-use traceql::Dialect;
 use traceql::ast::{
     Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Kind, Literal, Status, UnaryOp,
 };
