@@ -1,5 +1,6 @@
 //! Runs jobs on threads of their own, away from those that serve requests.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,14 +8,14 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hashbrown::HashSet;
 use object_store::ObjectStore;
 use object_store::path::Path;
-use storage::block::meta::BlockMeta;
 use storage::StorageError;
+use storage::block::meta::BlockMeta;
 use storage::block::{BlockFile, MemoryBlock, MetadataCache, live_trace_ids, read_trace_ids};
-use storage::ids::TraceId;
+use storage::ids::{BlockId, TraceId};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
@@ -22,7 +23,7 @@ use crate::context::{QueryContext, QueryCounters};
 use crate::error::{EngineError, recover};
 use crate::grid::Grid;
 use crate::lower::{Lowered, lower};
-use crate::partial::PartialSeries;
+use crate::partial::{Kind, PartialSeries};
 use crate::physical::{RangeAggregateExec, UseRangeAggregate};
 use crate::pieces::{self, PairCache, PieceSource, Pieces};
 use crate::plan::MetricsPlan;
@@ -126,6 +127,8 @@ pub struct Engine {
     runtime: Option<Runtime>,
 }
 
+/// Blocks of which the trace ids are read at once.
+const ID_READS_AT_ONCE: usize = 8;
 /// Rows per batch: large enough that the work per batch is small against the work per row.
 const BATCH_ROWS: usize = 32_768;
 /// Deeply nested expressions are bounded by the query limits; this leaves ample room for them.
@@ -268,7 +271,8 @@ impl Engine {
     }
 
     /// The traces that may lie in several of these blocks, as far as one of those that a query
-    /// `reads` is concerned. Reads ids of traces, and those of a pair of stored blocks only once.
+    /// `reads` is concerned. Reads the ids of the traces of those only, and looks them up in the id
+    /// filters of the others; what is found for a pair of stored blocks is kept.
     ///
     /// # Errors
     /// If the store fails, or a block is damaged.
@@ -280,13 +284,32 @@ impl Engine {
         context: &QueryContext,
     ) -> Result<Pieces, EngineError> {
         let mut pieces = Pieces::default();
-        for (index, block) in stored.iter().enumerate() {
-            for other in &stored[index + 1..] {
-                let concerns = reads(block) || reads(other);
-                if concerns && pieces::within_reach(block, other) {
-                    let found = self.common_traces(block, other, context).await?;
-                    pieces.add((block, other), &found);
+        let mut unknown = Vec::new();
+        for (index, block) in stored.iter().enumerate().filter(|(_, block)| reads(block)) {
+            let (earlier, later) = (&stored[..index], &stored[index + 1..]);
+            // Those before it that are read, too, have met it already.
+            let others = earlier.iter().filter(|other| !reads(other)).chain(later);
+            let mut of_block = Vec::new();
+            for other in others.filter(|other| pieces::within_reach(block, other)) {
+                match self.pairs.get(pair(block, other)) {
+                    Some(found) => pieces.add((block, other), &found),
+                    None => of_block.push(Arc::clone(other)),
                 }
+            }
+            if !of_block.is_empty() {
+                unknown.push((Arc::clone(block), of_block));
+            }
+        }
+        let reads_of_ids = unknown.into_iter().map(|(block, others)| async move {
+            let ids = self.trace_ids(&block, &others, context).await?;
+            Ok::<_, EngineError>((block, others, ids))
+        });
+        let mut found = stream::iter(reads_of_ids).buffer_unordered(ID_READS_AT_ONCE);
+        while let Some((block, others, ids)) = found.try_next().await? {
+            for other in others {
+                let common = pieces::common(&ids, &other);
+                self.pairs.insert(pair(&block, &other), &common);
+                pieces.add((&block, &other), &common);
             }
         }
         for (index, block) in live.iter().enumerate() {
@@ -311,38 +334,23 @@ impl Engine {
         Ok(pieces)
     }
 
-    /// Traces of one of two stored blocks that may be in the other.
-    async fn common_traces(
+    /// The traces of a stored block that lie within reach of one of some others.
+    async fn trace_ids(
         &self,
-        a: &Arc<BlockMeta>,
-        b: &Arc<BlockMeta>,
+        block: &Arc<BlockMeta>,
+        others: &[Arc<BlockMeta>],
         context: &QueryContext,
-    ) -> Result<Arc<[TraceId]>, EngineError> {
-        let pair = (a.block_id.min(b.block_id), a.block_id.max(b.block_id));
-        if let Some(found) = self.pairs.get(pair) {
-            return Ok(found);
-        }
-        // The ids of the smaller one are read.
-        let (small, large) = if a.trace_count <= b.trace_count {
-            (a, b)
-        } else {
-            (b, a)
-        };
-        let row_groups = pieces::row_groups_within_reach(small, large);
-        let scan = self.scan(
-            Slice::Stored {
-                block: Arc::clone(small),
-                row_groups: row_groups.clone(),
-            },
-            context,
-        );
-        let file = scan.file(small)?;
-        let ids = self
-            .spawn(async move { Ok(read_trace_ids(file, &row_groups).await?) })
-            .await?;
-        let found = pieces::common(&ids, large);
-        self.pairs.insert(pair, &found);
-        Ok(found)
+    ) -> Result<Vec<TraceId>, EngineError> {
+        let near = others
+            .iter()
+            .map(|other| pieces::row_groups_within_reach(block, other));
+        let row_groups: Vec<usize> = near
+            .flatten()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        let read = |file| async move { read_trace_ids(file, &row_groups).await };
+        self.read(block, &context.counters, read).await
     }
 
     fn scan(&self, slice: Slice, context: &QueryContext) -> Scan {
@@ -407,6 +415,11 @@ impl fmt::Debug for Engine {
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
+}
+
+/// The same for both orders of two blocks.
+fn pair(a: &BlockMeta, b: &BlockMeta) -> (BlockId, BlockId) {
+    (a.block_id.min(b.block_id), a.block_id.max(b.block_id))
 }
 
 struct AbortOnDrop<T>(JoinHandle<T>);
@@ -497,28 +510,39 @@ impl Job {
 
     async fn run(&self, prepared: &Prepared) -> Result<PartialSeries, EngineError> {
         let limit = self.scan.context.limit;
-        let mut series = self.scan.context.empty_series(&self.plan, self.grid);
-        let task = self
-            .scan
-            .task_context()
-            .map_err(|error| recover(error, limit))?;
-        let physical = &prepared.physical;
-        let keys = &prepared.lowered.key_kinds;
-        if let Some(aggregate) = physical.downcast_ref::<RangeAggregateExec>() {
-            let groups = aggregate.aggregate(task).await;
-            series.add(groups.map_err(|error| recover(error, limit))?, keys)?;
-        } else {
-            let stream = execute_stream(Arc::clone(physical), task);
-            let mut stream = stream.map_err(|error| recover(error, limit))?;
-            while let Some(batch) = stream
-                .try_next()
-                .await
-                .map_err(|error| recover(error, limit))?
-            {
-                series.add_batch(&batch, keys)?;
+        let recovered = |error| recover(error, limit);
+        let task = self.scan.task_context().map_err(recovered)?;
+        let (lowered, physical) = (&prepared.lowered, &prepared.physical);
+        let stream = || execute_stream(Arc::clone(physical), Arc::clone(&task)).map_err(recovered);
+        let series = match self.scan.context.empty_series(&self.plan, self.grid).0 {
+            Kind::Aggregates(mut series) => {
+                let keys = lowered.key_kinds();
+                if let Some(aggregate) = physical.downcast_ref::<RangeAggregateExec>() {
+                    let groups = aggregate.aggregate(Arc::clone(&task)).await;
+                    series.add(groups.map_err(recovered)?, keys)?;
+                } else {
+                    let mut stream = stream()?.map_err(recovered);
+                    while let Some(batch) = stream.try_next().await? {
+                        series.add_batch(&batch, keys)?;
+                    }
+                }
+                Kind::Aggregates(series)
             }
-        }
+            Kind::Comparison(tally) => {
+                let session = &self.scan.session;
+                let stream = stream()?;
+                let counter = lowered.counter(&stream.schema(), session, tally);
+                let Some(mut counter) = counter.map_err(recovered)? else {
+                    return Err(EngineError::other_query());
+                };
+                let mut stream = stream.map_err(recovered);
+                while let Some(batch) = stream.try_next().await? {
+                    counter.add(&batch).map_err(recovered)?;
+                }
+                Kind::Comparison(counter.tally)
+            }
+        };
         self.scan.count_spans(prepared.spans);
-        Ok(series)
+        Ok(PartialSeries(series))
     }
 }

@@ -16,6 +16,7 @@
 //! Reading order: [`grid`], [`plan`], `lower`, `spanset`, `functions`, [`partial`], [`series`], [`executor`].
 
 mod aggregate;
+mod compare;
 pub mod context;
 pub mod error;
 pub mod executor;
@@ -41,5 +42,7 @@ pub use grid::Grid;
 pub use partial::PartialSeries;
 pub use pieces::Pieces;
 pub use plan::MetricsPlan;
-pub use prune::{PruneReason, bytes_to_read, bytes_to_search, prune, prune_search};
+pub use prune::{
+    PruneReason, bytes_to_read, bytes_to_search, may_count, may_search, prune, prune_search,
+};
 pub use series::{Label, LabelValue, Series, SeriesPlan, SeriesSet};

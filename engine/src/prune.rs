@@ -96,8 +96,7 @@ pub fn prune_search(
     window: SearchWindow,
     block: &BlockMeta,
 ) -> Result<Vec<usize>, PruneReason> {
-    // No span of a trace ends after the last end of the block, or starts before the first start.
-    if block.max_end_ns < window.start_ns {
+    if !may_search(window, block) {
         return Err(PruneReason::Time);
     }
     if let Some(reason) = first_stage_empty(&plan.pipeline, block) {
@@ -106,11 +105,20 @@ pub fn prune_search(
     let groups = block.row_groups.iter().enumerate();
     let kept = groups.filter(|(_, group)| group.min_start_ns <= window.end_ns);
     let kept: Vec<usize> = kept.map(|(index, _)| index).collect();
-    if kept.is_empty() && (!block.row_groups.is_empty() || block.min_start_ns > window.end_ns) {
-        Err(PruneReason::Time)
-    } else {
-        Ok(kept)
-    }
+    Ok(kept)
+}
+
+/// Whether a trace of a block may be under way in the window of a search, whatever its spans are.
+#[must_use]
+pub fn may_search(window: SearchWindow, block: &BlockMeta) -> bool {
+    block.max_end_ns.max(block.max_start_ns) >= window.start_ns
+        && block.min_start_ns <= window.end_ns
+}
+
+/// Whether a span of a block starts in the window of a query, whatever it is.
+#[must_use]
+pub fn may_count(grid: &Grid, block: &BlockMeta) -> bool {
+    block.max_start_ns > grid.start_ns && block.min_start_ns <= grid.end_ns()
 }
 
 /// Compressed bytes that a search reads from each of these row groups of a block.
@@ -151,10 +159,14 @@ fn compressed_bytes(
     row_groups: &[usize],
 ) -> Vec<u64> {
     let read = block.columns.iter();
-    let read: Vec<&ColumnMeta> = read.filter(|column| columns.contains(&column.name)).collect();
+    let read: Vec<&ColumnMeta> = read
+        .filter(|column| columns.contains(&column.name))
+        .collect();
     let bytes = |&group: &usize| {
         let of_group = read.iter();
-        of_group.filter_map(|column| column.compressed_bytes.get(group)).sum()
+        of_group
+            .filter_map(|column| column.compressed_bytes.get(group))
+            .sum()
     };
     row_groups.iter().map(bytes).collect()
 }

@@ -36,7 +36,7 @@ use crate::split::{Jobs, SplitOptions, split};
 use crate::stats::QueryStats;
 use crate::turns::{QueueFull, Turn, Turns};
 
-const MEMORY_LIMIT_KEY: &str = "query.max_memory_bytes";
+pub(crate) const MEMORY_LIMIT_KEY: &str = "query.max_memory_bytes";
 
 /// A metrics query over time. An instant query is one over a grid of one interval,
 /// [`Grid::instant`].
@@ -102,7 +102,7 @@ pub struct Frontend {
     snapshots: Arc<dyn SnapshotSource>,
     config: FrontendConfig,
     query_turns: Turns,
-    job_turns: Turns,
+    pub(crate) job_turns: Turns,
     pub(crate) metrics: Metrics,
 }
 
@@ -152,7 +152,7 @@ impl Frontend {
 
     async fn answer(&self, request: &RangeRequest) -> Result<Answer, QueryError> {
         let grid = request.grid;
-        let query = self.parse(request)?;
+        let query = self.parse(&request.query, request.dialect)?;
         let plan = SeriesPlan::analyse(&query)?;
         let _turn = self.enter(&request.tenants).await?;
         let snapshots = self.snapshots(&request.tenants).await?;
@@ -161,6 +161,9 @@ impl Frontend {
             let context = self.context(&finished);
             let survivors = Survivors::prune(operand, &grid, &snapshots);
             let jobs = survivors.split(operand, &grid, &self.split_options());
+            let jobs = self
+                .join(operand, &grid, jobs, &snapshots, &context)
+                .await?;
             let execution = self
                 .execute(request, operand, jobs, survivors.stats, &context)
                 .await?;
@@ -191,7 +194,7 @@ impl Frontend {
         mode: ExplainMode,
     ) -> Result<Explanation, QueryError> {
         let grid = request.grid;
-        let query = self.parse(request)?;
+        let query = self.parse(&request.query, request.dialect)?;
         let mut steps = vec![("parse", query.to_string())];
         let plan = SeriesPlan::analyse(&query)?;
         let _turn = self.enter(&request.tenants).await?;
@@ -203,6 +206,9 @@ impl Frontend {
             let survivors = Survivors::prune(operand, &grid, &snapshots);
             steps.push(("prune", survivors.to_string()));
             let jobs = survivors.split(operand, &grid, &self.split_options());
+            let jobs = self
+                .join(operand, &grid, jobs, &snapshots, &context)
+                .await?;
             steps.push(("split", jobs.to_string()));
             if let Some(job) = jobs.0.first() {
                 let slice = job.slice.clone();
@@ -229,9 +235,33 @@ impl Frontend {
         Ok(Explanation { steps })
     }
 
+    /// The jobs such that they see whole traces, if the query has to.
+    async fn join(
+        &self,
+        plan: &MetricsPlan,
+        grid: &Grid,
+        mut jobs: Jobs,
+        snapshots: &[Snapshot],
+        context: &QueryContext,
+    ) -> Result<Jobs, QueryError> {
+        if plan.needs_whole_traces() {
+            for Snapshot { manifest, live } in snapshots {
+                // Also of blocks that were ruled out: a part that matches nothing by itself may
+                // belong to a trace that does.
+                let reads = |block: &BlockMeta| engine::may_count(grid, block);
+                let pieces = self.engine.pieces(&manifest.blocks, live, reads, context);
+                jobs = jobs.with_pieces(&pieces.await?, &manifest.blocks, live);
+            }
+        }
+        Ok(jobs)
+    }
+
     /// Text to typed query.
-    fn parse(&self, request: &RangeRequest) -> Result<traceql::ast::Query, QueryError> {
-        let text = &request.query;
+    pub(crate) fn parse(
+        &self,
+        text: &str,
+        dialect: Dialect,
+    ) -> Result<traceql::ast::Query, QueryError> {
         let limit = self.config.query_frontend.max_query_expression_size_bytes;
         if text.len() > limit {
             return Err(QueryError::TooLong {
@@ -239,7 +269,7 @@ impl Frontend {
                 limit,
             });
         }
-        traceql::compile_with(text, &request.dialect.into()).map_err(QueryError::Invalid)
+        traceql::compile_with(text, &dialect.into()).map_err(QueryError::Invalid)
     }
 
     /// Waits for a turn. A query over several tenants waits in the queue of the first.
@@ -342,7 +372,7 @@ impl Frontend {
         }
     }
 
-    fn split_options(&self) -> SplitOptions {
+    pub(crate) fn split_options(&self) -> SplitOptions {
         let metrics = &self.config.query_frontend.metrics;
         SplitOptions {
             target_bytes_per_job: metrics.target_bytes_per_job,
@@ -355,7 +385,7 @@ impl Frontend {
         }
     }
 
-    fn schedule_options(&self) -> ScheduleOptions {
+    pub(crate) fn schedule_options(&self) -> ScheduleOptions {
         ScheduleOptions {
             concurrent_jobs: concurrent_jobs(&self.config),
             max_retries: self.config.query_frontend.max_retries,
@@ -377,7 +407,7 @@ impl Frontend {
 }
 
 /// The tenant in whose queues a query and its jobs wait.
-fn first(tenants: &[TenantId]) -> Result<&TenantId, QueryError> {
+pub(crate) fn first(tenants: &[TenantId]) -> Result<&TenantId, QueryError> {
     let none = QueryError::Internal("query without a tenant");
     tenants.first().ok_or(none)
 }

@@ -96,7 +96,7 @@ impl Connections {
     /// closes what is left.
     pub async fn shutdown(self) {
         // Fails only if all servers have ended.
-        let _ = self.stop.send(true);
+        let _ended_already = self.stop.send(true);
         for server in self.servers {
             if let Err(error) = server.await {
                 tracing::error!(%error, "serving a port failed");
@@ -119,7 +119,7 @@ impl Door {
         match self.listener.accept().await {
             Ok((stream, _)) => {
                 // Answers should not wait for more to send; a failure costs latency only.
-                let _ = stream.set_nodelay(true);
+                let _slower = stream.set_nodelay(true);
                 Some((stream, permit))
             }
             Err(error) => {

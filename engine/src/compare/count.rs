@@ -22,8 +22,8 @@ use crate::lower::value::Type;
 use crate::partial::{KeyColumn, KeyValue};
 
 /// Counts what is compared.
-pub(crate) struct Counter {
-    pub(crate) compared: Compared,
+pub(crate) struct Counter<'a> {
+    pub(crate) compared: &'a Compared,
     /// One for each of [`Compared::values`].
     pub(crate) values: Vec<Arc<dyn PhysicalExpr>>,
     pub(crate) time: Arc<dyn PhysicalExpr>,
@@ -40,7 +40,7 @@ struct Part {
     rows: Vec<usize>,
 }
 
-impl Counter {
+impl Counter<'_> {
     /// Counts the spans of a batch that start in the window.
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let times = self.time.evaluate(batch)?.into_array(batch.num_rows())?;

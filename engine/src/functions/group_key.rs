@@ -31,7 +31,10 @@ pub(crate) fn tag(alternatives: Vec<(Type, Expr)>, arrays: Arrays) -> Expr {
         DataType::Utf8,
         expressions,
         move |args| {
-            let columns = types.iter().zip(args).map(|(t, array)| tagged(*t, array, arrays));
+            let columns = types
+                .iter()
+                .zip(args)
+                .map(|(t, array)| tagged(*t, array, arrays));
             let columns = columns.collect::<Result<Vec<_>>>()?;
             let rows = args.first().map_or(0, |array| array.len());
             let mut out = StringBuilder::new();

@@ -154,7 +154,9 @@ impl Run<'_> {
         }
         let key = self.column(by.key, partition)?;
         let mut grouping = Grouping::new([key.data_type().clone()]);
-        let groups = grouping.groups(std::slice::from_ref(&key))?.unwrap_or_default();
+        let groups = grouping
+            .groups(std::slice::from_ref(&key))?
+            .unwrap_or_default();
         let keys = grouping.keys()?;
         let keys = KeyColumn::try_new(by.kind, &keys[0])?;
         let values: Vec<_> = if self.runnable.keep_attributes {
@@ -186,7 +188,8 @@ impl Run<'_> {
         if self.runnable.keep_attributes {
             for (name, values) in shown {
                 for (spanset, value) in partition.spansets.iter_mut().zip(values) {
-                    let value = value.map(|value| (Arc::clone(&name), Value::Scalar(value.label())));
+                    let value =
+                        value.map(|value| (Arc::clone(&name), Value::Scalar(value.label())));
                     spanset.attributes.extend(value);
                 }
             }

@@ -69,6 +69,12 @@ impl Params {
         Ok(Self(pairs))
     }
 
+    /// Names and values, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.0.iter().filter(|(_, value)| !value.is_empty());
+        pairs.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let named = |(key, value): &&(String, String)| key == name && !value.is_empty();
         self.0.iter().find(named).map(|(_, value)| value.as_str())

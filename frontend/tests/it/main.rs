@@ -9,6 +9,9 @@
 mod common;
 mod explain;
 mod prom_api;
+mod search_api;
 mod stored;
+mod strict;
+mod tags_api;
 mod tempo_api;
 mod trace_api;

@@ -253,7 +253,7 @@ async fn errors_have_a_type_and_a_text() {
         ),
         ("labels?limit=-1".to_owned(), 400, "bad_data", "\"limit\""),
         (
-            format!("query_range?query={{}}>>{{}} | rate()&{range}"),
+            format!("query_range?query={{}} | compare({{status=error}})&{range}"),
             422,
             "execution",
             "not implemented yet",

@@ -159,7 +159,7 @@ impl Log {
 
     /// Ends the thread, and all generations, once all that was handed over is done.
     pub(crate) async fn stop(&self) {
-        let _ = self.commands.send(Command::Stop);
+        let _ended_already = self.commands.send(Command::Stop);
         let thread = self
             .thread
             .lock()
@@ -167,7 +167,7 @@ impl Log {
             .take();
         if let Some(thread) = thread {
             // A panic of the thread has been reported when it happened.
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+            let _panic = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
 }
@@ -355,7 +355,7 @@ impl Writer {
             let sealed = segment::sealed_path(tenant, generation.id(), durable_len);
             if self.disk.rename(&generation.log_path(), &sealed).is_ok() {
                 generation.set_log_path(sealed);
-                let _ = self.disk.sync_dir(&segment::tenant_dir(tenant));
+                let _unsynced = self.disk.sync_dir(&segment::tenant_dir(tenant));
             }
         }
         self.head.seal(&generation);

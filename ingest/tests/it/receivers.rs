@@ -404,7 +404,7 @@ fn slow_and_silent_connections_are_closed() {
         slow_body.write_all(head.as_bytes()).await.unwrap();
         for mut stream in [silent, slow_head, slow_choice, slow_body] {
             // Ends at last, with or without an answer.
-            let _ = stream.read_to_end(&mut Vec::new()).await;
+            let _ended = stream.read_to_end(&mut Vec::new()).await;
         }
     });
 }

@@ -276,6 +276,24 @@ pub static KEYS: &[Key] = &[
         "100000",
         "Spans that one tenant may send at once; a larger request is refused for good (413).",
     ),
+    key(
+        "overrides.defaults.global.max_bytes_per_trace",
+        Kind::Bytes,
+        "5MB",
+        "Bytes of OTLP of one trace in an answer; a larger trace is shown in part. 0: no limit. Traces of any size are stored.",
+    ),
+    key(
+        "overrides.defaults.read.max_bytes_per_tag_values_query",
+        Kind::Bytes,
+        "1MB",
+        "Bytes of attribute names or values in an answer; more are left out. 0: no limit.",
+    ),
+    key(
+        "overrides.defaults.read.left_pad_trace_ids",
+        Kind::Bool,
+        "false",
+        "Write trace ids in search results with their leading zeros, as 32 digits.",
+    ),
     // the way to blocks
     key(
         "live_store.max_block_bytes",
@@ -544,24 +562,6 @@ pub static KEYS: &[Key] = &[
         Kind::Bytes,
         "64MiB",
         "Most bytes of one answer, before compression.",
-    ),
-    key(
-        "overrides.defaults.global.max_bytes_per_trace",
-        Kind::Bytes,
-        "5MB",
-        "Bytes of OTLP of one trace in an answer; a larger trace is shown in part. 0: no limit. Traces of any size are stored.",
-    ),
-    key(
-        "overrides.defaults.read.max_bytes_per_tag_values_query",
-        Kind::Bytes,
-        "1MB",
-        "Bytes of attribute names or values in an answer; more are left out. 0: no limit.",
-    ),
-    key(
-        "overrides.defaults.read.left_pad_trace_ids",
-        Kind::Bool,
-        "false",
-        "Write trace ids in search results with their leading zeros, as 32 digits.",
     ),
     key(
         "prom.instant_lookback",

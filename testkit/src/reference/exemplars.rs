@@ -98,10 +98,9 @@ pub fn check_exemplars(
                 .push(start_ns);
         }
     }
-    for starts in shown.values() {
-        check_spread(starts, grid, limit)?;
-    }
-    Ok(())
+    shown
+        .values()
+        .try_for_each(|starts| check_spread(starts, grid, limit))
 }
 
 /// Not more than `limit`, and of the equal parts of time, half as many as that, at most two in each.

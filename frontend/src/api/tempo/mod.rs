@@ -1,10 +1,15 @@
 //! The Tempo API: plain-text errors, parameters in the URL only.
 
 mod encoding;
+mod legacy;
+mod messages;
 mod otlp_json;
 mod params;
 mod proto_json;
+mod search;
+mod tags;
 mod trace;
+mod window;
 mod wire;
 
 use axum::Router;
@@ -31,11 +36,11 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/api/metrics/query", any(query_instant))
         .route("/api/traces/{id}", any(trace::v1))
         .route("/api/v2/traces/{id}", any(trace::v2))
-        .route("/api/search", any(not_implemented))
-        .route("/api/search/tags", any(not_implemented))
-        .route("/api/v2/search/tags", any(not_implemented))
-        .route("/api/search/tag/{tag}/values", any(not_implemented))
-        .route("/api/v2/search/tag/{tag}/values", any(not_implemented))
+        .route("/api/search", any(search::search))
+        .route("/api/search/tags", any(tags::names_v1))
+        .route("/api/v2/search/tags", any(tags::names_v2))
+        .route("/api/search/tag/{tag}/values", any(tags::values_v1))
+        .route("/api/v2/search/tag/{tag}/values", any(tags::values_v2))
 }
 
 async fn query_range(
@@ -92,11 +97,6 @@ fn check_range(frontend: &Frontend, params: &MetricsParams) -> Result<(), QueryE
         frontend.metrics.limit_hit(code);
     }
     checked
-}
-
-async fn not_implemented(uri: Uri) -> Response {
-    let text = format!("not implemented yet: {}\n", uri.path());
-    (StatusCode::NOT_IMPLEMENTED, text).into_response()
 }
 
 /// An error as the Tempo API shows it.

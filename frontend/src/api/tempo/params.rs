@@ -51,6 +51,37 @@ pub(super) enum InvalidParameter {
     StepTooSmall { step_ns: i64, minimum_ns: i64 },
     #[error(transparent)]
     TraceId(#[from] InvalidTraceId),
+    #[error(
+        "invalid start and end: only one of start and end provided: must provide both or neither"
+    )]
+    OneEnd,
+    #[error("invalid request: can't specify tags and q in the same query")]
+    TwoQueries,
+    #[error(
+        "minDuration and maxDuration go with tags only: write traceDuration into the query instead"
+    )]
+    DurationBesideQuery,
+    #[error("invalid tags: tag {0} has been set twice")]
+    RepeatedTag(String),
+    #[error("invalid maxDuration: must be greater than minDuration")]
+    DurationBounds,
+    #[error("limit {limit} exceeds max limit {max} (query_frontend.search.max_result_limit)")]
+    Limit { limit: usize, max: usize },
+    #[error(
+        "spans per span set exceeds {max}. received {spans} \
+         (query_frontend.search.max_spans_per_span_set)"
+    )]
+    SpansPerSpanset { spans: usize, max: usize },
+    #[error(
+        "search time range exceeds the maximum allowed duration of {} \
+         (query_frontend.search.max_duration)",
+        format_ns(*limit_ns)
+    )]
+    RangeTooLong { limit_ns: i64 },
+    #[error("invalid scope: {0}")]
+    Scope(String),
+    #[error("please provide a valid tagName: {0}")]
+    TagName(String),
     #[error("time range is outside of what 64-bit nanoseconds since 1970 can express")]
     OutOfRange,
 }
@@ -119,7 +150,7 @@ impl MetricsParams {
     }
 }
 
-fn dialect(params: &Params) -> Result<Dialect, InvalidParameter> {
+pub(super) fn dialect(params: &Params) -> Result<Dialect, InvalidParameter> {
     match params.get("dialect") {
         None => Ok(Dialect::default()),
         Some(name) => {
@@ -129,19 +160,7 @@ fn dialect(params: &Params) -> Result<Dialect, InvalidParameter> {
 }
 
 fn range(params: &Params, now_ns: i64) -> Result<(i64, i64), InvalidParameter> {
-    let since = params.get("since").map(|text| {
-        parse_prometheus(text)
-            .or_else(|| parse_go(text))
-            .filter(|ns| *ns > 0)
-            .ok_or_else(|| {
-                unreadable(
-                    "since",
-                    text,
-                    "a duration such as 15m or 1d, greater than zero",
-                )
-            })
-    });
-    let since_ns = since.transpose()?.unwrap_or(DEFAULT_SINCE_NS);
+    let since_ns = since(params)?.unwrap_or(DEFAULT_SINCE_NS);
     let start = params
         .get("start")
         .map(|text| time("start", text))
@@ -155,8 +174,25 @@ fn range(params: &Params, now_ns: i64) -> Result<(i64, i64), InvalidParameter> {
     Ok((start_ns, end_ns))
 }
 
+/// The length of the range up to now, if the request says it so.
+pub(super) fn since(params: &Params) -> Result<Option<i64>, InvalidParameter> {
+    let parse = |text| {
+        parse_prometheus(text)
+            .or_else(|| parse_go(text))
+            .filter(|ns| *ns > 0)
+            .ok_or_else(|| {
+                unreadable(
+                    "since",
+                    text,
+                    "a duration such as 15m or 1d, greater than zero",
+                )
+            })
+    };
+    params.get("since").map(parse).transpose()
+}
+
 /// Leaves out the newest part of the range.
-fn cut_off(start_ns: i64, end_ns: i64, cutoff_ns: i64, now_ns: i64) -> (i64, i64) {
+pub(super) fn cut_off(start_ns: i64, end_ns: i64, cutoff_ns: i64, now_ns: i64) -> (i64, i64) {
     if cutoff_ns == 0 {
         return (start_ns, end_ns);
     }
@@ -170,7 +206,7 @@ fn cut_off(start_ns: i64, end_ns: i64, cutoff_ns: i64, now_ns: i64) -> (i64, i64
 }
 
 /// Epoch seconds of up to ten characters, nanoseconds of more, seconds with a fraction, or RFC 3339.
-fn time(name: &'static str, text: &str) -> Result<i64, InvalidParameter> {
+pub(super) fn time(name: &'static str, text: &str) -> Result<i64, InvalidParameter> {
     let parsed = if let Ok(number) = text.parse::<i64>() {
         if text.len() <= 10 {
             number.checked_mul(SECOND_NS)

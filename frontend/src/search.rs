@@ -1,0 +1,229 @@
+//! From the text of a search to the newest traces that match.
+//!
+//! Blocks are searched from the newest backwards, some at a time, and no further than it takes to be
+//! sure of the answer: a trace that lies in older blocks alone did not start later than they do. So
+//! the answer is always that of looking at everything.
+
+use std::collections::HashSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use engine::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
+use engine::{PruneReason, QueryContext, Slice, bytes_to_search, may_search, prune_search};
+use futures::StreamExt;
+use storage::block::MemoryBlock;
+use storage::block::meta::BlockMeta;
+use storage::ids::{BlockId, TenantId};
+use traceql::Dialect;
+
+use crate::blocks::{Block, survivors};
+use crate::error::QueryError;
+use crate::query::{Frontend, MEMORY_LIMIT_KEY, first};
+use crate::schedule::{in_turn, run_jobs};
+use crate::split::split_block;
+use crate::stats::QueryStats;
+
+/// Blocks that are searched first; each further round takes twice as many.
+const FIRST_ROUND: usize = 8;
+
+/// A search.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchRequest {
+    /// Whose spans; more than one tenant are searched as if their spans were of one.
+    pub tenants: Vec<TenantId>,
+    /// The query text. Of a metrics query the selection of spans counts.
+    pub query: String,
+    /// The language that the text is in.
+    pub dialect: Dialect,
+    /// Traces that ended earlier are left out, ns since the epoch.
+    pub start_ns: i64,
+    /// Traces that started later are left out, ns since the epoch.
+    pub end_ns: i64,
+    /// Most traces in the answer.
+    pub limit: usize,
+    /// Most spans of each spanset in the answer.
+    pub spans_per_spanset: usize,
+}
+
+/// The answer of a search.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SearchAnswer {
+    /// The newest matching traces, newest first.
+    pub traces: Vec<TraceMatch>,
+    /// What it took.
+    pub stats: QueryStats,
+}
+
+/// A search under way.
+struct Search<'a> {
+    frontend: &'a Frontend,
+    plan: Arc<SearchPlan>,
+    window: SearchWindow,
+    limits: SearchLimits,
+    tenant: &'a TenantId,
+    context: QueryContext,
+    /// Blocks in the window, newest first.
+    blocks: Vec<Block>,
+    answer: SearchAnswer,
+}
+
+impl Frontend {
+    /// Answers a search. Dropping the future stops all of its work.
+    ///
+    /// # Errors
+    /// As for a metrics query.
+    pub async fn search(&self, request: &SearchRequest) -> Result<SearchAnswer, QueryError> {
+        let start = Instant::now();
+        let found = self.within_deadline(None, self.find_traces(request));
+        let mut answer = found.await?;
+        answer.stats.elapsed = start.elapsed();
+        self.metrics.count(&answer.stats);
+        Ok(answer)
+    }
+
+    async fn find_traces(&self, request: &SearchRequest) -> Result<SearchAnswer, QueryError> {
+        let query = self.parse(&request.query, request.dialect)?;
+        let plan = Arc::new(SearchPlan::analyse(&query)?);
+        if plan.is_never() {
+            return Ok(SearchAnswer::default());
+        }
+        let window = SearchWindow {
+            start_ns: request.start_ns,
+            end_ns: request.end_ns,
+        };
+        let _turn = self.enter(&request.tenants).await?;
+        let snapshots = self.snapshots(&request.tenants).await?;
+        let (_, stats) = survivors(&snapshots, |block| prune_search(&plan, window, block).err());
+        // A block in which nothing matches by itself may have parts of traces in which something does.
+        let out_of_window = |block: &BlockMeta| !may_search(window, block);
+        let (mut blocks, _) = survivors(&snapshots, |block| {
+            out_of_window(block).then_some(PruneReason::Time)
+        });
+        blocks.sort_by_key(|block| (block.meta().max_start_ns, block.meta().block_id));
+        blocks.reverse();
+        let search = Search {
+            frontend: self,
+            plan,
+            window,
+            limits: SearchLimits {
+                traces: request.limit,
+                spans_per_spanset: request.spans_per_spanset,
+            },
+            tenant: first(&request.tenants)?,
+            context: QueryContext::new(self.config().query.max_memory_bytes, MEMORY_LIMIT_KEY),
+            blocks,
+            answer: SearchAnswer {
+                traces: Vec::new(),
+                stats,
+            },
+        };
+        // A trace that is in the window may have parts in blocks that are not.
+        let (all, _) = survivors(&snapshots, |_| None);
+        search.run(&all).await
+    }
+}
+
+impl Search<'_> {
+    async fn run(mut self, all: &[Block]) -> Result<SearchAnswer, QueryError> {
+        let (mut stored, mut live) = (Vec::new(), Vec::new());
+        for block in all {
+            match block {
+                Block::Stored(block) => stored.push(Arc::clone(block)),
+                Block::Live(block) => live.push(Arc::clone(block)),
+            }
+        }
+        let blocks = std::mem::take(&mut self.blocks);
+        let (mut from, mut count) = (0, FIRST_ROUND);
+        while from < blocks.len() {
+            let until = blocks.len().min(from.saturating_add(count));
+            let slices = self.slices(&blocks[from..until], &stored, &live).await?;
+            self.search(slices).await?;
+            let newest_left = blocks.get(until).map(|block| block.meta().max_start_ns);
+            if self.is_settled(newest_left) {
+                break;
+            }
+            from = until;
+            count = count.saturating_mul(2);
+        }
+        let counters = &self.context.counters;
+        self.answer.stats.inspected_bytes = counters.bytes_read();
+        self.answer.stats.storage_requests = counters.requests();
+        self.answer.stats.inspected_spans = counters.spans_inspected();
+        Ok(self.answer)
+    }
+
+    /// Whether no trace that starts at this time or earlier can be part of the answer any more.
+    fn is_settled(&self, newest_left: Option<i64>) -> bool {
+        let oldest = self.answer.traces.last();
+        let is_full = self.answer.traces.len() >= self.limits.traces;
+        let starts_later = |left: i64| oldest.is_some_and(|oldest| oldest.start_ns > left);
+        newest_left.is_none_or(|left| is_full && starts_later(left))
+    }
+
+    /// What to read for all traces that have a span in some of these blocks.
+    async fn slices(
+        &self,
+        round: &[Block],
+        stored: &[Arc<BlockMeta>],
+        live: &[Arc<MemoryBlock>],
+    ) -> Result<Vec<Slice>, QueryError> {
+        let ids: HashSet<BlockId> = round.iter().map(|block| block.meta().block_id).collect();
+        let reads = |block: &BlockMeta| ids.contains(&block.block_id);
+        let engine = &self.frontend.engine;
+        let pieces = engine.pieces(stored, live, reads, &self.context).await?;
+        let mut slices = pieces.slices(stored, live);
+        for block in round {
+            match block {
+                Block::Live(block) => {
+                    if prune_search(&self.plan, self.window, &block.meta).is_ok() {
+                        slices.push(pieces.without(Slice::Live(Arc::clone(block))));
+                    }
+                }
+                Block::Stored(block) => {
+                    for row_groups in self.row_groups(block) {
+                        let block = Arc::clone(block);
+                        slices.push(pieces.without(Slice::Stored { block, row_groups }));
+                    }
+                }
+            }
+        }
+        Ok(slices)
+    }
+
+    fn row_groups(&self, block: &BlockMeta) -> Vec<Vec<usize>> {
+        let kept = prune_search(&self.plan, self.window, block).unwrap_or_default();
+        let bytes = bytes_to_search(&self.plan, self.window, block, &kept);
+        split_block(block, &kept, bytes, &self.frontend.split_options())
+    }
+
+    /// Searches slices and keeps the newest of what was found before and now.
+    async fn search(&mut self, slices: Vec<Slice>) -> Result<(), QueryError> {
+        let options = self.frontend.schedule_options();
+        self.answer.stats.jobs_total += slices.len() as u64;
+        let (window, limits) = (self.window, self.limits);
+        let run = |slice: &Slice| {
+            let (engine, plan) = (Arc::clone(&self.frontend.engine), Arc::clone(&self.plan));
+            let (slice, context) = (slice.clone(), self.context.clone());
+            let job = async move {
+                engine
+                    .search_job(&plan, window, limits, slice, &context)
+                    .await
+            };
+            in_turn(self.frontend.job_turns.clone(), self.tenant.clone(), job)
+        };
+        let mut results = pin!(run_jobs(slices, options, run));
+        while let Some(result) = results.next().await {
+            let completed = result?;
+            self.answer.stats.jobs_completed += 1;
+            self.answer.stats.jobs_retried += u64::from(completed.retries);
+            let traces = &mut self.answer.traces;
+            traces.extend(completed.value);
+            traces.sort_by(TraceMatch::newest_first);
+            // A trace in pieces is found in each round that has one of its blocks.
+            traces.dedup_by_key(|trace| trace.trace_id);
+            traces.truncate(limits.traces);
+        }
+        Ok(())
+    }
+}
