@@ -6,6 +6,19 @@ use std::sync::Arc;
 
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::optimizer::OptimizerRule;
+use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
+use datafusion::optimizer::eliminate_filter::EliminateFilter;
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
+use datafusion::optimizer::propagate_empty_relation::PropagateEmptyRelation;
+use datafusion::optimizer::push_down_filter::PushDownFilter;
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::combine_partial_final_agg::CombinePartialFinalAggregate;
+use datafusion::physical_optimizer::ensure_coop::EnsureCooperative;
+use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
+use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
+use datafusion::physical_optimizer::sanity_checker::SanityCheckPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -23,10 +36,11 @@ use crate::context::{QueryContext, QueryCounters};
 use crate::error::{EngineError, recover};
 use crate::grid::Grid;
 use crate::lower::{Lowered, lower};
-use crate::partial::PartialSeries;
+use crate::partial::{Kind, PartialSeries};
 use crate::physical::{RangeAggregateExec, UseRangeAggregate};
 use crate::pieces::{self, PairCache, PieceSource, Pieces};
 use crate::plan::MetricsPlan;
+use crate::prune::picks_few;
 use crate::scan::Scan;
 use crate::search::job::LoweredSearch;
 use crate::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
@@ -129,8 +143,9 @@ pub struct Engine {
 
 /// Blocks of which the trace ids are read at once.
 const ID_READS_AT_ONCE: usize = 8;
-/// Rows per batch: large enough that the work per batch is small against the work per row.
-const BATCH_ROWS: usize = 32_768;
+/// Rows per batch: large enough that the work per batch is small against the work per row, and small
+/// enough that the columns of a batch stay in a core's cache until they are used.
+const BATCH_ROWS: usize = 8192;
 /// Deeply nested expressions are bounded by the query limits; this leaves ample room for them.
 const STACK_BYTES: usize = 16 << 20;
 
@@ -446,8 +461,34 @@ fn session_state() -> SessionState {
         .with_config(config)
         .with_default_features()
         .with_query_planner(Arc::new(SpansetQueryPlanner))
-        .with_physical_optimizer_rule(Arc::new(UseRangeAggregate))
+        .with_optimizer_rules(logical_rules())
+        .with_physical_optimizer_rules(physical_rules())
         .build()
+}
+
+/// The rules that can change the logical plan of a job. It has no join, subquery, sort or limit, and
+/// the rules for those take a large part of planning only to find nothing.
+fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    vec![
+        Arc::new(SimplifyExpressions::new()),
+        Arc::new(EliminateFilter::new()),
+        Arc::new(PropagateEmptyRelation::new()),
+        Arc::new(PushDownFilter::new()),
+        Arc::new(CommonSubexprEliminate::new()),
+        Arc::new(OptimizeProjections::new()),
+    ]
+}
+
+/// The rules that can change the physical plan of a job, which runs in one partition.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    vec![
+        Arc::new(FilterPushdown::new()),
+        Arc::new(CombinePartialFinalAggregate::new()),
+        Arc::new(UseRangeAggregate),
+        Arc::new(ProjectionPushdown::new()),
+        Arc::new(EnsureCooperative::new()),
+        Arc::new(SanityCheckPlan::new()),
+    ]
 }
 
 /// One metrics job.
@@ -486,9 +527,12 @@ impl Job {
     /// Plans the job; `None` if there is nothing to run it on.
     async fn prepare(&self) -> Result<Option<Prepared>, EngineError> {
         let limit = self.scan.context.limit;
-        let Some(opened) = self.scan.open().await? else {
+        let Some(mut opened) = self.scan.open().await? else {
             return Ok(None);
         };
+        if picks_few(&self.plan) {
+            opened.expect_few();
+        }
         let session = &self.scan.session;
         let prepare = async {
             let lowered = lower(&self.plan, &self.grid, opened.block(), limit)?;
@@ -510,28 +554,39 @@ impl Job {
 
     async fn run(&self, prepared: &Prepared) -> Result<PartialSeries, EngineError> {
         let limit = self.scan.context.limit;
-        let mut series = self.scan.context.empty_series(&self.plan, self.grid);
-        let task = self
-            .scan
-            .task_context()
-            .map_err(|error| recover(error, limit))?;
-        let physical = &prepared.physical;
-        let keys = &prepared.lowered.key_kinds;
-        if let Some(aggregate) = physical.downcast_ref::<RangeAggregateExec>() {
-            let groups = aggregate.aggregate(task).await;
-            series.add(groups.map_err(|error| recover(error, limit))?, keys)?;
-        } else {
-            let stream = execute_stream(Arc::clone(physical), task);
-            let mut stream = stream.map_err(|error| recover(error, limit))?;
-            while let Some(batch) = stream
-                .try_next()
-                .await
-                .map_err(|error| recover(error, limit))?
-            {
-                series.add_batch(&batch, keys)?;
+        let recovered = |error| recover(error, limit);
+        let task = self.scan.task_context().map_err(recovered)?;
+        let (lowered, physical) = (&prepared.lowered, &prepared.physical);
+        let stream = || execute_stream(Arc::clone(physical), Arc::clone(&task)).map_err(recovered);
+        let series = match self.scan.context.empty_series(&self.plan, self.grid).0 {
+            Kind::Aggregates(mut series) => {
+                let keys = lowered.key_kinds();
+                if let Some(aggregate) = physical.downcast_ref::<RangeAggregateExec>() {
+                    let groups = aggregate.aggregate(Arc::clone(&task)).await;
+                    series.add(groups.map_err(recovered)?, keys)?;
+                } else {
+                    let mut stream = stream()?.map_err(recovered);
+                    while let Some(batch) = stream.try_next().await? {
+                        series.add_batch(&batch, keys)?;
+                    }
+                }
+                Kind::Aggregates(series)
             }
-        }
+            Kind::Comparison(tally) => {
+                let session = &self.scan.session;
+                let stream = stream()?;
+                let counter = lowered.counter(&stream.schema(), session, tally);
+                let Some(mut counter) = counter.map_err(recovered)? else {
+                    return Err(EngineError::other_query());
+                };
+                let mut stream = stream.map_err(recovered);
+                while let Some(batch) = stream.try_next().await? {
+                    counter.add(&batch).map_err(recovered)?;
+                }
+                Kind::Comparison(counter.tally)
+            }
+        };
         self.scan.count_spans(prepared.spans);
-        Ok(series)
+        Ok(PartialSeries(series))
     }
 }

@@ -8,8 +8,8 @@ use std::fmt;
 use storage::block::meta::{AttributeScope, BlockMeta, ColumnMeta};
 use storage::ids::TraceId;
 use traceql::ast::{
-    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Pipeline, Scope, SpansetExpr,
-    SpansetOp, Stage, StructuralForm, UnaryOp,
+    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Literal, Pipeline, Scope,
+    SpansetExpr, SpansetOp, Stage, Status, StructuralForm, UnaryOp,
 };
 
 use crate::grid::Grid;
@@ -169,6 +169,42 @@ fn compressed_bytes(
             .sum()
     };
     row_groups.iter().map(bytes).collect()
+}
+
+/// Whether few spans can be expected to pass the filters of a query: those of one trace, or failed
+/// ones, which are the exception wherever spans come from.
+pub(crate) fn picks_few(plan: &MetricsPlan) -> bool {
+    let Selection::Spans(filters) = &plan.selection else {
+        return false;
+    };
+    filters.iter().flat_map(conjuncts).any(|condition| {
+        let FieldExprKind::Binary {
+            op: BinaryOp::Eq,
+            lhs,
+            rhs,
+        } = &condition.kind
+        else {
+            return false;
+        };
+        let is_error = |side: &FieldExpr| {
+            matches!(
+                side.kind,
+                FieldExprKind::Literal(Literal::Status(Status::Error))
+            )
+        };
+        let is_one_of = |side: &FieldExpr, wanted: &[Intrinsic]| {
+            matches!(
+                &side.kind,
+                FieldExprKind::Attribute(Attribute::Intrinsic {
+                    intrinsic,
+                    of_parent: false,
+                }) if wanted.contains(intrinsic)
+            )
+        };
+        let either = |of: &dyn Fn(&FieldExpr) -> bool| of(lhs) || of(rhs);
+        either(&|side| is_one_of(side, &[Intrinsic::TraceId, Intrinsic::SpanId]))
+            || (either(&|side| is_one_of(side, &[Intrinsic::Status])) && either(&is_error))
+    })
 }
 
 /// Why nothing of the block is selected, if that is certain.

@@ -12,8 +12,6 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlanBuilder;
-use datafusion::parquet::arrow::parquet_to_arrow_schema;
-use datafusion::parquet::file::metadata::ParquetMetaData;
 use hashbrown::HashSet;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -44,6 +42,7 @@ pub(crate) struct Scan {
 pub(crate) struct Opened {
     spans: Spans,
     without: Option<Arc<HashSet<TraceId>>>,
+    few: bool,
     /// Spans that are read.
     pub(crate) span_count: u64,
 }
@@ -68,8 +67,11 @@ impl Scan {
             Slice::Live(block) => Spans::Live(Arc::clone(block)),
             Slice::Stored { block, row_groups } => {
                 let mut file = self.file(block)?;
+                let footer = file.footer().await?;
+                let schema = footer.schema();
+                let schema = schema.map_err(|error| EngineError::Internal(error.into()))?;
                 Spans::Stored {
-                    schema: arrow_schema(file.footer().await?.metadata())?,
+                    schema: Arc::clone(schema),
                     file,
                     row_groups: row_groups.clone(),
                 }
@@ -94,6 +96,7 @@ impl Scan {
         Ok(Some(Opened {
             spans,
             without,
+            few: false,
             span_count,
         }))
     }
@@ -135,6 +138,11 @@ impl Opened {
         }
     }
 
+    /// Expects that few spans pass the filters, see [`SpanTable::read_late`].
+    pub(crate) fn expect_few(&mut self) {
+        self.few = true;
+    }
+
     /// A scan of the spans with some columns.
     pub(crate) fn scan(self, columns: &BTreeSet<String>) -> DataFusionResult<LogicalPlanBuilder> {
         // The planner handles the whole schema over and over, and a block has a hundred columns.
@@ -153,7 +161,8 @@ impl Opened {
                 SpanTable::stored(file, &Arc::new(schema), row_groups)
             }
         };
-        let scan = LogicalPlanBuilder::scan("spans", provider_as_source(Arc::new(table)), None)?;
+        let table = Arc::new(if self.few { table.read_late() } else { table });
+        let scan = LogicalPlanBuilder::scan("spans", provider_as_source(table), None)?;
         match self.without {
             Some(without) => scan.filter(not_of_traces(column(names::TRACE_ID), without)),
             None => Ok(scan),
@@ -179,12 +188,4 @@ fn only(block: &MemoryBlock, columns: &BTreeSet<String>) -> Result<MemoryBlock, 
         schema: Arc::new(block.schema.project(&indices)?),
         batches: batches.collect::<Result<_, _>>()?,
     })
-}
-
-/// The Arrow schema that a block was written with.
-fn arrow_schema(metadata: &ParquetMetaData) -> Result<SchemaRef, EngineError> {
-    let file = metadata.file_metadata();
-    let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata());
-    let schema = schema.map_err(|error| EngineError::Internal(error.into()))?;
-    Ok(Arc::new(Schema::new(schema.fields)))
 }

@@ -46,8 +46,9 @@ impl IntervalCursor {
         (Some(interval), times.iter().take_while(inside).count())
     }
 
+    /// The interval that `time` belongs to, if any.
     #[inline]
-    fn find(&mut self, time: i64) -> Option<usize> {
+    pub(crate) fn find(&mut self, time: i64) -> Option<usize> {
         // Traces are stored by start time, so most spans fall where the last one fell: one
         // comparison instead of a division.
         if time > self.low && time <= self.high {

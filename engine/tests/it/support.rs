@@ -1,6 +1,7 @@
 //! Running a query on spans that are cut into blocks in some way.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use engine::search::{
     SearchLimits, SearchPlan, SearchWindow, SpanMatch, SpansetMatch, TraceMatch,
@@ -24,29 +25,35 @@ use traceql::Dialect;
 /// An engine over an empty store in memory.
 pub(crate) struct Bench {
     store: Arc<dyn ObjectStore>,
-    engine: Engine,
-    next_block: u128,
+    engine: Arc<Engine>,
 }
+
+/// The store and the engine of all benches: making an engine costs more than most queries do.
+static SHARED: LazyLock<(Arc<dyn ObjectStore>, Arc<Engine>)> = LazyLock::new(|| {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let options = EngineOptions {
+        threads: 2,
+        ..EngineOptions::default()
+    };
+    let engine = Engine::try_new(Arc::clone(&store), Path::default(), &options);
+    (store, Arc::new(engine.expect("threads start")))
+});
+
+/// Number of blocks made.
+static BLOCKS: AtomicU64 = AtomicU64::new(0);
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-        let options = EngineOptions {
-            threads: 1,
-            ..EngineOptions::default()
-        };
-        let engine =
-            Engine::try_new(Arc::clone(&store), Path::default(), &options).expect("threads start");
+        let (store, engine) = &*SHARED;
         Self {
-            store,
-            engine,
-            next_block: 1,
+            store: Arc::clone(store),
+            engine: Arc::clone(engine),
         }
     }
 
     fn options(&mut self) -> EncodeOptions {
-        self.next_block += 1;
-        EncodeOptions::new(TenantId::single(), BlockId(ulid::Ulid(self.next_block)))
+        let block = BLOCKS.fetch_add(1, Ordering::Relaxed) + 1;
+        EncodeOptions::new(TenantId::single(), BlockId(ulid::Ulid(u128::from(block))))
     }
 
     /// The spans as one live block.
@@ -347,10 +354,4 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
         .build()
         .expect("a runtime starts")
         .block_on(future)
-}
-
-/// Whether the engine does not refuse to run the query.
-pub(crate) fn is_implemented(query: &traceql::Query) -> bool {
-    let plan = MetricsPlan::analyse(query);
-    !matches!(plan, Err(EngineError::NotImplemented { .. }))
 }

@@ -144,16 +144,13 @@ fn trace_result(trace: &Trace<'_>, spansets: &[Spanset], shown: &[&Attribute]) -
 
 fn span_result(view: SpanView<'_>, shown: &[&Attribute]) -> SpanResult {
     let span = view.span().span;
-    let mut attributes: Vec<(String, Value)> = Vec::new();
-    for &name in shown.iter().filter(|name| !has_own_field(name)) {
-        let value = view.last_value(name);
-        let attribute = (unscoped_name(name), in_answers(&value));
-        let is_known =
-            |known: &(String, Value)| known.0 == attribute.0 && known.1.is_identical(&attribute.1);
-        if !value.is_nil() && !attributes.iter().any(is_known) {
-            attributes.push(attribute);
-        }
-    }
+    let attributes = shown
+        .iter()
+        .filter(|name| !has_own_field(name))
+        .map(|name| (unscoped_name(name), view.last_value(name)))
+        .filter(|(_, value)| !value.is_nil())
+        .map(|(name, value)| (name, in_answers(&value)))
+        .collect();
     let names_name = shown.contains(&&Attribute::of_span(Intrinsic::Name));
     SpanResult {
         span_id: span.span_id,

@@ -1,15 +1,13 @@
-//! Mergeable results of jobs, and the series they become.
+//! The states of one aggregate, and the series they become.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::array::RecordBatch;
 use datafusion::error::DataFusionError;
 use hashbrown::HashMap;
-use traceql::ast::MetricsFunction;
+use traceql::ast::{MetricsAggregate, MetricsFunction};
 
+use super::key::{KeyColumn, KeyValue, NIL};
 use crate::aggregate::cell::{ExtremeCell, SumCell};
 use crate::aggregate::dense::Cells;
 use crate::aggregate::histogram::{Log2Histogram, bound};
@@ -17,10 +15,8 @@ use crate::aggregate::interval::IntervalCursor;
 use crate::aggregate::sketch::Sketch;
 use crate::aggregate::{RangeState, new_state};
 use crate::error::{EngineError, recover};
-use crate::functions::group_key::{untag, untag_elements};
 use crate::grid::Grid;
 use crate::limit::MemoryLimit;
-use crate::lower::value::Type;
 use crate::lower::{KeyKind, state_kind};
 use crate::physical::Groups;
 use crate::plan::MetricsPlan;
@@ -28,7 +24,7 @@ use crate::series::{Label, LabelValue, Series, SeriesSet, apply_second_stages};
 
 /// The aggregation states of the series that some spans make.
 #[derive(Debug)]
-pub struct PartialSeries {
+pub(crate) struct Aggregates {
     grid: Grid,
     limit: MemoryLimit,
     groups: HashMap<GroupKey, u32>,
@@ -40,31 +36,17 @@ pub struct PartialSeries {
 
 type GroupKey = Box<[KeyValue]>;
 
-/// How absence is shown where a label cannot be left out.
-const NIL: &str = "nil";
-
-/// The value of one `by` attribute.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum KeyValue {
-    /// Absent: the label is left out.
-    Nil,
-    /// Text; also `nil` for any array, which has no form as a label.
-    String(Arc<str>),
-    Int(i64),
-    /// The bits of a float.
-    Float(u64),
-    Bool(bool),
-    Duration(i64),
-    Status(i64),
-    Kind(i64),
-}
-
-impl PartialSeries {
+impl Aggregates {
     /// No series yet.
-    pub(crate) fn new(plan: &MetricsPlan, grid: Grid, limit: MemoryLimit) -> Self {
+    pub(crate) fn new(
+        plan: &MetricsPlan,
+        aggregate: &MetricsAggregate,
+        grid: Grid,
+        limit: MemoryLimit,
+    ) -> Self {
         let cursor = IntervalCursor::new(grid.start_ns, grid.step_ns, grid.intervals);
-        let state = new_state(state_kind(plan), cursor, limit);
-        let nil_is_shown = !has_own_label(&plan.aggregate.function);
+        let state = new_state(state_kind(aggregate, plan.log2_quantiles), cursor, limit);
+        let nil_is_shown = !has_own_label(&aggregate.function);
         Self {
             grid,
             limit,
@@ -132,7 +114,7 @@ impl PartialSeries {
     ///
     /// # Errors
     /// [`EngineError::MemoryLimit`] if the merged states are larger than the query may hold.
-    pub fn merge(&mut self, mut other: Self) -> Result<(), EngineError> {
+    pub(crate) fn merge(&mut self, mut other: Self) -> Result<(), EngineError> {
         if self.groups.is_empty() {
             *self = other;
             return Ok(());
@@ -157,8 +139,7 @@ impl PartialSeries {
     }
 
     /// Number of label sets.
-    #[must_use]
-    pub fn group_count(&self) -> usize {
+    pub(crate) fn group_count(&self) -> usize {
         self.groups.len()
     }
 
@@ -198,18 +179,22 @@ impl PartialSeries {
     ///
     /// # Errors
     /// [`EngineError::MemoryLimit`] if the series are larger than the query may hold.
-    pub fn finish(mut self, plan: &MetricsPlan) -> Result<SeriesSet, EngineError> {
+    pub(crate) fn finish(
+        mut self,
+        plan: &MetricsPlan,
+        aggregate: &MetricsAggregate,
+    ) -> Result<SeriesSet, EngineError> {
         let counts = matches!(
-            plan.aggregate.function,
+            aggregate.function,
             MetricsFunction::Rate | MetricsFunction::CountOverTime
         );
-        if counts && plan.aggregate.by.is_empty() && !plan.is_never() {
+        if counts && aggregate.by.is_empty() && !plan.is_never() {
             // Nothing counted is a count of zero.
             self.group(GroupKey::default());
         }
         self.state.grow(self.groups.len());
         let mut finisher = Finisher {
-            plan,
+            aggregate,
             intervals: usize::try_from(self.grid.intervals).unwrap_or(usize::MAX),
             step_seconds: self.grid.step_seconds(),
             scale: if plan.aggregates_duration() { 1e9 } else { 1.0 },
@@ -219,7 +204,11 @@ impl PartialSeries {
         let mut groups: Vec<_> = self.groups.iter().collect();
         groups.sort_unstable_by_key(|(_, index)| **index);
         for (key, &number) in groups {
-            finisher.group(base_labels(plan, key), self.state.cells(), index(number))?;
+            finisher.group(
+                base_labels(aggregate, key),
+                self.state.cells(),
+                index(number),
+            )?;
         }
         let mut set = SeriesSet {
             grid: self.grid,
@@ -233,154 +222,15 @@ impl PartialSeries {
     }
 }
 
-impl KeyValue {
-    pub(crate) fn heap_bytes(&self) -> usize {
-        match self {
-            Self::String(text) => text.len() + 16,
-            _ => 0,
-        }
-    }
-
-    /// The label's value; `None` where the label is left out.
-    pub(crate) fn label(&self) -> Option<LabelValue> {
-        let text = |text: &str| Some(LabelValue::String(text.to_owned()));
-        match self {
-            Self::Nil => None,
-            Self::String(value) => text(value),
-            Self::Int(value) => Some(LabelValue::Int(*value)),
-            Self::Float(bits) => Some(LabelValue::Float(f64::from_bits(*bits))),
-            Self::Bool(value) => Some(LabelValue::Bool(*value)),
-            Self::Duration(ns) => Some(LabelValue::String(traceql::format_go_duration(*ns))),
-            Self::Status(code) => text(match code {
-                1 => "ok",
-                2 => "error",
-                _ => "unset",
-            }),
-            Self::Kind(number) => text(match number {
-                1 => "internal",
-                2 => "server",
-                3 => "client",
-                4 => "producer",
-                5 => "consumer",
-                _ => "unspecified",
-            }),
-        }
-    }
-
-    /// The value where absence is shown, too.
-    pub(crate) fn label_or_nil(&self) -> LabelValue {
-        self.label()
-            .unwrap_or_else(|| LabelValue::String(NIL.to_owned()))
-    }
-
-    /// The value of a tagged key.
-    fn untag(key: &str) -> Result<Self, DataFusionError> {
-        let (value_type, text) = untag(key)?;
-        let number = || {
-            let malformed = |_| DataFusionError::Internal(format!("malformed group key {key:?}"));
-            text.parse::<i64>().map_err(malformed)
-        };
-        Ok(match value_type {
-            Type::String => Self::String(text.into()),
-            Type::Bool => Self::Bool(text == "true"),
-            Type::Float => Self::float(text.parse().unwrap_or(f64::NAN)),
-            Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => {
-                Self::array()
-            }
-            _ => Self::typed(value_type, number()?),
-        })
-    }
-
-    /// What every array is shown as.
-    pub(crate) fn array() -> Self {
-        Self::String(NIL.into())
-    }
-
-    fn typed(value_type: Type, number: i64) -> Self {
-        match value_type {
-            Type::Duration => Self::Duration(number),
-            // Numbers that OTLP gives no name are one group with what they are shown as.
-            Type::Status => Self::Status(if (1..=2).contains(&number) { number } else { 0 }),
-            Type::Kind => Self::Kind(if (1..=5).contains(&number) { number } else { 0 }),
-            _ => Self::Int(number),
-        }
-    }
-
-    pub(crate) fn float(value: f64) -> Self {
-        Self::Float(if value == 0.0 { 0 } else { value.to_bits() })
-    }
-}
-
-/// A key column of a job's result, cast to what it is read as.
-pub(crate) struct KeyColumn {
-    kind: KeyKind,
-    array: ArrayRef,
-}
-
-impl KeyColumn {
-    pub(crate) fn try_new(kind: KeyKind, array: &ArrayRef) -> Result<Self, DataFusionError> {
-        let read_as = match kind {
-            KeyKind::Nil => {
-                return Ok(Self {
-                    kind,
-                    array: Arc::clone(array),
-                });
-            }
-            KeyKind::Tagged | KeyKind::Typed(Type::String) => DataType::Utf8,
-            KeyKind::Typed(Type::Float) => DataType::Float64,
-            KeyKind::Typed(Type::Bool) => DataType::Boolean,
-            KeyKind::Typed(_) => DataType::Int64,
-        };
-        Ok(Self {
-            kind,
-            array: cast(array, &read_as)?,
-        })
-    }
-
-    pub(crate) fn get(&self, row: usize) -> Result<KeyValue, DataFusionError> {
-        let array = &self.array;
-        if self.kind == KeyKind::Nil || array.is_null(row) {
-            return Ok(KeyValue::Nil);
-        }
-        Ok(match self.kind {
-            KeyKind::Nil => KeyValue::Nil,
-            KeyKind::Typed(Type::String) => {
-                KeyValue::String(array.as_string::<i32>().value(row).into())
-            }
-            KeyKind::Typed(Type::Float) => {
-                KeyValue::float(array.as_primitive::<Float64Type>().value(row))
-            }
-            KeyKind::Typed(Type::Bool) => KeyValue::Bool(array.as_boolean().value(row)),
-            KeyKind::Typed(value_type) => {
-                KeyValue::typed(value_type, array.as_primitive::<Int64Type>().value(row))
-            }
-            KeyKind::Tagged => KeyValue::untag(array.as_string::<i32>().value(row))?,
-        })
-    }
-
-    /// The elements of an array that was told from others by them.
-    pub(crate) fn elements(&self, row: usize) -> Result<Option<Vec<KeyValue>>, DataFusionError> {
-        if self.kind != KeyKind::Tagged || self.array.is_null(row) {
-            return Ok(None);
-        }
-        let (value_type, text) = untag(self.array.as_string::<i32>().value(row))?;
-        if value_type.element().is_none() {
-            return Ok(None);
-        }
-        let elements = untag_elements(text)?.into_iter().map(KeyValue::untag);
-        elements.collect::<Result<_, _>>().map(Some)
-    }
-}
-
 /// The labels that a group's series share.
-fn base_labels(plan: &MetricsPlan, key: &[KeyValue]) -> Vec<Label> {
-    let names = plan.aggregate.by.iter().map(|by| by.attribute.canonical());
+fn base_labels(aggregate: &MetricsAggregate, key: &[KeyValue]) -> Vec<Label> {
+    let names = aggregate.by.iter().map(|by| by.attribute.canonical());
     let mut labels: Vec<Label> = names
         .zip(key)
         .filter_map(|(name, value)| value.label().map(|value| Label { name, value }))
         .collect();
-    if plan.aggregate.by.is_empty() && !has_own_label(&plan.aggregate.function) {
-        let value = LabelValue::String(plan.aggregate.function.as_str().to_owned());
+    if aggregate.by.is_empty() && !has_own_label(&aggregate.function) {
+        let value = LabelValue::String(aggregate.function.as_str().to_owned());
         labels.push(Label {
             name: "__name__".to_owned(),
             value,
@@ -399,7 +249,7 @@ const fn has_own_label(function: &MetricsFunction) -> bool {
 
 /// Makes series of states.
 struct Finisher<'a> {
-    plan: &'a MetricsPlan,
+    aggregate: &'a MetricsAggregate,
     intervals: usize,
     step_seconds: f64,
     scale: f64,
@@ -430,7 +280,7 @@ impl Finisher<'_> {
                 self.push(labels, self.scaled(cells.group(index), value))
             }
             Cells::Sum(cells) => {
-                let average = matches!(self.plan.aggregate.function, MetricsFunction::AvgOverTime);
+                let average = matches!(self.aggregate.function, MetricsFunction::AvgOverTime);
                 let value = |cell: &SumCell| {
                     let sum = cell.sum.value();
                     if average {
@@ -442,7 +292,7 @@ impl Finisher<'_> {
                 self.push(labels, self.scaled(cells.group(index), value))
             }
             Cells::Sketch(cells) => self.quantiles(&labels, cells.group(index), Sketch::quantile),
-            Cells::Log2(cells) => match self.plan.aggregate.function {
+            Cells::Log2(cells) => match self.aggregate.function {
                 MetricsFunction::HistogramOverTime => self.histogram(&labels, cells.group(index)),
                 _ => self.quantiles(&labels, cells.group(index), Log2Histogram::quantile),
             },
@@ -451,7 +301,7 @@ impl Finisher<'_> {
 
     fn count(&self, count: u64) -> f64 {
         let count = as_float(count);
-        match self.plan.aggregate.function {
+        match self.aggregate.function {
             MetricsFunction::Rate => count * (1.0 / self.step_seconds),
             _ => count,
         }
@@ -473,7 +323,7 @@ impl Finisher<'_> {
         cells: impl Iterator<Item = Option<&'c C>> + Clone,
         quantile: impl Fn(&C, f64) -> Option<f64>,
     ) -> Result<(), EngineError> {
-        let MetricsFunction::QuantileOverTime { quantiles } = &self.plan.aggregate.function else {
+        let MetricsFunction::QuantileOverTime { quantiles } = &self.aggregate.function else {
             return Ok(());
         };
         if cells.clone().all(|cell| cell.is_none()) {
