@@ -19,15 +19,18 @@ use crate::lower::value::Type;
 use crate::partial::KeyColumn;
 use crate::series::LabelValue;
 
+/// An attribute's key, and its value by type.
+type Attributes<E> = Vec<(String, Vec<(Type, E)>)>;
+
 /// Attributes to show, lowered for one block.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
-    attributes: Vec<(String, Vec<(Type, Expr)>)>,
+    attributes: Attributes<Expr>,
 }
 
 /// [`Shown`], ready to be evaluated.
 pub(super) struct Show {
-    attributes: Vec<(String, Vec<(Type, Arc<dyn PhysicalExpr>)>)>,
+    attributes: Attributes<Arc<dyn PhysicalExpr>>,
 }
 
 impl Shown {
