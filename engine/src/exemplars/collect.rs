@@ -7,7 +7,7 @@ use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::DFSchema;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 use storage::ids::{SpanId, TraceId};
@@ -140,13 +140,9 @@ enum Number {
 impl Collector<'_> {
     /// Considers the spans of a batch.
     pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
-        let of = |expr: &Arc<dyn PhysicalExpr>| array(expr, batch);
-        let int = |expr| cast(&of(expr)?, &DataType::Int64).map_err(Into::into);
-        let (starts, durations): (ArrayRef, ArrayRef) =
-            match (int(&self.start_ns), int(&self.duration)) {
-                (Ok(starts), Ok(durations)) => (starts, durations),
-                (Err(error), _) | (_, Err(error)) => return Err(error),
-            };
+        let of = |expr| array(expr, batch);
+        let int = |expr| -> Result<ArrayRef> { Ok(cast(&of(expr)?, &DataType::Int64)?) };
+        let (starts, durations) = (int(&self.start_ns)?, int(&self.duration)?);
         let (trace_ids, span_ids) = (of(&self.trace_id)?, of(&self.span_id)?);
         let starts = starts.as_primitive::<Int64Type>();
         let durations = durations.as_primitive::<Int64Type>();
@@ -227,7 +223,7 @@ impl Collector<'_> {
             self.chosen.chosen.offer(Candidate { key, content });
         }
         let checked = self.chosen.check_memory();
-        checked.map_err(|error| datafusion::error::DataFusionError::External(Box::new(error)))
+        checked.map_err(|error| DataFusionError::External(Box::new(error)))
     }
 
     const fn is_histogram(&self) -> bool {
