@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::{Exemplar, LabelValue, SeriesSet};
 use testkit::generate::{nasty_grid, random_query, random_span_local_query};
-use testkit::reference::series::Labels;
-use testkit::reference::{RefExemplar, check_exemplars, metrics};
+use testkit::reference::{Labels, RefExemplar, check_exemplars, metrics};
 
 use crate::differential::{check_all, traces};
-use crate::support::{Bench, Layout, as_reference, block_on, grid, is_implemented};
+use crate::support::{Bench, Layout, as_reference, block_on, grid};
 
 /// Exemplars that the random queries showed.
 static SHOWN: AtomicUsize = AtomicUsize::new(0);
@@ -23,7 +22,7 @@ fn random_queries() {
 fn check(seed: u64, text: &str) -> Result<(), String> {
     let groups = traces(seed, text);
     let query = traceql::compile(text).map_err(|error| format!("does not compile: {error}"))?;
-    if !is_implemented(&query) || metrics(&query, &groups, nasty_grid()).is_err() {
+    if metrics(&query, &groups, nasty_grid()).is_err() {
         return Ok(());
     }
     let count = [100, 7, 1, 0][usize::try_from(seed % 4).expect("small")];
