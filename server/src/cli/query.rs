@@ -146,6 +146,7 @@ pub(super) fn request(
         dialect,
         grid,
         max_series: None,
+        exemplars: 0,
         timeout: None,
     })
 }
