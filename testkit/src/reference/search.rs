@@ -144,13 +144,16 @@ fn trace_result(trace: &Trace<'_>, spansets: &[Spanset], shown: &[&Attribute]) -
 
 fn span_result(view: SpanView<'_>, shown: &[&Attribute]) -> SpanResult {
     let span = view.span().span;
-    let attributes = shown
-        .iter()
-        .filter(|name| !has_own_field(name))
-        .map(|name| (unscoped_name(name), view.last_value(name)))
-        .filter(|(_, value)| !value.is_nil())
-        .map(|(name, value)| (name, in_answers(&value)))
-        .collect();
+    let mut attributes: Vec<(String, Value)> = Vec::new();
+    for &name in shown.iter().filter(|name| !has_own_field(name)) {
+        let value = in_answers(&view.last_value(name));
+        let name = unscoped_name(name);
+        // Under two scopes a name may have one value, which then says nothing twice.
+        let is_known = |known: &(String, Value)| known.0 == name && known.1.is_identical(&value);
+        if !value.is_nil() && !attributes.iter().any(is_known) {
+            attributes.push((name, value));
+        }
+    }
     let names_name = shown.contains(&&Attribute::of_span(Intrinsic::Name));
     SpanResult {
         span_id: span.span_id,
