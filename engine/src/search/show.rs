@@ -19,15 +19,18 @@ use crate::lower::value::Type;
 use crate::partial::KeyColumn;
 use crate::series::LabelValue;
 
+/// An attribute's key, and its value by type.
+type Attributes<E> = Vec<(String, Vec<(Type, E)>)>;
+
 /// Attributes to show, lowered for one block.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
-    attributes: Vec<(String, Vec<(Type, Expr)>)>,
+    attributes: Attributes<Expr>,
 }
 
 /// [`Shown`], ready to be evaluated.
 pub(super) struct Show {
-    attributes: Vec<(String, Vec<(Type, Arc<dyn PhysicalExpr>)>)>,
+    attributes: Attributes<Arc<dyn PhysicalExpr>>,
 }
 
 impl Shown {
@@ -75,7 +78,9 @@ impl Show {
                 let values = expr.evaluate(batch)?.into_array(batch.num_rows())?;
                 let column = Column::try_new(*value_type, &values)?;
                 for (at, row) in rows.iter_mut().enumerate() {
-                    row.extend(column.get(at)?.map(|value| (key.clone(), value)));
+                    let shown = column.get(at)?.map(|value| (key.clone(), value));
+                    // Two scopes may have the same to say under one key.
+                    row.extend(shown.filter(|shown| !row.contains(shown)));
                 }
             }
         }

@@ -7,6 +7,7 @@ use arrow::compute::{filter_record_batch, take};
 use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExpr;
+use hashbrown::HashMap;
 use traceql::ast::SpansetOp;
 
 use super::partition::Partition;
@@ -159,15 +160,32 @@ impl Run<'_> {
             .unwrap_or_default();
         let keys = grouping.keys()?;
         let keys = KeyColumn::try_new(by.kind, &keys[0])?;
-        let values: Vec<_> = if self.runnable.keep_attributes {
-            let values = (0..grouping.len()).map(|group| shown(&keys, group));
-            values.collect::<Result<_>>()?
-        } else {
-            Vec::new()
-        };
+        // Some values that are stored differently are the same, such as zeros of either sign.
+        let mut distinct: HashMap<(KeyValue, Option<Vec<KeyValue>>), u32> = HashMap::new();
+        let mut values = Vec::new();
+        let mut numbers = Vec::with_capacity(grouping.len());
+        for group in 0..grouping.len() {
+            let (key, elements) = (keys.get(group)?, keys.elements(group)?);
+            let shown = match &elements {
+                Some(elements) => {
+                    Value::Array(elements.iter().map(KeyValue::label_or_nil).collect())
+                }
+                None => Value::Scalar(key.label_or_nil()),
+            };
+            let next = row(distinct.len());
+            numbers.push(*distinct.entry((key, elements)).or_insert_with(|| {
+                values.push(shown);
+                next
+            }));
+        }
+        let groups: Vec<u32> = groups
+            .iter()
+            .map(|&group| numbers[group as usize])
+            .collect();
         partition.split(&groups, |group| {
             let value = values.get(group as usize)?.clone();
-            Some((Arc::clone(&by.name), value))
+            let kept = self.runnable.keep_attributes;
+            kept.then(|| (Arc::clone(&by.name), value))
         });
         Ok(())
     }
@@ -243,14 +261,6 @@ impl Run<'_> {
         });
         Ok(take(&values, &places.collect::<UInt32Array>(), None)?)
     }
-}
-
-/// The value of a group as an attribute of its spanset.
-fn shown(keys: &KeyColumn, group: usize) -> Result<Value> {
-    Ok(match keys.elements(group)? {
-        Some(elements) => Value::Array(elements.iter().map(KeyValue::label_or_nil).collect()),
-        None => Value::Scalar(keys.get(group)?.label_or_nil()),
-    })
 }
 
 pub(super) fn failure(error: EvaluationError) -> DataFusionError {
