@@ -16,4 +16,5 @@ mod facts;
 mod harness;
 mod lifecycle;
 mod peers;
+mod reading;
 mod send;
