@@ -1,11 +1,11 @@
 //! Answers as cells of a table, and whether two are the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::suite::Measure;
 
 /// One value per label and interval; intervals are numbered from the epoch by their end.
-pub(crate) type Cells = HashMap<(String, i64), f64>;
+pub(crate) type Cells = BTreeMap<(String, i64), f64>;
 
 /// How an absent label is written.
 pub(crate) const NO_LABEL: &str = "nil";
@@ -13,7 +13,7 @@ pub(crate) const NO_LABEL: &str = "nil";
 const TOLERANCE: f64 = 0.02;
 
 /// Bounds of the exact percentile of each cell, in ns.
-pub(crate) type Bounds = HashMap<(String, i64), (f64, f64)>;
+pub(crate) type Bounds = BTreeMap<(String, i64), (f64, f64)>;
 
 /// The first difference between counts, if there is one: total, totals per label, then every cell.
 pub(crate) fn difference(ours: &Cells, theirs: &Cells, measure: Measure) -> Option<String> {

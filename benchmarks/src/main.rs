@@ -1,7 +1,8 @@
 //! Measures Spandrel against other engines on the same files, and its own way in.
 //!
 //! Reading order: [`suite`] is what is asked, `contender` who answers, [`rounds`] how they take turns,
-//! [`answer`] when answers are the same; [`prepare`] makes the files, [`push`] measures ingest.
+//! [`answer`] when answers are the same; [`prepare`] makes the files, [`traces`] asks what SQL
+//! cannot, [`push`] measures ingest.
 
 #![expect(
     clippy::print_stdout,
@@ -19,6 +20,7 @@ mod push;
 mod report;
 mod rounds;
 mod suite;
+mod traces;
 mod usage;
 
 use std::process::ExitCode;
@@ -41,6 +43,8 @@ enum Command {
     Prepare(prepare::Options),
     /// Run the suite of queries on prepared blocks, against DuckDB and DataFusion.
     Query(rounds::Options),
+    /// Run queries over whole traces on prepared blocks.
+    Traces(traces::Options),
     /// Push OTLP requests through the receive path until they are durable.
     Ingest(push::Options),
     /// Run one query over and over, for a profiler, and print its plans.
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Prepare(options) => prepare::run(&options),
         Command::Query(options) => rounds::run(&options),
+        Command::Traces(options) => traces::run(&options),
         Command::Ingest(options) => push::run(&options),
         Command::Profile(options) => profile::run(&options),
     };

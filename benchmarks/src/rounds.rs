@@ -213,14 +213,14 @@ impl Runner {
 
 /// Where measurements lie.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Spread {
-    least: Duration,
-    median: Duration,
-    most: Duration,
+pub(crate) struct Spread {
+    pub(crate) least: Duration,
+    pub(crate) median: Duration,
+    pub(crate) most: Duration,
 }
 
 impl Spread {
-    fn of(mut times: Vec<Duration>) -> Self {
+    pub(crate) fn of(mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
         let at = |index: usize| times.get(index).copied().unwrap_or_default();
         Self {
@@ -230,7 +230,18 @@ impl Spread {
         }
     }
 
-    fn text(&self) -> String {
+    /// How many times as long as `other` this is: by medians, and in parentheses by the least.
+    pub(crate) fn ratio_to(&self, other: &Self) -> String {
+        let ratio =
+            |own: Duration, other: Duration| own.as_secs_f64() / other.as_secs_f64().max(1e-9);
+        format!(
+            "{:.2} ({:.2})",
+            ratio(self.median, other.median),
+            ratio(self.least, other.least)
+        )
+    }
+
+    pub(crate) fn text(&self) -> String {
         format!(
             "**{}** ({}..{})",
             millis(self.median),
@@ -245,7 +256,8 @@ fn report(dataset: &Dataset, options: &Options, names: &[String], results: &[Rac
     report.paragraph(&machine());
     report.paragraph(&format!(
         "{} spans in {} files; {} threads each; intervals of {} s. Medians (least..most) of {} interleaved rounds \
-         after warm-up, from the text of the query to the finished values; files in the page cache, their metadata \
+         after warm-up, from the text of the query to the finished values; ratios of medians, in parentheses of the \
+         least; files in the page cache, their metadata \
          cached by every engine. Every engine gave the same counts for every label and interval.",
         dataset.spans(),
         dataset.files.len(),
@@ -270,18 +282,11 @@ fn report(dataset: &Dataset, options: &Options, names: &[String], results: &[Rac
             .iter()
             .map(|race| {
                 let spreads: Vec<Spread> = race.runners.iter().map(spread).collect();
-                let own = spreads
-                    .first()
-                    .map_or(0.0, |spread| spread.median.as_secs_f64())
-                    .max(1e-9);
                 let mut row = vec![format!("`{}`", race.question.traceql)];
                 row.extend(spreads.iter().map(Spread::text));
-                row.extend(
-                    spreads
-                        .iter()
-                        .skip(1)
-                        .map(|spread| format!("{:.2}", spread.median.as_secs_f64() / own)),
-                );
+                if let Some((own, others)) = spreads.split_first() {
+                    row.extend(others.iter().map(|other| other.ratio_to(own)));
+                }
                 row
             })
             .collect();

@@ -122,6 +122,13 @@ pub enum ErrorKind {
 }
 
 impl EngineError {
+    /// Results of different queries cannot be merged.
+    pub(crate) fn other_query() -> Self {
+        Self::Internal(DataFusionError::Internal(
+            "a result of another query".into(),
+        ))
+    }
+
     /// What a caller should do about the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

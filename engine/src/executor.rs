@@ -3,43 +3,45 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::datasource::provider_as_source;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
-use datafusion::logical_expr::LogicalPlanBuilder;
-use datafusion::parquet::arrow::parquet_to_arrow_schema;
-use datafusion::parquet::file::metadata::ParquetMetaData;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::optimizer::OptimizerRule;
+use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
+use datafusion::optimizer::eliminate_filter::EliminateFilter;
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
+use datafusion::optimizer::propagate_empty_relation::PropagateEmptyRelation;
+use datafusion::optimizer::push_down_filter::PushDownFilter;
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::combine_partial_final_agg::CombinePartialFinalAggregate;
+use datafusion::physical_optimizer::ensure_coop::EnsureCooperative;
+use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
+use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
+use datafusion::physical_optimizer::sanity_checker::SanityCheckPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hashbrown::HashSet;
 use object_store::ObjectStore;
-use object_store::memory::InMemory;
 use object_store::path::Path;
 use storage::StorageError;
-use storage::block::MemoryBlock;
 use storage::block::meta::BlockMeta;
-use storage::block::{BlockFile, MetadataCache, live_trace_ids, read_trace_ids, read_traces};
+use storage::block::{BlockFile, MemoryBlock, MetadataCache, live_trace_ids, read_trace_ids};
 use storage::ids::{BlockId, TraceId};
-use storage::schema::names;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 use crate::context::{QueryContext, QueryCounters};
 use crate::error::{EngineError, recover};
-use crate::functions::ids::not_of_traces;
 use crate::grid::Grid;
-use crate::lower::layout::column;
 use crate::lower::{Lowered, lower};
-use crate::partial::PartialSeries;
-use crate::physical::UseRangeAggregate;
+use crate::partial::{Kind, PartialSeries};
+use crate::physical::{RangeAggregateExec, UseRangeAggregate};
 use crate::pieces::{self, PairCache, PieceSource, Pieces};
 use crate::plan::MetricsPlan;
-use crate::provider::{STORE_URL, SpanTable};
+use crate::prune::picks_few;
+use crate::scan::Scan;
 use crate::search::job::LoweredSearch;
 use crate::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
 use crate::spanset::node::SpansetQueryPlanner;
@@ -141,8 +143,9 @@ pub struct Engine {
 
 /// Blocks of which the trace ids are read at once.
 const ID_READS_AT_ONCE: usize = 8;
-/// Rows per batch: large enough that the work per batch is small against the work per row.
-const BATCH_ROWS: usize = 32_768;
+/// Rows per batch: large enough that the work per batch is small against the work per row, and small
+/// enough that the columns of a batch stay in a core's cache until they are used.
+const BATCH_ROWS: usize = 8192;
 /// Deeply nested expressions are bounded by the query limits; this leaves ample room for them.
 const STACK_BYTES: usize = 16 << 20;
 
@@ -270,12 +273,13 @@ impl Engine {
             let Some(opened) = scan.open().await? else {
                 return Ok(Vec::new());
             };
-            let lowered = LoweredSearch::lower(&plan, window, &opened.block).map_err(recovered)?;
+            let lowered = LoweredSearch::lower(&plan, window, opened.block()).map_err(recovered)?;
             let task = scan.task_context().map_err(recovered)?;
-            let spans = span_scan(opened.table, opened.without).map_err(recovered)?;
+            let span_count = opened.span_count;
+            let spans = opened.scan(&lowered.columns()).map_err(recovered)?;
             let found = lowered.run(&plan, limits, spans, &scan.session, task).await;
             let found = found.map_err(recovered)?;
-            scan.count_spans(opened.spans);
+            scan.count_spans(span_count);
             Ok(found)
         })
         .await
@@ -352,8 +356,14 @@ impl Engine {
         others: &[Arc<BlockMeta>],
         context: &QueryContext,
     ) -> Result<Vec<TraceId>, EngineError> {
-        let near = others.iter().map(|other| pieces::row_groups_within_reach(block, other));
-        let row_groups: Vec<usize> = near.flatten().collect::<BTreeSet<_>>().into_iter().collect();
+        let near = others
+            .iter()
+            .map(|other| pieces::row_groups_within_reach(block, other));
+        let row_groups: Vec<usize> = near
+            .flatten()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
         let read = |file| async move { read_trace_ids(file, &row_groups).await };
         self.read(block, &context.counters, read).await
     }
@@ -451,18 +461,34 @@ fn session_state() -> SessionState {
         .with_config(config)
         .with_default_features()
         .with_query_planner(Arc::new(SpansetQueryPlanner))
-        .with_physical_optimizer_rule(Arc::new(UseRangeAggregate))
+        .with_optimizer_rules(logical_rules())
+        .with_physical_optimizer_rules(physical_rules())
         .build()
 }
 
-/// Spans to read, with everything that reading them takes.
-struct Scan {
-    store: Arc<dyn ObjectStore>,
-    prefix: Path,
-    metadata: Arc<MetadataCache>,
-    session: SessionState,
-    slice: Slice,
-    context: QueryContext,
+/// The rules that can change the logical plan of a job. It has no join, subquery, sort or limit, and
+/// the rules for those take a large part of planning only to find nothing.
+fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    vec![
+        Arc::new(SimplifyExpressions::new()),
+        Arc::new(EliminateFilter::new()),
+        Arc::new(PropagateEmptyRelation::new()),
+        Arc::new(PushDownFilter::new()),
+        Arc::new(CommonSubexprEliminate::new()),
+        Arc::new(OptimizeProjections::new()),
+    ]
+}
+
+/// The rules that can change the physical plan of a job, which runs in one partition.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    vec![
+        Arc::new(FilterPushdown::new()),
+        Arc::new(CombinePartialFinalAggregate::new()),
+        Arc::new(UseRangeAggregate),
+        Arc::new(ProjectionPushdown::new()),
+        Arc::new(EnsureCooperative::new()),
+        Arc::new(SanityCheckPlan::new()),
+    ]
 }
 
 /// One metrics job.
@@ -497,99 +523,21 @@ impl Prepared {
     }
 }
 
-/// The spans of a slice as a table.
-struct Opened {
-    table: SpanTable,
-    block: Arc<BlockMeta>,
-    without: Option<Arc<HashSet<TraceId>>>,
-    /// Spans that are read.
-    spans: u64,
-}
-
-impl Scan {
-    /// The spans of the slice; `None` if it turns out to have none.
-    async fn open(&self) -> Result<Option<Opened>, EngineError> {
-        self.open_slice(&self.slice, None).await
-    }
-
-    async fn open_slice(
-        &self,
-        slice: &Slice,
-        without: Option<Arc<HashSet<TraceId>>>,
-    ) -> Result<Option<Opened>, EngineError> {
-        match slice {
-            Slice::Live(block) => Ok(Some(Opened {
-                table: SpanTable::live(Arc::clone(block)),
-                block: Arc::clone(&block.meta),
-                without,
-                spans: slice.row_count(),
-            })),
-            Slice::Stored { block, row_groups } => {
-                let mut file = self.file(block)?;
-                let schema = arrow_schema(file.footer().await?.metadata())?;
-                Ok(Some(Opened {
-                    table: SpanTable::stored(file, &schema, row_groups.clone()),
-                    block: Arc::clone(block),
-                    without,
-                    spans: slice.row_count(),
-                }))
-            }
-            Slice::Rest { slice, without } => {
-                Box::pin(self.open_slice(slice, Some(Arc::clone(without)))).await
-            }
-            Slice::Pieces(source) => {
-                let mut groups = Vec::new();
-                for block in &source.stored {
-                    groups.extend(read_traces(self.file(block)?, &source.traces).await?);
-                }
-                Ok(source.join(groups)?.map(|block| Opened {
-                    spans: block.meta.row_count,
-                    block: Arc::clone(&block.meta),
-                    table: SpanTable::live(block),
-                    without,
-                }))
-            }
-        }
-    }
-
-    fn file(&self, block: &Arc<BlockMeta>) -> Result<BlockFile, EngineError> {
-        Ok(BlockFile::new(
-            Arc::clone(&self.store),
-            &self.prefix,
-            Arc::clone(block),
-            Arc::clone(&self.metadata),
-            Arc::clone(&self.context.counters.reads),
-        )?)
-    }
-
-    fn task_context(&self) -> DataFusionResult<Arc<TaskContext>> {
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::clone(&self.context.pool))
-            .build_arc()?;
-        let url = datafusion::execution::object_store::ObjectStoreUrl::parse(STORE_URL)?;
-        runtime.register_object_store(url.as_ref(), Arc::new(InMemory::new()));
-        Ok(Arc::new(
-            TaskContext::from(&self.session).with_runtime(runtime),
-        ))
-    }
-
-    fn count_spans(&self, spans: u64) {
-        let counters = &self.context.counters;
-        counters.spans_inspected.fetch_add(spans, Ordering::Relaxed);
-    }
-}
-
 impl Job {
     /// Plans the job; `None` if there is nothing to run it on.
     async fn prepare(&self) -> Result<Option<Prepared>, EngineError> {
         let limit = self.scan.context.limit;
-        let Some(opened) = self.scan.open().await? else {
+        let Some(mut opened) = self.scan.open().await? else {
             return Ok(None);
         };
+        if picks_few(&self.plan) {
+            opened.expect_few();
+        }
         let session = &self.scan.session;
         let prepare = async {
-            let lowered = lower(&self.plan, &self.grid, &opened.block, limit)?;
-            let spans = span_scan(opened.table, opened.without)?;
+            let lowered = lower(&self.plan, &self.grid, opened.block(), limit)?;
+            let span_count = opened.span_count;
+            let spans = opened.scan(&lowered.columns())?;
             let logical = session.optimize(&lowered.logical_plan(spans)?)?;
             let shown = logical.display_indent().to_string();
             let physical = session.create_physical_plan(&logical).await?;
@@ -597,7 +545,7 @@ impl Job {
                 lowered,
                 logical: shown,
                 physical,
-                spans: opened.spans,
+                spans: span_count,
             })
         };
         let prepared = prepare.await.map_err(|error| recover(error, limit))?;
@@ -606,41 +554,39 @@ impl Job {
 
     async fn run(&self, prepared: &Prepared) -> Result<PartialSeries, EngineError> {
         let limit = self.scan.context.limit;
-        let mut series = self.scan.context.empty_series(&self.plan, self.grid);
-        let task = self
-            .scan
-            .task_context()
-            .map_err(|error| recover(error, limit))?;
-        let stream = execute_stream(Arc::clone(&prepared.physical), task);
-        let mut stream = stream.map_err(|error| recover(error, limit))?;
-        while let Some(batch) = stream
-            .try_next()
-            .await
-            .map_err(|error| recover(error, limit))?
-        {
-            series.add_batch(&batch, &prepared.lowered.key_kinds)?;
-        }
+        let recovered = |error| recover(error, limit);
+        let task = self.scan.task_context().map_err(recovered)?;
+        let (lowered, physical) = (&prepared.lowered, &prepared.physical);
+        let stream = || execute_stream(Arc::clone(physical), Arc::clone(&task)).map_err(recovered);
+        let series = match self.scan.context.empty_series(&self.plan, self.grid).0 {
+            Kind::Aggregates(mut series) => {
+                let keys = lowered.key_kinds();
+                if let Some(aggregate) = physical.downcast_ref::<RangeAggregateExec>() {
+                    let groups = aggregate.aggregate(Arc::clone(&task)).await;
+                    series.add(groups.map_err(recovered)?, keys)?;
+                } else {
+                    let mut stream = stream()?.map_err(recovered);
+                    while let Some(batch) = stream.try_next().await? {
+                        series.add_batch(&batch, keys)?;
+                    }
+                }
+                Kind::Aggregates(series)
+            }
+            Kind::Comparison(tally) => {
+                let session = &self.scan.session;
+                let stream = stream()?;
+                let counter = lowered.counter(&stream.schema(), session, tally);
+                let Some(mut counter) = counter.map_err(recovered)? else {
+                    return Err(EngineError::other_query());
+                };
+                let mut stream = stream.map_err(recovered);
+                while let Some(batch) = stream.try_next().await? {
+                    counter.add(&batch).map_err(recovered)?;
+                }
+                Kind::Comparison(counter.tally)
+            }
+        };
         self.scan.count_spans(prepared.spans);
-        Ok(series)
+        Ok(PartialSeries(series))
     }
-}
-
-/// A scan of spans, without those of some traces.
-fn span_scan(
-    table: SpanTable,
-    without: Option<Arc<HashSet<TraceId>>>,
-) -> DataFusionResult<LogicalPlanBuilder> {
-    let scan = LogicalPlanBuilder::scan("spans", provider_as_source(Arc::new(table)), None)?;
-    match without {
-        Some(without) => scan.filter(not_of_traces(column(names::TRACE_ID), without)),
-        None => Ok(scan),
-    }
-}
-
-/// The Arrow schema that a block was written with.
-fn arrow_schema(metadata: &ParquetMetaData) -> Result<SchemaRef, EngineError> {
-    let file = metadata.file_metadata();
-    let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata());
-    let schema = schema.map_err(|error| EngineError::Internal(error.into()))?;
-    Ok(Arc::new(Schema::new(schema.fields)))
 }

@@ -4,7 +4,8 @@
 //! live block. [`MetricsPlan::analyse`] decides what the query needs, [`prune()`] drops what cannot
 //! match, [`Engine::run_job`] lowers the query to a DataFusion plan for one slice and runs it to a
 //! [`PartialSeries`], partial series [merge](PartialSeries::merge) in any order, and
-//! [`PartialSeries::finish`] makes the [`SeriesSet`].
+//! [`PartialSeries::finish`] makes the [`SeriesSet`]. A [`SeriesPlan`] is a whole query for series: one
+//! such plan, or several whose series it computes with.
 //!
 //! Invariants: how spans are cut into slices never changes an answer; a construct that is not
 //! implemented is an error that names it; a query's memory is bounded by its [`QueryContext`].
@@ -15,6 +16,7 @@
 //! Reading order: [`grid`], [`plan`], `lower`, `spanset`, `functions`, [`partial`], [`series`], [`executor`].
 
 mod aggregate;
+mod compare;
 pub mod context;
 pub mod error;
 pub mod executor;
@@ -28,6 +30,7 @@ pub mod pieces;
 pub mod plan;
 mod provider;
 pub mod prune;
+mod scan;
 pub mod search;
 pub mod series;
 mod spanset;
@@ -39,5 +42,7 @@ pub use grid::Grid;
 pub use partial::PartialSeries;
 pub use pieces::Pieces;
 pub use plan::MetricsPlan;
-pub use prune::{PruneReason, bytes_to_read, bytes_to_search, prune, prune_search};
+pub use prune::{
+    PruneReason, bytes_to_read, bytes_to_search, may_count, may_search, prune, prune_search,
+};
 pub use series::{Label, LabelValue, Series, SeriesPlan, SeriesSet};

@@ -4,8 +4,8 @@ use std::fmt;
 
 use traceql::Dialect;
 use traceql::ast::{
-    Attribute, Body, FieldExpr, FieldExprKind, Intrinsic, Literal, MetricsAggregate, MetricsStage,
-    Pipeline, Query, SecondStage, SpansetExpr, SpansetOp, Stage, StructuralForm,
+    Attribute, Body, FieldExpr, FieldExprKind, Intrinsic, Literal, MetricsStage, Pipeline, Query,
+    SecondStage, SpansetExpr, SpansetOp, Stage, StructuralForm,
 };
 
 use crate::error::EngineError;
@@ -97,8 +97,8 @@ fn selects_nothing(expr: &SpansetExpr) -> bool {
 pub struct MetricsPlan {
     /// Which spans are aggregated.
     pub selection: Selection,
-    /// The aggregation.
-    pub aggregate: MetricsAggregate,
+    /// What is computed of them.
+    pub stage: MetricsStage,
     /// Whether quantiles are estimated from power-of-two buckets, `with(quantile="log2")`.
     pub log2_quantiles: bool,
     /// Whose rules expressions are evaluated by.
@@ -123,12 +123,8 @@ impl MetricsPlan {
                 return Err(EngineError::NotMetrics);
             }
         };
-        let MetricsStage::Aggregate(aggregate) = &metrics.stage else {
-            return not_implemented("metrics function `compare()`".to_owned());
-        };
-        let used = aggregate.argument.iter().chain(&aggregate.by);
-        let needs_traces = used
-            .map(|used| &used.attribute)
+        let needs_traces = used(&metrics.stage)
+            .into_iter()
             .any(|attribute| needs_trace(attribute, query.dialect));
         let log2 = |name: &str, value: &Literal| {
             name == "quantile" && *value == Literal::String("log2".to_owned())
@@ -136,7 +132,7 @@ impl MetricsPlan {
         Ok(Self {
             selection: Selection::of(&metrics.pipeline, query.dialect, needs_traces),
             dialect: query.dialect,
-            aggregate: aggregate.clone(),
+            stage: metrics.stage.clone(),
             log2_quantiles: query.hints.iter().any(|hint| log2(&hint.name, &hint.value)),
             second_stages: metrics.second_stages.clone(),
             text: query.to_string(),
@@ -152,8 +148,10 @@ impl MetricsPlan {
     /// Whether the answer depends on seeing all spans of a trace together.
     #[must_use]
     pub fn needs_whole_traces(&self) -> bool {
-        let used = self.aggregate.argument.iter().chain(&self.aggregate.by);
-        self.selection.needs_whole_traces() || used.map(|used| &used.attribute).any(is_of_trace)
+        // A comparison counts children, and names roots.
+        matches!(self.stage, MetricsStage::Compare(_))
+            || self.selection.needs_whole_traces()
+            || used(&self.stage).into_iter().any(is_of_trace)
     }
 
     /// Whether the aggregated attribute is a duration, which is kept in ns and shown in seconds.
@@ -165,7 +163,10 @@ impl MetricsPlan {
             Intrinsic::TraceDuration,
             Intrinsic::EventTimeSinceStart,
         ];
-        self.aggregate
+        let MetricsStage::Aggregate(aggregate) = &self.stage else {
+            return false;
+        };
+        aggregate
             .argument
             .as_ref()
             .is_some_and(|argument| match &argument.attribute {
@@ -182,6 +183,20 @@ fn needs_trace(attribute: &Attribute, dialect: Dialect) -> bool {
         && (attribute.is_of_parent()
             || *attribute == Attribute::of_span(Intrinsic::Parent)
             || *attribute == Attribute::of_span(Intrinsic::SpanSelfTime))
+}
+
+/// The attributes that a stage looks at.
+fn used(stage: &MetricsStage) -> Vec<&Attribute> {
+    match stage {
+        MetricsStage::Aggregate(aggregate) => {
+            let used = aggregate.argument.iter().chain(&aggregate.by);
+            used.map(|used| &used.attribute).collect()
+        }
+        MetricsStage::Compare(compare) => {
+            let condition = compare.selection.iter();
+            condition.flat_map(FieldExpr::attributes).collect()
+        }
+    }
 }
 
 /// Whether an attribute of a span follows from all spans of its trace.

@@ -8,8 +8,8 @@ use std::fmt;
 use storage::block::meta::{AttributeScope, BlockMeta, ColumnMeta};
 use storage::ids::TraceId;
 use traceql::ast::{
-    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Pipeline, Scope, SpansetExpr,
-    SpansetOp, Stage, StructuralForm, UnaryOp,
+    Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Literal, Pipeline, Scope,
+    SpansetExpr, SpansetOp, Stage, Status, StructuralForm, UnaryOp,
 };
 
 use crate::grid::Grid;
@@ -96,8 +96,7 @@ pub fn prune_search(
     window: SearchWindow,
     block: &BlockMeta,
 ) -> Result<Vec<usize>, PruneReason> {
-    // No span of a trace ends after the last end of the block, or starts before the first start.
-    if block.max_end_ns < window.start_ns {
+    if !may_search(window, block) {
         return Err(PruneReason::Time);
     }
     if let Some(reason) = first_stage_empty(&plan.pipeline, block) {
@@ -106,58 +105,106 @@ pub fn prune_search(
     let groups = block.row_groups.iter().enumerate();
     let kept = groups.filter(|(_, group)| group.min_start_ns <= window.end_ns);
     let kept: Vec<usize> = kept.map(|(index, _)| index).collect();
-    if kept.is_empty() && (!block.row_groups.is_empty() || block.min_start_ns > window.end_ns) {
-        Err(PruneReason::Time)
-    } else {
-        Ok(kept)
-    }
+    Ok(kept)
 }
 
-/// Compressed bytes that a search reads from these row groups of a block.
+/// Whether a trace of a block may be under way in the window of a search, whatever its spans are.
+#[must_use]
+pub fn may_search(window: SearchWindow, block: &BlockMeta) -> bool {
+    block.max_end_ns.max(block.max_start_ns) >= window.start_ns
+        && block.min_start_ns <= window.end_ns
+}
+
+/// Whether a span of a block starts in the window of a query, whatever it is.
+#[must_use]
+pub fn may_count(grid: &Grid, block: &BlockMeta) -> bool {
+    block.max_start_ns > grid.start_ns && block.min_start_ns <= grid.end_ns()
+}
+
+/// Compressed bytes that a search reads from each of these row groups of a block.
 #[must_use]
 pub fn bytes_to_search(
     plan: &SearchPlan,
     window: SearchWindow,
     block: &BlockMeta,
     row_groups: &[usize],
-) -> u64 {
+) -> Vec<u64> {
     // A query that cannot be lowered reads nothing: its job will say why.
-    LoweredSearch::lower(plan, window, block).map_or(0, |lowered| {
-        compressed_bytes(&lowered.columns(), block, row_groups)
-    })
+    let columns = LoweredSearch::lower(plan, window, block)
+        .map_or_else(|_| BTreeSet::new(), |lowered| lowered.columns());
+    compressed_bytes(&columns, block, row_groups)
 }
 
-/// Compressed bytes that the query reads from these row groups of a block.
+/// Compressed bytes that the query reads from each of these row groups of a block.
 #[must_use]
 pub fn bytes_to_read(
     plan: &MetricsPlan,
     grid: &Grid,
     block: &BlockMeta,
     row_groups: &[usize],
-) -> u64 {
+) -> Vec<u64> {
     let no_limit = MemoryLimit {
         bytes: u64::MAX,
         key: "",
     };
     // A query that cannot be lowered reads nothing: its job will say why.
-    let Ok(lowered) = lower(plan, grid, block, no_limit) else {
-        return 0;
-    };
-    compressed_bytes(&lowered.columns(), block, row_groups)
+    let columns = lower(plan, grid, block, no_limit)
+        .map_or_else(|_| BTreeSet::new(), |lowered| lowered.columns());
+    compressed_bytes(&columns, block, row_groups)
 }
 
-fn compressed_bytes(columns: &BTreeSet<String>, block: &BlockMeta, row_groups: &[usize]) -> u64 {
-    let bytes = |column: &ColumnMeta| -> u64 {
-        let groups = row_groups.iter();
-        groups
-            .filter_map(|&group| column.compressed_bytes.get(group))
+fn compressed_bytes(
+    columns: &BTreeSet<String>,
+    block: &BlockMeta,
+    row_groups: &[usize],
+) -> Vec<u64> {
+    let read = block.columns.iter();
+    let read: Vec<&ColumnMeta> = read
+        .filter(|column| columns.contains(&column.name))
+        .collect();
+    let bytes = |&group: &usize| {
+        let of_group = read.iter();
+        of_group
+            .filter_map(|column| column.compressed_bytes.get(group))
             .sum()
     };
-    let read = block
-        .columns
-        .iter()
-        .filter(|column| columns.contains(&column.name));
-    read.map(bytes).sum()
+    row_groups.iter().map(bytes).collect()
+}
+
+/// Whether few spans can be expected to pass the filters of a query: those of one trace, or failed
+/// ones, which are the exception wherever spans come from.
+pub(crate) fn picks_few(plan: &MetricsPlan) -> bool {
+    let Selection::Spans(filters) = &plan.selection else {
+        return false;
+    };
+    filters.iter().flat_map(conjuncts).any(|condition| {
+        let FieldExprKind::Binary {
+            op: BinaryOp::Eq,
+            lhs,
+            rhs,
+        } = &condition.kind
+        else {
+            return false;
+        };
+        let is_error = |side: &FieldExpr| {
+            matches!(
+                side.kind,
+                FieldExprKind::Literal(Literal::Status(Status::Error))
+            )
+        };
+        let is_one_of = |side: &FieldExpr, wanted: &[Intrinsic]| {
+            matches!(
+                &side.kind,
+                FieldExprKind::Attribute(Attribute::Intrinsic {
+                    intrinsic,
+                    of_parent: false,
+                }) if wanted.contains(intrinsic)
+            )
+        };
+        let either = |of: &dyn Fn(&FieldExpr) -> bool| of(lhs) || of(rhs);
+        either(&|side| is_one_of(side, &[Intrinsic::TraceId, Intrinsic::SpanId]))
+            || (either(&|side| is_one_of(side, &[Intrinsic::Status])) && either(&is_error))
+    })
 }
 
 /// Why nothing of the block is selected, if that is certain.

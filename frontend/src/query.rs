@@ -161,6 +161,9 @@ impl Frontend {
             let context = self.context(&finished);
             let survivors = Survivors::prune(operand, &grid, &snapshots);
             let jobs = survivors.split(operand, &grid, &self.split_options());
+            let jobs = self
+                .join(operand, &grid, jobs, &snapshots, &context)
+                .await?;
             let execution = self
                 .execute(request, operand, jobs, survivors.stats, &context)
                 .await?;
@@ -203,6 +206,9 @@ impl Frontend {
             let survivors = Survivors::prune(operand, &grid, &snapshots);
             steps.push(("prune", survivors.to_string()));
             let jobs = survivors.split(operand, &grid, &self.split_options());
+            let jobs = self
+                .join(operand, &grid, jobs, &snapshots, &context)
+                .await?;
             steps.push(("split", jobs.to_string()));
             if let Some(job) = jobs.0.first() {
                 let slice = job.slice.clone();
@@ -227,6 +233,27 @@ impl Frontend {
             steps.push(("merge", answer.to_string()));
         }
         Ok(Explanation { steps })
+    }
+
+    /// The jobs such that they see whole traces, if the query has to.
+    async fn join(
+        &self,
+        plan: &MetricsPlan,
+        grid: &Grid,
+        mut jobs: Jobs,
+        snapshots: &[Snapshot],
+        context: &QueryContext,
+    ) -> Result<Jobs, QueryError> {
+        if plan.needs_whole_traces() {
+            for Snapshot { manifest, live } in snapshots {
+                // Also of blocks that were ruled out: a part that matches nothing by itself may
+                // belong to a trace that does.
+                let reads = |block: &BlockMeta| engine::may_count(grid, block);
+                let pieces = self.engine.pieces(&manifest.blocks, live, reads, context);
+                jobs = jobs.with_pieces(&pieces.await?, &manifest.blocks, live);
+            }
+        }
+        Ok(jobs)
     }
 
     /// Text to typed query.

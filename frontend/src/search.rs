@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use engine::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
-use engine::{QueryContext, Slice, bytes_to_search, prune_search};
+use engine::{PruneReason, QueryContext, Slice, bytes_to_search, may_search, prune_search};
 use futures::StreamExt;
 use storage::block::MemoryBlock;
 use storage::block::meta::BlockMeta;
@@ -63,7 +63,7 @@ struct Search<'a> {
     limits: SearchLimits,
     tenant: &'a TenantId,
     context: QueryContext,
-    /// Blocks with traces that count, newest first.
+    /// Blocks in the window, newest first.
     blocks: Vec<Block>,
     answer: SearchAnswer,
 }
@@ -94,8 +94,12 @@ impl Frontend {
         };
         let _turn = self.enter(&request.tenants).await?;
         let snapshots = self.snapshots(&request.tenants).await?;
-        let (mut blocks, stats) =
-            survivors(&snapshots, |block| prune_search(&plan, window, block).err());
+        let (_, stats) = survivors(&snapshots, |block| prune_search(&plan, window, block).err());
+        // A block in which nothing matches by itself may have parts of traces in which something does.
+        let out_of_window = |block: &BlockMeta| !may_search(window, block);
+        let (mut blocks, _) = survivors(&snapshots, |block| {
+            out_of_window(block).then_some(PruneReason::Time)
+        });
         blocks.sort_by_key(|block| (block.meta().max_start_ns, block.meta().block_id));
         blocks.reverse();
         let search = Search {
@@ -114,7 +118,7 @@ impl Frontend {
                 stats,
             },
         };
-        // A block that does not match by itself may have a part of a trace that does.
+        // A trace that is in the window may have parts in blocks that are not.
         let (all, _) = survivors(&snapshots, |_| None);
         search.run(&all).await
     }
@@ -171,7 +175,11 @@ impl Search<'_> {
         let mut slices = pieces.slices(stored, live);
         for block in round {
             match block {
-                Block::Live(block) => slices.push(pieces.without(Slice::Live(Arc::clone(block)))),
+                Block::Live(block) => {
+                    if prune_search(&self.plan, self.window, &block.meta).is_ok() {
+                        slices.push(pieces.without(Slice::Live(Arc::clone(block))));
+                    }
+                }
                 Block::Stored(block) => {
                     for row_groups in self.row_groups(block) {
                         let block = Arc::clone(block);
@@ -185,7 +193,7 @@ impl Search<'_> {
 
     fn row_groups(&self, block: &BlockMeta) -> Vec<Vec<usize>> {
         let kept = prune_search(&self.plan, self.window, block).unwrap_or_default();
-        let bytes = |index| bytes_to_search(&self.plan, self.window, block, &[index]);
+        let bytes = bytes_to_search(&self.plan, self.window, block, &kept);
         split_block(block, &kept, bytes, &self.frontend.split_options())
     }
 

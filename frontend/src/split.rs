@@ -1,9 +1,10 @@
 //! Cutting the surviving row groups into jobs. Pure: the same input gives the same jobs.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 
-use engine::{Grid, MetricsPlan, Slice, bytes_to_read};
+use engine::{Grid, MetricsPlan, Pieces, Slice, bytes_to_read};
 use storage::block::MemoryBlock;
 use storage::block::meta::{BlockMeta, RowGroupMeta};
 
@@ -42,7 +43,7 @@ struct Piece {
 }
 
 /// Cuts row groups of stored blocks, and live blocks, into jobs. Every row group given is in exactly
-/// one job, and so is every live block.
+/// one job, and so is every live block. The largest jobs come first.
 #[must_use]
 pub fn split(
     plan: &MetricsPlan,
@@ -54,11 +55,11 @@ pub fn split(
     let pieces: Vec<Vec<Piece>> = stored
         .iter()
         .map(|(block, row_groups)| {
-            let piece = |&index: &usize| {
-                let bytes = bytes_to_read(plan, grid, block, &[index]);
-                Piece::new(index, bytes, block.row_groups.get(index))
-            };
-            row_groups.iter().map(piece).collect()
+            sized(
+                block,
+                row_groups,
+                bytes_to_read(plan, grid, block, row_groups),
+            )
         })
         .collect();
     let total_bytes: u64 = pieces.iter().flatten().map(|piece| piece.bytes).sum();
@@ -82,18 +83,45 @@ pub fn split(
             });
         }
     }
+    // A large job that starts last runs alone while the other cores wait for it.
+    jobs.sort_by_key(|job| Reverse(job.slice.row_count()));
     Jobs(jobs)
+}
+
+/// Row groups of one block with the bytes that are read of each.
+fn sized(block: &BlockMeta, row_groups: &[usize], bytes: Vec<u64>) -> Vec<Piece> {
+    let piece = |(&index, bytes)| Piece::new(index, bytes, block.row_groups.get(index));
+    row_groups.iter().zip(bytes).map(piece).collect()
+}
+
+impl Jobs {
+    /// The jobs with the traces of `pieces` evaluated by jobs of their own.
+    #[must_use]
+    pub fn with_pieces(
+        mut self,
+        pieces: &Pieces,
+        stored: &[Arc<BlockMeta>],
+        live: &[Arc<MemoryBlock>],
+    ) -> Self {
+        let rest = |job: Job| Job {
+            slice: pieces.without(job.slice),
+            ..job
+        };
+        self.0 = self.0.into_iter().map(rest).collect();
+        let joined = pieces.slices(stored, live).into_iter();
+        self.0.extend(joined.map(|slice| Job { slice, bytes: 0 }));
+        self
+    }
 }
 
 /// Cuts row groups of one block into runs, each for one job.
 pub(crate) fn split_block(
     block: &BlockMeta,
     row_groups: &[usize],
-    bytes: impl Fn(usize) -> u64,
+    bytes: Vec<u64>,
     options: &SplitOptions,
 ) -> Vec<Vec<usize>> {
-    let piece = |&index: &usize| Piece::new(index, bytes(index), block.row_groups.get(index));
-    let pieces: Vec<Piece> = row_groups.iter().map(piece).collect();
+    let pieces = sized(block, row_groups, bytes);
     let runs = group(&pieces, options).into_iter();
     runs.map(|run| run.iter().map(|piece| piece.index).collect())
         .collect()

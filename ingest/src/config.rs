@@ -174,13 +174,10 @@ pub struct ReceiverConfig {
     pub max_connections: usize,
     /// HTTP/2 streams at the same time in one connection.
     pub max_streams_per_connection: u32,
-    /// Time to send the headers of a request.
-    #[serde(deserialize_with = "duration::deserialize")]
-    pub header_timeout: Duration,
     /// Time without a byte after which a request's body is given up.
     #[serde(deserialize_with = "duration::deserialize")]
     pub body_timeout: Duration,
-    /// Time without a byte after which a connection is closed.
+    /// Time without a request after which a connection is closed; of HTTP/2, if nobody answers.
     #[serde(deserialize_with = "duration::deserialize")]
     pub idle_timeout: Duration,
     /// Time that requests under way get to finish at shutdown.
@@ -193,7 +190,6 @@ impl Default for ReceiverConfig {
         Self {
             max_connections: 4096,
             max_streams_per_connection: 100,
-            header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(120),
             drain_timeout: Duration::from_secs(25),

@@ -4,7 +4,7 @@
 //! client is the same to both.
 
 mod body;
-mod idle;
+mod patience;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -23,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 pub use body::RequestBody;
-use idle::IdleTimeout;
+use patience::Patience;
 
 /// Pause after a failed accept: the usual cause is a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -45,13 +45,11 @@ pub struct ConnectionLimits {
     pub max_connections: usize,
     /// HTTP/2 streams at the same time in one connection.
     pub max_streams: u32,
-    /// Time to send the head of a request.
-    pub header_timeout: Duration,
-    /// Time without a byte from the client after which its connection is closed, also while it waits
-    /// for an answer.
-    pub silence_timeout: Option<Duration>,
-    /// Time after which a silent HTTP/2 connection is checked, and closed if nobody answers.
-    pub ping_interval: Duration,
+    /// Time that a client has for the head of its next request, and in which it must take some of an
+    /// answer. A silent HTTP/2 connection is checked this often, and closed if nobody answers.
+    pub idle_timeout: Duration,
+    /// Time without a byte after which the rest of a refused request is no longer waited for.
+    pub body_timeout: Duration,
     /// Time that requests under way get to finish at shutdown.
     pub drain_timeout: Duration,
 }
@@ -98,7 +96,7 @@ impl Connections {
     /// closes what is left.
     pub async fn shutdown(self) {
         // Fails only if all servers have ended.
-        let _ = self.stop.send(true);
+        let _ended_already = self.stop.send(true);
         for server in self.servers {
             if let Err(error) = server.await {
                 tracing::error!(%error, "serving a port failed");
@@ -121,7 +119,7 @@ impl Door {
         match self.listener.accept().await {
             Ok((stream, _)) => {
                 // Answers should not wait for more to send; a failure costs latency only.
-                let _ = stream.set_nodelay(true);
+                let _slower = stream.set_nodelay(true);
                 Some((stream, permit))
             }
             Err(error) => {
@@ -152,11 +150,12 @@ where
         let Some((stream, permit)) = accepted else {
             continue;
         };
-        let io = TokioIo::new(IdleTimeout::new(stream, door.limits.silence_timeout));
+        let io = TokioIo::new(Patience::new(stream, door.limits.idle_timeout));
         let service = service.clone();
+        let body_timeout = door.limits.body_timeout;
         let service = service_fn(move |request: Request<Incoming>| {
             let (head, body) = request.into_parts();
-            let body = RequestBody::new(&head.headers, body);
+            let body = RequestBody::new(&head.headers, body, body_timeout);
             service.call(Request::from_parts(head, body))
         });
         let connection = builder.serve_connection(io, service).into_owned();
@@ -183,7 +182,7 @@ fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+        .header_read_timeout(limits.idle_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(HTTP1_BUFFER_BYTES);
     builder
@@ -195,7 +194,7 @@ fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_local_error_reset_streams(MAX_ERROR_RESETS)
-        .keep_alive_interval(limits.ping_interval)
+        .keep_alive_interval(limits.idle_timeout)
         .keep_alive_timeout(PING_TIMEOUT);
     builder
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use storage::ids::InvalidTenantId;
 
 /// Why a request was not accepted. Nothing of it is stored, unless the error is
-/// [`PushError::WalUnavailable`]: then it may turn up after a restart.
+/// [`PushError::WalUnavailable`] or [`PushError::DiskFull`]: then it may turn up after a restart.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PushError {
@@ -98,8 +98,16 @@ pub enum PushError {
     /// The sender went away in the middle of the request.
     #[error("err-disconnected: the request's body ended early")]
     Disconnected,
+    /// The disk has less space left than must be.
+    #[error(
+        "err-wal-disk-full: the disk of the write-ahead log has less than {limit} bytes free (limit wal.low_water_bytes)"
+    )]
+    DiskLow {
+        /// Bytes that must be free.
+        limit: u64,
+    },
     /// The disk is full.
-    #[error("err-wal-disk-full: the disk of the write-ahead log is full")]
+    #[error("err-wal-disk-full: no space is left on the disk of the write-ahead log")]
     DiskFull,
     /// The log could not be written.
     #[error("err-wal-unavailable: the write-ahead log could not be written")]
@@ -157,7 +165,7 @@ impl PushError {
             },
             Self::TenantMissing => ErrorKind::Unauthenticated,
             Self::Overloaded { .. } | Self::ShuttingDown | Self::WalUnavailable => later(1),
-            Self::DiskFull => later(30),
+            Self::DiskLow { .. } | Self::DiskFull => later(30),
             Self::SlowClient { .. } | Self::Disconnected => ErrorKind::Timeout,
             Self::Internal => ErrorKind::Internal,
         }
@@ -178,7 +186,7 @@ impl PushError {
             Self::Overloaded { .. } => "err-overloaded",
             Self::SlowClient { .. } => "err-slow-client",
             Self::Disconnected => "err-disconnected",
-            Self::DiskFull => "err-wal-disk-full",
+            Self::DiskLow { .. } | Self::DiskFull => "err-wal-disk-full",
             Self::WalUnavailable => "err-wal-unavailable",
             Self::ShuttingDown => "err-shutting-down",
             Self::Internal => "err-internal",

@@ -47,6 +47,10 @@ pub(crate) struct Generation {
 #[derive(Debug)]
 struct Content {
     /// One per request; empty again once a sealed generation is encoded.
+    #[expect(
+        clippy::rc_buffer,
+        reason = "a slice would have to be copied from the vector that decoding makes"
+    )]
     requests: Vec<Arc<Vec<SpanGroup>>>,
     /// Requests ever appended: the position.
     appended: usize,
@@ -150,7 +154,7 @@ impl Head {
             self.remove(generation);
         } else {
             // Without a flusher, at shutdown, it stays in the log.
-            let _ = self.sealed.send(Arc::clone(generation));
+            let _unsent = self.sealed.send(Arc::clone(generation));
         }
     }
 

@@ -198,10 +198,8 @@ impl Ingest {
     pub fn readiness(&self) -> Result<(), PushError> {
         if self.closing.load(Ordering::Relaxed) {
             Err(PushError::ShuttingDown)
-        } else if self.log.health.failed.load(Ordering::Relaxed) {
-            Err(PushError::WalUnavailable)
-        } else if self.log.health.disk_low.load(Ordering::Relaxed) {
-            Err(PushError::DiskFull)
+        } else if let Some(trouble) = self.log.health.trouble() {
+            Err(self.push_error(trouble))
         } else if self.head.bytes() >= self.config.live_store.max_unflushed_bytes {
             Err(PushError::Overloaded {
                 resource: "the memory for spans not yet stored",
@@ -305,7 +303,8 @@ impl Ingest {
     async fn accept(&self, tenant: &TenantId, received: Received) -> Result<PushOutcome, Refused> {
         match self.readiness() {
             // A failed log may be writable again, and only writing can tell.
-            Ok(()) | Err(PushError::WalUnavailable | PushError::DiskFull) => {}
+            Ok(())
+            | Err(PushError::WalUnavailable | PushError::DiskFull | PushError::DiskLow { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         let prepared = self.prepare(tenant, received).await?;
@@ -392,6 +391,9 @@ impl Ingest {
 
     fn push_error(&self, error: AppendError) -> PushError {
         match error {
+            AppendError::DiskLow => PushError::DiskLow {
+                limit: self.config.wal.low_water_bytes,
+            },
             AppendError::DiskFull => PushError::DiskFull,
             AppendError::Unavailable if self.closing.load(Ordering::Relaxed) => {
                 PushError::ShuttingDown

@@ -12,7 +12,6 @@ mod status;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::{HeaderMap, Request, Response};
 use bytes::Bytes;
@@ -32,8 +31,6 @@ type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 /// Header, and gRPC metadata key, that names the tenant.
 const TENANT_HEADER: &str = "x-scope-orgid";
 
-const PING_INTERVAL: Duration = Duration::from_secs(60);
-
 /// Takes spans in through these listeners.
 #[must_use]
 pub fn receive(
@@ -44,9 +41,8 @@ pub fn receive(
     let limits = ConnectionLimits {
         max_connections: config.max_connections,
         max_streams: config.max_streams_per_connection,
-        header_timeout: config.header_timeout,
-        silence_timeout: Some(config.idle_timeout),
-        ping_interval: PING_INTERVAL,
+        idle_timeout: config.idle_timeout,
+        body_timeout: config.body_timeout,
         drain_timeout: config.drain_timeout,
     };
     let ingest = Arc::clone(ingest);

@@ -16,7 +16,10 @@ pub(crate) mod writer;
 /// Why a request is not in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AppendError {
-    /// No space left. Nothing of the request was written.
+    /// Less space is left than must be. Nothing of the request was written.
+    #[error("the disk is nearly full")]
+    DiskLow,
+    /// No space is left. The request may still turn up after a restart.
     #[error("the disk is full")]
     DiskFull,
     /// Writing or syncing failed. The request may still turn up after a restart.

@@ -1,6 +1,53 @@
-//! Which attributes a pipeline names.
+//! What an expression depends on: the attributes that it names, and whether it has series.
 
-use crate::ast::{Attribute, Pipeline, ScalarExpr, SpansetExpr, Stage};
+use crate::ast::{
+    Attribute, FieldExpr, FieldExprKind, MetricsExpr, Pipeline, ScalarExpr, SpansetExpr, Stage,
+};
+
+impl FieldExpr {
+    /// Whether the value depends on the span.
+    #[must_use]
+    pub fn references_span(&self) -> bool {
+        !self.attributes().is_empty()
+    }
+
+    /// The attributes and intrinsics it mentions, in the order of the text, with repetitions.
+    #[must_use]
+    pub fn attributes(&self) -> Vec<&Attribute> {
+        let mut found = Vec::new();
+        self.collect_attributes(&mut found);
+        found
+    }
+
+    fn collect_attributes<'a>(&'a self, found: &mut Vec<&'a Attribute>) {
+        match &self.kind {
+            FieldExprKind::Literal(_) | FieldExprKind::NilTest { operand: None, .. } => {}
+            FieldExprKind::Attribute(attribute) => found.push(attribute),
+            FieldExprKind::Unary { operand, .. }
+            | FieldExprKind::NilTest {
+                operand: Some(operand),
+                ..
+            } => operand.collect_attributes(found),
+            FieldExprKind::Binary { lhs, rhs, .. } => {
+                lhs.collect_attributes(found);
+                rhs.collect_attributes(found);
+            }
+        }
+    }
+}
+
+impl MetricsExpr {
+    /// Whether some metrics query is part of it; else its value is the same at any time.
+    #[must_use]
+    pub fn has_series(&self) -> bool {
+        match self {
+            Self::Query { .. } => true,
+            Self::Number { .. } => false,
+            Self::Negative { operand, .. } | Self::Narrowed { operand, .. } => operand.has_series(),
+            Self::Binary { lhs, rhs, .. } => lhs.has_series() || rhs.has_series(),
+        }
+    }
+}
 
 impl Pipeline {
     /// Every attribute that a stage names, in order of appearance, as often as it is named.

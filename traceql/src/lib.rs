@@ -14,7 +14,9 @@
 //! # Ok::<(), traceql::Error>(())
 //! ```
 //!
-//! [`parse`] builds the tree, [`validate`] checks it, [`compile`] does both and folds constants.
+//! [`parse`] builds the tree, [`validate`] checks it, [`compile`] does both and folds constants. They
+//! read the default [`Dialect`]; `parse_with` and the like read another, or keep other [`Limits`].
+//! [`notices`] says what is worth knowing about a query that is valid.
 //!
 //! Invariants:
 //!
@@ -30,8 +32,9 @@
 //!
 //! Modules, in reading order: [`ast`] is the result; `lexer` and `grammar` build it from
 //! [`text_range`]d tokens, with the words of `names` and the binding strengths of `operators`;
-//! `analyze` checks it with `types` and `regex`, and folds constants; `print` is the way back;
-//! `error`, `diagnostic` and `limits` say what went wrong; `duration` and `suggest` help.
+//! `analyze` checks it with `types` and `regex` by the rules of its `dialect`, and folds constants;
+//! `print` is the way back; `error`, `diagnostic` and `limits` say what went wrong, `notice` what is
+//! odd; `duration` and `suggest` help.
 #![deny(missing_docs)]
 
 mod analyze;

@@ -1,8 +1,8 @@
 //! The names of scopes, intrinsics, functions and keywords, and how each is written.
 
 use crate::ast::{
-    Aggregate, AggregateFunction, Attribute, FieldExpr, FieldExprKind, Intrinsic, Kind,
-    MetricsExpr, MetricsFunction, Scope, Status,
+    Aggregate, AggregateFunction, Attribute, FieldExpr, Intrinsic, Kind, MetricsFunction, Scope,
+    Status,
 };
 use crate::dialect::Dialect;
 use crate::types::Type;
@@ -275,51 +275,6 @@ impl Attribute {
                 key,
             } => key == "service.name",
             Self::Key { .. } => false,
-        }
-    }
-}
-
-impl MetricsExpr {
-    /// Whether some metrics query is part of it; else its value is the same at any time.
-    #[must_use]
-    pub fn has_series(&self) -> bool {
-        match self {
-            Self::Query { .. } => true,
-            Self::Number { .. } => false,
-            Self::Negative { operand, .. } | Self::Narrowed { operand, .. } => operand.has_series(),
-            Self::Binary { lhs, rhs, .. } => lhs.has_series() || rhs.has_series(),
-        }
-    }
-}
-
-impl FieldExpr {
-    /// Whether the value depends on the span.
-    #[must_use]
-    pub fn references_span(&self) -> bool {
-        !self.attributes().is_empty()
-    }
-
-    /// The attributes and intrinsics it mentions, in the order of the text, with repetitions.
-    #[must_use]
-    pub fn attributes(&self) -> Vec<&Attribute> {
-        let mut found = Vec::new();
-        self.collect_attributes(&mut found);
-        found
-    }
-
-    fn collect_attributes<'a>(&'a self, found: &mut Vec<&'a Attribute>) {
-        match &self.kind {
-            FieldExprKind::Literal(_) | FieldExprKind::NilTest { operand: None, .. } => {}
-            FieldExprKind::Attribute(attribute) => found.push(attribute),
-            FieldExprKind::Unary { operand, .. }
-            | FieldExprKind::NilTest {
-                operand: Some(operand),
-                ..
-            } => operand.collect_attributes(found),
-            FieldExprKind::Binary { lhs, rhs, .. } => {
-                lhs.collect_attributes(found);
-                rhs.collect_attributes(found);
-            }
         }
     }
 }

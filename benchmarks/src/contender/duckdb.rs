@@ -165,8 +165,8 @@ impl Contender for DuckDb {
 impl Drop for DuckDb {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _killed = self.child.kill();
+        let _waited = self.child.wait();
     }
 }
 

@@ -7,17 +7,20 @@ use super::sketch::Sketch;
 
 /// The state of one group in one interval. `Default` is the empty state.
 pub(crate) trait Cell: Default + Clone + Send + Sync + std::fmt::Debug + 'static {
-    /// Adds a span without a value.
-    fn add_span(&mut self) {}
+    /// Adds so many spans without a value.
+    fn add_spans(&mut self, _count: u64) {}
 
-    /// Adds an integer or a duration in ns.
-    fn add_int(&mut self, value: i64);
+    /// Adds an integer or a duration in ns. Returns the bytes that this allocated.
+    fn add_int(&mut self, value: i64) -> usize;
 
-    /// Adds a float; never NaN.
-    fn add_float(&mut self, value: f64);
+    /// Adds a float; never NaN. Returns the bytes that this allocated.
+    fn add_float(&mut self, value: f64) -> usize;
 
     /// Whether nothing was added.
     fn is_empty(&self) -> bool;
+
+    /// Adds another state.
+    fn merge(&mut self, other: Self);
 
     /// The state as rows.
     fn rows(&self, interval: u32, push: impl FnMut(StateRow));
@@ -37,20 +40,26 @@ pub(crate) struct CountCell(pub(crate) u64);
 
 impl Cell for CountCell {
     #[inline]
-    fn add_span(&mut self) {
-        self.0 += 1;
+    fn add_spans(&mut self, count: u64) {
+        self.0 += count;
     }
 
-    fn add_int(&mut self, _value: i64) {
+    fn add_int(&mut self, _value: i64) -> usize {
         self.0 += 1;
+        0
     }
 
-    fn add_float(&mut self, _value: f64) {
+    fn add_float(&mut self, _value: f64) -> usize {
         self.0 += 1;
+        0
     }
 
     fn is_empty(&self) -> bool {
         self.0 == 0
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.0 += other.0;
     }
 
     fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
@@ -75,19 +84,26 @@ pub(crate) struct SumCell {
 
 impl Cell for SumCell {
     #[inline]
-    fn add_int(&mut self, value: i64) {
+    fn add_int(&mut self, value: i64) -> usize {
         self.sum.add(value.into());
         self.count += 1;
+        0
     }
 
     #[inline]
-    fn add_float(&mut self, value: f64) {
+    fn add_float(&mut self, value: f64) -> usize {
         self.sum.add(value.into());
         self.count += 1;
+        0
     }
 
     fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.sum.add(other.sum);
+        self.count += other.count;
     }
 
     fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
@@ -141,17 +157,25 @@ impl<const SIGN: i8> ExtremeCell<SIGN> {
 
 impl<const SIGN: i8> Cell for ExtremeCell<SIGN> {
     #[inline]
-    fn add_int(&mut self, value: i64) {
+    fn add_int(&mut self, value: i64) -> usize {
         self.offer(value.into());
+        0
     }
 
     #[inline]
-    fn add_float(&mut self, value: f64) {
+    fn add_float(&mut self, value: f64) -> usize {
         self.offer(value.into());
+        0
     }
 
     fn is_empty(&self) -> bool {
         !self.seen
+    }
+
+    fn merge(&mut self, other: Self) {
+        if other.seen {
+            self.offer(other.value);
+        }
     }
 
     fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
@@ -179,59 +203,63 @@ impl Cell for Sketch {
         clippy::cast_precision_loss,
         reason = "the sketch's error is far larger than a float's"
     )]
-    fn add_int(&mut self, value: i64) {
-        self.add(value as f64);
+    fn add_int(&mut self, value: i64) -> usize {
+        self.add(value as f64)
     }
 
     #[inline]
-    fn add_float(&mut self, value: f64) {
-        self.add(value);
+    fn add_float(&mut self, value: f64) -> usize {
+        self.add(value)
     }
 
     fn is_empty(&self) -> bool {
-        self.is_empty()
+        self.0.is_empty()
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.0.merge(other.0);
     }
 
     fn rows(&self, interval: u32, push: impl FnMut(StateRow)) {
-        self.rows(interval, push);
+        self.0.rows(interval, push);
     }
 
     fn absorb(&mut self, row: &StateRow) {
-        self.add_bucket(row.key, row.count);
+        self.0.add(row.key, row.count);
     }
 
     fn heap_bytes(&self) -> usize {
-        self.heap_bytes()
+        self.0.heap_bytes()
     }
 }
 
 impl Cell for Log2Histogram {
     #[inline]
-    fn add_int(&mut self, value: i64) {
-        if let Some(bucket) = int_bucket(value) {
-            self.add_bucket(bucket, 1);
-        }
+    fn add_int(&mut self, value: i64) -> usize {
+        int_bucket(value).map_or(0, |bucket| self.0.increment(bucket))
     }
 
-    fn add_float(&mut self, value: f64) {
-        if let Some(bucket) = float_bucket(value) {
-            self.add_bucket(bucket, 1);
-        }
+    fn add_float(&mut self, value: f64) -> usize {
+        float_bucket(value).map_or(0, |bucket| self.0.increment(bucket))
     }
 
     fn is_empty(&self) -> bool {
-        self.is_empty()
+        self.0.is_empty()
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.0.merge(other.0);
     }
 
     fn rows(&self, interval: u32, push: impl FnMut(StateRow)) {
-        self.rows(interval, push);
+        self.0.rows(interval, push);
     }
 
     fn absorb(&mut self, row: &StateRow) {
-        self.add_bucket(row.key, row.count);
+        self.0.add(row.key, row.count);
     }
 
     fn heap_bytes(&self) -> usize {
-        self.heap_bytes()
+        self.0.heap_bytes()
     }
 }

@@ -1,9 +1,15 @@
-//! All cells of all groups, as one dense vector per group.
+//! All cells of all groups: one vector of groups per interval.
+//!
+//! Spans come nearly in order of time, so at any moment the cells in use are those of one interval,
+//! which stand together, and intervals that nothing falls into take no room.
 
+use std::any::Any;
 use std::fmt::Debug;
+use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use datafusion::common::internal_err;
 use datafusion::error::{DataFusionError, Result};
 
 use super::StateKind;
@@ -18,37 +24,48 @@ use crate::limit::MemoryLimit;
 /// The states of many groups over one grid.
 ///
 /// Groups are numbered from 0; a group exists once [`grow`](Self::grow) has been told of it.
-pub(crate) trait RangeState: Debug + Send + Sync {
+pub(crate) trait RangeState: Any + Debug + Send + Sync {
     /// Makes room for groups `0..groups`.
-    ///
-    /// # Errors
-    /// If that takes more memory than allowed.
-    fn grow(&mut self, groups: usize) -> Result<()>;
+    fn grow(&mut self, groups: usize);
 
-    /// Adds spans: row `i` has time `times[i]` and belongs to group `groups[i]`. Rows outside the
-    /// grid, rows that `filter` leaves out, and rows without a value are not counted.
+    /// Adds spans: row `i` has time `times[i]` and belongs to group `groups[i]`, or to group 0 where
+    /// there are no `groups`. Rows outside the grid, rows that `filter` leaves out, and rows without
+    /// a value are not counted.
     ///
     /// # Errors
     /// If that takes more memory than allowed, or the values are of a type that has no sum.
     fn update(
         &mut self,
-        groups: &[usize],
+        groups: Option<&[u32]>,
         times: &Int64Array,
         values: Option<&ArrayRef>,
         filter: Option<&BooleanArray>,
     ) -> Result<()>;
 
+    /// Adds states of the same kind over the same grid: those of its group `i` to group `groups[i]`.
+    /// Groups with nothing counted are not looked at, and may have any number.
+    ///
+    /// # Errors
+    /// If that takes more memory than allowed, or the states are of another kind or grid.
+    fn merge(&mut self, groups: &[u32], other: Box<dyn RangeState>) -> Result<()>;
+
     /// Adds states made by [`take`](Self::take): state `i` to group `groups[i]`.
     ///
     /// # Errors
     /// If that takes more memory than allowed, or the column is no column of states.
-    fn absorb(&mut self, groups: &[usize], states: &ArrayRef) -> Result<()>;
+    fn absorb(&mut self, groups: &[u32], states: &ArrayRef) -> Result<()>;
 
-    /// Takes out the states of the first `count` groups; the rest move down.
+    /// Takes out the states of the first `count` groups as a column; the rest move down.
     fn take(&mut self, count: usize) -> ArrayRef;
+
+    /// An empty state of the same kind over the same grid.
+    fn new_empty(&self) -> Box<dyn RangeState>;
 
     /// Number of groups.
     fn group_count(&self) -> usize;
+
+    /// Of each group, whether something was counted.
+    fn occupied(&self) -> Vec<bool>;
 
     /// Bytes held.
     fn bytes(&self) -> usize;
@@ -57,27 +74,49 @@ pub(crate) trait RangeState: Debug + Send + Sync {
     fn cells(&self) -> Cells<'_>;
 }
 
-/// The cells of a state by kind, group after group, each over all intervals.
-#[derive(Debug, Clone, Copy)]
+/// The cells of a state by kind.
+#[derive(Debug)]
 pub(crate) enum Cells<'a> {
-    Count(&'a [CountCell]),
-    Sum(&'a [SumCell]),
-    Min(&'a [ExtremeCell<1>]),
-    Max(&'a [ExtremeCell<-1>]),
-    Sketch(&'a [Sketch]),
-    Log2(&'a [Log2Histogram]),
+    Count(Matrix<'a, CountCell>),
+    Sum(Matrix<'a, SumCell>),
+    Min(Matrix<'a, ExtremeCell<1>>),
+    Max(Matrix<'a, ExtremeCell<-1>>),
+    Sketch(Matrix<'a, Sketch>),
+    Log2(Matrix<'a, Log2Histogram>),
+}
+
+/// Cells by interval and group.
+#[derive(Debug)]
+pub(crate) struct Matrix<'a, C> {
+    intervals: usize,
+    cells: &'a [Vec<C>],
+}
+
+impl<'a, C: Cell> Matrix<'a, C> {
+    /// The cells of one group over all intervals; `None` where nothing was counted.
+    pub(crate) fn group(
+        &self,
+        group: usize,
+    ) -> impl Iterator<Item = Option<&'a C>> + Clone + use<'a, C> {
+        let cells = self.cells;
+        let cell = move |interval: usize| {
+            let cell = cells.get(interval)?.get(group)?;
+            (!cell.is_empty()).then_some(cell)
+        };
+        (0..self.intervals).map(cell)
+    }
 }
 
 /// Cells that know how to show themselves in [`Cells`].
 pub(crate) trait Viewable: Cell {
     /// The cells as their kind.
-    fn view(cells: &[Self]) -> Cells<'_>;
+    fn view(cells: Matrix<'_, Self>) -> Cells<'_>;
 }
 
 macro_rules! viewable {
     ($($cell:ty => $kind:ident),+ $(,)?) => {
         $(impl Viewable for $cell {
-            fn view(cells: &[Self]) -> Cells<'_> {
+            fn view(cells: Matrix<'_, Self>) -> Cells<'_> {
                 Cells::$kind(cells)
             }
         })+
@@ -93,40 +132,43 @@ viewable! {
     Log2Histogram => Log2,
 }
 
-/// An empty state of one kind.
+/// An empty state of one kind over the grid of a cursor.
 pub(crate) fn new_state(
     kind: StateKind,
     cursor: IntervalCursor,
-    intervals: u32,
     limit: MemoryLimit,
 ) -> Box<dyn RangeState> {
     match kind {
-        StateKind::Count => Box::new(Dense::<CountCell>::new(cursor, intervals, limit)),
-        StateKind::Sum => Box::new(Dense::<SumCell>::new(cursor, intervals, limit)),
-        StateKind::Min => Box::new(Dense::<ExtremeCell<1>>::new(cursor, intervals, limit)),
-        StateKind::Max => Box::new(Dense::<ExtremeCell<-1>>::new(cursor, intervals, limit)),
-        StateKind::Sketch => Box::new(Dense::<Sketch>::new(cursor, intervals, limit)),
-        StateKind::Log2 => Box::new(Dense::<Log2Histogram>::new(cursor, intervals, limit)),
+        StateKind::Count => Box::new(Dense::<CountCell>::new(cursor, limit)),
+        StateKind::Sum => Box::new(Dense::<SumCell>::new(cursor, limit)),
+        StateKind::Min => Box::new(Dense::<ExtremeCell<1>>::new(cursor, limit)),
+        StateKind::Max => Box::new(Dense::<ExtremeCell<-1>>::new(cursor, limit)),
+        StateKind::Sketch => Box::new(Dense::<Sketch>::new(cursor, limit)),
+        StateKind::Log2 => Box::new(Dense::<Log2Histogram>::new(cursor, limit)),
     }
 }
 
 #[derive(Debug)]
 struct Dense<C> {
-    cells: Vec<C>,
-    intervals: usize,
+    /// By interval up to the last with something in it, then by group up to the last that there was
+    /// when something was last counted in that interval.
+    cells: Vec<Vec<C>>,
+    groups: usize,
     cursor: IntervalCursor,
+    /// What the vectors hold.
+    vector_bytes: usize,
     /// What the cells hold outside of themselves.
     heap_bytes: usize,
     limit: MemoryLimit,
 }
 
 impl<C: Cell> Dense<C> {
-    fn new(cursor: IntervalCursor, intervals: u32, limit: MemoryLimit) -> Self {
-        let intervals = usize::try_from(intervals).unwrap_or(usize::MAX);
+    fn new(cursor: IntervalCursor, limit: MemoryLimit) -> Self {
         Self {
             cells: Vec::new(),
-            intervals,
+            groups: 0,
             cursor,
+            vector_bytes: 0,
             heap_bytes: 0,
             limit,
         }
@@ -145,95 +187,162 @@ impl<C: Cell> Dense<C> {
         )))
     }
 
-    /// Applies `add` to the cell of every row that counts.
+    /// The cells of all groups in one interval.
+    #[inline]
+    fn open(&mut self, interval: usize) -> Result<&mut Vec<C>> {
+        if self
+            .cells
+            .get(interval)
+            .is_none_or(|cells| cells.len() < self.groups)
+        {
+            self.extend(interval)?;
+        }
+        Ok(&mut self.cells[interval])
+    }
+
+    fn extend(&mut self, interval: usize) -> Result<()> {
+        if interval >= self.cells.len() {
+            self.reserve(interval + 1, |this| &mut this.cells)?;
+            self.cells.resize_with(interval + 1, Vec::new);
+        }
+        let groups = self.groups;
+        self.reserve(groups, |this| &mut this.cells[interval])?;
+        self.cells[interval].resize(groups, C::default());
+        Ok(())
+    }
+
+    /// Makes room for `needed` items in one of the vectors, if that is allowed.
+    fn reserve<T>(&mut self, needed: usize, of: impl Fn(&mut Self) -> &mut Vec<T>) -> Result<()> {
+        let (length, capacity) = (of(self).len(), of(self).capacity());
+        if needed <= capacity {
+            return Ok(());
+        }
+        // Growing by a quarter keeps the copying linear without ever doubling the memory.
+        let wanted = needed.max(capacity + capacity / 4);
+        let added = (wanted - capacity).saturating_mul(size_of::<T>());
+        self.check(self.allocated().saturating_add(added))?;
+        of(self).reserve_exact(wanted - length);
+        self.vector_bytes += (of(self).capacity() - capacity) * size_of::<T>();
+        Ok(())
+    }
+
+    /// Calls `add` with every run of rows of one interval and the cells of that interval; it returns
+    /// the bytes that it allocated.
+    #[inline]
+    fn for_each_run(
+        &mut self,
+        times: &Int64Array,
+        mut add: impl FnMut(Range<usize>, &mut [C]) -> usize,
+    ) -> Result<()> {
+        let times = times.values();
+        let mut row = 0;
+        while row < times.len() {
+            let (interval, length) = self.cursor.run(&times[row..]);
+            if let Some(interval) = interval {
+                let allocated = add(row..row + length, self.open(interval)?);
+                if allocated > 0 {
+                    self.heap_bytes += allocated;
+                    self.check(self.allocated())?;
+                }
+            }
+            row += length;
+        }
+        Ok(())
+    }
+
+    /// Calls `add` with the cell of every row that `keep` says; it returns the bytes that it
+    /// allocated.
     #[inline]
     fn for_each(
         &mut self,
-        groups: &[usize],
+        groups: Option<&[u32]>,
         times: &Int64Array,
         keep: impl Fn(usize) -> bool,
-        add: impl Fn(&mut C, usize),
+        add: impl Fn(&mut C, usize) -> usize,
     ) -> Result<()> {
-        let heap_before = self.heap_bytes;
-        for (row, (&group, &time)) in groups.iter().zip(times.values()).enumerate() {
-            if !keep(row) {
-                continue;
+        self.for_each_run(times, |rows, cells| {
+            let mut allocated = 0;
+            match groups {
+                None => {
+                    let cell = &mut cells[0];
+                    for row in rows.filter(|&row| keep(row)) {
+                        allocated += add(cell, row);
+                    }
+                }
+                Some(groups) => {
+                    for (row, &group) in rows.clone().zip(&groups[rows]) {
+                        if keep(row) {
+                            allocated += add(&mut cells[index(group)], row);
+                        }
+                    }
+                }
             }
-            let Some(interval) = self.cursor.find(time) else {
-                continue;
-            };
-            let cell = &mut self.cells[group * self.intervals + interval];
-            let before = cell.heap_bytes();
-            add(cell, row);
-            self.heap_bytes += cell.heap_bytes() - before;
-        }
-        if self.heap_bytes == heap_before {
-            Ok(())
-        } else {
-            self.check(self.allocated())
+            allocated
+        })
+    }
+
+    fn count(
+        &mut self,
+        groups: Option<&[u32]>,
+        times: &Int64Array,
+        filter: Option<&BooleanArray>,
+    ) -> Result<()> {
+        let add = |cell: &mut C, _row| {
+            cell.add_spans(1);
+            0
+        };
+        match (groups, filter) {
+            (None, None) => self.for_each_run(times, |rows, cells| {
+                let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+                cells[0].add_spans(count);
+                0
+            }),
+            (groups, None) => self.for_each(groups, times, |_| true, add),
+            (groups, Some(filter)) => self.for_each(groups, times, |row| passes(filter, row), add),
         }
     }
 
     fn allocated(&self) -> usize {
-        self.cells.capacity() * size_of::<C>() + self.heap_bytes
+        self.vector_bytes + self.heap_bytes
     }
 }
 
+fn passes(filter: &BooleanArray, row: usize) -> bool {
+    filter.is_valid(row) && filter.value(row)
+}
+
+fn index(group: u32) -> usize {
+    usize::try_from(group).unwrap_or(usize::MAX)
+}
+
 impl<C: Viewable> RangeState for Dense<C> {
-    fn grow(&mut self, groups: usize) -> Result<()> {
-        let needed = groups.saturating_mul(self.intervals);
-        if needed <= self.cells.len() {
-            return Ok(());
-        }
-        if needed > self.cells.capacity() {
-            // Growing by a quarter keeps the copying linear without ever doubling the memory.
-            let wanted = needed.max(self.cells.capacity() + self.cells.capacity() / 4);
-            self.check(
-                wanted
-                    .saturating_mul(size_of::<C>())
-                    .saturating_add(self.heap_bytes),
-            )?;
-            self.cells.reserve_exact(wanted - self.cells.len());
-        }
-        self.cells.resize(needed, C::default());
-        Ok(())
+    fn grow(&mut self, groups: usize) {
+        self.groups = self.groups.max(groups);
     }
 
     fn update(
         &mut self,
-        groups: &[usize],
+        groups: Option<&[u32]>,
         times: &Int64Array,
         values: Option<&ArrayRef>,
         filter: Option<&BooleanArray>,
     ) -> Result<()> {
-        if let Some(last) = groups.iter().max() {
-            self.grow(last + 1)?;
+        if groups.is_none() {
+            self.grow(1);
         }
-        let counted =
-            |row: usize| filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
         let Some(values) = values else {
-            return if filter.is_none() {
-                self.for_each(groups, times, |_| true, |cell, _| cell.add_span())
-            } else {
-                self.for_each(groups, times, counted, |cell, _| cell.add_span())
-            };
+            return self.count(groups, times, filter);
         };
+        let counted = |row: usize| filter.is_none_or(|filter| passes(filter, row));
         match values.data_type() {
             DataType::Int64 => {
                 let values = values.as_primitive::<Int64Type>();
+                let add = |cell: &mut C, row: usize| cell.add_int(values.values()[row]);
                 if filter.is_none() && values.null_count() == 0 {
-                    let values = values.values();
-                    self.for_each(
-                        groups,
-                        times,
-                        |_| true,
-                        |cell, row| cell.add_int(values[row]),
-                    )
+                    self.for_each(groups, times, |_| true, add)
                 } else {
                     let keep = |row: usize| values.is_valid(row) && counted(row);
-                    self.for_each(groups, times, keep, |cell, row| {
-                        cell.add_int(values.value(row))
-                    })
+                    self.for_each(groups, times, keep, add)
                 }
             }
             DataType::Float64 => {
@@ -241,61 +350,109 @@ impl<C: Viewable> RangeState for Dense<C> {
                 let keep = |row: usize| {
                     values.is_valid(row) && !values.value(row).is_nan() && counted(row)
                 };
-                self.for_each(groups, times, keep, |cell, row| {
-                    cell.add_float(values.value(row))
-                })
+                let add = |cell: &mut C, row: usize| cell.add_float(values.values()[row]);
+                self.for_each(groups, times, keep, add)
             }
             DataType::Null => Ok(()),
-            other => Err(DataFusionError::Internal(format!(
-                "cannot aggregate values of type {other}"
-            ))),
+            other => internal_err!("cannot aggregate values of type {other}"),
         }
     }
 
-    fn absorb(&mut self, groups: &[usize], states: &ArrayRef) -> Result<()> {
-        if let Some(last) = groups.iter().max() {
-            self.grow(last + 1)?;
+    fn merge(&mut self, groups: &[u32], other: Box<dyn RangeState>) -> Result<()> {
+        let other: Box<dyn Any> = other;
+        let Ok(other) = other.downcast::<Self>() else {
+            return internal_err!("aggregation states of another kind");
+        };
+        if other.cells.len() > self.cursor.intervals() {
+            return internal_err!("aggregation states of another grid");
         }
-        let reader = StateReader::try_new(states)?;
-        for (index, &group) in groups.iter().enumerate() {
-            for row in reader.rows(index) {
-                let interval = usize::try_from(row.interval).unwrap_or(usize::MAX);
-                if interval >= self.intervals {
-                    return Err(DataFusionError::Internal(
-                        "aggregation state of another grid".into(),
-                    ));
+        let in_place = (0..).zip(groups).all(|(own, &group)| group == own);
+        if self.cells.is_empty() && in_place {
+            // The first of many, and often the only one.
+            self.groups = self.groups.max(other.groups);
+            self.cells = other.cells;
+            self.vector_bytes = other.vector_bytes;
+            self.heap_bytes = other.heap_bytes;
+            return self.check(self.allocated());
+        }
+        for (interval, theirs) in other.cells.into_iter().enumerate() {
+            if theirs.is_empty() {
+                continue;
+            }
+            let mine = self.open(interval)?;
+            let (mut before, mut after) = (0, 0);
+            for (cell, &group) in theirs.into_iter().zip(groups) {
+                if !cell.is_empty() {
+                    let mine = &mut mine[index(group)];
+                    before += mine.heap_bytes();
+                    mine.merge(cell);
+                    after += mine.heap_bytes();
                 }
-                let cell = &mut self.cells[group * self.intervals + interval];
+            }
+            self.heap_bytes = self.heap_bytes + after - before;
+            self.check(self.allocated())?;
+        }
+        Ok(())
+    }
+
+    fn absorb(&mut self, groups: &[u32], states: &ArrayRef) -> Result<()> {
+        let reader = StateReader::try_new(states)?;
+        for (state, &group) in groups.iter().enumerate() {
+            for row in reader.rows(state) {
+                let interval = usize::try_from(row.interval).unwrap_or(usize::MAX);
+                if interval >= self.cursor.intervals() {
+                    return internal_err!("aggregation states of another grid");
+                }
+                let cell = &mut self.open(interval)?[index(group)];
                 let before = cell.heap_bytes();
                 cell.absorb(&row);
-                self.heap_bytes += cell.heap_bytes() - before;
+                let after = cell.heap_bytes();
+                self.heap_bytes = self.heap_bytes + after - before;
             }
+            self.check(self.allocated())?;
         }
-        self.check(self.allocated())
+        Ok(())
     }
 
     fn take(&mut self, count: usize) -> ArrayRef {
-        let taken = count.saturating_mul(self.intervals).min(self.cells.len());
         let mut builder = StateBuilder::default();
-        for cells in self.cells[..taken].chunks(self.intervals) {
-            for (interval, cell) in (0_u32..).zip(cells) {
-                if !cell.is_empty() {
+        for group in 0..count.min(self.groups) {
+            for (interval, cells) in (0_u32..).zip(&self.cells) {
+                if let Some(cell) = cells.get(group).filter(|cell| !cell.is_empty()) {
                     self.heap_bytes -= cell.heap_bytes();
                     cell.rows(interval, |row| builder.push(row));
                 }
             }
             builder.finish_group();
         }
-        if taken == self.cells.len() {
+        if count >= self.groups {
             self.cells = Vec::new();
+            (self.groups, self.vector_bytes) = (0, 0);
         } else {
-            self.cells.drain(..taken);
+            for cells in &mut self.cells {
+                cells.drain(..count.min(cells.len()));
+            }
+            self.groups -= count;
         }
         builder.finish()
     }
 
+    fn new_empty(&self) -> Box<dyn RangeState> {
+        Box::new(Self::new(self.cursor.clone(), self.limit))
+    }
+
     fn group_count(&self) -> usize {
-        self.cells.len() / self.intervals
+        self.groups
+    }
+
+    fn occupied(&self) -> Vec<bool> {
+        let mut occupied = vec![false; self.groups];
+        for cells in &self.cells {
+            for (occupied, cell) in occupied.iter_mut().zip(cells) {
+                *occupied |= !cell.is_empty();
+            }
+        }
+        occupied
     }
 
     fn bytes(&self) -> usize {
@@ -303,6 +460,9 @@ impl<C: Viewable> RangeState for Dense<C> {
     }
 
     fn cells(&self) -> Cells<'_> {
-        C::view(&self.cells)
+        C::view(Matrix {
+            intervals: self.cursor.intervals(),
+            cells: &self.cells,
+        })
     }
 }

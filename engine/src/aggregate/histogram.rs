@@ -1,14 +1,10 @@
 //! Power-of-two buckets, compatible with Tempo's histograms and quantile estimates.
 
-use std::collections::BTreeMap;
-
-use super::rows::StateRow;
+use super::buckets::Buckets;
 
 /// Counts per bucket `(2^(k−1), 2^k]`, keyed by `k`.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Log2Histogram {
-    counts: BTreeMap<i32, u64>,
-}
+pub(crate) struct Log2Histogram(pub(crate) Buckets);
 
 /// The bucket of an integer or a duration in ns. Values below 2 belong to none.
 #[inline]
@@ -43,38 +39,6 @@ pub(crate) fn bound(bucket: i32) -> f64 {
 }
 
 impl Log2Histogram {
-    /// Counts `count` values of one bucket.
-    pub(crate) fn add_bucket(&mut self, bucket: i32, count: u64) {
-        *self.counts.entry(bucket).or_default() += count;
-    }
-
-    /// Whether nothing was counted.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.counts.is_empty()
-    }
-
-    /// The histogram as rows.
-    pub(crate) fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
-        for (&key, &count) in &self.counts {
-            push(StateRow {
-                interval,
-                key,
-                count,
-                ..StateRow::default()
-            });
-        }
-    }
-
-    /// The buckets with something in them, ascending.
-    pub(crate) fn buckets(&self) -> impl Iterator<Item = (i32, u64)> + '_ {
-        self.counts.iter().map(|(&bucket, &count)| (bucket, count))
-    }
-
-    /// How many values are in one bucket.
-    pub(crate) fn count(&self, bucket: i32) -> u64 {
-        self.counts.get(&bucket).copied().unwrap_or_default()
-    }
-
     /// Tempo's estimate of quantile `q`: exponential interpolation between the bound of the bucket
     /// that holds the rank and the bound of the previous bucket *with something in it*.
     ///
@@ -86,14 +50,14 @@ impl Log2Histogram {
         reason = "ranks and counts are exact far beyond any number of spans"
     )]
     pub(crate) fn quantile(&self, q: f64) -> Option<f64> {
-        let total: u64 = self.counts.values().sum();
+        let total = self.0.total();
         if total == 0 {
             return None;
         }
         let rank = ((q * total as f64).ceil() as u64).max(1);
         let mut seen = 0;
         let mut previous = None;
-        for (bucket, count) in self.buckets() {
+        for (bucket, count) in self.0.iter() {
             if seen + count > rank {
                 let high = f64::from(bucket);
                 let low = previous.map_or(high - 1.0, f64::from);
@@ -108,11 +72,6 @@ impl Log2Histogram {
         }
         previous.map(bound)
     }
-
-    /// Bytes held besides the struct itself, roughly.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        self.counts.len() * 24
-    }
 }
 
 #[cfg(test)]
@@ -123,7 +82,7 @@ mod tests {
         let mut histogram = Log2Histogram::default();
         for &value in values {
             if let Some(bucket) = int_bucket(value) {
-                histogram.add_bucket(bucket, 1);
+                histogram.0.add(bucket, 1);
             }
         }
         histogram

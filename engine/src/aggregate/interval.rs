@@ -7,6 +7,7 @@
 pub(crate) struct IntervalCursor {
     start: i64,
     step: i64,
+    intervals: usize,
     end: i64,
     /// The interval found last, as `(low, high]`, and its index.
     low: i64,
@@ -21,11 +22,28 @@ impl IntervalCursor {
         Self {
             start,
             step,
+            intervals: usize::try_from(intervals).unwrap_or(usize::MAX),
             end,
             low: start,
             high: start,
             index: 0,
         }
+    }
+
+    /// Number of intervals.
+    pub(crate) fn intervals(&self) -> usize {
+        self.intervals
+    }
+
+    /// The interval that the first of these times belongs to, if any, and how many of the times,
+    /// counted from the first, belong to it as well.
+    #[inline]
+    pub(crate) fn run(&mut self, times: &[i64]) -> (Option<usize>, usize) {
+        let Some(interval) = times.first().and_then(|&time| self.find(time)) else {
+            return (None, 1);
+        };
+        let inside = |time: &&i64| **time > self.low && **time <= self.high;
+        (Some(interval), times.iter().take_while(inside).count())
     }
 
     /// The interval that `time` belongs to, if any.
@@ -70,5 +88,27 @@ mod tests {
             Some(0),
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn runs_are_of_one_interval() {
+        let times = [-1, 31, 1, 5, 10, 11, 9, 30];
+        let mut cursor = IntervalCursor::new(0, 10, 3);
+        let mut rest = &times[..];
+        let mut runs = Vec::new();
+        while !rest.is_empty() {
+            let (interval, length) = cursor.run(rest);
+            runs.push((interval, length));
+            rest = &rest[length..];
+        }
+        let expected = [
+            (None, 1),
+            (None, 1),
+            (Some(0), 3),
+            (Some(1), 1),
+            (Some(0), 1),
+            (Some(2), 1),
+        ];
+        assert_eq!(runs, expected);
     }
 }

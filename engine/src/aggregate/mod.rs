@@ -1,9 +1,11 @@
 //! The time-series aggregates: one state per group and interval, mergeable in any order.
 //!
 //! Reading order: [`cell`] (what one group holds for one interval), [`dense`] (all cells of all
-//! groups), [`rows`] (cells as Arrow rows, which is how states travel), [`sketch`] and [`histogram`]
-//! (the two cells that are more than a few numbers).
+//! groups), [`rows`] (cells as Arrow rows, which is how states travel between processes and through
+//! DataFusion's own aggregation), [`sketch`] and [`histogram`] (the two cells that are more than a
+//! few numbers), [`buckets`] (the counts that both are made of).
 
+pub(crate) mod buckets;
 pub(crate) mod cell;
 pub(crate) mod dense;
 pub(crate) mod double_double;

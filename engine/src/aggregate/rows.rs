@@ -152,11 +152,6 @@ impl<'a> StateReader<'a> {
         })
     }
 
-    /// Whether nothing was counted in the state at `index`.
-    pub(crate) fn is_empty(&self, index: usize) -> bool {
-        self.lists.is_null(index) || self.lists.value_length(index) == 0
-    }
-
     /// The rows of the state at `index`.
     pub(crate) fn rows(&self, index: usize) -> impl Iterator<Item = StateRow> + '_ {
         let offsets = self.lists.offsets();

@@ -6,28 +6,15 @@
 //! is 1/129 or 0.78 %, for any value in it. The rank is exact. Zero has a bucket of its own, negative
 //! values mirror the positive ones, and merging is adding counts, so order never matters.
 
-use super::rows::StateRow;
+use super::buckets::Buckets;
 
 const SUB_BUCKET_BITS: u32 = 6;
-const SUB_BUCKETS: usize = 1 << SUB_BUCKET_BITS;
 const MANTISSA_BITS: u32 = 52;
 const SHIFT: u32 = MANTISSA_BITS - SUB_BUCKET_BITS;
 
 /// Counts of values in log-linear buckets.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Sketch {
-    /// Pages of buckets that share a sign and a power of two, ordered by page number.
-    pages: Vec<Page>,
-    total: u64,
-    /// Index of the page used last: neighbours in time tend to be alike.
-    last: usize,
-}
-
-#[derive(Debug, Clone)]
-struct Page {
-    number: i32,
-    counts: Box<[u64; SUB_BUCKETS]>,
-}
+pub(crate) struct Sketch(pub(crate) Buckets);
 
 /// The bucket of a value: ordered as the values are, 0 for zero.
 #[inline]
@@ -61,100 +48,22 @@ fn representative(bucket: i32) -> f64 {
     if bucket > 0 { magnitude } else { -magnitude }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    reason = "64 fits everywhere"
-)]
-const fn split(bucket: i32) -> (i32, usize) {
-    let pages = SUB_BUCKETS as i32;
-    (bucket.div_euclid(pages), bucket.rem_euclid(pages) as usize)
-}
-
 impl Sketch {
-    /// Counts one value. NaN is no value and is not counted.
+    /// Counts one value. NaN is no value and is not counted. Returns the bytes that this allocated.
     #[inline]
-    pub(crate) fn add(&mut self, value: f64) {
-        if !value.is_nan() {
-            self.add_bucket(bucket_of(value), 1);
+    pub(crate) fn add(&mut self, value: f64) -> usize {
+        if value.is_nan() {
+            0
+        } else {
+            self.0.increment(bucket_of(value))
         }
-    }
-
-    /// Counts `count` values of one bucket.
-    #[inline]
-    pub(crate) fn add_bucket(&mut self, bucket: i32, count: u64) {
-        let (number, slot) = split(bucket);
-        if self
-            .pages
-            .get(self.last)
-            .is_none_or(|page| page.number != number)
-        {
-            self.last = match self.pages.binary_search_by_key(&number, |page| page.number) {
-                Ok(index) => index,
-                Err(index) => {
-                    self.pages.insert(
-                        index,
-                        Page {
-                            number,
-                            counts: Box::new([0; SUB_BUCKETS]),
-                        },
-                    );
-                    index
-                }
-            };
-        }
-        self.pages[self.last].counts[slot] += count;
-        self.total += count;
-    }
-
-    /// Whether nothing was counted.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.total == 0
-    }
-
-    /// The sketch as rows.
-    pub(crate) fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
-        for (key, count) in self.buckets() {
-            push(StateRow {
-                interval,
-                key,
-                count,
-                ..StateRow::default()
-            });
-        }
-    }
-
-    /// The buckets with something in them, in the order of their values.
-    fn buckets(&self) -> impl Iterator<Item = (i32, u64)> + '_ {
-        self.pages.iter().flat_map(|page| {
-            (0_i32..)
-                .zip(page.counts.iter())
-                .filter(|(_, count)| **count > 0)
-                .map(|(slot, count)| {
-                    let pages = i32::try_from(SUB_BUCKETS).unwrap_or(i32::MAX);
-                    (page.number * pages + slot, *count)
-                })
-        })
     }
 
     /// The value at rank `max(1, ceil(q · total))` of the sorted values, within the relative error.
     /// `None` if nothing was counted.
     pub(crate) fn quantile(&self, q: f64) -> Option<f64> {
-        let rank = rank_of(q, self.total)?;
-        let mut seen = 0;
-        for (bucket, count) in self.buckets() {
-            seen += count;
-            if seen >= rank {
-                return Some(representative(bucket));
-            }
-        }
-        None
-    }
-
-    /// Bytes held besides the struct itself.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        self.pages.capacity() * size_of::<Page>()
-            + self.pages.len() * size_of::<[u64; SUB_BUCKETS]>()
+        let rank = rank_of(q, self.0.total())?;
+        self.0.at_rank(rank).map(representative)
     }
 }
 
@@ -224,7 +133,7 @@ mod tests {
         ] {
             sketch.add(value);
         }
-        assert_eq!(sketch.total, 5);
+        assert_eq!(sketch.0.total(), 5);
         assert_eq!(sketch.quantile(1.0), Some(f64::INFINITY));
         assert_eq!(sketch.quantile(0.0), Some(f64::NEG_INFINITY));
         let largest = sketch.quantile(0.8).expect("not empty");

@@ -47,6 +47,7 @@ pub(crate) struct ResidualColumn {
     pub(crate) scope: Scope,
     /// Name of the column.
     pub(crate) name: &'static str,
+    pub(crate) lists: Expr,
     /// The typed columns of keys that may stand in the list as well, by key: what they hold came
     /// first, and counts.
     pub(crate) shadows: Vec<(String, Vec<String>)>,
@@ -116,16 +117,16 @@ impl Compared {
             self.residuals.push(ResidualColumn {
                 scope,
                 name,
+                lists: column(name),
                 shadows,
             });
         }
     }
 
-    /// Names of the columns that are read.
-    pub(crate) fn expressions(&self) -> Vec<Expr> {
-        let values = self.values.iter().map(|value| value.expr.clone());
-        let residuals = self.residuals.iter().map(|residual| column(residual.name));
-        values.chain(residuals).collect()
+    /// Everything that is read.
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        let values = self.values.iter().map(|value| &value.expr);
+        values.chain(self.residuals.iter().map(|residual| &residual.lists))
     }
 }
 

@@ -22,8 +22,8 @@ use crate::lower::value::Type;
 use crate::partial::{KeyColumn, KeyValue};
 
 /// Counts what is compared.
-pub(crate) struct Counter {
-    pub(crate) compared: Compared,
+pub(crate) struct Counter<'a> {
+    pub(crate) compared: &'a Compared,
     /// One for each of [`Compared::values`].
     pub(crate) values: Vec<Arc<dyn PhysicalExpr>>,
     pub(crate) time: Arc<dyn PhysicalExpr>,
@@ -40,7 +40,7 @@ struct Part {
     rows: Vec<usize>,
 }
 
-impl Counter {
+impl Counter<'_> {
     /// Counts the spans of a batch that start in the window.
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let times = self.time.evaluate(batch)?.into_array(batch.num_rows())?;
@@ -80,7 +80,11 @@ impl Counter {
             let is_selected = selected.is_valid(row) && selected.value(row);
             let place = *places.entry((is_selected, interval)).or_insert_with(|| {
                 parts.push(Part {
-                    side: if is_selected { Side::Selection } else { Side::Baseline },
+                    side: if is_selected {
+                        Side::Selection
+                    } else {
+                        Side::Baseline
+                    },
                     interval: u32::try_from(interval).unwrap_or(u32::MAX),
                     rows: Vec::new(),
                 });
@@ -94,7 +98,8 @@ impl Counter {
     fn add_residuals(&mut self, batch: &RecordBatch, parts: &[Part]) -> Result<()> {
         for residual in &self.compared.residuals {
             let column = |name: &str| {
-                let missing = || DataFusionError::Internal(format!("the scan has no column {name}"));
+                let missing =
+                    || DataFusionError::Internal(format!("the scan has no column {name}"));
                 batch.column_by_name(name).ok_or_else(missing)
             };
             let lists = column(residual.name)?.as_list::<i32>();
@@ -152,7 +157,11 @@ fn count(
     if value_type.element().is_some() {
         // Each array is shown as the same text, so they are one value.
         for part in parts {
-            let rows = part.rows.iter().filter(|&&row| values.is_valid(row)).count();
+            let rows = part
+                .rows
+                .iter()
+                .filter(|&&row| values.is_valid(row))
+                .count();
             add(tally, attribute, KeyValue::array(), part, rows);
         }
         return Ok(());
@@ -270,12 +279,24 @@ impl<'a> Entries<'a> {
         let field = |name: &str| fields.column_by_name(name).ok_or_else(malformed);
         Ok(Self {
             lists,
-            keys: field(names::ENTRY_KEY)?.as_string_opt().ok_or_else(malformed)?,
-            strings: field(names::ENTRY_STRING)?.as_string_opt().ok_or_else(malformed)?,
-            ints: field(names::ENTRY_INT)?.as_primitive_opt().ok_or_else(malformed)?,
-            doubles: field(names::ENTRY_DOUBLE)?.as_primitive_opt().ok_or_else(malformed)?,
-            bools: field(names::ENTRY_BOOL)?.as_boolean_opt().ok_or_else(malformed)?,
-            others: field(names::ENTRY_OTHER)?.as_binary_opt().ok_or_else(malformed)?,
+            keys: field(names::ENTRY_KEY)?
+                .as_string_opt()
+                .ok_or_else(malformed)?,
+            strings: field(names::ENTRY_STRING)?
+                .as_string_opt()
+                .ok_or_else(malformed)?,
+            ints: field(names::ENTRY_INT)?
+                .as_primitive_opt()
+                .ok_or_else(malformed)?,
+            doubles: field(names::ENTRY_DOUBLE)?
+                .as_primitive_opt()
+                .ok_or_else(malformed)?,
+            bools: field(names::ENTRY_BOOL)?
+                .as_boolean_opt()
+                .ok_or_else(malformed)?,
+            others: field(names::ENTRY_OTHER)?
+                .as_binary_opt()
+                .ok_or_else(malformed)?,
         })
     }
 

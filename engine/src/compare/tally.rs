@@ -74,9 +74,9 @@ type Values = HashMap<KeyValue, [Counts; 2]>;
 
 /// What the jobs of one `compare()` have counted.
 #[derive(Debug)]
-pub struct Tally {
+pub(crate) struct Tally {
     attributes: BTreeMap<Arc<str>, Values>,
-    intervals: u32,
+    grid: Grid,
     limit: MemoryLimit,
     bytes: usize,
 }
@@ -88,7 +88,7 @@ impl Tally {
     pub(crate) const fn new(grid: Grid, limit: MemoryLimit) -> Self {
         Self {
             attributes: BTreeMap::new(),
-            intervals: grid.intervals,
+            grid,
             limit,
             bytes: 0,
         }
@@ -142,7 +142,7 @@ impl Tally {
             key,
         } = self.limit;
         // Intervals are counted once for all values: those of one value are few where values are many.
-        let held = self.bytes + self.intervals as usize * size_of::<(u32, u64)>();
+        let held = self.bytes + self.grid.intervals as usize * size_of::<(u32, u64)>();
         if u64::try_from(held).is_ok_and(|held| held <= limit_bytes) {
             Ok(())
         } else {
@@ -156,7 +156,7 @@ impl Tally {
     }
 
     /// The series: of each attribute and side the `top_n` commonest values, and the total of all.
-    pub(crate) fn finish(self, grid: Grid, top_n: i64) -> SeriesSet {
+    pub(crate) fn finish(self, top_n: i64) -> SeriesSet {
         let top_n = usize::try_from(top_n).unwrap_or(usize::MAX);
         let mut series = Vec::new();
         for (attribute, values) in &self.attributes {
@@ -164,7 +164,10 @@ impl Tally {
                 self.side(attribute, values, side, top_n, &mut series);
             }
         }
-        let mut set = SeriesSet { grid, series };
+        let mut set = SeriesSet {
+            grid: self.grid,
+            series,
+        };
         set.sort();
         set
     }
@@ -203,7 +206,7 @@ impl Tally {
                     label("__meta_type", LabelValue::String(meta_type)),
                     label(attribute, value),
                 ],
-                values: counts.values(self.intervals),
+                values: counts.values(self.grid.intervals),
             });
         };
         for (_, value, counts) in found {
@@ -244,7 +247,7 @@ mod tests {
         for (value, spans) in [(1, 5), (2, 7), (3, 5), (4, 1)] {
             tally.add(&attribute, KeyValue::Int(value), Side::Selection, 0, spans);
         }
-        let set = tally.finish(grid, 2);
+        let set = tally.finish(2);
         let shown: Vec<_> = set
             .series
             .iter()
@@ -253,6 +256,9 @@ mod tests {
                 format!("{meta} {value} {}", series.values[0])
             })
             .collect();
-        assert_eq!(shown, ["selection 1 5", "selection 2 7", "selection_total nil 18"]);
+        assert_eq!(
+            shown,
+            ["selection 1 5", "selection 2 7", "selection_total nil 18"]
+        );
     }
 }

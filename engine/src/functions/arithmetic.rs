@@ -7,18 +7,25 @@ use arrow::compute::kernels::numeric::neg_wrapping;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
+use traceql::Dialect;
 use traceql::ast::BinaryOp;
 
 use super::Function;
 use crate::error::{EngineError, EvaluationError};
 
-/// Two integers: wrapping, division towards zero, division by zero is an error, and powers with
-/// their operands swapped (`2 ^ 3` is 9), which is what stored queries rely on.
-pub(crate) fn on_ints(op: BinaryOp, lhs: Expr, rhs: Expr, expression: &str) -> Expr {
+/// Two integers: wrapping, division towards zero, division by zero is an error. In Tempo's dialect a
+/// power has its operands swapped: `2 ^ 3` is 9.
+pub(crate) fn on_ints(
+    op: BinaryOp,
+    lhs: Expr,
+    rhs: Expr,
+    expression: &str,
+    dialect: Dialect,
+) -> Expr {
     let expression = expression.to_owned();
     Function::call(
         "int_arithmetic",
-        expression.clone(),
+        format!("{expression}, {}", dialect.as_str()),
         DataType::Int64,
         vec![lhs, rhs],
         move |args| {
@@ -30,7 +37,7 @@ pub(crate) fn on_ints(op: BinaryOp, lhs: Expr, rhs: Expr, expression: &str) -> E
                 .iter()
                 .zip(rhs)
                 .map(|pair| match pair {
-                    (Some(lhs), Some(rhs)) => int_operation(op, lhs, rhs)
+                    (Some(lhs), Some(rhs)) => int_operation(op, lhs, rhs, dialect)
                         .ok_or_else(|| {
                             let expression = expression.clone();
                             let error = EngineError::Evaluation(EvaluationError::DivisionByZero {
@@ -85,13 +92,19 @@ pub(crate) fn negate(value: Expr, value_type: DataType) -> Expr {
     clippy::cast_possible_truncation,
     reason = "integer powers go through floats and saturate"
 )]
-pub(crate) fn int_operation(op: BinaryOp, lhs: i64, rhs: i64) -> Option<i64> {
+pub(crate) fn int_operation(op: BinaryOp, lhs: i64, rhs: i64, dialect: Dialect) -> Option<i64> {
     match op {
         BinaryOp::Sub => Some(lhs.wrapping_sub(rhs)),
         BinaryOp::Mul => Some(lhs.wrapping_mul(rhs)),
         BinaryOp::Div => (rhs != 0).then(|| lhs.wrapping_div(rhs)),
         BinaryOp::Mod => (rhs != 0).then(|| lhs.wrapping_rem(rhs)),
-        BinaryOp::Pow => Some((rhs as f64).powf(lhs as f64) as i64),
+        BinaryOp::Pow => {
+            let (base, exponent) = match dialect {
+                Dialect::Spandrel => (lhs, rhs),
+                Dialect::Tempo => (rhs, lhs),
+            };
+            Some((base as f64).powf(exponent as f64) as i64)
+        }
         _ => Some(lhs.wrapping_add(rhs)),
     }
 }

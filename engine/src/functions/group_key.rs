@@ -11,18 +11,30 @@ use datafusion::logical_expr::Expr;
 use super::Function;
 use crate::lower::value::Type;
 
+/// What makes two arrays one group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrays {
+    /// Being arrays: they are all shown as the same label.
+    Alike,
+    /// Their elements.
+    ByContent,
+}
+
 /// One text per row that tells type and value apart, from the alternatives of a value; null where
 /// all of them are.
-pub(crate) fn tag(alternatives: Vec<(Type, Expr)>) -> Expr {
+pub(crate) fn tag(alternatives: Vec<(Type, Expr)>, arrays: Arrays) -> Expr {
     let (types, expressions): (Vec<_>, Vec<_>) = alternatives.into_iter().unzip();
     let parameters: Vec<_> = types.iter().map(|t| format!("{t:?}")).collect();
     Function::call(
         "group_key",
-        parameters.join(", "),
+        format!("{arrays:?}, {}", parameters.join(", ")),
         DataType::Utf8,
         expressions,
         move |args| {
-            let columns = types.iter().zip(args).map(|(t, array)| tagged(*t, array));
+            let columns = types
+                .iter()
+                .zip(args)
+                .map(|(t, array)| tagged(*t, array, arrays));
             let columns = columns.collect::<Result<Vec<_>>>()?;
             let rows = args.first().map_or(0, |array| array.len());
             let mut out = StringBuilder::new();
@@ -37,7 +49,7 @@ pub(crate) fn tag(alternatives: Vec<(Type, Expr)>) -> Expr {
     )
 }
 
-fn tagged(value_type: Type, array: &ArrayRef) -> Result<StringArray> {
+fn tagged(value_type: Type, array: &ArrayRef, arrays: Arrays) -> Result<StringArray> {
     let rows = array.len();
     Ok(match value_type {
         Type::String => {
@@ -74,11 +86,47 @@ fn tagged(value_type: Type, array: &ArrayRef) -> Result<StringArray> {
                 .map(|value| value.map(|value| format!("{prefix}{value}")))
                 .collect()
         }
-        // Each distinct array is shown as the same text, so they are one group.
-        Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => (0..rows)
-            .map(|row| array.is_valid(row).then_some("a"))
-            .collect(),
+        Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => match arrays {
+            Arrays::Alike => (0..rows)
+                .map(|row| array.is_valid(row).then_some("a"))
+                .collect(),
+            Arrays::ByContent => by_content(value_type, array)?,
+        },
     })
+}
+
+/// Each element with its length in front, so that no two arrays have the same text.
+fn by_content(value_type: Type, array: &ArrayRef) -> Result<StringArray> {
+    let malformed = || DataFusionError::Internal("expected a column of arrays".into());
+    let element = value_type.element().ok_or_else(malformed)?;
+    let lists = array.as_list_opt::<i32>().ok_or_else(malformed)?;
+    let text = |row: usize| -> Result<Option<String>> {
+        if lists.is_null(row) {
+            return Ok(None);
+        }
+        let elements = tagged(element, &lists.value(row), Arrays::Alike)?;
+        let mut text = "a".to_owned();
+        for element in elements.iter().flatten() {
+            text.push_str(&format!("{}:{element}", element.len()));
+        }
+        Ok(Some(text))
+    };
+    (0..lists.len()).map(text).collect()
+}
+
+/// The tagged elements of an array that was tagged by its content, after the tag.
+pub(crate) fn untag_elements(text: &str) -> Result<Vec<&str>> {
+    let malformed = || DataFusionError::Internal(format!("malformed array key {text:?}"));
+    let mut elements = Vec::new();
+    let mut left = text;
+    while !left.is_empty() {
+        let (length, rest) = left.split_once(':').ok_or_else(malformed)?;
+        let length: usize = length.parse().map_err(|_| malformed())?;
+        let (element, rest) = rest.split_at_checked(length).ok_or_else(malformed)?;
+        elements.push(element);
+        left = rest;
+    }
+    Ok(elements)
 }
 
 /// Takes a key made by [`tag`] apart: the value's type and its text.

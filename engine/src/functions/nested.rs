@@ -31,7 +31,7 @@ pub(crate) enum Nested {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Element {
     First,
-    Last,
+    LastWithValue,
 }
 
 /// Turns expressions over flat batches into physical ones. Made once: registering all that
@@ -152,7 +152,7 @@ pub(crate) fn any(nested: Nested, condition: &Expr, lists: Expr, start_ns: Expr)
     ))
 }
 
-/// The value of `value` on the first or last event (or link) of the span; null if there is none.
+/// The value of `value` on one event (or link) of the span; null if there is none.
 pub(crate) fn element(
     nested: Nested,
     element: Element,
@@ -164,9 +164,9 @@ pub(crate) fn element(
     let physical = nested.physical(value)?;
     let name = match (nested, element) {
         (Nested::Event, Element::First) => "first_event",
-        (Nested::Event, Element::Last) => "last_event",
+        (Nested::Event, Element::LastWithValue) => "last_event",
         (Nested::Link, Element::First) => "first_link",
-        (Nested::Link, Element::Last) => "last_link",
+        (Nested::Link, Element::LastWithValue) => "last_link",
     };
     Ok(Function::call(
         name,
@@ -175,9 +175,19 @@ pub(crate) fn element(
         vec![lists, start_ns],
         move |args| {
             let lists = args[0].as_list::<i32>();
-            let (rows, owners, slots) = elements(element, lists);
+            let (rows, owners) = match element {
+                Element::First => first_elements(lists),
+                Element::LastWithValue => all_elements(lists),
+            };
             let batch = nested.flatten(lists.values(), &rows, &owners, &args[1])?;
             let values = physical.evaluate(&batch)?.into_array(batch.num_rows())?;
+            let mut slots = vec![None; lists.len()];
+            for (slot, &owner) in (0_u32..).zip(owners.values()) {
+                if element == Element::First || values.is_valid(slot as usize) {
+                    slots[owner as usize] = Some(slot);
+                }
+            }
+            let slots: UInt32Array = slots.into_iter().collect();
             Ok(take(&values, &slots, None)?)
         },
     ))
@@ -196,24 +206,15 @@ fn all_elements(lists: &ListArray) -> (UInt32Array, UInt32Array) {
     (rows.into(), owners.into())
 }
 
-/// The first or last element of every list that has one, the row it belongs to, and for every row the place
-/// of its element among them.
-fn elements(element: Element, lists: &ListArray) -> (UInt32Array, UInt32Array, UInt32Array) {
+/// The first element of every list that has one, and the row it belongs to.
+fn first_elements(lists: &ListArray) -> (UInt32Array, UInt32Array) {
     let mut rows = Vec::new();
     let mut owners: Vec<u32> = Vec::new();
-    let mut slots = Vec::with_capacity(lists.len());
     for (owner, pair) in (0_u32..).zip(lists.offsets().windows(2)) {
         if pair[0] < pair[1] {
-            slots.push(u32::try_from(rows.len()).ok());
-            let row = match element {
-                Element::First => pair[0],
-                Element::Last => pair[1] - 1,
-            };
-            rows.push(row.unsigned_abs());
+            rows.push(pair[0].unsigned_abs());
             owners.push(owner);
-        } else {
-            slots.push(None);
         }
     }
-    (rows.into(), owners.into(), slots.into_iter().collect())
+    (rows.into(), owners.into())
 }

@@ -70,7 +70,7 @@ impl RangeArguments {
 
     /// An empty state for these arguments.
     pub(crate) fn new_state(&self, kind: StateKind) -> Box<dyn RangeState> {
-        new_state(kind, self.cursor(), self.intervals, self.limit)
+        new_state(kind, self.cursor(), self.limit)
     }
 }
 
@@ -202,6 +202,13 @@ impl RangeAccumulator {
     }
 }
 
+/// DataFusion's group numbers as ours.
+fn numbers(groups: &[usize]) -> Result<Vec<u32>> {
+    let too_many = |_| DataFusionError::ResourcesExhausted("more than 2^32 groups".to_owned());
+    let number = |&group: &usize| u32::try_from(group).map_err(too_many);
+    groups.iter().map(number).collect()
+}
+
 impl GroupsAccumulator for RangeAccumulator {
     fn update_batch(
         &mut self,
@@ -211,8 +218,9 @@ impl GroupsAccumulator for RangeAccumulator {
         total_num_groups: usize,
     ) -> Result<()> {
         let (time, value) = self.columns(values)?;
-        self.state.grow(total_num_groups)?;
-        self.state.update(group_indices, time, value, opt_filter)
+        self.state.grow(total_num_groups);
+        let groups = numbers(group_indices)?;
+        self.state.update(Some(&groups), time, value, opt_filter)
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
@@ -236,8 +244,8 @@ impl GroupsAccumulator for RangeAccumulator {
         let Some(states) = values.first() else {
             return internal_err!("no state to merge");
         };
-        self.state.grow(total_num_groups)?;
-        self.state.absorb(group_indices, states)
+        self.state.grow(total_num_groups);
+        self.state.absorb(&numbers(group_indices)?, states)
     }
 
     fn convert_to_state(
@@ -252,8 +260,7 @@ impl GroupsAccumulator for RangeAccumulator {
             let mut state = self.arguments.new_state(self.kind);
             let value = value.map(|value| value.slice(row, 1));
             let filter = opt_filter.map(|filter| filter.slice(row, 1));
-            state.grow(1)?;
-            state.update(&[0], &time.slice(row, 1), value.as_ref(), filter.as_ref())?;
+            state.update(None, &time.slice(row, 1), value.as_ref(), filter.as_ref())?;
             states.push(state.take(1));
         }
         let states: Vec<_> = states.iter().map(AsRef::as_ref).collect();
@@ -273,12 +280,11 @@ impl GroupsAccumulator for RangeAccumulator {
 impl Accumulator for RangeAccumulator {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let (time, value) = self.columns(values)?;
-        self.state.grow(1)?;
-        self.state.update(&vec![0; time.len()], time, value, None)
+        self.state.update(None, time, value, None)
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        self.state.grow(1)?;
+        self.state.grow(1);
         ScalarValue::try_from_array(&self.state.take(1), 0)
     }
 
@@ -294,7 +300,7 @@ impl Accumulator for RangeAccumulator {
         let Some(states) = states.first() else {
             return internal_err!("no state to merge");
         };
-        self.state.grow(1)?;
+        self.state.grow(1);
         self.state.absorb(&vec![0; states.len()], states)
     }
 }

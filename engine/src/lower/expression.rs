@@ -232,7 +232,8 @@ impl Layout<'_> {
         let text = whole.to_string();
         let (lhs, rhs) = (self.value(lhs)?, self.value(rhs)?);
         let ints = lhs.get(Type::Int).zip(rhs.get(Type::Int));
-        let int = ints.map(|(l, r)| arithmetic::on_ints(op, l.clone(), r.clone(), &text));
+        let int =
+            ints.map(|(l, r)| arithmetic::on_ints(op, l.clone(), r.clone(), &text, self.dialect));
         let divisor_is_safe = matches!(rhs.literal, Some(Literal::Int(value)) if value != 0);
         let divides = int.is_some() && matches!(op, BinaryOp::Div | BinaryOp::Mod);
         let only_ints = |value: &Value| {

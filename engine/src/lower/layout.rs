@@ -96,11 +96,11 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// The value that a span is shown with: as [`Self::resolve`], but of the last event or link, and
-    /// without what stands in for a missing one.
+    /// The value that a span is shown with: as [`Self::resolve`], but of the last event or link that
+    /// has one.
     pub(crate) fn shown(&self, attribute: &Attribute) -> Result<Value> {
         let shown = Self {
-            element: Element::Last,
+            element: Element::LastWithValue,
             ..*self
         };
         shown.resolve(attribute)
@@ -142,8 +142,8 @@ impl<'a> Layout<'a> {
                 let name = self
                     .nested_value(Nested::Event, &[(Type::String, column(nested::EVENT_NAME))])?;
                 // A span without events has an event name all the same: the empty one.
-                Ok(match (self.row, self.element, name.get(Type::String)) {
-                    (Row::Span, Element::First, Some(first)) => {
+                Ok(match (self.row, name.get(Type::String)) {
+                    (Row::Span, Some(first)) => {
                         Value::of(Type::String, either(Type::String, first.clone(), lit("")))
                     }
                     _ => name,

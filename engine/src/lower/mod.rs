@@ -12,15 +12,20 @@ pub(crate) mod value;
 
 use std::collections::BTreeSet;
 
-use arrow::datatypes::DataType;
-use datafusion::common::ScalarValue;
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::Session;
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, when};
 use storage::block::meta::BlockMeta;
 use storage::schema::names;
-use traceql::ast::{FieldExpr, MetricsFunction};
+use traceql::ast::{Compare, FieldExpr, MetricsAggregate, MetricsFunction, MetricsStage};
 
 use crate::aggregate::StateKind;
+use crate::compare::columns::Compared;
+use crate::compare::count::Counter;
+use crate::compare::tally::Tally;
+use crate::functions::group_key::Arrays;
 use crate::functions::range_udaf::RangeArguments;
 use crate::functions::{check, group_key};
 use crate::grid::Grid;
@@ -40,13 +45,29 @@ const STATE: &str = "state";
 #[derive(Debug)]
 pub(crate) struct Lowered {
     source: Source,
-    keys: Vec<Expr>,
-    /// How each key column of the result is read.
-    pub(crate) key_kinds: Vec<KeyKind>,
     time: Expr,
-    value: Option<Expr>,
-    kind: StateKind,
-    arguments: RangeArguments,
+    /// What is computed of the selected spans.
+    pub(crate) stage: Stage,
+    pub(crate) arguments: RangeArguments,
+}
+
+/// What is computed of selected spans.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// States by group.
+    Aggregate {
+        keys: Vec<Expr>,
+        /// How each key column of the result is read.
+        key_kinds: Vec<KeyKind>,
+        value: Option<Expr>,
+        kind: StateKind,
+    },
+    /// Counts by the values of all attributes.
+    Compare {
+        compared: Compared,
+        /// Whether a span is of the selection.
+        selection: Expr,
+    },
 }
 
 /// How spans are selected.
@@ -76,14 +97,14 @@ pub(crate) enum KeyKind {
 }
 
 /// What is kept per series and interval to compute a function.
-pub(crate) fn state_kind(plan: &MetricsPlan) -> StateKind {
-    match &plan.aggregate.function {
+pub(crate) fn state_kind(aggregate: &MetricsAggregate, log2_quantiles: bool) -> StateKind {
+    match &aggregate.function {
         MetricsFunction::Rate | MetricsFunction::CountOverTime => StateKind::Count,
         MetricsFunction::MinOverTime => StateKind::Min,
         MetricsFunction::MaxOverTime => StateKind::Max,
         MetricsFunction::AvgOverTime | MetricsFunction::SumOverTime => StateKind::Sum,
         MetricsFunction::HistogramOverTime => StateKind::Log2,
-        MetricsFunction::QuantileOverTime { .. } if plan.log2_quantiles => StateKind::Log2,
+        MetricsFunction::QuantileOverTime { .. } if log2_quantiles => StateKind::Log2,
         MetricsFunction::QuantileOverTime { .. } => StateKind::Sketch,
     }
 }
@@ -97,21 +118,13 @@ pub(crate) fn lower(
 ) -> Result<Lowered> {
     let layout = Layout::spans(block, plan.dialect);
     let (time, arguments) = time_and_grid(grid, limit);
-    let kind = state_kind(plan);
-    let mut keys = Vec::new();
-    let mut key_kinds = Vec::new();
-    for by in &plan.aggregate.by {
-        let (key, key_kind) = group_key(layout.resolve(&by.attribute)?);
-        keys.push(key);
-        key_kinds.push(key_kind);
-    }
-    let value = match &plan.aggregate.argument {
-        Some(argument) if kind.has_value() => {
-            Some(aggregated(&layout.resolve(&argument.attribute)?, kind)?)
+    let stage = match &plan.stage {
+        MetricsStage::Aggregate(aggregate) => {
+            Stage::aggregate(aggregate, plan.log2_quantiles, &layout)?
         }
-        _ => None,
+        MetricsStage::Compare(compare) => Stage::compare(compare, block, &layout)?,
     };
-    let used = || keys.iter().chain([&time]).chain(&value);
+    let used = || stage.expressions().chain([&time]);
     let source = match &plan.selection {
         Selection::Spans(filters) => {
             Source::Filter(predicate(filters, &layout, &time, &arguments)?)
@@ -140,13 +153,70 @@ pub(crate) fn lower(
     };
     Ok(Lowered {
         source,
-        keys,
-        key_kinds,
         time,
-        value,
-        kind,
+        stage,
         arguments,
     })
+}
+
+impl Stage {
+    fn aggregate(
+        aggregate: &MetricsAggregate,
+        log2_quantiles: bool,
+        layout: &Layout<'_>,
+    ) -> Result<Self> {
+        let kind = state_kind(aggregate, log2_quantiles);
+        let mut keys = Vec::new();
+        let mut key_kinds = Vec::new();
+        for by in &aggregate.by {
+            let (key, key_kind) = group_key(layout.resolve(&by.attribute)?);
+            keys.push(key);
+            key_kinds.push(key_kind);
+        }
+        let value = match &aggregate.argument {
+            Some(argument) if kind.has_value() => {
+                Some(aggregated(&layout.resolve(&argument.attribute)?, kind)?)
+            }
+            _ => None,
+        };
+        Ok(Self::Aggregate {
+            keys,
+            key_kinds,
+            value,
+            kind,
+        })
+    }
+
+    fn compare(compare: &Compare, block: &BlockMeta, layout: &Layout<'_>) -> Result<Self> {
+        let condition = match &compare.selection {
+            Some(condition) => layout.predicate(condition)?,
+            None => Predicate::infallible(lit(true)),
+        };
+        let (after, until) = compare.window_ns;
+        let selection = if compare.window_ns == (0, 0) {
+            condition.expr
+        } else {
+            let start = column(names::START_NS);
+            let inside = start.clone().gt(lit(after)).and(start.lt_eq(lit(until)));
+            // The condition may fail outside, too.
+            check::strict_logic(condition.expr, inside, true)
+        };
+        Ok(Self::Compare {
+            compared: Compared::of(block, layout)?,
+            selection,
+        })
+    }
+
+    /// What is evaluated on selected spans, besides their time.
+    fn expressions(&self) -> Box<dyn Iterator<Item = &Expr> + '_> {
+        match self {
+            Self::Aggregate { keys, value, .. } => Box::new(keys.iter().chain(value)),
+            Self::Compare {
+                compared,
+                selection,
+            } => Box::new(compared.expressions().chain([selection])),
+        }
+    }
 }
 
 /// The narrowest time column that decides intervals exactly, and the grid in its unit.
@@ -207,7 +277,17 @@ fn predicate(
     }
 }
 
+/// The key of a series. Every array is shown as the same label.
 fn group_key(value: Value) -> (Expr, KeyKind) {
+    key_of(value, Arrays::Alike)
+}
+
+/// The key of a spanset.
+fn spanset_key(value: Value) -> (Expr, KeyKind) {
+    key_of(value, Arrays::ByContent)
+}
+
+fn key_of(value: Value, arrays: Arrays) -> (Expr, KeyKind) {
     match value.alternatives.as_slice() {
         [] => (lit(ScalarValue::Utf8(None)), KeyKind::Nil),
         [only] if only.value_type.element().is_none() => {
@@ -219,7 +299,7 @@ fn group_key(value: Value) -> (Expr, KeyKind) {
                 .into_iter()
                 .map(|a| (a.value_type, a.expr))
                 .collect();
-            (group_key::tag(pairs), KeyKind::Tagged)
+            (group_key::tag(pairs, arrays), KeyKind::Tagged)
         }
     }
 }
@@ -268,16 +348,59 @@ impl Lowered {
                 LogicalPlanBuilder::from(node)
             }
         };
-        let keys = self
-            .keys
-            .iter()
-            .enumerate()
-            .map(|(index, key)| key.clone().alias(format!("key_{index}")));
+        let Stage::Aggregate {
+            keys, value, kind, ..
+        } = &self.stage
+        else {
+            let used = column_names(self.used());
+            let used = used.iter().map(|name| column(name));
+            return builder.project(used)?.build();
+        };
+        let keys = keys.iter().enumerate();
+        let keys = keys.map(|(index, key)| key.clone().alias(format!("key_{index}")));
         let state = self
             .arguments
-            .call(self.kind, self.time.clone(), self.value.clone())
+            .call(*kind, self.time.clone(), value.clone())
             .alias(STATE);
         builder.aggregate(keys, [state])?.build()
+    }
+
+    /// How the key columns of the result are read.
+    pub(crate) fn key_kinds(&self) -> &[KeyKind] {
+        match &self.stage {
+            Stage::Aggregate { key_kinds, .. } => key_kinds,
+            Stage::Compare { .. } => &[],
+        }
+    }
+
+    /// A counter of selected spans, if that is what the query does.
+    pub(crate) fn counter<'a>(
+        &'a self,
+        schema: &SchemaRef,
+        session: &dyn Session,
+        tally: Tally,
+    ) -> Result<Option<Counter<'a>>> {
+        let Stage::Compare {
+            compared,
+            selection,
+        } = &self.stage
+        else {
+            return Ok(None);
+        };
+        let columns = DFSchema::try_from(schema.as_ref().clone())?;
+        let physical = |expr: &Expr| session.create_physical_expr(expr.clone(), &columns);
+        Ok(Some(Counter {
+            values: compared
+                .values
+                .iter()
+                .map(|value| physical(&value.expr))
+                .collect::<Result<_>>()?,
+            compared,
+            time: physical(&self.time)?,
+            cursor: self.arguments.cursor(),
+            selection: physical(selection)?,
+            tally,
+        }))
     }
 
     /// Names of the columns that the query reads.
@@ -294,7 +417,7 @@ impl Lowered {
 
     /// What is evaluated on selected spans.
     fn used(&self) -> impl Iterator<Item = &Expr> {
-        self.keys.iter().chain([&self.time]).chain(&self.value)
+        self.stage.expressions().chain([&self.time])
     }
 }
 

@@ -4,8 +4,8 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
 use traceql::ast::{self, FieldExpr, FieldExprKind, Literal, ScalarExpr, SpansetExpr, Stage};
 
-use super::group_key;
 use super::layout::Layout;
+use super::spanset_key;
 use super::value::{Predicate, Type, Value};
 use crate::spanset::number::Number;
 use crate::spanset::program::{
@@ -23,6 +23,7 @@ pub(crate) fn lower_stages(stages: &[Stage], layout: &Layout<'_>) -> Result<Prog
     Ok(Program {
         steps,
         expressions: lowering.expressions,
+        dialect: layout.dialect,
     })
 }
 
@@ -80,7 +81,7 @@ impl Lowering<'_> {
     fn group_by(&mut self, expr: &FieldExpr) -> Result<GroupBy> {
         let value = self.layout.value(expr)?;
         let (can_fail, failures) = (value.can_fail, value.failures.clone());
-        let (key, kind) = group_key(value);
+        let (key, kind) = spanset_key(value);
         Ok(GroupBy {
             name: format!("by({expr})").into(),
             key: self.add(key, can_fail),

@@ -9,6 +9,7 @@ use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, lit};
+use storage::block::meta::ValueType;
 use traceql::ast::{Kind, Literal, Status};
 
 use super::layout::arrow_type;
@@ -34,6 +35,17 @@ pub(crate) enum Type {
 }
 
 impl Type {
+    /// The type of a stored scalar.
+    pub(crate) const fn of_scalar(value_type: ValueType) -> Option<Self> {
+        match value_type {
+            ValueType::String => Some(Self::String),
+            ValueType::Int => Some(Self::Int),
+            ValueType::Double => Some(Self::Float),
+            ValueType::Bool => Some(Self::Bool),
+            _ => None,
+        }
+    }
+
     /// Int, Float or Duration.
     pub(crate) const fn is_numeric(self) -> bool {
         matches!(self, Self::Int | Self::Float | Self::Duration)

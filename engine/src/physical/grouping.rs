@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int32Array};
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use datafusion::common::ScalarValue;
@@ -18,7 +18,7 @@ use hashbrown::HashMap;
 pub(crate) struct Grouping {
     columns: Vec<Interner>,
     /// Group of a combination of value numbers; unused for a single column, whose numbers are groups.
-    combinations: HashMap<Box<[u32]>, usize>,
+    combinations: HashMap<Box<[u32]>, u32>,
     /// Value numbers of each group, group after group.
     members: Vec<u32>,
 }
@@ -34,21 +34,20 @@ impl Grouping {
         }
     }
 
-    /// The group of each row.
-    pub(crate) fn groups(&mut self, keys: &[ArrayRef], groups: &mut Vec<usize>) -> Result<()> {
-        groups.clear();
+    /// The group of each row; `None` if there are no keys, and so only one group.
+    pub(crate) fn groups(&mut self, keys: &[ArrayRef]) -> Result<Option<Vec<u32>>> {
         let numbers = self
             .columns
             .iter_mut()
             .zip(keys)
             .map(|(column, key)| column.numbers(key));
-        let numbers = numbers.collect::<Result<Vec<_>>>()?;
-        if let [only] = numbers.as_slice() {
-            groups.extend(only.iter().map(|&number| index(number)));
-            return Ok(());
+        let mut numbers = numbers.collect::<Result<Vec<_>>>()?;
+        let width = numbers.len();
+        if width < 2 {
+            return Ok(numbers.pop());
         }
         let rows = numbers.first().map_or(0, Vec::len);
-        let width = numbers.len();
+        let mut groups = Vec::with_capacity(rows);
         let mut row = vec![u32::MAX; width];
         let mut group = 0;
         for position in 0..rows {
@@ -64,7 +63,7 @@ impl Grouping {
                 group = match self.combinations.get(row.as_slice()) {
                     Some(&group) => group,
                     None => {
-                        let next = self.combinations.len();
+                        let next = number(self.combinations.len());
                         self.combinations.insert(row.clone().into(), next);
                         self.members.extend_from_slice(&row);
                         next
@@ -73,12 +72,13 @@ impl Grouping {
             }
             groups.push(group);
         }
-        Ok(())
+        Ok(Some(groups))
     }
 
     /// Number of groups so far.
     pub(crate) fn len(&self) -> usize {
         match self.columns.as_slice() {
+            [] => 1,
             [only] => only.values.len(),
             _ => self.combinations.len(),
         }
@@ -115,15 +115,27 @@ struct Interner {
     data_type: DataType,
     texts: HashMap<Box<str>, u32>,
     integers: HashMap<i64, u32>,
+    /// Numbers of the integers from 0 on: status codes, kinds, booleans.
+    small: Box<[u32]>,
     null: Option<u32>,
     values: Vec<ScalarValue>,
     bytes: usize,
-    /// The dictionary seen last, and the number of each of its values.
-    dictionary: Option<(ArrayRef, Vec<u32>)>,
+    /// The dictionary seen last.
+    dictionary: Option<Dictionary>,
+}
+
+/// A dictionary and the numbers of its values.
+#[derive(Debug)]
+struct Dictionary {
+    values: ArrayRef,
+    texts: StringArray,
+    numbers: Vec<u32>,
 }
 
 /// A code whose value has not been numbered yet.
 const UNNUMBERED: u32 = u32::MAX;
+/// Integers below this are numbered by a table instead of a hash map.
+const SMALL: usize = 1024;
 
 impl Interner {
     fn new(data_type: DataType) -> Self {
@@ -131,6 +143,7 @@ impl Interner {
             data_type,
             texts: HashMap::new(),
             integers: HashMap::new(),
+            small: Box::default(),
             null: None,
             values: Vec::new(),
             bytes: 0,
@@ -153,38 +166,41 @@ impl Interner {
     }
 
     fn coded(&mut self, codes: &Int32Array, values: &ArrayRef) -> Result<Vec<u32>> {
-        let same =
-            |held: &ArrayRef| Arc::ptr_eq(held, values) || held.to_data().ptr_eq(&values.to_data());
-        let mut table = match self.dictionary.take() {
-            Some((held, table)) if same(&held) => table,
-            // Numbered when a row first has them: not every value of a dictionary is in use.
-            _ => vec![UNNUMBERED; values.len()],
+        let mut dictionary = match self.dictionary.take() {
+            Some(held) if held.is_of(values) => held,
+            _ => Dictionary::try_new(values)?,
         };
-        let texts = cast(values, &DataType::Utf8)?;
-        let texts = texts.as_string::<i32>();
-        let mut numbers = Vec::with_capacity(codes.len());
-        let all_valid = codes.null_count() == 0;
-        for (row, &code) in codes.values().iter().enumerate() {
-            if !(all_valid || codes.is_valid(row)) {
-                numbers.push(self.null());
-                continue;
+        let mut numbers = dictionary.numbers_of(codes);
+        // Numbered when a row first has them: not every value of a dictionary is in use.
+        if codes.null_count() > 0 || numbers.contains(&UNNUMBERED) {
+            for (row, number) in numbers.iter_mut().enumerate() {
+                if codes.is_null(row) {
+                    *number = self.null();
+                } else if *number == UNNUMBERED {
+                    *number = self.value_of(&mut dictionary, codes.value(row));
+                }
             }
-            let slot = usize::try_from(code).unwrap_or(usize::MAX);
-            let known = table.get(slot).copied().unwrap_or(UNNUMBERED);
-            numbers.push(if known == UNNUMBERED {
-                let number = if texts.is_null(slot) {
+        }
+        self.dictionary = Some(dictionary);
+        Ok(numbers)
+    }
+
+    fn value_of(&mut self, dictionary: &mut Dictionary, code: i32) -> u32 {
+        let slot = slot(code);
+        let known = dictionary.numbers.get(slot).copied();
+        match known {
+            Some(UNNUMBERED) => {
+                let number = if dictionary.texts.is_null(slot) {
                     self.null()
                 } else {
-                    self.text(texts.value(slot))
+                    self.text(dictionary.texts.value(slot))
                 };
-                table[slot] = number;
+                dictionary.numbers[slot] = number;
                 number
-            } else {
-                known
-            });
+            }
+            Some(number) => number,
+            None => self.null(),
         }
-        self.dictionary = Some((Arc::clone(values), table));
-        Ok(numbers)
     }
 
     fn texts(&mut self, key: &ArrayRef) -> Result<Vec<u32>> {
@@ -215,25 +231,39 @@ impl Interner {
     fn mapped(&mut self, integers: &ArrayRef, key: &ArrayRef) -> Result<Vec<u32>> {
         let integers = integers.as_primitive::<Int64Type>();
         let mut numbers = Vec::with_capacity(integers.len());
-        for row in 0..integers.len() {
-            if integers.is_null(row) {
+        let all_valid = integers.null_count() == 0;
+        for (row, &value) in integers.values().iter().enumerate() {
+            if !(all_valid || integers.is_valid(row)) {
                 numbers.push(self.null());
                 continue;
             }
-            let value = integers.value(row);
-            numbers.push(match self.integers.get(&value) {
-                Some(&number) => number,
-                None => {
-                    let number = self.push(
-                        ScalarValue::try_from_array(key, row)?,
-                        size_of::<(i64, u32)>(),
-                    );
-                    self.integers.insert(value, number);
-                    number
-                }
+            let small = usize::try_from(value)
+                .ok()
+                .and_then(|value| self.small.get(value));
+            numbers.push(match small {
+                Some(&number) if number != UNNUMBERED => number,
+                _ => self.integer(value, key, row)?,
             });
         }
         Ok(numbers)
+    }
+
+    fn integer(&mut self, value: i64, key: &ArrayRef, row: usize) -> Result<u32> {
+        if let Some(&number) = self.integers.get(&value) {
+            return Ok(number);
+        }
+        let number = self.push(
+            ScalarValue::try_from_array(key, row)?,
+            size_of::<(i64, u32)>(),
+        );
+        self.integers.insert(value, number);
+        if let Some(at) = usize::try_from(value).ok().filter(|&at| at < SMALL) {
+            if self.small.is_empty() {
+                self.small = vec![UNNUMBERED; SMALL].into();
+            }
+            self.small[at] = number;
+        }
+        Ok(number)
     }
 
     fn null(&mut self) -> u32 {
@@ -260,7 +290,7 @@ impl Interner {
     }
 
     fn push(&mut self, value: ScalarValue, bytes: usize) -> u32 {
-        let number = u32::try_from(self.values.len()).unwrap_or(UNNUMBERED - 1);
+        let number = number(self.values.len());
         self.bytes += bytes + size_of::<ScalarValue>();
         self.values.push(value);
         number
@@ -284,6 +314,35 @@ impl Interner {
         };
         Ok(cast(&array, &self.data_type)?)
     }
+}
+
+impl Dictionary {
+    fn try_new(values: &ArrayRef) -> Result<Self> {
+        Ok(Self {
+            values: Arc::clone(values),
+            texts: cast(values, &DataType::Utf8)?.as_string().clone(),
+            numbers: vec![UNNUMBERED; values.len()],
+        })
+    }
+
+    fn is_of(&self, values: &ArrayRef) -> bool {
+        Arc::ptr_eq(&self.values, values) || self.values.to_data().ptr_eq(&values.to_data())
+    }
+
+    /// The numbers of codes, as far as they have one.
+    fn numbers_of(&self, codes: &Int32Array) -> Vec<u32> {
+        let number = |&code| self.numbers.get(slot(code)).copied().unwrap_or(UNNUMBERED);
+        codes.values().iter().map(number).collect()
+    }
+}
+
+fn slot(code: i32) -> usize {
+    usize::try_from(code).unwrap_or(usize::MAX)
+}
+
+/// The next number after so many.
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(UNNUMBERED - 1)
 }
 
 fn index(number: u32) -> usize {

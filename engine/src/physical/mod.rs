@@ -4,4 +4,4 @@ mod grouping;
 mod range_aggregate;
 
 pub(crate) use grouping::Grouping;
-pub(crate) use range_aggregate::UseRangeAggregate;
+pub(crate) use range_aggregate::{Groups, RangeAggregateExec, UseRangeAggregate};

@@ -12,7 +12,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::SchemaRef;
 use datafusion::common::cast::as_int64_array;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::internal_err;
@@ -34,12 +33,12 @@ use datafusion::physical_plan::{
 use futures::{StreamExt as _, stream};
 
 use super::grouping::Grouping;
-use crate::aggregate::StateKind;
+use crate::aggregate::{RangeState, StateKind};
 use crate::functions::range_udaf::{RangeArguments, RangeUdaf};
 
 /// See the module.
 #[derive(Debug)]
-struct RangeAggregateExec {
+pub(crate) struct RangeAggregateExec {
     input: Arc<dyn ExecutionPlan>,
     keys: Vec<Arc<dyn PhysicalExpr>>,
     time: Arc<dyn PhysicalExpr>,
@@ -58,7 +57,6 @@ impl RangeAggregateExec {
         };
         let plain = *aggregate.mode() == AggregateMode::Single
             && aggregate.group_expr().is_single()
-            && !aggregate.group_expr().is_empty()
             && aggregate.filter_expr().iter().all(Option::is_none)
             && !function.is_distinct()
             && aggregate.limit_options().is_none();
@@ -177,33 +175,16 @@ impl ExecutionPlan for RangeAggregateExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let mut input = self.input.execute(partition, Arc::clone(&context))?;
         let schema = self.schema();
-        let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let mut aggregation = Aggregation {
-            grouping: Grouping::new(
-                schema.fields()[..self.keys.len()]
-                    .iter()
-                    .map(|field| field.data_type().clone()),
-            ),
-            state: self.arguments.new_state(self.kind),
-            keys: self.keys.clone(),
-            time: Arc::clone(&self.time),
-            value: self.value.clone(),
-            groups: Vec::new(),
-        };
-        let reservation = MemoryConsumer::new(self.name()).register(context.memory_pool());
         let result_schema = Arc::clone(&schema);
+        let groups = self.start(partition, context)?;
         let result = async move {
-            while let Some(batch) = input.next().await {
-                let timer = metrics.elapsed_compute().timer();
-                aggregation.add(&batch?)?;
-                reservation.try_resize(aggregation.bytes())?;
-                timer.done();
-            }
-            let batch = aggregation.finish(result_schema)?;
-            metrics.record_output(batch.num_rows());
-            Ok(batch)
+            let Groups {
+                mut keys,
+                mut state,
+            } = groups.await?;
+            keys.push(state.take(state.group_count()));
+            Ok(RecordBatch::try_new(result_schema, keys)?)
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             schema,
@@ -212,13 +193,60 @@ impl ExecutionPlan for RangeAggregateExec {
     }
 }
 
+/// Groups and what was counted in them.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    /// The key columns, one row a group.
+    pub(crate) keys: Vec<ArrayRef>,
+    /// The states, group by group.
+    pub(crate) state: Box<dyn RangeState>,
+}
+
+impl RangeAggregateExec {
+    /// Aggregates the whole input. What [`execute`](ExecutionPlan::execute) gives as rows, this gives
+    /// as it is: inside one process there is no need for rows.
+    pub(crate) async fn aggregate(&self, context: Arc<TaskContext>) -> Result<Groups> {
+        self.start(0, context)?.await
+    }
+
+    fn start(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<impl Future<Output = Result<Groups>> + Send + use<>> {
+        let mut input = self.input.execute(partition, Arc::clone(&context))?;
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let schema = self.schema();
+        let key_types = schema.fields()[..self.keys.len()]
+            .iter()
+            .map(|field| field.data_type().clone());
+        let mut aggregation = Aggregation {
+            grouping: Grouping::new(key_types),
+            state: self.arguments.new_state(self.kind),
+            keys: self.keys.clone(),
+            time: Arc::clone(&self.time),
+            value: self.value.clone(),
+        };
+        let reservation = MemoryConsumer::new(self.name()).register(context.memory_pool());
+        Ok(async move {
+            while let Some(batch) = input.next().await {
+                let timer = metrics.elapsed_compute().timer();
+                aggregation.add(&batch?)?;
+                reservation.try_resize(aggregation.bytes())?;
+                timer.done();
+            }
+            metrics.record_output(aggregation.grouping.len());
+            aggregation.finish()
+        })
+    }
+}
+
 struct Aggregation {
     grouping: Grouping,
-    state: Box<dyn crate::aggregate::RangeState>,
+    state: Box<dyn RangeState>,
     keys: Vec<Arc<dyn PhysicalExpr>>,
     time: Arc<dyn PhysicalExpr>,
     value: Option<Arc<dyn PhysicalExpr>>,
-    groups: Vec<usize>,
 }
 
 impl Aggregation {
@@ -232,20 +260,25 @@ impl Aggregation {
             .collect::<Result<Vec<ArrayRef>>>()?;
         let time = evaluate(&self.time)?;
         let value = self.value.as_ref().map(evaluate).transpose()?;
-        self.grouping.groups(&keys, &mut self.groups)?;
-        self.state.grow(self.grouping.len())?;
-        self.state
-            .update(&self.groups, as_int64_array(&time)?, value.as_ref(), None)
+        let groups = self.grouping.groups(&keys)?;
+        self.state.grow(self.grouping.len());
+        self.state.update(
+            groups.as_deref(),
+            as_int64_array(&time)?,
+            value.as_ref(),
+            None,
+        )
     }
 
     fn bytes(&self) -> usize {
         self.grouping.bytes() + self.state.bytes()
     }
 
-    fn finish(&mut self, schema: SchemaRef) -> Result<RecordBatch> {
-        let mut columns = self.grouping.keys()?;
-        columns.push(self.state.take(self.grouping.len()));
-        Ok(RecordBatch::try_new(schema, columns)?)
+    fn finish(self) -> Result<Groups> {
+        Ok(Groups {
+            keys: self.grouping.keys()?,
+            state: self.state,
+        })
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) const STORE_URL: &str = "spandrel://blocks";
 pub(crate) struct SpanTable {
     schema: SchemaRef,
     spans: Spans,
+    /// Whether filters are evaluated first, and other columns decoded only where they hold.
+    read_late: bool,
 }
 
 enum Spans {
@@ -54,6 +56,7 @@ impl SpanTable {
         Self {
             schema: with_virtual_columns(&block.schema),
             spans: Spans::Live(block),
+            read_late: false,
         }
     }
 
@@ -62,6 +65,16 @@ impl SpanTable {
         Self {
             schema: with_virtual_columns(schema),
             spans: Spans::Stored { file, row_groups },
+            read_late: false,
+        }
+    }
+
+    /// The table for a query whose filter few spans pass: the filter's columns are decoded first, and
+    /// the others only where it holds. Where many pass, that takes longer than decoding everything.
+    pub(crate) fn read_late(self) -> Self {
+        Self {
+            read_late: true,
+            ..self
         }
     }
 
@@ -83,9 +96,7 @@ impl SpanTable {
             }
             Spans::Stored { file, row_groups } => {
                 let mut options = TableParquetOptions::default();
-                // Filters are few and columns narrow: decoding everything and filtering batches
-                // costs less than decoding in two passes.
-                options.global.pushdown_filters = false;
+                options.global.pushdown_filters = self.read_late;
                 options.global.enable_page_index = true;
                 options.global.bloom_filter_on_read = false;
                 let source = ParquetSource::new(self.physical_schema())

@@ -148,8 +148,7 @@ impl Collector {
         let spansets = spansets.into_iter().map(|(spanset, rows)| {
             let attributes = &partition.spansets[spanset as usize].attributes;
             let attributes = attributes.iter();
-            let attributes = attributes
-                .map(|(name, value)| (name.to_string(), super::Value::Scalar(value.clone())));
+            let attributes = attributes.map(|(name, value)| (name.to_string(), value.clone()));
             let attributes = attributes.collect();
             self.spanset(traces, columns, attributes, rows)
         });

@@ -75,9 +75,9 @@ impl Show {
                 let values = expr.evaluate(batch)?.into_array(batch.num_rows())?;
                 let column = Column::try_new(*value_type, &values)?;
                 for (at, row) in rows.iter_mut().enumerate() {
-                    if let Some(value) = column.get(at)? {
-                        row.push((key.clone(), value));
-                    }
+                    let shown = column.get(at)?.map(|value| (key.clone(), value));
+                    // Two scopes may have the same to say under one key.
+                    row.extend(shown.filter(|shown| !row.contains(shown)));
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
 use datafusion::error::{DataFusionError, Result};
+use traceql::Dialect;
 use traceql::ast::{BinaryOp, ComparisonOp, Literal};
 
 use crate::error::{EngineError, EvaluationError};
@@ -64,14 +65,20 @@ impl Number {
     ///
     /// # Errors
     /// [`EvaluationError::DivisionByZero`] for integers.
-    pub(crate) fn arithmetic(self, op: BinaryOp, other: Self, text: &str) -> Result<Self> {
+    pub(crate) fn arithmetic(
+        self,
+        op: BinaryOp,
+        other: Self,
+        text: &str,
+        dialect: Dialect,
+    ) -> Result<Self> {
         if let (Self::Int(lhs), Self::Int(rhs)) = (self, other) {
             let divided = || {
                 let expression = text.to_owned();
                 let error = EvaluationError::DivisionByZero { expression };
                 DataFusionError::External(Box::new(EngineError::Evaluation(error)))
             };
-            return arithmetic::int_operation(op, lhs, rhs)
+            return arithmetic::int_operation(op, lhs, rhs, dialect)
                 .map(Self::Int)
                 .ok_or_else(divided);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::relation::{NONE, row};
-use crate::series::LabelValue;
+use crate::search::Value;
 
 /// Which spanset each span is in. Spansets of a trace never share a span.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub(crate) struct Spanset {
     /// Number of its trace.
     pub(crate) trace: u32,
     /// What `by(…)` and aggregates found, in pipeline order.
-    pub(crate) attributes: Vec<(Arc<str>, LabelValue)>,
+    pub(crate) attributes: Vec<(Arc<str>, Value)>,
 }
 
 impl Partition {
@@ -98,8 +98,8 @@ impl Partition {
     /// group gets besides what the one it comes from has.
     pub(crate) fn split(
         &mut self,
-        groups: &[usize],
-        attribute: impl Fn(usize) -> Option<(Arc<str>, LabelValue)>,
+        groups: &[u32],
+        attribute: impl Fn(u32) -> Option<(Arc<str>, Value)>,
     ) {
         let mut numbers = hashbrown::HashMap::new();
         let mut spansets: Vec<Spanset> = Vec::new();

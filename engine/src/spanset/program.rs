@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use datafusion::logical_expr::Expr;
+use traceql::Dialect;
 use traceql::ast::{AggregateFunction, BinaryOp, ComparisonOp, SpansetOp};
 
 use super::number::Number;
@@ -23,6 +24,8 @@ pub(crate) struct Program {
     pub(crate) steps: Vec<Step>,
     /// The expressions that steps refer to.
     pub(crate) expressions: Vec<Expression>,
+    /// Whose rules scalars are computed by.
+    pub(crate) dialect: Dialect,
 }
 
 /// Something that is evaluated on every span.

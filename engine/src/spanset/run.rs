@@ -7,6 +7,7 @@ use arrow::compute::{filter_record_batch, take};
 use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExpr;
+use hashbrown::HashMap;
 use traceql::ast::SpansetOp;
 
 use super::partition::Partition;
@@ -14,8 +15,9 @@ use super::program::{ExpressionId, GroupBy, Program, ScalarFilter, Step, Term};
 use super::relation::{Forest, NONE, Sides, row};
 use super::scalar::Scalars;
 use crate::error::{EngineError, EvaluationError};
-use crate::partial::KeyColumn;
+use crate::partial::{KeyColumn, KeyValue};
 use crate::physical::Grouping;
+use crate::search::Value;
 
 /// A program with physical expressions.
 #[derive(Debug, Clone)]
@@ -153,19 +155,34 @@ impl Run<'_> {
         }
         let key = self.column(by.key, partition)?;
         let mut grouping = Grouping::new([key.data_type().clone()]);
-        let mut groups = Vec::new();
-        grouping.groups(std::slice::from_ref(&key), &mut groups)?;
+        let groups = grouping
+            .groups(std::slice::from_ref(&key))?
+            .unwrap_or_default();
         let keys = grouping.keys()?;
         let keys = KeyColumn::try_new(by.kind, &keys[0])?;
-        let values: Vec<_> = if self.runnable.keep_attributes {
-            let values = (0..grouping.len()).map(|group| Ok(keys.get(group)?.label_or_nil()));
-            values.collect::<Result<_>>()?
-        } else {
-            Vec::new()
-        };
+        // Some values that are stored differently are the same, such as zeros of either sign.
+        let mut distinct: HashMap<(KeyValue, Option<Vec<KeyValue>>), u32> = HashMap::new();
+        let mut values = Vec::new();
+        let mut numbers = Vec::with_capacity(grouping.len());
+        for group in 0..grouping.len() {
+            let (key, elements) = (keys.get(group)?, keys.elements(group)?);
+            let shown = match &elements {
+                Some(elements) => {
+                    Value::Array(elements.iter().map(KeyValue::label_or_nil).collect())
+                }
+                None => Value::Scalar(key.label_or_nil()),
+            };
+            let next = row(distinct.len());
+            numbers.push(*distinct.entry((key, elements)).or_insert_with(|| {
+                values.push(shown);
+                next
+            }));
+        }
+        let groups: Vec<u32> = groups.iter().map(|&group| numbers[group as usize]).collect();
         partition.split(&groups, |group| {
-            let value = values.get(group)?.clone();
-            Some((Arc::clone(&by.name), value))
+            let value = values.get(group as usize)?.clone();
+            let kept = self.runnable.keep_attributes;
+            kept.then(|| (Arc::clone(&by.name), value))
         });
         Ok(())
     }
@@ -186,7 +203,8 @@ impl Run<'_> {
         if self.runnable.keep_attributes {
             for (name, values) in shown {
                 for (spanset, value) in partition.spansets.iter_mut().zip(values) {
-                    let value = value.map(|value| (Arc::clone(&name), value.label()));
+                    let value =
+                        value.map(|value| (Arc::clone(&name), Value::Scalar(value.label())));
                     spanset.attributes.extend(value);
                 }
             }

@@ -49,10 +49,11 @@ impl<'a> Scalars<'a> {
             }
             Scalar::Binary { op, lhs, rhs, text } => {
                 let (lhs, rhs) = (self.numbers(lhs)?, self.numbers(rhs)?);
+                let dialect = self.run.runnable.program.dialect;
                 let pairs = lhs.into_iter().zip(rhs);
                 pairs
                     .map(|pair| match pair {
-                        (Some(lhs), Some(rhs)) => lhs.arithmetic(*op, rhs, text).map(Some),
+                        (Some(lhs), Some(rhs)) => lhs.arithmetic(*op, rhs, text, dialect).map(Some),
                         _ => Ok(None),
                     })
                     .collect()

@@ -6,17 +6,12 @@ use storage::model::SpanGroup;
 use testkit::corpus::{load_dir, run_metrics, run_searches};
 use testkit::testdata::workspace_root;
 
-use crate::support::{
-    Bench, Layout, as_reference, as_trace_results, block_on, grid, is_implemented,
-};
+use crate::support::{Bench, Layout, as_reference, as_trace_results, block_on, grid};
 
 #[test]
 fn engine_passes_the_corpora() {
-    let files: Vec<_> = load_dir(&workspace_root().join("testdata/traceql/eval"))
-        .expect("corpus files parse")
-        .into_iter()
-        .map(|file| file.retain(is_implemented))
-        .collect();
+    let files =
+        load_dir(&workspace_root().join("testdata/traceql/eval")).expect("corpus files parse");
     assert!(!files.is_empty());
     let mut failures = Vec::new();
     for layout in Layout::ALL {

@@ -1,16 +1,21 @@
 //! Random queries on random traces: the engine answers as the reference evaluator does.
 
 use engine::Slice;
+use engine::search::SearchWindow;
 use storage::block::decode;
 use storage::model::SpanGroup;
-use testkit::compare::{Tolerance, compare_series};
-use testkit::generate::{nasty_grid, nasty_traces, random_query};
-use testkit::reference::{EvalError, metrics};
+use testkit::compare::{Tolerance, compare_search, compare_series};
+use testkit::generate::{
+    cut, nasty_grid, nasty_traces, random_query, random_search, random_span_local_query,
+    without_circles,
+};
+use testkit::reference::{self, EvalError, TraceResult, metrics, search};
 
-use crate::support::{Bench, as_reference, block_on, grid, is_implemented};
+use crate::corpora::EVER;
+use crate::support::{Bench, as_reference, as_trace_results, block_on, grid};
 
-/// Cases per run of the test; `SPANDREL_CASES` sets another number, `SPANDREL_SEED` the first seed.
-const CASES: u64 = 150;
+/// Cases per run of a test; `SPANDREL_CASES` sets another number, `SPANDREL_SEED` the first seed.
+const CASES: u64 = 100;
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable)
@@ -19,13 +24,14 @@ fn number(variable: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-#[test]
-fn engine_agrees_with_the_reference() {
+/// Checks what each of the seeds gives.
+fn check_all(write: fn(u64) -> String, check: fn(u64, &str) -> Result<(), String>) {
     let first = number("SPANDREL_SEED", 1);
     let mut failures = Vec::new();
     for seed in first..first + number("SPANDREL_CASES", CASES) {
-        if let Err(reason) = check(seed) {
-            failures.push(format!("seed {seed}: {}\n    {reason}", random_query(seed)));
+        let text = write(seed);
+        if let Err(reason) = check(seed, &text) {
+            failures.push(format!("seed {seed}: {text}\n    {reason}"));
         }
     }
     let total = failures.len();
@@ -37,31 +43,61 @@ fn engine_agrees_with_the_reference() {
     );
 }
 
-/// The spans as a block gives them back: without those that are there twice.
-fn as_stored(groups: &[SpanGroup]) -> Vec<SpanGroup> {
-    match Bench::new().live(groups).pop() {
+#[test]
+fn single_spans_agree_with_the_reference() {
+    check_all(random_span_local_query, check_metrics);
+}
+
+#[test]
+fn metrics_agree_with_the_reference() {
+    check_all(random_query, check_metrics);
+}
+
+#[test]
+fn searches_agree_with_the_reference() {
+    check_all(random_search, check_search);
+}
+
+/// The traces for a seed, as a block gives them back: without spans that are there twice.
+fn traces(seed: u64, text: &str) -> Vec<SpanGroup> {
+    let mut groups = nasty_traces(seed / 5, 12);
+    if text.contains("parent") || text.contains("selfTime") {
+        groups = without_circles(&groups);
+    }
+    match Bench::new().live(&groups).pop() {
         Some(Slice::Live(block)) => decode(&block).expect("what was encoded decodes"),
         _ => Vec::new(),
     }
 }
 
-fn check(seed: u64) -> Result<(), String> {
-    let groups = as_stored(&nasty_traces(seed / 5, 12));
-    let text = random_query(seed);
-    let query = traceql::compile(&text).map_err(|error| format!("does not compile: {error}"))?;
-    if !is_implemented(&query) {
-        return Ok(());
+/// In memory, stored, or every trace in parts of which one is in memory.
+async fn lay_out(bench: &mut Bench, groups: &[SpanGroup], seed: u64) -> Vec<Slice> {
+    const ROW_GROUP_ROWS: usize = 16;
+    match seed % 3 {
+        0 => bench.live(groups),
+        1 => bench.stored(groups, ROW_GROUP_ROWS).await,
+        _ => {
+            let mut slices = Vec::new();
+            for (index, part) in cut(groups, seed, 3).iter().enumerate() {
+                slices.extend(if index == 1 {
+                    bench.live(part)
+                } else {
+                    bench.stored(part, ROW_GROUP_ROWS).await
+                });
+            }
+            slices
+        }
     }
+}
+
+fn check_metrics(seed: u64, text: &str) -> Result<(), String> {
+    let groups = traces(seed, text);
+    let query = traceql::compile(text).map_err(|error| format!("does not compile: {error}"))?;
     let expected = metrics(&query, &groups, nasty_grid());
-    let stored = seed.is_multiple_of(2);
     let answer = block_on(async {
         let mut bench = Bench::new();
-        let slices = if stored {
-            bench.stored(&groups, 16).await
-        } else {
-            bench.live(&groups)
-        };
-        bench.run(&text, grid(nasty_grid()), slices).await
+        let slices = lay_out(&mut bench, &groups, seed).await;
+        bench.run(text, grid(nasty_grid()), slices).await
     });
     match (expected, answer) {
         (Ok(expected), Ok(answer)) => {
@@ -73,6 +109,54 @@ fn check(seed: u64) -> Result<(), String> {
             };
             compare_series(&expected, &as_reference(&answer), tolerance)
         }
+        (expected, answer) => compare_failures(expected, answer),
+    }
+}
+
+fn check_search(seed: u64, text: &str) -> Result<(), String> {
+    let groups = traces(seed, text);
+    let query = traceql::compile(text).map_err(|error| format!("does not compile: {error}"))?;
+    let over = nasty_grid();
+    let window = (seed % 4 == 0).then(|| reference::SearchWindow {
+        start_ns: over.start_ns,
+        end_ns: over.sample_time_ns(over.intervals - 1),
+    });
+    let expected = search(&query, &groups, window);
+    let answer = block_on(async {
+        let mut bench = Bench::new();
+        let slices = lay_out(&mut bench, &groups, seed).await;
+        let window = window.map_or(EVER, |window| SearchWindow {
+            start_ns: window.start_ns,
+            end_ns: window.end_ns,
+        });
+        bench.search(text, window, usize::MAX, slices).await
+    });
+    match (expected, answer) {
+        (Ok(expected), Ok(answer)) => {
+            let expected = without_positions(expected);
+            let actual = without_positions(as_trace_results(answer));
+            compare_search(&expected, &actual, Tolerance::ROUNDING, None)
+        }
+        (expected, answer) => compare_failures(expected, answer),
+    }
+}
+
+/// Without the numbers of the tree, which depend on the order of siblings.
+fn without_positions(mut traces: Vec<TraceResult>) -> Vec<TraceResult> {
+    let spansets = traces.iter_mut().flat_map(|trace| &mut trace.spansets);
+    for span in spansets.flat_map(|spanset| &mut spanset.spans) {
+        span.attributes
+            .retain(|(name, _)| !name.starts_with("nestedSet"));
+    }
+    traces
+}
+
+/// Both have to fail while running the query, unless none does.
+fn compare_failures<T: std::fmt::Debug, U: std::fmt::Debug>(
+    expected: Result<T, EvalError>,
+    answer: Result<U, engine::EngineError>,
+) -> Result<(), String> {
+    match (expected, answer) {
         (Err(EvalError::Runtime(_)), Err(engine::EngineError::Evaluation(_))) => Ok(()),
         (Ok(_), Err(error)) => Err(format!("fails: {error}")),
         (expected, Ok(_)) => Err(format!("should fail: {expected:?}")),

@@ -5,6 +5,7 @@
 
 mod corpora;
 mod cuts;
+mod dialects;
 mod differential;
 mod long;
 mod recorded;

@@ -1,14 +1,15 @@
 //! Running a query on spans that are cut into blocks in some way.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use engine::search::{
     SearchLimits, SearchPlan, SearchWindow, SpanMatch, SpansetMatch, TraceMatch,
     Value as SearchValue,
 };
 use engine::{
-    Engine, EngineError, EngineOptions, Grid, LabelValue, MetricsPlan, QueryContext, SeriesSet,
-    Slice,
+    Engine, EngineError, EngineOptions, Grid, LabelValue, MetricsPlan, QueryContext, SeriesPlan,
+    SeriesSet, Slice,
 };
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -19,33 +20,40 @@ use storage::ids::{BlockId, TenantId};
 use storage::model::SpanGroup;
 use testkit::reference::value::Value;
 use testkit::reference::{self, RefSeries, SpanResult, SpansetResult, TraceResult};
+use traceql::Dialect;
 
 /// An engine over an empty store in memory.
 pub(crate) struct Bench {
     store: Arc<dyn ObjectStore>,
-    engine: Engine,
-    next_block: u128,
+    engine: Arc<Engine>,
 }
+
+/// The store and the engine of all benches: making an engine costs more than most queries do.
+static SHARED: LazyLock<(Arc<dyn ObjectStore>, Arc<Engine>)> = LazyLock::new(|| {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let options = EngineOptions {
+        threads: 2,
+        ..EngineOptions::default()
+    };
+    let engine = Engine::try_new(Arc::clone(&store), Path::default(), &options);
+    (store, Arc::new(engine.expect("threads start")))
+});
+
+/// Number of blocks made.
+static BLOCKS: AtomicU64 = AtomicU64::new(0);
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-        let options = EngineOptions {
-            threads: 1,
-            ..EngineOptions::default()
-        };
-        let engine =
-            Engine::try_new(Arc::clone(&store), Path::default(), &options).expect("threads start");
+        let (store, engine) = &*SHARED;
         Self {
-            store,
-            engine,
-            next_block: 1,
+            store: Arc::clone(store),
+            engine: Arc::clone(engine),
         }
     }
 
     fn options(&mut self) -> EncodeOptions {
-        self.next_block += 1;
-        EncodeOptions::new(TenantId::single(), BlockId(ulid::Ulid(self.next_block)))
+        let block = BLOCKS.fetch_add(1, Ordering::Relaxed) + 1;
+        EncodeOptions::new(TenantId::single(), BlockId(ulid::Ulid(u128::from(block))))
     }
 
     /// The spans as one live block.
@@ -109,10 +117,34 @@ impl Bench {
         grid: Grid,
         slices: Vec<Slice>,
     ) -> Result<SeriesSet, EngineError> {
-        let query = traceql::compile(query).expect("the query compiles");
-        let plan = Arc::new(MetricsPlan::analyse(&query)?);
+        self.run_in(Dialect::default(), query, grid, slices).await
+    }
+
+    /// The answer to a metrics query of the dialect.
+    pub(crate) async fn run_in(
+        &self,
+        dialect: Dialect,
+        query: &str,
+        grid: Grid,
+        slices: Vec<Slice>,
+    ) -> Result<SeriesSet, EngineError> {
+        let query = traceql::compile_with(query, &dialect.into()).expect("the query compiles");
+        let plan = SeriesPlan::analyse(&query)?;
+        let mut operands = Vec::new();
+        for operand in plan.operands() {
+            operands.push(self.run_operand(operand, grid, slices.clone()).await?);
+        }
+        plan.combine(grid, operands)
+    }
+
+    async fn run_operand(
+        &self,
+        plan: &Arc<MetricsPlan>,
+        grid: Grid,
+        slices: Vec<Slice>,
+    ) -> Result<SeriesSet, EngineError> {
         let context = QueryContext::new(1 << 30, "test.memory");
-        let mut merged = context.empty_series(&plan, grid);
+        let mut merged = context.empty_series(plan, grid);
         let slices = if plan.needs_whole_traces() {
             self.with_whole_traces(slices, &context).await?
         } else {
@@ -120,11 +152,11 @@ impl Bench {
         };
         for slice in slices {
             // What is pruned must not have mattered.
-            if kept(&slice, |block| engine::prune(&plan, &grid, block)) {
-                merged.merge(self.engine.run_job(&plan, grid, slice, &context).await?)?;
+            if kept(&slice, |block| engine::prune(plan, &grid, block)) {
+                merged.merge(self.engine.run_job(plan, grid, slice, &context).await?)?;
             }
         }
-        merged.finish(&plan)
+        merged.finish(plan)
     }
 
     /// The answer to a search with all spans of the newest traces.
@@ -322,10 +354,4 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
         .build()
         .expect("a runtime starts")
         .block_on(future)
-}
-
-/// Whether the engine does not refuse to run the query.
-pub(crate) fn is_implemented(query: &traceql::Query) -> bool {
-    let plan = MetricsPlan::analyse(query);
-    !matches!(plan, Err(EngineError::NotImplemented { .. }))
 }

@@ -55,4 +55,17 @@ async fn steps_are_printed_in_order() {
         "parse", "analyse", "prune", "split", "lower", "execute", "merge",
     ];
     assert_eq!(steps(analyzed), all);
+
+    // Each operand takes the steps of its own.
+    let ratio = RangeRequest {
+        query: format!("({}) / ({{ }} | rate())", request.query),
+        ..request
+    };
+    let analyzed = frontend
+        .explain(&ratio, ExplainMode::Analyze)
+        .await
+        .unwrap();
+    let of_operand = &all[1..all.len() - 1];
+    let expected = [&all[..1], of_operand, of_operand, &all[all.len() - 1..]].concat();
+    assert_eq!(steps(analyzed), expected);
 }

@@ -373,3 +373,33 @@ async fn tenants_see_their_own_spans() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_form_must_be_short_and_arrive() {
+    let mut config = FrontendConfig::default();
+    config.query_frontend.max_query_expression_size_bytes = 20;
+    let app = app(spans(), config);
+    let post = async |body: Body| {
+        let request = Request::post("/prom/api/v1/query")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body);
+        let (status, _, text) = send(&app, request.unwrap()).await;
+        (status.as_u16(), text)
+    };
+    // Every byte of the longest query may be written as three.
+    let longest = format!("query={}", "%31".repeat(20));
+    assert_eq!(post(Body::from(longest)).await.0, 200);
+    let limit = (64 << 10) + 60;
+    assert_eq!(post(Body::from(vec![b'a'; limit])).await.0, 400);
+    let (status, text) = post(Body::from(vec![b'a'; limit + 1])).await;
+    assert_eq!(status, 400);
+    let reason = format!("the form is longer than {limit} bytes");
+    assert!(
+        text.contains(&reason) && text.contains("max_query_expression_size_bytes"),
+        "{text}"
+    );
+    let endless = futures::stream::pending::<Result<&[u8], std::io::Error>>();
+    let (status, text) = post(Body::from_stream(endless)).await;
+    assert_eq!(status, 400);
+    assert!(text.contains("did not arrive within 30 s"), "{text}");
+}

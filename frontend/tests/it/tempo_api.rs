@@ -1,15 +1,23 @@
 //! The Tempo API and the operational pages.
 
 use std::io::Read;
+use std::sync::{Arc, Mutex};
 
-use crate::common::{T0, app, get, get_json, post_form, spans};
+use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::Request;
 use frontend::FrontendConfig;
 use frontend::duration::GoDuration;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use storage::StorageError;
+use storage::catalog::Manifest;
+use storage::ids::TenantId;
+use storage::snapshot::{Snapshot, SnapshotSource};
+use tokio::sync::Semaphore;
 use tower::ServiceExt;
+
+use crate::common::{T0, app, get, get_json, post_form, spans};
 
 #[tokio::test]
 async fn range_queries_are_aligned_with_one_interval_in_front() {
@@ -296,4 +304,54 @@ async fn responses_are_compressed_with_gzip_only() {
             "{uri}"
         );
     }
+}
+
+/// Notes whose spans are asked for, and has none once the gate is open.
+#[derive(Debug, Clone)]
+struct Gated {
+    asked: Arc<Mutex<String>>,
+    gate: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl SnapshotSource for Gated {
+    async fn snapshot(&self, tenant: &TenantId) -> Result<Snapshot, StorageError> {
+        self.asked.lock().unwrap().push_str(tenant.as_str());
+        let _open = self.gate.acquire().await.unwrap();
+        Ok(Snapshot {
+            manifest: Arc::new(Manifest::empty(tenant.clone())),
+            live: Vec::new(),
+        })
+    }
+}
+
+#[tokio::test]
+async fn tenants_whose_queries_wait_take_turns() {
+    let source = Gated {
+        asked: Arc::default(),
+        gate: Arc::new(Semaphore::new(0)),
+    };
+    let mut config = FrontendConfig {
+        multitenancy_enabled: true,
+        ..FrontendConfig::default()
+    };
+    config.querier.max_concurrent_queries = 1;
+    config.query_frontend.max_outstanding_per_tenant = 3;
+    let app = app(source.clone(), config);
+    let query = |tenant: &str| {
+        let request = Request::get("/api/metrics/query?q=%7B%7D%7Crate()&start=0&end=10");
+        let request = request.header("x-scope-orgid", tenant).body(Body::empty());
+        Box::pin(app.clone().oneshot(request.unwrap()))
+    };
+    let mut waiting = ["a", "a", "a", "a", "b", "c"].map(query);
+    for query in &mut waiting {
+        assert!(futures::poll!(query).is_pending());
+    }
+    let refused = query("a").await.unwrap();
+    assert_eq!(refused.status(), 429);
+    source.gate.add_permits(1);
+    for answer in futures::future::join_all(waiting).await {
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+    assert_eq!(*source.asked.lock().unwrap(), "aabcaa");
 }

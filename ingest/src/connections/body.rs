@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 /// Bytes discarded at most; they take no memory. Whoever is over a limit is mostly so by a small
 /// factor.
 const MAX_DISCARDED_BYTES: u64 = 512 << 20;
-/// Time that discarding may take: enough for 100 MB over a slow line, and less than requests get to
+/// Time that discarding takes at most: enough for 100 MB over a slow line, and less than requests get to
 /// finish at shutdown.
 const MAX_DISCARD_TIME: Duration = Duration::from_secs(20);
 
@@ -28,11 +28,14 @@ pub struct RequestBody {
     rest: Option<Incoming>,
     /// The client sends nothing before it is told to go on, which reading does.
     awaits_leave: bool,
+    timeout: Duration,
 }
 
 impl RequestBody {
-    pub(super) fn new(headers: &HeaderMap, incoming: Incoming) -> Self {
+    /// `timeout` is for how long the client may be silent while the rest is discarded.
+    pub(super) fn new(headers: &HeaderMap, incoming: Incoming, timeout: Duration) -> Self {
         Self {
+            timeout,
             rest: (!incoming.is_end_stream()).then_some(incoming),
             awaits_leave: headers.contains_key(header::EXPECT),
         }
@@ -79,14 +82,15 @@ impl Drop for RequestBody {
         }
         // Outside of a runtime the connection is gone, too.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(tokio::time::timeout(MAX_DISCARD_TIME, discard(rest)));
+            let discarding = discard(rest, self.timeout);
+            runtime.spawn(tokio::time::timeout(MAX_DISCARD_TIME, discarding));
         }
     }
 }
 
-async fn discard(mut body: Incoming) {
+async fn discard(mut body: Incoming, timeout: Duration) {
     let mut discarded = 0;
-    while let Some(Ok(frame)) = body.frame().await {
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout(timeout, body.frame()).await {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         discarded += u64::try_from(bytes).unwrap_or(u64::MAX);
         if discarded > MAX_DISCARDED_BYTES {

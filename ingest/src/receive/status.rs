@@ -247,6 +247,7 @@ mod tests {
                 7,
             ),
             (PushError::DiskFull, Code::Unavailable, 30),
+            (PushError::DiskLow { limit: 1 }, Code::Unavailable, 30),
             (PushError::WalUnavailable, Code::Unavailable, 1),
             (PushError::ShuttingDown, Code::Unavailable, 1),
         ];

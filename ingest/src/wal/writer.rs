@@ -11,8 +11,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -65,10 +65,22 @@ enum Command {
 /// How the log is doing.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    /// The last write failed and no write has succeeded since.
-    pub(crate) failed: AtomicBool,
+    /// How the last write failed, if no write has succeeded since.
+    failed: Mutex<Option<AppendError>>,
     /// The disk has less free space than the low-water mark.
-    pub(crate) disk_low: AtomicBool,
+    disk_low: AtomicBool,
+}
+
+impl Health {
+    /// Why the next request will not be written, as far as is known.
+    pub(crate) fn trouble(&self) -> Option<AppendError> {
+        let low = self.disk_low.load(Ordering::Relaxed);
+        low.then_some(AppendError::DiskLow).or(*self.failed())
+    }
+
+    fn failed(&self) -> MutexGuard<'_, Option<AppendError>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The log's thread.
@@ -76,7 +88,7 @@ pub(crate) struct Health {
 pub(crate) struct Log {
     commands: mpsc::UnboundedSender<Command>,
     pub(crate) health: Arc<Health>,
-    thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Where the numbering of a tenant's records goes on.
@@ -125,7 +137,7 @@ impl Log {
         Ok(Self {
             commands,
             health,
-            thread: std::sync::Mutex::new(Some(thread)),
+            thread: Mutex::new(Some(thread)),
         })
     }
 
@@ -147,15 +159,15 @@ impl Log {
 
     /// Ends the thread, and all generations, once all that was handed over is done.
     pub(crate) async fn stop(&self) {
-        let _ = self.commands.send(Command::Stop);
+        let _ended_already = self.commands.send(Command::Stop);
         let thread = self
             .thread
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(thread) = thread {
             // A panic of the thread has been reported when it happened.
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+            let _panic = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
 }
@@ -269,7 +281,7 @@ impl Writer {
         appends: &[Append],
     ) -> Result<Arc<Generation>, AppendError> {
         if self.disk_low() {
-            return Err(AppendError::DiskFull);
+            return Err(AppendError::DiskLow);
         }
         let log = self.tenants.entry(tenant.clone()).or_default();
         let segment = match &mut log.open {
@@ -315,7 +327,7 @@ impl Writer {
                 log.last_seq = seq;
                 let generation = Arc::clone(&segment.generation);
                 self.head.log_grew(&generation, bytes.len() as u64);
-                self.health.failed.store(false, Ordering::Relaxed);
+                *self.health.failed() = None;
                 Ok(generation)
             }
             Err(error) => {
@@ -343,7 +355,7 @@ impl Writer {
             let sealed = segment::sealed_path(tenant, generation.id(), durable_len);
             if self.disk.rename(&generation.log_path(), &sealed).is_ok() {
                 generation.set_log_path(sealed);
-                let _ = self.disk.sync_dir(&segment::tenant_dir(tenant));
+                let _unsynced = self.disk.sync_dir(&segment::tenant_dir(tenant));
             }
         }
         self.head.seal(&generation);
@@ -356,16 +368,13 @@ impl Writer {
         error: &io::Error,
     ) -> AppendError {
         self.metrics.wal_failures.inc();
-        self.health.failed.store(true, Ordering::Relaxed);
         tracing::error!(%tenant, %error, "the write-ahead log failed: cannot {operation}");
-        if matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        ) {
-            AppendError::DiskFull
-        } else {
-            AppendError::Unavailable
-        }
+        let error = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AppendError::DiskFull,
+            _ => AppendError::Unavailable,
+        };
+        *self.health.failed() = Some(error);
+        error
     }
 
     fn disk_low(&self) -> bool {
@@ -386,8 +395,9 @@ impl Writer {
     /// Finds out whether a log that failed can be written again, without waiting for a request.
     fn look_after_disk(&mut self) {
         let low = self.disk_low();
-        if !low && self.health.failed.load(Ordering::Relaxed) && self.probe().is_ok() {
-            self.health.failed.store(false, Ordering::Relaxed);
+        let failed = self.health.failed().is_some();
+        if !low && failed && self.probe().is_ok() {
+            *self.health.failed() = None;
             tracing::info!("the write-ahead log can be written again");
         }
     }

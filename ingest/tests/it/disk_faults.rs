@@ -101,11 +101,9 @@ fn a_full_disk_refuses_and_recovers_by_itself() {
         ingest.push(&tenant, request([1])).await.unwrap();
 
         disk.set_free_space(1);
-        assert_eq!(
-            ingest.push(&tenant, request([2])).await,
-            Err(PushError::DiskFull)
-        );
-        assert_eq!(ingest.readiness(), Err(PushError::DiskFull));
+        let low = PushError::DiskLow { limit: 512 << 20 };
+        assert_eq!(ingest.push(&tenant, request([2])).await, Err(low.clone()));
+        assert_eq!(ingest.readiness(), Err(low));
         assert_eq!(counts(&ingest, &store, &tenant).await, once([1]));
         disk.heal();
         ingest.push(&tenant, request([2])).await.unwrap();
@@ -116,6 +114,7 @@ fn a_full_disk_refuses_and_recovers_by_itself() {
             ingest.push(&tenant, request([3])).await,
             Err(PushError::DiskFull)
         );
+        assert_eq!(ingest.readiness(), Err(PushError::DiskFull));
         assert_eq!(counts(&ingest, &store, &tenant).await, once([1, 2]));
         disk.heal();
         // Without any request, the log finds out that it can be written again.

@@ -113,7 +113,7 @@ impl Connection {
 
     async fn send(&mut self, frames: &[u8]) {
         // A server that has had enough may be gone before all is sent.
-        let _ = self.stream.write_all(frames).await;
+        let _sent = self.stream.write_all(frames).await;
     }
 
     /// The next frame that is wanted, the others being passed over; `None` if the connection ends.

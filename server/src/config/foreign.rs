@@ -99,6 +99,12 @@ static TABLE: &[(&str, Verdict)] = &[
         Meaningless("it is called receivers.max_streams_per_connection"),
     ),
     (
+        "server.http_server_read_timeout",
+        Meaningless(
+            "a client has server.http_server_idle_timeout for the head of a request, and half a minute for a form",
+        ),
+    ),
+    (
         "server.http_server_write_timeout",
         Meaningless("the time of an answer is limited by querier.search.query_timeout"),
     ),

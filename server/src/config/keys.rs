@@ -83,16 +83,10 @@ pub static KEYS: &[Key] = &[
         "The query port: Prometheus API below /prom, Tempo API, /metrics, /ready. 0: any free port.",
     ),
     key(
-        "server.http_server_read_timeout",
-        Kind::Duration,
-        "30s",
-        "Time for a client to send the head of a request.",
-    ),
-    key(
         "server.http_server_idle_timeout",
         Kind::Duration,
         "2m",
-        "Time after which a silent HTTP/2 connection is checked, and closed if nobody answers.",
+        "Time that a client has for the head of its next request, and in which it must take some of an answer. A silent HTTP/2 connection is checked this often, and closed if nobody answers.",
     ),
     key(
         "server.max_connections",
@@ -150,12 +144,6 @@ pub static KEYS: &[Key] = &[
         "HTTP/2 streams at the same time in one connection.",
     ),
     key(
-        "receivers.header_timeout",
-        Kind::Duration,
-        "10s",
-        "Time for a sender to send the head of a request.",
-    ),
-    key(
         "receivers.body_timeout",
         Kind::Duration,
         "30s",
@@ -165,7 +153,7 @@ pub static KEYS: &[Key] = &[
         "receivers.idle_timeout",
         Kind::Duration,
         "2m",
-        "Time without a byte after which a connection is closed.",
+        "Time that a sender has for the head of its next request. A silent HTTP/2 connection is checked this often, and closed if nobody answers.",
     ),
     // limits of what is received
     key(
@@ -429,6 +417,12 @@ pub static KEYS: &[Key] = &[
         Kind::Secret,
         "",
         "Key of the account; empty: from the environment or the machine's identity.",
+    ),
+    key(
+        "storage.trace.azure.endpoint_suffix",
+        Kind::Text,
+        "blob.core.windows.net",
+        "Domain of the service; or the whole address of the account, for example http://azurite:10000/devstoreaccount1.",
     ),
     key(
         "storage.trace.azure.container_name",

@@ -40,9 +40,7 @@ pub struct Config {
 pub struct ServerConfig {
     /// Address of the query port.
     pub http_address: String,
-    /// Time for a client to send the head of a request.
-    pub header_timeout: Duration,
-    /// Time after which a silent HTTP/2 connection is checked.
+    /// Time without a request after which a connection is closed; of HTTP/2, if nobody answers.
     pub idle_timeout: Duration,
     /// Connections at the same time.
     pub max_connections: usize,
@@ -113,10 +111,11 @@ impl TryFrom<&Settings> for Config {
             "querier": settings.section("querier"),
             "prom": settings.section("prom"),
             "query": settings.section("query"),
+            // What limits receiving stands in the same section, and is read above.
             "overrides": { "defaults": {
                 "global": settings.section("overrides.defaults.global"),
                 "read": settings.section("overrides.defaults.read"),
-            }},
+            } },
         });
         let data_dir = PathBuf::from(settings.text("data_dir"));
         let wal_dir = match settings.text("storage.trace.wal.path") {
@@ -157,7 +156,6 @@ impl ServerConfig {
         let ports_file = settings.text("server.ports_file");
         Self {
             http_address,
-            header_timeout: duration("server.http_server_read_timeout"),
             idle_timeout: duration("server.http_server_idle_timeout"),
             max_connections: usize::try_from(settings.number("server.max_connections"))
                 .unwrap_or(usize::MAX),
@@ -258,6 +256,17 @@ impl StorageConfig {
                     "azure_storage_account_key",
                     "storage.trace.azure.storage_account_key",
                 );
+                let account = settings.text("storage.trace.azure.storage_account_name");
+                let endpoint = match settings.text("storage.trace.azure.endpoint_suffix") {
+                    whole if whole.contains("://") => Some(whole.to_owned()),
+                    // An account from the environment has the usual address.
+                    suffix => (!account.is_empty()).then(|| format!("https://{account}.{suffix}")),
+                };
+                if let Some(endpoint) = endpoint {
+                    let allow_http = endpoint.starts_with("http://").to_string();
+                    options.push(("azure_allow_http".to_owned(), allow_http));
+                    options.push(("azure_endpoint".to_owned(), endpoint));
+                }
                 with_prefix(
                     "azure",
                     needed("storage.trace.azure.container_name")?,
@@ -344,6 +353,22 @@ mod tests {
                 .options
                 .contains(&("aws_endpoint".to_owned(), "http://minio:9000".to_owned()))
         );
+        let azure = |sets: &[&str]| {
+            let named = [
+                "storage.trace.backend=azure",
+                "storage.trace.azure.container_name=c",
+                "storage.trace.azure.storage_account_name=a",
+            ];
+            let config = config(&[&named, sets].concat()).expect("valid");
+            let mut options = config.storage.options.into_iter();
+            options
+                .find(|(name, _)| name == "azure_endpoint")
+                .expect("an address")
+                .1
+        };
+        assert_eq!(azure(&[]), "https://a.blob.core.windows.net");
+        let whole = "storage.trace.azure.endpoint_suffix=http://azurite:10000/a";
+        assert_eq!(azure(&[whole]), "http://azurite:10000/a");
         assert_eq!(
             config(&["storage.trace.backend=s3"])
                 .expect_err("no bucket")

@@ -6,8 +6,7 @@ use std::path::Path;
 use crate::harness::{Server, run, said};
 use crate::send::{self, numbered};
 
-const RATIO: &str =
-    r#"({ name =~ "span [0-3]" } | count_over_time()) / ({ } | count_over_time())"#;
+const RATIO: &str = r#"({ name =~ "span [0-3]" } | count_over_time()) / ({ } | count_over_time())"#;
 
 /// Ten spans, one a second from 1000 s on.
 async fn with_spans(folder: &Path, sets: &[&str]) -> Server {

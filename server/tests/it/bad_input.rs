@@ -210,7 +210,7 @@ async fn a_damaged_block_is_told_and_costs_only_its_queries() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
     send::http_protobuf(&server, vec![numbered(0..1000)]).await;
-    assert!(server.terminate().success());
+    assert!(server.terminate().await.success());
     let block = find(folder.path(), "spans.parquet").unwrap();
     let mut bytes = std::fs::read(&block).unwrap();
     // The first pages: the columns that every query reads are somewhere in the file, so all of it.

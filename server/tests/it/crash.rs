@@ -154,7 +154,7 @@ async fn nothing_is_lost_by_a_shutdown_under_load() {
             break;
         }
     }
-    assert!(server.terminate().success());
+    assert!(server.terminate().await.success());
     let server = Server::start(folder.path(), &[]).await;
     assert_eq!(server.count("{}", Window::ALL).await, acknowledged);
 }

@@ -1,11 +1,15 @@
 //! Recorded traces give the counts that other software found in them, whichever way they came in and
 //! wherever they are when they are asked about.
 
+use std::collections::BTreeMap;
+
 use testkit::facts::Facts;
 use testkit::testdata::{DataSet, data_sets, samples, traces_dir};
 
-use crate::harness::{Server, Window, run, said};
+use crate::harness::{Server, Window, millis, run, said};
 use crate::send;
+
+const MINUTE_MS: i64 = 60_000;
 
 /// Every span-local query of the facts, per-minute counts, services and percentiles.
 async fn check(server: &Server, facts: &Facts, way: &str) {
@@ -71,31 +75,90 @@ async fn services(server: &Server, facts: &Facts, way: &str) {
     }
 }
 
+/// Spans of every minute, of all services and of one.
 async fn minutes(server: &Server, facts: &Facts, way: &str) {
-    // Recordings of years are checked where they are dense.
-    for (minute, count) in facts.per_minute.all.iter().take(20) {
-        let start = server::times::parse(minute, 0).unwrap() / 1_000_000;
-        // A minute is closed on the left, a window on the right; no recorded time is that close.
-        let window = Window {
-            start_ms: start - 1,
-            end_ms: start + 59_999,
-        };
-        let found = server.count("{}", window).await;
-        let slack = boundary(server, start).await;
-        assert!(
-            found.abs_diff(*count) <= slack,
-            "{way}: {minute}: {found} for {count}"
-        );
+    let per_minute = &facts.per_minute;
+    per_minute_of(server, "{}", &per_minute.all, way).await;
+    if let Some(service) = &per_minute.service {
+        let spans = format!("{{ resource.service.name = {service:?} }}");
+        per_minute_of(server, &spans, &per_minute.service_spans, way).await;
+        let errors = format!("{{ resource.service.name = {service:?} && status = error }}");
+        per_minute_of(server, &errors, &per_minute.service_errors, way).await;
     }
 }
 
-/// Spans in the milliseconds around a minute's borders, which the two ways to cut time put differently.
-async fn boundary(server: &Server, start_ms: i64) -> u64 {
+/// A minute is closed on the left, an interval of a query on the right: they differ by spans that
+/// start with a minute.
+async fn per_minute_of(server: &Server, filter: &str, expected: &BTreeMap<String, u64>, way: &str) {
+    let expected: BTreeMap<i64, u64> = expected
+        .iter()
+        .map(|(minute, count)| (server::times::parse(minute, 0).unwrap() / 1_000_000, *count))
+        .collect();
+    let (Some((&first, _)), Some((&last, _))) =
+        (expected.first_key_value(), expected.last_key_value())
+    else {
+        return;
+    };
+    let found = if (last - first) / MINUTE_MS < 11_000 {
+        in_one_query(server, filter, first, last + MINUTE_MS).await
+    } else {
+        // Over years, a minute at a time.
+        let mut found = BTreeMap::new();
+        for &start_ms in expected.keys() {
+            let window = Window {
+                start_ms,
+                end_ms: start_ms + MINUTE_MS,
+            };
+            found.insert(start_ms, server.count(filter, window).await);
+        }
+        found
+    };
+    for start_ms in found.keys().chain(expected.keys()) {
+        let of_minute = |counts: &BTreeMap<i64, u64>| counts.get(start_ms).copied().unwrap_or(0);
+        let (found, expected) = (of_minute(&found), of_minute(&expected));
+        if found != expected {
+            let slack = boundary(server, filter, *start_ms).await;
+            assert!(
+                found.abs_diff(expected) <= slack,
+                "{way}: {filter} in the minute from {start_ms} ms: {found} for {expected}"
+            );
+        }
+    }
+}
+
+/// Counts by the start of their minute.
+async fn in_one_query(
+    server: &Server,
+    filter: &str,
+    start_ms: i64,
+    end_ms: i64,
+) -> BTreeMap<i64, u64> {
+    let query = format!("{filter} | count_over_time()");
+    let form = [
+        ("query", query.as_str()),
+        ("start", &millis(start_ms + MINUTE_MS)),
+        ("end", &millis(end_ms)),
+        ("step", "60"),
+    ];
+    let data = server.prom("query_range", &form).await;
+    let samples = data["result"][0]["values"].as_array().unwrap();
+    samples
+        .iter()
+        .map(|sample| {
+            let end_ms = sample[0].as_i64().unwrap() * 1000;
+            let count = sample[1].as_str().unwrap().parse().unwrap();
+            (end_ms - MINUTE_MS, count)
+        })
+        .collect()
+}
+
+/// Spans in the milliseconds around the borders of a minute.
+async fn boundary(server: &Server, filter: &str, start_ms: i64) -> u64 {
     let at = |ms: i64| Window {
         start_ms: ms - 2,
         end_ms: ms + 1,
     };
-    server.count("{}", at(start_ms)).await + server.count("{}", at(start_ms + 60_000)).await
+    server.count(filter, at(start_ms)).await + server.count(filter, at(start_ms + MINUTE_MS)).await
 }
 
 fn requests(
@@ -141,7 +204,7 @@ async fn received_over_grpc_live_replayed_and_stored() {
 
         let server = Server::start(folder.path(), &STAY_LIVE).await;
         check(&server, &facts, &format!("{} replayed", set.name)).await;
-        assert!(server.terminate().success());
+        assert!(server.terminate().await.success());
 
         let server = Server::start(folder.path(), &STAY_LIVE).await;
         check(&server, &facts, &format!("{} stored", set.name)).await;
@@ -177,23 +240,33 @@ async fn received_over_http_as_json_and_cut_while_running() {
     }
 }
 
-#[tokio::test]
-async fn the_whole_recording_over_grpc_and_http() {
-    let set = data_sets(&traces_dir())
-        .unwrap()
-        .into_iter()
-        .find(|set| set.name == "oteldemo")
-        .unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &STAY_LIVE).await;
-    let mut all = requests(&set);
-    let rest = all.split_off(all.len() / 2);
-    send::grpc(server.otlp_grpc, all).await;
-    send::http_protobuf(&server, rest).await;
-    check(&server, &set.facts().unwrap(), "oteldemo live").await;
-    assert!(server.terminate().success());
-    let server = Server::start(folder.path(), &[]).await;
-    check(&server, &set.facts().unwrap(), "oteldemo stored").await;
+/// The large recordings where they are at hand, else the one that always is.
+fn recordings() -> Vec<DataSet> {
+    let dir = testkit::testdata::real_data_dir().unwrap_or_else(|| {
+        eprintln!("SKIPPED: all large recordings but one; set SPANDREL_REAL_DATA");
+        traces_dir()
+    });
+    let mut sets = data_sets(&dir).unwrap();
+    sets.retain(|set| !set.name.ends_with(".sample"));
+    assert!(!sets.is_empty());
+    sets
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whole_recordings_over_grpc_and_http() {
+    for set in recordings() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(folder.path(), &STAY_LIVE).await;
+        let mut all = requests(&set);
+        let rest = all.split_off(all.len() / 2);
+        send::grpc(server.otlp_grpc, all).await;
+        send::http_protobuf(&server, rest).await;
+        let facts = set.facts().unwrap();
+        check(&server, &facts, &format!("{} live", set.name)).await;
+        assert!(server.terminate().await.success());
+        let server = Server::start(folder.path(), &[]).await;
+        check(&server, &facts, &format!("{} stored", set.name)).await;
+    }
 }
 
 /// The large recordings, where they are at hand.

@@ -14,7 +14,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The binary under test.
 pub(crate) fn spandrel() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_spandrel"));
+    in_clean_environment(Command::new(SPANDREL))
+}
+
+/// The binary under test, started by another program.
+pub(crate) fn spandrel_by(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).arg(SPANDREL);
+    in_clean_environment(command)
+}
+
+const SPANDREL: &str = env!("CARGO_BIN_EXE_spandrel");
+
+fn in_clean_environment(mut command: Command) -> Command {
     command
         .env_remove("RUST_LOG")
         .env("NO_COLOR", "1")
@@ -79,14 +91,24 @@ impl Server {
     /// Starts a server and waits for its ports only.
     pub(crate) async fn spawn(data_dir: &Path, sets: &[&str]) -> Self {
         std::fs::create_dir_all(data_dir).unwrap();
-        let (ports, log) = (data_dir.join("ports.json"), data_dir.join("log.txt"));
+        Self::spawn_by(spandrel(), data_dir, data_dir, sets).await
+    }
+
+    /// Starts a server by a command that ends in that of the binary, and waits for its ports. `folder`
+    /// is for what a test needs to know of it.
+    pub(crate) async fn spawn_by(
+        mut command: Command,
+        data_dir: &Path,
+        folder: &Path,
+        sets: &[&str],
+    ) -> Self {
+        let (ports, log) = (folder.join("ports.json"), folder.join("log.txt"));
         std::fs::remove_file(&ports).ok();
         let log_file = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(&log)
             .unwrap();
-        let mut command = spandrel();
         command.arg("serve").arg("--data-dir").arg(data_dir);
         let ports_file = format!("server.ports_file={}", ports.display());
         let own = ["server.http_listen_address=127.0.0.1", ports_file.as_str()];
@@ -208,7 +230,7 @@ impl Server {
     }
 
     /// Ends the server as an operator would.
-    pub(crate) fn terminate(mut self) -> ExitStatus {
+    pub(crate) async fn terminate(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         let patience = Instant::now() + PATIENCE;
         loop {
@@ -216,7 +238,8 @@ impl Server {
                 return status;
             }
             assert!(Instant::now() < patience, "does not end:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(20));
+            // Clients of this test still have to notice that their connections end.
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

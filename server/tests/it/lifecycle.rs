@@ -18,7 +18,7 @@ async fn a_termination_stores_everything_and_exits_0() {
     )
     .await;
     send::http_protobuf(&server, vec![numbered(0..10)]).await;
-    assert_eq!(server.terminate().code(), Some(0));
+    assert_eq!(server.terminate().await.code(), Some(0));
     let data_dir = folder.path().to_str().unwrap();
     let (code, stdout, stderr) = said(&run(&[
         "query",
@@ -102,7 +102,7 @@ async fn a_second_signal_ends_at_once_and_loses_nothing() {
     send::http_protobuf(&server, vec![numbered(0..10)]).await;
     server.signal(rustix::process::Signal::TERM);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(server.terminate().code(), Some(130));
+    assert_eq!(server.terminate().await.code(), Some(130));
     let server = Server::start(folder.path(), &[]).await;
     assert_eq!(server.count("{}", Window::ALL).await, 10);
 }

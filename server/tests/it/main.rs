@@ -10,9 +10,11 @@
 mod acceptance;
 mod arithmetic;
 mod bad_input;
+mod buckets;
 mod command_line;
 mod crash;
 mod facts;
+mod full_disk;
 mod harness;
 mod lifecycle;
 mod peers;

@@ -1,5 +1,6 @@
 //! Programs of others write and read what we read and write. They are looked for in the virtual
-//! environment that `SPANDREL_PEERS_VENV` names; without it these tests say aloud that they are skipped.
+//! environment of Python that `SPANDREL_PEERS_VENV` names, and in the `node_modules` of the folder
+//! that `SPANDREL_PEERS_NODE` names; what is missing is skipped aloud.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,7 +10,8 @@ use testkit::testdata::traces_dir;
 use crate::bad_input::find;
 use crate::harness::{Server, Window, run, said};
 
-fn python(module: &str) -> Option<Command> {
+/// Python, if it has these modules.
+pub(crate) fn python(module: &str) -> Option<Command> {
     let venv = std::env::var_os("SPANDREL_PEERS_VENV").map(PathBuf::from);
     let python = venv
         .map(|venv| venv.join("bin/python"))
@@ -28,6 +30,21 @@ fn python(module: &str) -> Option<Command> {
         );
     }
     works.map(Command::new)
+}
+
+/// Node with a script of an installed package.
+pub(crate) fn node(script: &str) -> Option<Command> {
+    let folder = std::env::var_os("SPANDREL_PEERS_NODE").map(PathBuf::from);
+    let path = folder.map(|folder| folder.join("node_modules").join(script));
+    let Some(path) = path.filter(|path| path.is_file()) else {
+        eprintln!(
+            "SKIPPED: no {script}; set SPANDREL_PEERS_NODE to a folder whose node_modules has it"
+        );
+        return None;
+    };
+    let mut command = Command::new("node");
+    command.arg(path);
+    Some(command)
 }
 
 const EXPORT: &str = r#"

@@ -1,10 +1,13 @@
 //! What the footer of a block's file says beyond Parquet: key-values, and the checksums in them.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
+use parquet::arrow::parquet_to_arrow_schema;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +59,8 @@ impl Chunk {
 #[derive(Debug)]
 pub struct BlockFooter {
     metadata: Arc<ParquetMetaData>,
+    /// Made when first wanted: decoding it takes about as long as planning a query.
+    schema: OnceLock<SchemaRef>,
     /// Sorted by position.
     chunks: Vec<Chunk>,
 }
@@ -70,8 +75,26 @@ impl BlockFooter {
         let chunks = chunks(object, &metadata)?;
         Ok(Self {
             metadata: Arc::new(metadata),
+            schema: OnceLock::new(),
             chunks,
         })
+    }
+
+    /// The Arrow schema that the block was written with.
+    ///
+    /// # Errors
+    ///
+    /// If the file has none that fits its columns.
+    pub fn schema(&self) -> Result<&SchemaRef, ParquetError> {
+        if let Some(schema) = self.schema.get() {
+            return Ok(schema);
+        }
+        let file = self.metadata.file_metadata();
+        let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
+        // The file's key-values are not part of the data.
+        Ok(self
+            .schema
+            .get_or_init(|| Arc::new(Schema::new(schema.fields))))
     }
 
     /// The Parquet metadata, page indexes included.

@@ -5,6 +5,7 @@
 //! trace with different names, and parents that cannot be told apart. So are empty arrays. NaN, which engines may order
 //! as they like, appears under the key `nan` only.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -17,6 +18,7 @@ use storage::model::{
 
 use super::resources::attribute;
 use crate::reference::Grid;
+use crate::reference::trace::{Trace, assemble};
 
 /// Length of the intervals around whose borders spans start.
 pub const NASTY_STEP_NS: i64 = 10_000_000_000;
@@ -109,6 +111,38 @@ pub fn nasty_traces(seed: u64, count: usize) -> Vec<SpanGroup> {
         }
     }
     groups
+}
+
+/// The groups without the traces in which some span is below itself. Every span of such a circle has a
+/// parent, but a block, in which parents come first, opens it somewhere.
+#[must_use]
+pub fn without_circles(groups: &[SpanGroup]) -> Vec<SpanGroup> {
+    let is_on_circle = |trace: &Trace<'_>, from: usize| {
+        let mut above = trace.places[from].parent_span;
+        for _ in 0..trace.spans.len() {
+            match above {
+                Some(span) if span == from => return true,
+                Some(span) => above = trace.places[span].parent_span,
+                None => return false,
+            }
+        }
+        false
+    };
+    let circular: HashSet<TraceId> = assemble(groups)
+        .iter()
+        .filter(|trace| (0..trace.spans.len()).any(|span| is_on_circle(trace, span)))
+        .map(|trace| trace.id)
+        .collect();
+    let without = |group: &SpanGroup| SpanGroup {
+        spans: group
+            .spans
+            .iter()
+            .filter(|span| !circular.contains(&span.trace_id))
+            .cloned()
+            .collect(),
+        ..group.clone()
+    };
+    groups.iter().map(without).collect()
 }
 
 fn resource(rng: &mut ChaCha8Rng, number: usize) -> Resource {
@@ -395,26 +429,22 @@ fn pick(rng: &mut ChaCha8Rng, texts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference::trace::assemble;
+    use crate::reference::tree::Place;
 
     #[test]
     fn shapes_occur() {
         let groups = nasty_traces(1, 300);
         let traces = assemble(&groups);
         assert_eq!(traces.len(), 300);
-        let count = |shape: fn(&crate::reference::trace::Trace<'_>) -> bool| {
-            traces.iter().filter(|it| shape(it)).count()
-        };
-        let roots = |it: &crate::reference::trace::Trace<'_>| {
-            it.places.iter().filter(|place| place.parent == -1).count()
-        };
+        let count = |shape: fn(&Trace<'_>) -> bool| traces.iter().filter(|it| shape(it)).count();
+        let roots = |it: &Trace<'_>| it.places.iter().filter(|place| place.parent == -1).count();
         assert!(
             traces.iter().all(|it| {
                 let roots = it
                     .spans
                     .iter()
                     .filter(|span| span.span.parent_span_id.is_none());
-                let names: std::collections::HashSet<_> = roots
+                let names: HashSet<_> = roots
                     .map(|root| (&root.span.name, root.service_name()))
                     .collect();
                 names.len() <= 1
@@ -436,6 +466,13 @@ mod tests {
                 .any(|span| span.span.end_ns < span.span.start_ns))
                 > 10
         );
+        let straight = without_circles(&groups);
+        let straight = assemble(&straight);
+        assert!((10..100).contains(&(traces.len() - straight.len())));
+        assert!(straight.iter().all(|it| {
+            let is_own_parent = |(index, place): (usize, &Place)| place.parent_span == Some(index);
+            !it.places.iter().enumerate().any(is_own_parent)
+        }));
         let grid = nasty_grid();
         let spans: Vec<&Span> = groups.iter().flat_map(|group| &group.spans).collect();
         assert!(

@@ -123,7 +123,7 @@ fn is_aggregated(value: &Value) -> bool {
     }
 }
 
-fn number(value: &Value) -> f64 {
+pub(super) fn number(value: &Value) -> f64 {
     match value {
         Value::Int(number) => *number as f64,
         Value::Float(number) => *number,

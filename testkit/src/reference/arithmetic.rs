@@ -2,7 +2,8 @@
 //!
 //! Series meet if their labels are equal, in whatever order; what has no partner is left out. The
 //! name of the function, which a series without other labels has in their place, is no label here: a
-//! count and a rate can be divided, and what comes out is neither.
+//! count and a rate can be divided, and what comes out is neither. A series without labels, which is
+//! the only one of its side, meets every series of the other.
 //!
 //! A point is there if it is on both sides. What is no number, such as zero divided by zero, is no
 //! point; what is infinite is one.
@@ -95,7 +96,25 @@ fn each(series: Vec<RefSeries>, value: impl Fn(f64) -> f64) -> Vec<RefSeries> {
 }
 
 /// The series that are on both sides, with the labels in the order of the left side.
-fn pairs(op: BinaryOp, lhs: Vec<RefSeries>, rhs: Vec<RefSeries>) -> Vec<RefSeries> {
+fn pairs(op: BinaryOp, mut lhs: Vec<RefSeries>, mut rhs: Vec<RefSeries>) -> Vec<RefSeries> {
+    for series in lhs.iter_mut().chain(&mut rhs) {
+        series.labels = without_name(std::mem::take(&mut series.labels));
+    }
+    let is_total = |side: &[RefSeries]| side.len() == 1 && side[0].labels.is_empty();
+    // A total stands for one of each label set of the other side.
+    let spread = |total: &RefSeries, over: &[RefSeries]| -> Vec<RefSeries> {
+        over.iter()
+            .map(|series| RefSeries {
+                labels: series.labels.clone(),
+                values: total.values.clone(),
+            })
+            .collect()
+    };
+    if is_total(&rhs) {
+        rhs = spread(&rhs[0], &lhs);
+    } else if is_total(&lhs) {
+        lhs = spread(&lhs[0], &rhs);
+    }
     let key = |labels: &Labels| -> BTreeMap<String, String> {
         labels
             .iter()
@@ -104,18 +123,20 @@ fn pairs(op: BinaryOp, lhs: Vec<RefSeries>, rhs: Vec<RefSeries>) -> Vec<RefSerie
     };
     let partners: BTreeMap<BTreeMap<String, String>, Vec<Option<f64>>> = rhs
         .into_iter()
-        .map(|series| (key(&without_name(series.labels)), series.values))
+        .map(|series| (key(&series.labels), series.values))
         .collect();
     let computed = lhs.into_iter().filter_map(|series| {
-        let labels = without_name(series.labels);
-        let partner = partners.get(&key(&labels))?;
+        let partner = partners.get(&key(&series.labels))?;
         let values = series
             .values
             .iter()
             .zip(partner)
             .map(|(lhs, rhs)| Some(float_arithmetic(op, (*lhs)?, (*rhs)?)))
             .collect();
-        Some(RefSeries { labels, values })
+        Some(RefSeries {
+            labels: series.labels,
+            values,
+        })
     });
     with_points(computed)
 }

@@ -64,6 +64,12 @@ impl<'a> SpanView<'a> {
         self.trace.spans[self.index]
     }
 
+    /// The id of its trace.
+    #[must_use]
+    pub fn trace_id(&self) -> TraceId {
+        self.trace.id
+    }
+
     /// The same span once for each of its events, seen with that event.
     pub fn with_each_event(self) -> impl Iterator<Item = Self> {
         self.span().span.events.iter().map(move |event| Self {

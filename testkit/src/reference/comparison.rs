@@ -20,7 +20,7 @@ use super::error::EvalError;
 use super::grid::Grid;
 use super::metrics::each_selected;
 use super::pipeline::Selection;
-use super::series::{LabelValue, NIL, RefSeries};
+use super::series::{LabelValue, Labels, NIL, RefSeries};
 
 /// The intrinsics that are compared.
 const INTRINSICS: [Intrinsic; 9] = [
@@ -57,11 +57,7 @@ pub fn compare(
 ) -> Result<Vec<RefSeries>, EvalError> {
     let mut tallies: BTreeMap<(&'static str, String), Tally> = BTreeMap::new();
     each_selected(selection, groups, grid, |view, interval| {
-        let side = if is_selected(stage, selection, view)? {
-            "selection"
-        } else {
-            "baseline"
-        };
+        let side = side(stage, selection, view)?;
         for name in compared(view) {
             let value = view.value(&name);
             let Some(label) = LabelValue::of_value(&value) else {
@@ -86,13 +82,9 @@ pub fn compare(
         let kept = values
             .into_iter()
             .map(|(label, counts)| (side.to_owned(), label, counts));
-        let total = LabelValue::String(NIL.to_owned());
-        let kept = kept.chain([(format!("{side}_total"), total, tally.total)]);
+        let kept = kept.chain([(format!("{side}_total"), nil(), tally.total)]);
         series.extend(kept.map(|(meta, label, counts)| RefSeries {
-            labels: vec![
-                ("__meta_type".to_owned(), LabelValue::String(meta)),
-                (name.clone(), label),
-            ],
+            labels: labels_of(meta, name.clone(), label),
             values: counts.into_iter().map(|n| Some(f64::from(n))).collect(),
         }));
     }
@@ -104,11 +96,39 @@ fn count(counts: &mut Counts, interval: usize, grid: Grid) {
     counts[interval] += 1;
 }
 
-fn is_selected(
+/// The labels of all series that count the span.
+pub(super) fn memberships(
     stage: &Compare,
     selection: &Selection,
     view: SpanView<'_>,
-) -> Result<bool, EvalError> {
+) -> Result<Vec<Labels>, EvalError> {
+    let side = side(stage, selection, view)?;
+    let mut labels = Vec::new();
+    for name in compared(view) {
+        if let Some(value) = LabelValue::of_value(&view.value(&name)) {
+            labels.push(labels_of(side.to_owned(), name.canonical(), value));
+            labels.push(labels_of(format!("{side}_total"), name.canonical(), nil()));
+        }
+    }
+    Ok(labels)
+}
+
+fn labels_of(meta: String, name: String, value: LabelValue) -> Labels {
+    vec![
+        ("__meta_type".to_owned(), LabelValue::String(meta)),
+        (name, value),
+    ]
+}
+
+fn nil() -> LabelValue {
+    LabelValue::String(NIL.to_owned())
+}
+
+fn side(
+    stage: &Compare,
+    selection: &Selection,
+    view: SpanView<'_>,
+) -> Result<&'static str, EvalError> {
     let (after_ns, until_ns) = stage.window_ns;
     let start_ns = view.span().span.start_ns;
     let in_window = stage.window_ns == (0, 0) || (after_ns < start_ns && start_ns <= until_ns);
@@ -116,7 +136,11 @@ fn is_selected(
         Some(condition) => selection.evaluator().selects(condition, view)?,
         None => true,
     };
-    Ok(in_window && satisfies)
+    Ok(if in_window && satisfies {
+        "selection"
+    } else {
+        "baseline"
+    })
 }
 
 /// The attributes to compare of one span, each once. Not all of them have a value to compare.

@@ -8,8 +8,9 @@
 //! Reading order: [`value`] and [`operators`] (what expressions compute with), [`trace`] and
 //! [`tree`] (what they are evaluated on), [`attributes`] and [`expression`] (one span),
 //! [`relation`], [`scalar`] and [`pipeline`] (one trace); then [`mod@search`] for the answer to a
-//! search, and [`mod@metrics`] with [`arithmetic`], [`aggregate`], [`buckets`], [`series`] and [`second_stage`] for
-//! that to a metrics query.
+//! search; [`mod@metrics`] with [`aggregate`], [`buckets`], [`comparison`], [`series`],
+//! [`second_stage`] and [`arithmetic`] for that to a metrics query, and [`exemplars`] for what may be
+//! shown with it.
 //!
 //! Where the definition leaves room:
 //!
@@ -27,6 +28,7 @@ pub mod attributes;
 pub mod buckets;
 pub mod comparison;
 pub mod error;
+pub mod exemplars;
 pub mod expression;
 pub mod grid;
 pub mod metrics;
@@ -46,6 +48,7 @@ use storage::model::SpanGroup;
 use traceql::ast::{Body, MetricsStage, Query};
 
 pub use self::error::{EvalError, RuntimeError};
+pub use self::exemplars::{RefExemplar, check_exemplars};
 pub use self::grid::Grid;
 pub use self::metrics::metrics;
 pub use self::search::{

@@ -146,12 +146,12 @@ fn span_result(view: SpanView<'_>, shown: &[&Attribute]) -> SpanResult {
     let span = view.span().span;
     let mut attributes: Vec<(String, Value)> = Vec::new();
     for &name in shown.iter().filter(|name| !has_own_field(name)) {
-        let value = view.last_value(name);
-        let attribute = (unscoped_name(name), in_answers(&value));
-        let is_known =
-            |known: &(String, Value)| known.0 == attribute.0 && known.1.is_identical(&attribute.1);
+        let value = in_answers(&view.last_value(name));
+        let name = unscoped_name(name);
+        // Under two scopes a name may have one value, which then says nothing twice.
+        let is_known = |known: &(String, Value)| known.0 == name && known.1.is_identical(&value);
         if !value.is_nil() && !attributes.iter().any(is_known) {
-            attributes.push(attribute);
+            attributes.push((name, value));
         }
     }
     let names_name = shown.contains(&&Attribute::of_span(Intrinsic::Name));

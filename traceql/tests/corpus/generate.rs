@@ -439,7 +439,7 @@ fn metrics_expr() -> BoxedStrategy<MetricsExpr> {
         query: Box::new(query),
         range: RANGE,
     });
-    leaf.prop_recursive(4, 8, 2, move |inner| {
+    leaf.prop_recursive(3, 4, 2, move |inner| {
         let other = prop_oneof![inner.clone(), number()];
         let binary = (arithmetic_op(), inner.clone(), other, any::<bool>()).prop_map(
             |(op, series, other, is_left)| {

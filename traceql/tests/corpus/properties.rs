@@ -73,8 +73,8 @@ fn assert_sane(text: &str) {
             );
         }
     }
-    // What Tempo takes, we take.
-    if verdict_with(text, &Dialect::Tempo.into()) == Verdict::Valid {
+    // What Tempo takes, we take, but for what makes no sense of a parent span in a metric's `by`.
+    if !text.contains("parent") && verdict_with(text, &Dialect::Tempo.into()) == Verdict::Valid {
         assert_eq!(verdict(text), Verdict::Valid, "{text}");
     }
     if let Ok(attribute) = parse_attribute(text) {
@@ -86,7 +86,7 @@ fn assert_sane(text: &str) {
 fn random_trees_round_trip() {
     check(
         "random_trees_round_trip",
-        1000,
+        500,
         &generate::query(),
         |query| {
             assert_round_trip(&query);

@@ -1,0 +1,407 @@
+//! The states of one aggregate, and the series they become.
+
+use std::collections::BTreeSet;
+
+use arrow::array::RecordBatch;
+use datafusion::error::DataFusionError;
+use hashbrown::HashMap;
+use traceql::ast::{MetricsAggregate, MetricsFunction};
+
+use super::key::{KeyColumn, KeyValue, NIL};
+use crate::aggregate::cell::{ExtremeCell, SumCell};
+use crate::aggregate::dense::Cells;
+use crate::aggregate::histogram::{Log2Histogram, bound};
+use crate::aggregate::interval::IntervalCursor;
+use crate::aggregate::sketch::Sketch;
+use crate::aggregate::{RangeState, new_state};
+use crate::error::{EngineError, recover};
+use crate::grid::Grid;
+use crate::limit::MemoryLimit;
+use crate::lower::{KeyKind, state_kind};
+use crate::physical::Groups;
+use crate::plan::MetricsPlan;
+use crate::series::{Label, LabelValue, Series, SeriesSet, apply_second_stages};
+
+/// The aggregation states of the series that some spans make.
+#[derive(Debug)]
+pub(crate) struct Aggregates {
+    grid: Grid,
+    limit: MemoryLimit,
+    groups: HashMap<GroupKey, u32>,
+    key_bytes: usize,
+    /// Whether the group without any label is shown with its first label as `nil`.
+    nil_is_shown: bool,
+    state: Box<dyn RangeState>,
+}
+
+type GroupKey = Box<[KeyValue]>;
+
+impl Aggregates {
+    /// No series yet.
+    pub(crate) fn new(
+        plan: &MetricsPlan,
+        aggregate: &MetricsAggregate,
+        grid: Grid,
+        limit: MemoryLimit,
+    ) -> Self {
+        let cursor = IntervalCursor::new(grid.start_ns, grid.step_ns, grid.intervals);
+        let state = new_state(state_kind(aggregate, plan.log2_quantiles), cursor, limit);
+        let nil_is_shown = !has_own_label(&aggregate.function);
+        Self {
+            grid,
+            limit,
+            groups: HashMap::new(),
+            key_bytes: 0,
+            nil_is_shown,
+            state,
+        }
+    }
+
+    /// Adds the result of a job as rows: key columns, then the column of states.
+    pub(crate) fn add_batch(
+        &mut self,
+        batch: &RecordBatch,
+        keys: &[KeyKind],
+    ) -> Result<(), EngineError> {
+        let recovered = |error| recover(error, self.limit);
+        let columns = batch.columns();
+        let (key_columns, states) = columns.split_at(keys.len().min(columns.len()));
+        let [states] = states else {
+            let message = "a job's result is not keys and states".to_owned();
+            return Err(EngineError::Internal(DataFusionError::Internal(message)));
+        };
+        let mut state = self.state.new_empty();
+        state.grow(batch.num_rows());
+        let in_place: Vec<u32> = (0..).take(batch.num_rows()).collect();
+        state.absorb(&in_place, states).map_err(recovered)?;
+        let keys_of_groups = key_columns.to_vec();
+        self.add(
+            Groups {
+                keys: keys_of_groups,
+                state,
+            },
+            keys,
+        )
+    }
+
+    /// Adds the result of a job.
+    pub(crate) fn add(&mut self, groups: Groups, keys: &[KeyKind]) -> Result<(), EngineError> {
+        let limit = self.limit;
+        let columns = keys
+            .iter()
+            .zip(&groups.keys)
+            .map(|(kind, column)| KeyColumn::try_new(*kind, column))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| recover(error, limit))?;
+        let mut numbers = Vec::with_capacity(groups.state.group_count());
+        for (row, occupied) in groups.state.occupied().into_iter().enumerate() {
+            // Groups of spans outside the window only are no groups of the answer.
+            if !occupied {
+                numbers.push(u32::MAX);
+                continue;
+            }
+            let key = columns
+                .iter()
+                .map(|column| column.get(row))
+                .collect::<Result<GroupKey, _>>()
+                .map_err(|error| recover(error, limit))?;
+            numbers.push(self.group(key));
+        }
+        self.merge_states(&numbers, groups.state)
+    }
+
+    /// Adds the states of other spans of the same query. Order does not matter.
+    ///
+    /// # Errors
+    /// [`EngineError::MemoryLimit`] if the merged states are larger than the query may hold.
+    pub(crate) fn merge(&mut self, mut other: Self) -> Result<(), EngineError> {
+        if self.groups.is_empty() {
+            *self = other;
+            return Ok(());
+        }
+        let mut numbers = vec![0; other.groups.len()];
+        for (key, number) in other.groups.drain() {
+            numbers[index(number)] = self.group(key);
+        }
+        self.merge_states(&numbers, other.state)
+    }
+
+    fn merge_states(
+        &mut self,
+        numbers: &[u32],
+        state: Box<dyn RangeState>,
+    ) -> Result<(), EngineError> {
+        self.state.grow(self.groups.len());
+        self.state
+            .merge(numbers, state)
+            .map_err(|error| recover(error, self.limit))?;
+        self.check_memory()
+    }
+
+    /// Number of label sets.
+    pub(crate) fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
+    fn group(&mut self, mut key: GroupKey) -> u32 {
+        if self.nil_is_shown && key.iter().all(|value| *value == KeyValue::Nil) {
+            // Shown as text, so the same series as that of the text.
+            if let Some(first) = key.first_mut() {
+                *first = KeyValue::String(NIL.into());
+            }
+        }
+        let next = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
+        let bytes = size_of::<(GroupKey, u32)>()
+            + key
+                .iter()
+                .map(|value| size_of::<KeyValue>() + value.heap_bytes())
+                .sum::<usize>();
+        *self.groups.entry(key).or_insert_with(|| {
+            self.key_bytes += bytes;
+            next
+        })
+    }
+
+    fn check_memory(&self) -> Result<(), EngineError> {
+        let MemoryLimit {
+            bytes: limit_bytes,
+            key,
+        } = self.limit;
+        let held = u64::try_from(self.key_bytes + self.state.bytes()).unwrap_or(u64::MAX);
+        if held > limit_bytes {
+            Err(EngineError::MemoryLimit { limit_bytes, key })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Makes the series, applies the second stages, and puts them in canonical order.
+    ///
+    /// # Errors
+    /// [`EngineError::MemoryLimit`] if the series are larger than the query may hold.
+    pub(crate) fn finish(
+        mut self,
+        plan: &MetricsPlan,
+        aggregate: &MetricsAggregate,
+    ) -> Result<SeriesSet, EngineError> {
+        let counts = matches!(
+            aggregate.function,
+            MetricsFunction::Rate | MetricsFunction::CountOverTime
+        );
+        if counts && aggregate.by.is_empty() && !plan.is_never() {
+            // Nothing counted is a count of zero.
+            self.group(GroupKey::default());
+        }
+        self.state.grow(self.groups.len());
+        let mut finisher = Finisher {
+            aggregate,
+            intervals: usize::try_from(self.grid.intervals).unwrap_or(usize::MAX),
+            step_seconds: self.grid.step_seconds(),
+            scale: if plan.aggregates_duration() { 1e9 } else { 1.0 },
+            limit: self.limit,
+            series: Vec::new(),
+        };
+        let mut groups: Vec<_> = self.groups.iter().collect();
+        groups.sort_unstable_by_key(|(_, index)| **index);
+        for (key, &number) in groups {
+            finisher.group(
+                base_labels(aggregate, key),
+                self.state.cells(),
+                index(number),
+            )?;
+        }
+        let mut set = SeriesSet {
+            grid: self.grid,
+            series: finisher.series,
+        };
+        set.series
+            .retain(|series| series.values.iter().any(|value| !value.is_nan()));
+        apply_second_stages(&mut set, &plan.second_stages);
+        set.sort();
+        Ok(set)
+    }
+}
+
+/// The labels that a group's series share.
+fn base_labels(aggregate: &MetricsAggregate, key: &[KeyValue]) -> Vec<Label> {
+    let names = aggregate.by.iter().map(|by| by.attribute.canonical());
+    let mut labels: Vec<Label> = names
+        .zip(key)
+        .filter_map(|(name, value)| value.label().map(|value| Label { name, value }))
+        .collect();
+    if aggregate.by.is_empty() && !has_own_label(&aggregate.function) {
+        let value = LabelValue::String(aggregate.function.as_str().to_owned());
+        labels.push(Label {
+            name: "__name__".to_owned(),
+            value,
+        });
+    }
+    labels
+}
+
+/// Whether a function's series have a label besides those of their group.
+const fn has_own_label(function: &MetricsFunction) -> bool {
+    matches!(
+        function,
+        MetricsFunction::QuantileOverTime { .. } | MetricsFunction::HistogramOverTime
+    )
+}
+
+/// Makes series of states.
+struct Finisher<'a> {
+    aggregate: &'a MetricsAggregate,
+    intervals: usize,
+    step_seconds: f64,
+    scale: f64,
+    limit: MemoryLimit,
+    series: Vec<Series>,
+}
+
+impl Finisher<'_> {
+    fn group(
+        &mut self,
+        labels: Vec<Label>,
+        cells: Cells<'_>,
+        index: usize,
+    ) -> Result<(), EngineError> {
+        match cells {
+            Cells::Count(cells) => {
+                let values = cells.group(index);
+                let values = values.map(|cell| self.count(cell.map_or(0, |cell| cell.0)));
+                let values = values.collect();
+                self.push(labels, values)
+            }
+            Cells::Min(cells) => {
+                let value = |cell: &ExtremeCell<1>| cell.value.value();
+                self.push(labels, self.scaled(cells.group(index), value))
+            }
+            Cells::Max(cells) => {
+                let value = |cell: &ExtremeCell<-1>| cell.value.value();
+                self.push(labels, self.scaled(cells.group(index), value))
+            }
+            Cells::Sum(cells) => {
+                let average = matches!(self.aggregate.function, MetricsFunction::AvgOverTime);
+                let value = |cell: &SumCell| {
+                    let sum = cell.sum.value();
+                    if average {
+                        sum / as_float(cell.count)
+                    } else {
+                        sum
+                    }
+                };
+                self.push(labels, self.scaled(cells.group(index), value))
+            }
+            Cells::Sketch(cells) => self.quantiles(&labels, cells.group(index), Sketch::quantile),
+            Cells::Log2(cells) => match self.aggregate.function {
+                MetricsFunction::HistogramOverTime => self.histogram(&labels, cells.group(index)),
+                _ => self.quantiles(&labels, cells.group(index), Log2Histogram::quantile),
+            },
+        }
+    }
+
+    fn count(&self, count: u64) -> f64 {
+        let count = as_float(count);
+        match self.aggregate.function {
+            MetricsFunction::Rate => count * (1.0 / self.step_seconds),
+            _ => count,
+        }
+    }
+
+    fn scaled<'c, C: 'c>(
+        &self,
+        cells: impl Iterator<Item = Option<&'c C>>,
+        value: impl Fn(&C) -> f64,
+    ) -> Vec<f64> {
+        cells
+            .map(|cell| cell.map_or(f64::NAN, |cell| value(cell) / self.scale))
+            .collect()
+    }
+
+    fn quantiles<'c, C: 'c>(
+        &mut self,
+        labels: &[Label],
+        cells: impl Iterator<Item = Option<&'c C>> + Clone,
+        quantile: impl Fn(&C, f64) -> Option<f64>,
+    ) -> Result<(), EngineError> {
+        let MetricsFunction::QuantileOverTime { quantiles } = &self.aggregate.function else {
+            return Ok(());
+        };
+        if cells.clone().all(|cell| cell.is_none()) {
+            return Ok(());
+        }
+        for (index, &q) in quantiles.iter().enumerate() {
+            // Written twice, it is still one series.
+            if quantiles[..index]
+                .iter()
+                .any(|before| before.to_bits() == q.to_bits())
+            {
+                continue;
+            }
+            let mut labels = labels.to_vec();
+            labels.push(Label {
+                name: "p".to_owned(),
+                value: LabelValue::Float(q),
+            });
+            let value = |cell: Option<&C>| quantile(cell?, q);
+            let values = cells
+                .clone()
+                .map(|cell| value(cell).map_or(0.0, |value| value / self.scale))
+                .collect();
+            self.push(labels, values)?;
+        }
+        Ok(())
+    }
+
+    fn histogram<'c>(
+        &mut self,
+        labels: &[Label],
+        cells: impl Iterator<Item = Option<&'c Log2Histogram>> + Clone,
+    ) -> Result<(), EngineError> {
+        let buckets: BTreeSet<i32> = cells
+            .clone()
+            .flatten()
+            .flat_map(|cell| cell.0.iter().map(|(bucket, _)| bucket))
+            .collect();
+        for bucket in buckets {
+            let mut labels = labels.to_vec();
+            let upper = LabelValue::Float(bound(bucket) / self.scale);
+            labels.push(Label {
+                name: "__bucket".to_owned(),
+                value: upper,
+            });
+            let values = cells
+                .clone()
+                .map(|cell| as_float(cell.map_or(0, |cell| cell.0.count(bucket))))
+                .collect();
+            self.push(labels, values)?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, labels: Vec<Label>, values: Vec<f64>) -> Result<(), EngineError> {
+        self.series.push(Series { labels, values });
+        let MemoryLimit {
+            bytes: limit_bytes,
+            key,
+        } = self.limit;
+        let held = self
+            .series
+            .len()
+            .saturating_mul(self.intervals)
+            .saturating_mul(size_of::<f64>());
+        if u64::try_from(held).is_ok_and(|held| held <= limit_bytes) {
+            Ok(())
+        } else {
+            Err(EngineError::MemoryLimit { limit_bytes, key })
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn as_float(count: u64) -> f64 {
+    count as f64
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

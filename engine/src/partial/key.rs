@@ -1,0 +1,176 @@
+//! Values of attributes as keys of groups.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use datafusion::error::DataFusionError;
+
+use crate::functions::group_key::{untag, untag_elements};
+use crate::lower::KeyKind;
+use crate::lower::value::Type;
+use crate::series::LabelValue;
+
+/// How absence is shown where a label cannot be left out.
+pub(crate) const NIL: &str = "nil";
+
+/// The value of one `by` attribute.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum KeyValue {
+    /// Absent: the label is left out.
+    Nil,
+    /// Text; also `nil` for any array, which has no form as a label.
+    String(Arc<str>),
+    Int(i64),
+    /// The bits of a float.
+    Float(u64),
+    Bool(bool),
+    Duration(i64),
+    Status(i64),
+    Kind(i64),
+}
+
+impl KeyValue {
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::String(text) => text.len() + 16,
+            _ => 0,
+        }
+    }
+
+    /// The label's value; `None` where the label is left out.
+    pub(crate) fn label(&self) -> Option<LabelValue> {
+        let text = |text: &str| Some(LabelValue::String(text.to_owned()));
+        match self {
+            Self::Nil => None,
+            Self::String(value) => text(value),
+            Self::Int(value) => Some(LabelValue::Int(*value)),
+            Self::Float(bits) => Some(LabelValue::Float(f64::from_bits(*bits))),
+            Self::Bool(value) => Some(LabelValue::Bool(*value)),
+            Self::Duration(ns) => Some(LabelValue::String(traceql::format_go_duration(*ns))),
+            Self::Status(code) => text(match code {
+                1 => "ok",
+                2 => "error",
+                _ => "unset",
+            }),
+            Self::Kind(number) => text(match number {
+                1 => "internal",
+                2 => "server",
+                3 => "client",
+                4 => "producer",
+                5 => "consumer",
+                _ => "unspecified",
+            }),
+        }
+    }
+
+    /// The value where absence is shown, too.
+    pub(crate) fn label_or_nil(&self) -> LabelValue {
+        self.label()
+            .unwrap_or_else(|| LabelValue::String(NIL.to_owned()))
+    }
+
+    /// The value of a tagged key.
+    fn untag(key: &str) -> Result<Self, DataFusionError> {
+        let (value_type, text) = untag(key)?;
+        let number = || {
+            let malformed = |_| DataFusionError::Internal(format!("malformed group key {key:?}"));
+            text.parse::<i64>().map_err(malformed)
+        };
+        Ok(match value_type {
+            Type::String => Self::String(text.into()),
+            Type::Bool => Self::Bool(text == "true"),
+            Type::Float => Self::float(text.parse().unwrap_or(f64::NAN)),
+            Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => {
+                Self::array()
+            }
+            _ => Self::typed(value_type, number()?),
+        })
+    }
+
+    /// What every array is shown as.
+    pub(crate) fn array() -> Self {
+        Self::String(NIL.into())
+    }
+
+    fn typed(value_type: Type, number: i64) -> Self {
+        match value_type {
+            Type::Duration => Self::Duration(number),
+            // Numbers that OTLP gives no name are one group with what they are shown as.
+            Type::Status => Self::Status(if (1..=2).contains(&number) { number } else { 0 }),
+            Type::Kind => Self::Kind(if (1..=5).contains(&number) { number } else { 0 }),
+            _ => Self::Int(number),
+        }
+    }
+
+    pub(crate) fn float(value: f64) -> Self {
+        Self::Float(if value == 0.0 { 0 } else { value.to_bits() })
+    }
+}
+
+/// A key column of a job's result, cast to what it is read as.
+pub(crate) struct KeyColumn {
+    kind: KeyKind,
+    array: ArrayRef,
+}
+
+impl KeyColumn {
+    pub(crate) fn try_new(kind: KeyKind, array: &ArrayRef) -> Result<Self, DataFusionError> {
+        let read_as = match kind {
+            KeyKind::Nil => {
+                return Ok(Self {
+                    kind,
+                    array: Arc::clone(array),
+                });
+            }
+            KeyKind::Tagged | KeyKind::Typed(Type::String) => DataType::Utf8,
+            KeyKind::Typed(Type::Float) => DataType::Float64,
+            KeyKind::Typed(Type::Bool) => DataType::Boolean,
+            KeyKind::Typed(_) => DataType::Int64,
+        };
+        Ok(Self {
+            kind,
+            array: cast(array, &read_as)?,
+        })
+    }
+
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.array.len()
+    }
+
+    pub(crate) fn get(&self, row: usize) -> Result<KeyValue, DataFusionError> {
+        let array = &self.array;
+        if self.kind == KeyKind::Nil || array.is_null(row) {
+            return Ok(KeyValue::Nil);
+        }
+        Ok(match self.kind {
+            KeyKind::Nil => KeyValue::Nil,
+            KeyKind::Typed(Type::String) => {
+                KeyValue::String(array.as_string::<i32>().value(row).into())
+            }
+            KeyKind::Typed(Type::Float) => {
+                KeyValue::float(array.as_primitive::<Float64Type>().value(row))
+            }
+            KeyKind::Typed(Type::Bool) => KeyValue::Bool(array.as_boolean().value(row)),
+            KeyKind::Typed(value_type) => {
+                KeyValue::typed(value_type, array.as_primitive::<Int64Type>().value(row))
+            }
+            KeyKind::Tagged => KeyValue::untag(array.as_string::<i32>().value(row))?,
+        })
+    }
+
+    /// The elements of an array that was told from others by them.
+    pub(crate) fn elements(&self, row: usize) -> Result<Option<Vec<KeyValue>>, DataFusionError> {
+        if self.kind != KeyKind::Tagged || self.array.is_null(row) {
+            return Ok(None);
+        }
+        let (value_type, text) = untag(self.array.as_string::<i32>().value(row))?;
+        if value_type.element().is_none() {
+            return Ok(None);
+        }
+        let elements = untag_elements(text)?.into_iter().map(KeyValue::untag);
+        elements.collect::<Result<_, _>>().map(Some)
+    }
+}

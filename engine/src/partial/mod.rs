@@ -1,0 +1,75 @@
+//! Mergeable results of jobs, and the series they become.
+
+mod aggregates;
+mod key;
+
+pub(crate) use aggregates::Aggregates;
+pub(crate) use key::{KeyColumn, KeyValue};
+use traceql::ast::MetricsStage;
+
+use crate::compare::tally::Tally;
+use crate::error::EngineError;
+use crate::grid::Grid;
+use crate::limit::MemoryLimit;
+use crate::plan::MetricsPlan;
+use crate::series::SeriesSet;
+
+/// What the spans of some jobs come to.
+#[derive(Debug)]
+pub struct PartialSeries(pub(crate) Kind);
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Aggregates(Aggregates),
+    Comparison(Tally),
+}
+
+impl PartialSeries {
+    /// No series yet.
+    pub(crate) fn new(plan: &MetricsPlan, grid: Grid, limit: MemoryLimit) -> Self {
+        Self(match &plan.stage {
+            MetricsStage::Aggregate(aggregate) => {
+                Kind::Aggregates(Aggregates::new(plan, aggregate, grid, limit))
+            }
+            MetricsStage::Compare(_) => Kind::Comparison(Tally::new(grid, limit)),
+        })
+    }
+
+    /// Adds what other spans of the same query come to. Order does not matter.
+    ///
+    /// # Errors
+    /// [`EngineError::MemoryLimit`] if all together is more than the query may hold.
+    pub fn merge(&mut self, other: Self) -> Result<(), EngineError> {
+        match (&mut self.0, other.0) {
+            (Kind::Aggregates(held), Kind::Aggregates(other)) => held.merge(other),
+            (Kind::Comparison(held), Kind::Comparison(other)) => held.merge(other),
+            (Kind::Aggregates(_), Kind::Comparison(_))
+            | (Kind::Comparison(_), Kind::Aggregates(_)) => Err(EngineError::other_query()),
+        }
+    }
+
+    /// Number of label sets, about.
+    #[must_use]
+    pub fn group_count(&self) -> usize {
+        match &self.0 {
+            Kind::Aggregates(aggregates) => aggregates.group_count(),
+            Kind::Comparison(tally) => tally.value_count(),
+        }
+    }
+
+    /// Makes the series, applies the second stages, and puts them in canonical order.
+    ///
+    /// # Errors
+    /// [`EngineError::MemoryLimit`] if the series are larger than the query may hold.
+    pub fn finish(self, plan: &MetricsPlan) -> Result<SeriesSet, EngineError> {
+        match (self.0, &plan.stage) {
+            (Kind::Aggregates(held), MetricsStage::Aggregate(aggregate)) => {
+                held.finish(plan, aggregate)
+            }
+            (Kind::Comparison(held), MetricsStage::Compare(compare)) => {
+                Ok(held.finish(compare.top_n))
+            }
+            _ => Err(EngineError::other_query()),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The spans of a slice as the source of a plan.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
+use datafusion::datasource::provider_as_source;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::logical_expr::LogicalPlanBuilder;
+use hashbrown::HashSet;
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use storage::block::meta::BlockMeta;
+use storage::block::{BlockFile, MemoryBlock, MetadataCache, read_traces};
+use storage::ids::TraceId;
+use storage::schema::names;
+
+use crate::context::QueryContext;
+use crate::error::EngineError;
+use crate::executor::Slice;
+use crate::functions::ids::not_of_traces;
+use crate::lower::layout::column;
+use crate::provider::{STORE_URL, SpanTable};
+
+/// A slice, with everything that reading it takes.
+pub(crate) struct Scan {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) prefix: Path,
+    pub(crate) metadata: Arc<MetadataCache>,
+    pub(crate) session: SessionState,
+    pub(crate) slice: Slice,
+    pub(crate) context: QueryContext,
+}
+
+/// A slice whose columns are known.
+pub(crate) struct Opened {
+    spans: Spans,
+    without: Option<Arc<HashSet<TraceId>>>,
+    few: bool,
+    /// Spans that are read.
+    pub(crate) span_count: u64,
+}
+
+enum Spans {
+    Live(Arc<MemoryBlock>),
+    Stored {
+        file: BlockFile,
+        schema: SchemaRef,
+        row_groups: Vec<usize>,
+    },
+}
+
+impl Scan {
+    /// Opens the slice; `None` if it turns out to have no spans.
+    pub(crate) async fn open(&self) -> Result<Option<Opened>, EngineError> {
+        let (slice, without) = match &self.slice {
+            Slice::Rest { slice, without } => (slice.as_ref(), Some(Arc::clone(without))),
+            slice => (slice, None),
+        };
+        let spans = match slice {
+            Slice::Live(block) => Spans::Live(Arc::clone(block)),
+            Slice::Stored { block, row_groups } => {
+                let mut file = self.file(block)?;
+                let footer = file.footer().await?;
+                let schema = footer.schema();
+                let schema = schema.map_err(|error| EngineError::Internal(error.into()))?;
+                Spans::Stored {
+                    schema: Arc::clone(schema),
+                    file,
+                    row_groups: row_groups.clone(),
+                }
+            }
+            Slice::Pieces(source) => {
+                let mut groups = Vec::new();
+                for block in &source.stored {
+                    groups.extend(read_traces(self.file(block)?, &source.traces).await?);
+                }
+                match source.join(groups)? {
+                    Some(block) => Spans::Live(block),
+                    None => return Ok(None),
+                }
+            }
+            // Traces are taken out of a slice once, all together.
+            Slice::Rest { .. } => return Ok(None),
+        };
+        let span_count = match &spans {
+            Spans::Live(block) => block.meta.row_count,
+            Spans::Stored { .. } => slice.row_count(),
+        };
+        Ok(Some(Opened {
+            spans,
+            without,
+            few: false,
+            span_count,
+        }))
+    }
+
+    /// The file of a stored block.
+    pub(crate) fn file(&self, block: &Arc<BlockMeta>) -> Result<BlockFile, EngineError> {
+        Ok(BlockFile::new(
+            Arc::clone(&self.store),
+            &self.prefix,
+            Arc::clone(block),
+            Arc::clone(&self.metadata),
+            Arc::clone(&self.context.counters.reads),
+        )?)
+    }
+
+    pub(crate) fn task_context(&self) -> DataFusionResult<Arc<TaskContext>> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::clone(&self.context.pool))
+            .build_arc()?;
+        let url = ObjectStoreUrl::parse(STORE_URL)?;
+        runtime.register_object_store(url.as_ref(), Arc::new(InMemory::new()));
+        Ok(Arc::new(
+            TaskContext::from(&self.session).with_runtime(runtime),
+        ))
+    }
+
+    pub(crate) fn count_spans(&self, spans: u64) {
+        let counters = &self.context.counters;
+        counters.spans_inspected.fetch_add(spans, Ordering::Relaxed);
+    }
+}
+
+impl Opened {
+    /// What is known of the block that the spans are of.
+    pub(crate) fn block(&self) -> &BlockMeta {
+        match &self.spans {
+            Spans::Live(block) => &block.meta,
+            Spans::Stored { file, .. } => file.meta(),
+        }
+    }
+
+    /// Expects that few spans pass the filters, see [`SpanTable::read_late`].
+    pub(crate) fn expect_few(&mut self) {
+        self.few = true;
+    }
+
+    /// A scan of the spans with some columns.
+    pub(crate) fn scan(self, columns: &BTreeSet<String>) -> DataFusionResult<LogicalPlanBuilder> {
+        // The planner handles the whole schema over and over, and a block has a hundred columns.
+        let mut columns = columns.clone();
+        if self.without.is_some() {
+            columns.insert(names::TRACE_ID.to_owned());
+        }
+        let table = match self.spans {
+            Spans::Live(block) => SpanTable::live(Arc::new(only(&block, &columns)?)),
+            Spans::Stored {
+                file,
+                schema,
+                row_groups,
+            } => {
+                let schema = schema.project(&indices(&schema, &columns))?;
+                SpanTable::stored(file, &Arc::new(schema), row_groups)
+            }
+        };
+        let table = Arc::new(if self.few { table.read_late() } else { table });
+        let scan = LogicalPlanBuilder::scan("spans", provider_as_source(table), None)?;
+        match self.without {
+            Some(without) => scan.filter(not_of_traces(column(names::TRACE_ID), without)),
+            None => Ok(scan),
+        }
+    }
+}
+
+/// Where the columns of these names are in a schema.
+fn indices(schema: &Schema, columns: &BTreeSet<String>) -> Vec<usize> {
+    let fields = schema.fields().iter().enumerate();
+    fields
+        .filter(|(_, field)| columns.contains(field.name()))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// A live block with these columns only; nothing is copied.
+fn only(block: &MemoryBlock, columns: &BTreeSet<String>) -> Result<MemoryBlock, ArrowError> {
+    let indices = indices(&block.schema, columns);
+    let batches = block.batches.iter().map(|batch| batch.project(&indices));
+    Ok(MemoryBlock {
+        meta: Arc::clone(&block.meta),
+        schema: Arc::new(block.schema.project(&indices)?),
+        batches: batches.collect::<Result<_, _>>()?,
+    })
+}
