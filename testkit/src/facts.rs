@@ -26,6 +26,35 @@ pub struct Facts {
     pub per_minute: PerMinute,
     /// Queries with what they select.
     pub queries: Vec<QueryFact>,
+    /// The traces with the most spans.
+    pub largest_traces: Vec<TraceFacts>,
+    /// How many spans have a key with a value of a type: by scope, key and type.
+    pub attribute_counts: BTreeMap<String, BTreeMap<String, BTreeMap<String, u64>>>,
+    /// How many spans have a value: by attribute, type and value; the commonest values only.
+    pub attribute_values: BTreeMap<String, BTreeMap<String, BTreeMap<String, u64>>>,
+}
+
+/// What is known about one trace.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct TraceFacts {
+    /// Its id, 32 hex digits.
+    pub trace_id: String,
+    /// Its spans.
+    pub spans: u64,
+    /// Last end minus first start.
+    #[serde(deserialize_with = "decimal")]
+    pub trace_duration_ns: i64,
+    /// The services it passes.
+    pub services: u64,
+    /// Its spans with status error.
+    pub errors: u64,
+    /// Earliest start, epoch ns.
+    #[serde(deserialize_with = "decimal")]
+    pub start_unix_nano: i64,
+    /// The service of its root span, if it has one.
+    pub root_service: Option<String>,
+    /// The name of its root span, if it has one.
+    pub root_name: Option<String>,
 }
 
 /// Counts over a whole data set.
@@ -39,6 +68,8 @@ pub struct Totals {
     pub services: u64,
     /// Spans without a parent id.
     pub root_spans: u64,
+    /// Spans with a parent id that no span of their trace has.
+    pub missing_parent_spans: u64,
     /// Spans with status error.
     pub error_spans: u64,
     /// Events of all spans.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use opentelemetry_proto::tonic::trace::v1::TracesData;
+use prost::Message as _;
 use prost::Message as _;
 use serde_json::{Value, json};
 use tonic::Code;
@@ -176,6 +178,142 @@ async fn a9_probes() {
     let server = Server::start(folder.path(), &[]).await;
     for path in ["/api/echo", "/ready", "/status/version", "/metrics"] {
         assert_eq!(server.get(path).await.0, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a10_a11_a_trace_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = with_spans(folder.path()).await;
+    assert_eq!(
+        server.get("/api/v2/traces/abcdef").await,
+        (200, r#"{"trace":{},"metrics":{}}"#.to_owned())
+    );
+    let url = server.url("/api/v2/traces/abcdef");
+    let request = server
+        .client
+        .get(url)
+        .header("accept", "application/protobuf");
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "application/protobuf");
+    // Fields 1 and 2, both there and empty.
+    assert_eq!(&response.bytes().await.unwrap()[..], [10, 0, 18, 0]);
+    assert_eq!(server.get("/api/traces/abcdef").await, (404, String::new()));
+}
+
+#[tokio::test]
+async fn a12_messages_that_clients_take_for_granted() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let mut bare = numbered(0..1);
+    bare.resource_spans[0].resource = None;
+    send::http_protobuf(&server, vec![bare]).await;
+    let request = server.client.get(server.url("/api/traces/1"));
+    let request = request.header("accept", "application/protobuf");
+    let body = request.send().await.unwrap().bytes().await.unwrap();
+    let trace = TracesData::decode(body).unwrap();
+    let group = &trace.resource_spans[0];
+    let resource = group.resource.as_ref().unwrap();
+    assert_eq!(resource.attributes[0].key, "service.name");
+    assert!(group.scope_spans[0].scope.is_some());
+    assert!(group.scope_spans[0].spans[0].status.is_some());
+}
+
+#[tokio::test]
+async fn a14_half_a_range() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let (status, body) = server.get("/api/search?q=%7B%7D&start=1").await;
+    assert_eq!(status, 400);
+    assert!(body.contains("start and end"), "{body}");
+}
+
+/// What Traces Drilldown and the query editor ask besides metrics.
+#[tokio::test]
+async fn a17_the_searches_of_traces_drilldown() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = with_spans(folder.path()).await;
+    let s = "nestedSetParent<0 && true";
+    let columns =
+        "status, resource.service.name, name, nestedSetParent, nestedSetLeft, nestedSetRight";
+    let exceptions = "resource.service.name, event.exception.message,event.exception.stacktrace,event.exception.type";
+    for (query, limit, spss) in [
+        ("{}".to_owned(), "20", "3"),
+        (
+            format!("{{{s}}} | select(resource.service.name, name)"),
+            "200",
+            "10",
+        ),
+        (format!("{{{s} && status = error}}"), "200", "10"),
+        (format!("{{{s}&& duration > 512ms}}"), "200", "10"),
+        (
+            format!("{{{s}&& duration >= 1ms && duration <= 2s}}"),
+            "200",
+            "10",
+        ),
+        (
+            format!("({{{s} }} &>> {{ kind = server }}) || ({{{s} }}) | select({columns})"),
+            "200",
+            "20",
+        ),
+        (
+            format!(
+                "({{{s} && status = error }} &>> {{ status = error }}) || ({{{s} && status = error }}) | select({columns})"
+            ),
+            "200",
+            "20",
+        ),
+        (
+            format!("{{{s} && status = error}} | select({exceptions}) with(most_recent=true)"),
+            "400",
+            "10",
+        ),
+        (
+            format!(
+                "{{{s} && event.exception.message =~ \"a.*\" && event.exception.type = \"b\"}} | select(name)"
+            ),
+            "100",
+            "10",
+        ),
+        (
+            "{span.db.name=\"x\" || span.db.system=\"x\" || span.peer.service=\"x\"}".to_owned(),
+            "20",
+            "3",
+        ),
+    ] {
+        let parameters = [
+            ("q", query.as_str()),
+            ("limit", limit),
+            ("spss", spss),
+            ("start", "990"),
+            ("end", "1020"),
+        ];
+        let request = server.client.get(server.url("/api/search"));
+        let response = request.query(&parameters).send().await.unwrap();
+        let status = response.status();
+        let body = response.text().await.unwrap();
+        assert_eq!(status, 200, "{query}: {body}");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        for trace in body["traces"].as_array().unwrap() {
+            // The view of the structure takes both for granted.
+            assert_eq!(trace["spanSets"].as_array().unwrap().len(), 1, "{query}");
+            if query.contains("nestedSetLeft") {
+                let span = trace["spanSet"]["spans"][0].to_string();
+                assert!(span.contains("nestedSetLeft"), "{query}: {span}");
+                assert!(span.contains("nestedSetRight"), "{query}: {span}");
+            }
+        }
+    }
+    for path in [
+        "/api/v2/search/tags?limit=5000",
+        "/api/v2/search/tag/resource.service.name/values?limit=5000&q=%7B%7D&tag=x",
+        "/api/v2/search/tag/span.undefined/values?limit=5000",
+        "/api/search/tags",
+        "/api/search/tag/service.name/values",
+    ] {
+        let (status, body) = server.get(path).await;
+        assert_eq!(status, 200, "{path}: {body}");
     }
 }
 

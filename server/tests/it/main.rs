@@ -18,4 +18,5 @@ mod full_disk;
 mod harness;
 mod lifecycle;
 mod peers;
+mod reading;
 mod send;
