@@ -131,7 +131,8 @@ mod tests {
     use super::*;
 
     fn batch(traces: &[u8]) -> RecordBatch {
-        let ids = FixedSizeBinaryArray::try_from_iter(traces.iter().map(|id| [*id; 16])).unwrap();
+        let values: Vec<u8> = traces.iter().flat_map(|id| [*id; 16]).collect();
+        let ids = FixedSizeBinaryArray::new(16, values.into(), None);
         RecordBatch::try_from_iter([(names::TRACE_ID, Arc::new(ids) as ArrayRef)]).unwrap()
     }
 

@@ -98,6 +98,10 @@ pub(crate) struct KeyValue {
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "the variants are OTLP's own names"
+)]
 pub(crate) enum AnyValue {
     StringValue(String),
     #[serde(deserialize_with = "signed")]

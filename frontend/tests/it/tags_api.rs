@@ -84,7 +84,7 @@ async fn data() -> Data {
 }
 
 fn open(source: &Mixed, config: FrontendConfig) -> Router {
-    app_over(source.store.clone(), source.clone(), config)
+    app_over(Arc::clone(&source.store) as _, source.clone(), config)
 }
 
 fn always() -> String {

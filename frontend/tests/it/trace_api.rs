@@ -83,7 +83,7 @@ fn group(service: &str, spans: Vec<Span>) -> SpanGroup {
 }
 
 fn open(source: &Mixed, config: FrontendConfig) -> Router {
-    app_over(source.store.clone(), source.clone(), config)
+    app_over(Arc::clone(&source.store) as _, source.clone(), config)
 }
 
 /// Service and span of each span, as the answer has them.

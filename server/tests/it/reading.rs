@@ -305,7 +305,7 @@ fn requests(set: &DataSet) -> Vec<ExportTraceServiceRequest> {
 /// Ends a server while the connections of clients can still take their leave.
 async fn stop(server: Server) {
     let ended = tokio::task::spawn_blocking(|| server.terminate()).await;
-    assert!(ended.unwrap().success());
+    assert!(ended.unwrap().await.success());
 }
 
 #[tokio::test]
