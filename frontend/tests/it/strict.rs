@@ -98,6 +98,10 @@ pub(crate) struct KeyValue {
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "the names are those of the JSON's fields"
+)]
 pub(crate) enum AnyValue {
     StringValue(String),
     #[serde(deserialize_with = "signed")]
