@@ -117,7 +117,7 @@ fn check_search(seed: u64, text: &str) -> Result<(), String> {
     let groups = traces(seed, text);
     let query = traceql::compile(text).map_err(|error| format!("does not compile: {error}"))?;
     let over = nasty_grid();
-    let window = (seed % 4 == 0).then(|| reference::SearchWindow {
+    let window = seed.is_multiple_of(4).then(|| reference::SearchWindow {
         start_ns: over.start_ns,
         end_ns: over.sample_time_ns(over.intervals - 1),
     });

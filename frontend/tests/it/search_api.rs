@@ -57,7 +57,8 @@ fn traces(numbers: impl IntoIterator<Item = u8>) -> Vec<SpanGroup> {
 }
 
 fn open(source: &Mixed, config: FrontendConfig) -> Router {
-    app_over(Arc::clone(&source.store) as _, source.clone(), config)
+    let store = Arc::clone(&source.store);
+    app_over(store, source.clone(), config)
 }
 
 /// Traces 1 to 12 in three stored blocks, 13 and 14 in memory.

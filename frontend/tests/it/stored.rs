@@ -120,7 +120,7 @@ impl Mixed {
     pub(crate) async fn store(&mut self, groups: &[SpanGroup]) -> BlockId {
         let block = self.encode(groups);
         let written = write_parquet(&block, &WriteOptions::default()).unwrap();
-        let store: Arc<dyn ObjectStore> = Arc::clone(&self.store) as _;
+        let store = Arc::clone(&self.store) as Arc<dyn ObjectStore>;
         let meta = store_block(&store, &Path::from(""), written, ReadBack::Trust).await;
         let meta = meta.unwrap();
         let id = meta.block_id;

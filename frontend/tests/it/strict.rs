@@ -100,7 +100,7 @@ pub(crate) struct KeyValue {
 #[serde(rename_all = "camelCase")]
 #[expect(
     clippy::enum_variant_names,
-    reason = "the variants are OTLP's own names"
+    reason = "the names are those of the JSON's fields"
 )]
 pub(crate) enum AnyValue {
     StringValue(String),

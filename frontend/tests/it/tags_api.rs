@@ -84,7 +84,8 @@ async fn data() -> Data {
 }
 
 fn open(source: &Mixed, config: FrontendConfig) -> Router {
-    app_over(Arc::clone(&source.store) as _, source.clone(), config)
+    let store = Arc::clone(&source.store);
+    app_over(store, source.clone(), config)
 }
 
 fn always() -> String {

@@ -83,7 +83,8 @@ fn group(service: &str, spans: Vec<Span>) -> SpanGroup {
 }
 
 fn open(source: &Mixed, config: FrontendConfig) -> Router {
-    app_over(Arc::clone(&source.store) as _, source.clone(), config)
+    let store = Arc::clone(&source.store);
+    app_over(store, source.clone(), config)
 }
 
 /// Service and span of each span, as the answer has them.

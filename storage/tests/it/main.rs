@@ -3,7 +3,9 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
+    clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
     reason = "a test that fails says where"
 )]
 
