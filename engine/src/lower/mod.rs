@@ -71,7 +71,7 @@ pub(crate) enum Stage {
         selection: Expr,
     },
     /// Nothing: some of them are shown.
-    Exemplars(Candidates),
+    Exemplars(Box<Candidates>),
 }
 
 /// How spans are selected.
@@ -139,7 +139,8 @@ pub(crate) fn lower_exemplars(
     limit: MemoryLimit,
 ) -> Result<Lowered> {
     let layout = Layout::spans(block, plan.dialect);
-    let stage = Stage::Exemplars(Candidates::lower(plan, aggregate, &layout)?);
+    let candidates = Candidates::lower(plan, aggregate, &layout)?;
+    let stage = Stage::Exemplars(Box::new(candidates));
     lower_before(stage, plan, grid, &layout, limit)
 }
 
@@ -414,7 +415,7 @@ impl Lowered {
     }
 
     /// What exemplars are chosen of, if that is what is done.
-    pub(crate) const fn candidates(&self) -> Option<&Candidates> {
+    pub(crate) fn candidates(&self) -> Option<&Candidates> {
         match &self.stage {
             Stage::Exemplars(candidates) => Some(candidates),
             Stage::Aggregate { .. } | Stage::Compare { .. } => None,

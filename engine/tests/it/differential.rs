@@ -71,7 +71,7 @@ pub(crate) fn traces(seed: u64, text: &str) -> Vec<SpanGroup> {
 }
 
 /// In memory, stored, or every trace in parts of which one is in memory.
-async fn lay_out(bench: &mut Bench, groups: &[SpanGroup], seed: u64) -> Vec<Slice> {
+pub(crate) async fn lay_out(bench: &mut Bench, groups: &[SpanGroup], seed: u64) -> Vec<Slice> {
     const ROW_GROUP_ROWS: usize = 16;
     match seed % 3 {
         0 => bench.live(groups),
