@@ -4,7 +4,6 @@ use std::path::Path;
 
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message as _;
-use prost::Message as _;
 use serde_json::{Value, json};
 use tonic::Code;
 use tonic::codec::CompressionEncoding;
