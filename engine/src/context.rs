@@ -7,6 +7,7 @@ use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 
 use storage::block::ReadCounters;
 
+use crate::exemplars::PartialExemplars;
 use crate::grid::Grid;
 use crate::limit::MemoryLimit;
 use crate::partial::PartialSeries;
@@ -38,6 +39,12 @@ impl QueryContext {
             pool: Arc::new(GreedyMemoryPool::new(pool_size)),
             counters: Arc::default(),
         }
+    }
+
+    /// No exemplars yet, to merge those of jobs into; at most `count` of them.
+    #[must_use]
+    pub fn empty_exemplars(&self, grid: Grid, count: usize) -> PartialExemplars {
+        PartialExemplars::new(grid, count, self.limit)
     }
 
     /// No series yet, to merge those of jobs into.

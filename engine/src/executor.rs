@@ -34,6 +34,7 @@ use tokio::task::JoinHandle;
 
 use crate::context::{QueryContext, QueryCounters};
 use crate::error::{EngineError, recover};
+use crate::exemplars::{self, PartialExemplars};
 use crate::grid::Grid;
 use crate::lower::{Lowered, lower};
 use crate::partial::{Kind, PartialSeries};
@@ -200,6 +201,24 @@ impl Engine {
             }
         })
         .await
+    }
+
+    /// At most `count` exemplars of the spans of one slice, and never more than
+    /// [`MAX_EXEMPLARS`](exemplars::MAX_EXEMPLARS). Dropping the future stops the job.
+    ///
+    /// # Errors
+    /// As for [`Self::run_job`].
+    pub async fn exemplar_job(
+        &self,
+        plan: &Arc<MetricsPlan>,
+        grid: Grid,
+        slice: Slice,
+        count: usize,
+        context: &QueryContext,
+    ) -> Result<PartialExemplars, EngineError> {
+        let (scan, plan) = (self.scan(slice, context), Arc::clone(plan));
+        self.spawn(async move { exemplars::job::run(&scan, &plan, grid, count).await })
+            .await
     }
 
     /// The DataFusion plans of a job, as text: logical, then physical. With `analyze` the job is run

@@ -105,6 +105,8 @@ pub struct MetricsPlan {
     pub dialect: Dialect,
     /// Stages applied to the finished series.
     pub second_stages: Vec<SecondStage>,
+    /// Most exemplars of the answer, if the query says so: `with(exemplars=10)`; 0 for none.
+    pub exemplars: Option<usize>,
     /// The query in canonical form.
     text: String,
 }
@@ -135,8 +137,27 @@ impl MetricsPlan {
             stage: metrics.stage.clone(),
             log2_quantiles: query.hints.iter().any(|hint| log2(&hint.name, &hint.value)),
             second_stages: metrics.second_stages.clone(),
+            exemplars: exemplars(query),
             text: query.to_string(),
         })
+    }
+
+    /// The attributes that the query names, in order of appearance.
+    pub(crate) fn attributes(&self) -> Vec<Attribute> {
+        let mut named: Vec<&Attribute> = match &self.selection {
+            Selection::Spans(conditions) => {
+                conditions.iter().flat_map(FieldExpr::attributes).collect()
+            }
+            Selection::Traces(pipeline) => pipeline.attributes(),
+        };
+        named.extend(used(&self.stage));
+        let mut attributes: Vec<Attribute> = Vec::new();
+        for attribute in named {
+            if !attributes.contains(attribute) {
+                attributes.push(attribute.clone());
+            }
+        }
+        attributes
     }
 
     /// Whether no span can ever be selected, whatever the data: such a query has no series at all.
@@ -173,6 +194,16 @@ impl MetricsPlan {
                 Attribute::Intrinsic { intrinsic, .. } => durations.contains(intrinsic),
                 Attribute::Key { .. } => false,
             })
+    }
+}
+
+/// What a query says about exemplars; `true` leaves their number open.
+fn exemplars(query: &Query) -> Option<usize> {
+    let hint = query.hints.iter().rfind(|hint| hint.name == "exemplars")?;
+    match hint.value {
+        Literal::Bool(false) => Some(0),
+        Literal::Int(count) => Some(usize::try_from(count).unwrap_or(0)),
+        _ => None,
     }
 }
 

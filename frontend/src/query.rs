@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{
-    Engine, EngineError, Grid, MetricsPlan, PartialSeries, QueryContext, SeriesPlan, SeriesSet,
+    Engine, EngineError, Exemplar, Grid, MAX_EXEMPLARS, MetricsPlan, PartialExemplars,
+    PartialSeries, QueryContext, SeriesPlan, SeriesSet,
 };
 use futures::StreamExt;
 use prometheus::Registry;
@@ -52,6 +53,9 @@ pub struct RangeRequest {
     pub grid: Grid,
     /// Most series to answer, besides the limit of the configuration.
     pub max_series: Option<usize>,
+    /// Most exemplars to answer, unless a hint of the query says: `with(exemplars=10)`. With 0 there
+    /// are none, whatever the query says, and nothing is done for them.
+    pub exemplars: usize,
     /// Longest time to take; it only ever shortens the configured one.
     pub timeout: Option<Duration>,
 }
@@ -61,6 +65,8 @@ pub struct RangeRequest {
 pub struct Answer {
     /// The series.
     pub series: SeriesSet,
+    /// The exemplars of each series, in order of time; empty if there are none at all.
+    pub exemplars: Vec<Vec<Exemplar>>,
     /// What it took.
     pub stats: QueryStats,
     /// Why the answer is not complete, if it is not.
@@ -157,6 +163,7 @@ impl Frontend {
         let _turn = self.enter(&request.tenants).await?;
         let snapshots = self.snapshots(&request.tenants).await?;
         let mut finished = Finished::default();
+        let mut read = Vec::new();
         for operand in plan.operands() {
             let context = self.context(&finished);
             let survivors = Survivors::prune(operand, &grid, &snapshots);
@@ -165,12 +172,20 @@ impl Frontend {
                 .join(operand, &grid, jobs, &snapshots, &context)
                 .await?;
             let execution = self
-                .execute(request, operand, jobs, survivors.stats, &context)
+                .execute(request, operand, jobs.clone(), survivors.stats, &context)
                 .await?;
             finished.add(execution.finish(operand).await?);
+            read = jobs.0;
         }
         let limit = self.series_limit(request.max_series);
+        let exemplified = plan.exemplified().cloned();
+        let context = self.context(&finished);
         let mut answer = finished.combine(plan, grid, limit).await?;
+        if let Some(plan) = exemplified {
+            // What a query of one operand read is where its exemplars are.
+            self.add_exemplars(request, &plan, Jobs(read), &context, &mut answer)
+                .await?;
+        }
         answer.notices = notices(&query, &request.query);
         Ok(answer)
     }
@@ -333,6 +348,53 @@ impl Frontend {
         stats.storage_requests = context.counters.requests();
         stats.inspected_spans = context.counters.spans_inspected();
         Ok(Execution { merged, stats })
+    }
+
+    /// Shows some of the spans that the series of an answer count, if that is asked for. Which those
+    /// are is known only after another look at the spans.
+    async fn add_exemplars(
+        &self,
+        request: &RangeRequest,
+        plan: &Arc<MetricsPlan>,
+        jobs: Jobs,
+        context: &QueryContext,
+        answer: &mut Answer,
+    ) -> Result<(), QueryError> {
+        let (grid, tenant) = (request.grid, first(&request.tenants)?);
+        let count = match request.exemplars {
+            0 => 0,
+            asked => plan.exemplars.unwrap_or(asked).min(MAX_EXEMPLARS),
+        };
+        if count == 0 || answer.series.series.is_empty() {
+            return Ok(());
+        }
+        let stats = &mut answer.stats;
+        stats.jobs_total += u64::try_from(jobs.0.len()).unwrap_or(u64::MAX);
+        let mut merged: PartialExemplars = context.empty_exemplars(grid, count);
+        {
+            let run = |job: &crate::split::Job| {
+                let (engine, plan) = (Arc::clone(&self.engine), Arc::clone(plan));
+                let (slice, context) = (job.slice.clone(), context.clone());
+                let job = async move {
+                    engine
+                        .exemplar_job(&plan, grid, slice, count, &context)
+                        .await
+                };
+                in_turn(self.job_turns.clone(), tenant.clone(), job)
+            };
+            let mut results = pin!(run_jobs(jobs.0, self.schedule_options(), run));
+            while let Some(result) = results.next().await {
+                let completed = result?;
+                stats.jobs_completed += 1;
+                stats.jobs_retried += u64::from(completed.retries);
+                merged.merge(completed.value)?;
+            }
+        }
+        stats.inspected_bytes += context.counters.bytes_read();
+        stats.storage_requests += context.counters.requests();
+        stats.inspected_spans += context.counters.spans_inspected();
+        answer.exemplars = merged.attach(plan, &answer.series);
+        Ok(())
     }
 
     /// Gives up when the request or a setting says so.
@@ -519,6 +581,7 @@ impl Finished {
         };
         Ok(Answer {
             series,
+            exemplars: Vec::new(),
             stats,
             partial,
             notices: Vec::new(),

@@ -233,6 +233,7 @@ impl Frontend {
                 dialect: Dialect::default(),
                 grid,
                 max_series: None,
+                exemplars: 0,
                 timeout: None,
             })
             .await;

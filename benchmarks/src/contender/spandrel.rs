@@ -62,6 +62,7 @@ impl Spandrel {
             dialect: Dialect::default(),
             grid: self.grid,
             max_series: None,
+            exemplars: 0,
             timeout: None,
         }
     }

@@ -25,6 +25,7 @@ use crate::aggregate::StateKind;
 use crate::compare::columns::Compared;
 use crate::compare::count::Counter;
 use crate::compare::tally::Tally;
+use crate::exemplars::collect::Candidates;
 use crate::functions::group_key::Arrays;
 use crate::functions::range_udaf::RangeArguments;
 use crate::functions::{check, group_key};
@@ -68,6 +69,8 @@ pub(crate) enum Stage {
         /// Whether a span is of the selection.
         selection: Expr,
     },
+    /// Nothing: some of them are shown.
+    Exemplars(Candidates),
 }
 
 /// How spans are selected.
@@ -117,20 +120,42 @@ pub(crate) fn lower(
     limit: MemoryLimit,
 ) -> Result<Lowered> {
     let layout = Layout::spans(block, plan.dialect);
-    let (time, arguments) = time_and_grid(grid, limit);
     let stage = match &plan.stage {
         MetricsStage::Aggregate(aggregate) => {
             Stage::aggregate(aggregate, plan.log2_quantiles, &layout)?
         }
         MetricsStage::Compare(compare) => Stage::compare(compare, block, &layout)?,
     };
+    lower_before(stage, plan, grid, &layout, limit)
+}
+
+/// Lowers the choice of a plan's exemplars for one block.
+pub(crate) fn lower_exemplars(
+    plan: &MetricsPlan,
+    aggregate: &MetricsAggregate,
+    grid: &Grid,
+    block: &BlockMeta,
+    limit: MemoryLimit,
+) -> Result<Lowered> {
+    let layout = Layout::spans(block, plan.dialect);
+    let stage = Stage::Exemplars(Candidates::lower(plan, aggregate, &layout)?);
+    lower_before(stage, plan, grid, &layout, limit)
+}
+
+/// Lowers the selection of the spans that a stage looks at.
+fn lower_before(
+    stage: Stage,
+    plan: &MetricsPlan,
+    grid: &Grid,
+    layout: &Layout<'_>,
+    limit: MemoryLimit,
+) -> Result<Lowered> {
+    let (time, arguments) = time_and_grid(grid, limit);
     let used = || stage.expressions().chain([&time]);
     let source = match &plan.selection {
-        Selection::Spans(filters) => {
-            Source::Filter(predicate(filters, &layout, &time, &arguments)?)
-        }
+        Selection::Spans(filters) => Source::Filter(predicate(filters, layout, &time, &arguments)?),
         Selection::Traces(pipeline) => {
-            let program = spansets::lower_stages(&pipeline.stages, &layout)?;
+            let program = spansets::lower_stages(&pipeline.stages, layout)?;
             let expressions = program.expressions.iter().map(|e| &e.expr);
             let (derived, mut read) = Derived::among(column_names(expressions.chain(used())));
             let shape = TraceShape {
@@ -166,19 +191,8 @@ impl Stage {
         layout: &Layout<'_>,
     ) -> Result<Self> {
         let kind = state_kind(aggregate, log2_quantiles);
-        let mut keys = Vec::new();
-        let mut key_kinds = Vec::new();
-        for by in &aggregate.by {
-            let (key, key_kind) = group_key(layout.resolve(&by.attribute)?);
-            keys.push(key);
-            key_kinds.push(key_kind);
-        }
-        let value = match &aggregate.argument {
-            Some(argument) if kind.has_value() => {
-                Some(aggregated(&layout.resolve(&argument.attribute)?, kind)?)
-            }
-            _ => None,
-        };
+        let (keys, key_kinds) = group_keys(aggregate, layout)?;
+        let value = aggregated_value(aggregate, kind, layout)?;
         Ok(Self::Aggregate {
             keys,
             key_kinds,
@@ -215,6 +229,7 @@ impl Stage {
                 compared,
                 selection,
             } => Box::new(compared.expressions().chain([selection])),
+            Self::Exemplars(candidates) => Box::new(candidates.expressions()),
         }
     }
 }
@@ -274,6 +289,30 @@ fn predicate(
         }
         Some(Expr::Literal(ScalarValue::Boolean(Some(true)), _)) => Ok(None),
         condition => Ok(condition),
+    }
+}
+
+/// The keys of the groups, and how each is read.
+pub(crate) fn group_keys(
+    aggregate: &MetricsAggregate,
+    layout: &Layout<'_>,
+) -> Result<(Vec<Expr>, Vec<KeyKind>)> {
+    let keys = aggregate.by.iter();
+    keys.map(|by| Ok(group_key(layout.resolve(&by.attribute)?)))
+        .collect()
+}
+
+/// What is aggregated, if it is more than a count; null on spans that do not count.
+pub(crate) fn aggregated_value(
+    aggregate: &MetricsAggregate,
+    kind: StateKind,
+    layout: &Layout<'_>,
+) -> Result<Option<Expr>> {
+    match &aggregate.argument {
+        Some(argument) if kind.has_value() => {
+            aggregated(&layout.resolve(&argument.attribute)?, kind).map(Some)
+        }
+        _ => Ok(None),
     }
 }
 
@@ -369,7 +408,15 @@ impl Lowered {
     pub(crate) fn key_kinds(&self) -> &[KeyKind] {
         match &self.stage {
             Stage::Aggregate { key_kinds, .. } => key_kinds,
-            Stage::Compare { .. } => &[],
+            Stage::Compare { .. } | Stage::Exemplars(_) => &[],
+        }
+    }
+
+    /// What exemplars are chosen of, if that is what is done.
+    pub(crate) const fn candidates(&self) -> Option<&Candidates> {
+        match &self.stage {
+            Stage::Exemplars(candidates) => Some(candidates),
+            Stage::Aggregate { .. } | Stage::Compare { .. } => None,
         }
     }
 

@@ -38,11 +38,11 @@ impl Lowering<'_> {
         for stage in stages {
             steps.push(match stage {
                 Stage::Spansets(expr) => Step::Select(self.term(expr)?),
-                Stage::ScalarFilter(filter) => Step::Filter(ScalarFilter {
+                Stage::ScalarFilter(filter) => Step::Filter(Box::new(ScalarFilter {
                     lhs: self.scalar(&filter.lhs)?,
                     op: filter.op,
                     rhs: self.scalar(&filter.rhs)?,
-                }),
+                })),
                 Stage::GroupBy(expr) => Step::GroupBy(self.group_by(expr)?),
                 Stage::Coalesce(_) => Step::Coalesce,
                 // It says what to show of the spans, not which.

@@ -144,11 +144,8 @@ impl Aggregates {
     }
 
     fn group(&mut self, mut key: GroupKey) -> u32 {
-        if self.nil_is_shown && key.iter().all(|value| *value == KeyValue::Nil) {
-            // Shown as text, so the same series as that of the text.
-            if let Some(first) = key.first_mut() {
-                *first = KeyValue::String(NIL.into());
-            }
+        if self.nil_is_shown {
+            show_nil(&mut key);
         }
         let next = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
         let bytes = size_of::<(GroupKey, u32)>()
@@ -204,11 +201,7 @@ impl Aggregates {
         let mut groups: Vec<_> = self.groups.iter().collect();
         groups.sort_unstable_by_key(|(_, index)| **index);
         for (key, &number) in groups {
-            finisher.group(
-                base_labels(aggregate, key),
-                self.state.cells(),
-                index(number),
-            )?;
+            finisher.group(labels_of(aggregate, key), self.state.cells(), index(number))?;
         }
         let mut set = SeriesSet {
             grid: self.grid,
@@ -222,8 +215,25 @@ impl Aggregates {
     }
 }
 
+/// A key of nothing but absence is shown as text, so it is the same series as that of the text.
+fn show_nil(key: &mut [KeyValue]) {
+    if key.iter().all(|value| *value == KeyValue::Nil)
+        && let Some(first) = key.first_mut()
+    {
+        *first = KeyValue::String(NIL.into());
+    }
+}
+
+/// The labels that the series of a span share, by its values of the `by` attributes.
+pub(crate) fn base_labels(aggregate: &MetricsAggregate, mut key: Vec<KeyValue>) -> Vec<Label> {
+    if !has_own_label(&aggregate.function) {
+        show_nil(&mut key);
+    }
+    labels_of(aggregate, &key)
+}
+
 /// The labels that a group's series share.
-fn base_labels(aggregate: &MetricsAggregate, key: &[KeyValue]) -> Vec<Label> {
+fn labels_of(aggregate: &MetricsAggregate, key: &[KeyValue]) -> Vec<Label> {
     let names = aggregate.by.iter().map(|by| by.attribute.canonical());
     let mut labels: Vec<Label> = names
         .zip(key)

@@ -3,7 +3,7 @@
 mod aggregates;
 mod key;
 
-pub(crate) use aggregates::Aggregates;
+pub(crate) use aggregates::{Aggregates, base_labels};
 pub(crate) use key::{KeyColumn, KeyValue};
 use traceql::ast::MetricsStage;
 

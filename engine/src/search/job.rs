@@ -18,7 +18,7 @@ use traceql::ast::{Attribute, Scope};
 use super::collect::{COLUMNS, Collector, SearchLimits};
 use super::plan::SearchPlan;
 use super::result::TraceMatch;
-use super::show::Shown;
+use super::show::{Shown, key_without_scope};
 use crate::lower::column_names;
 use crate::lower::layout::{Layout, RESOLVED_PARENT_ID, column};
 use crate::lower::spansets::lower_stages;
@@ -56,7 +56,7 @@ impl LoweredSearch {
     ) -> Result<Self> {
         let layout = Layout::spans(block, plan.dialect);
         let program = lower_stages(&plan.pipeline.stages, &layout)?;
-        let shown = Shown::lower(&plan.shown, &layout)?;
+        let shown = Shown::lower(&plan.shown, &layout, key_without_scope)?;
         let service = layout.resolve(&Attribute::Key {
             scope: Scope::Resource,
             of_parent: false,

@@ -7,7 +7,7 @@ mod collect;
 pub(crate) mod job;
 mod plan;
 mod result;
-mod show;
+pub(crate) mod show;
 
 pub use collect::SearchLimits;
 pub use job::SearchWindow;

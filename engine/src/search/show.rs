@@ -19,36 +19,44 @@ use crate::lower::value::Type;
 use crate::partial::KeyColumn;
 use crate::series::LabelValue;
 
+/// An attribute's key, and its value by type.
+type Attributes<E> = Vec<(String, Vec<(Type, E)>)>;
+
 /// Attributes to show, lowered for one block.
 #[derive(Debug, Default)]
-pub(super) struct Shown {
-    attributes: Vec<(String, Vec<(Type, Expr)>)>,
+pub(crate) struct Shown {
+    attributes: Attributes<Expr>,
 }
 
 /// [`Shown`], ready to be evaluated.
-pub(super) struct Show {
-    attributes: Vec<(String, Vec<(Type, Arc<dyn PhysicalExpr>)>)>,
+pub(crate) struct Show {
+    attributes: Attributes<Arc<dyn PhysicalExpr>>,
 }
 
 impl Shown {
-    pub(super) fn lower(attributes: &[Attribute], layout: &Layout<'_>) -> Result<Self> {
+    /// `name` gives the key that an attribute is shown under.
+    pub(crate) fn lower(
+        attributes: &[Attribute],
+        layout: &Layout<'_>,
+        name: fn(&Attribute) -> String,
+    ) -> Result<Self> {
         let lower = |attribute: &Attribute| {
             let value = layout.shown(attribute)?;
             let alternatives = value.alternatives.into_iter();
             let alternatives = alternatives.map(|a| (a.value_type, a.expr)).collect();
-            Ok((key_without_scope(attribute), alternatives))
+            Ok((name(attribute), alternatives))
         };
         Ok(Self {
             attributes: attributes.iter().map(lower).collect::<Result<_>>()?,
         })
     }
 
-    pub(super) fn expressions(&self) -> impl Iterator<Item = &Expr> {
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
         let attributes = self.attributes.iter();
         attributes.flat_map(|(_, alternatives)| alternatives.iter().map(|(_, expr)| expr))
     }
 
-    pub(super) fn physical(&self, schema: &SchemaRef, session: &dyn Session) -> Result<Show> {
+    pub(crate) fn physical(&self, schema: &SchemaRef, session: &dyn Session) -> Result<Show> {
         let schema = DFSchema::try_from(schema.as_ref().clone())?;
         let physical = |(value_type, expr): &(Type, Expr)| {
             Ok((
@@ -68,7 +76,7 @@ impl Shown {
 
 impl Show {
     /// The attributes that each row has, in the order in which they were asked for.
-    pub(super) fn rows(&self, batch: &RecordBatch) -> Result<Vec<Vec<(String, Value)>>> {
+    pub(crate) fn rows(&self, batch: &RecordBatch) -> Result<Vec<Vec<(String, Value)>>> {
         let mut rows = vec![Vec::new(); batch.num_rows()];
         for (key, alternatives) in &self.attributes {
             for (value_type, expr) in alternatives {
@@ -86,7 +94,7 @@ impl Show {
 }
 
 /// The key without its scope, or the canonical name of an intrinsic.
-fn key_without_scope(attribute: &Attribute) -> String {
+pub(super) fn key_without_scope(attribute: &Attribute) -> String {
     match attribute {
         Attribute::Key { key, .. } => key.clone(),
         Attribute::Intrinsic { .. } => attribute.canonical(),

@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 
 pub use arithmetic::SeriesPlan;
 pub use second_stage::apply as apply_second_stages;
+pub(crate) use second_stage::satisfies_filters;
 
 use crate::grid::Grid;
 
@@ -62,6 +63,14 @@ impl LabelValue {
         }
     }
 
+    /// Memory that a text takes.
+    pub(crate) const fn text_bytes(&self) -> usize {
+        match self {
+            Self::String(value) => value.len(),
+            Self::Int(_) | Self::Float(_) | Self::Bool(_) => 0,
+        }
+    }
+
     /// The value as the unquoted text of a Prometheus label.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -78,17 +87,22 @@ impl Series {
     /// Canonical order: fewer labels first, then label by label by name, type and text.
     #[must_use]
     pub fn order(&self, other: &Self) -> Ordering {
-        self.labels.len().cmp(&other.labels.len()).then_with(|| {
-            for (a, b) in self.labels.iter().zip(&other.labels) {
-                let by_name = a.name.cmp(&b.name);
-                let ordering = by_name.then_with(|| a.value.sort_key().cmp(&b.value.sort_key()));
-                if ordering != Ordering::Equal {
-                    return ordering;
-                }
-            }
-            Ordering::Equal
-        })
+        label_order(&self.labels, &other.labels)
     }
+}
+
+/// The order of series by their labels.
+pub(crate) fn label_order(a: &[Label], b: &[Label]) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| {
+        for (a, b) in a.iter().zip(b) {
+            let by_name = a.name.cmp(&b.name);
+            let ordering = by_name.then_with(|| a.value.sort_key().cmp(&b.value.sort_key()));
+            if ordering != Ordering::Equal {
+                return ordering;
+            }
+        }
+        Ordering::Equal
+    })
 }
 
 impl SeriesSet {

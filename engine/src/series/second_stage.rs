@@ -101,6 +101,16 @@ fn filter(set: &mut SeriesSet, op: ComparisonOp, threshold: f64) {
     }
 }
 
+/// Whether a value satisfies every filter among the stages.
+pub(crate) fn satisfies_filters(value: f64, stages: &[SecondStage]) -> bool {
+    stages.iter().all(|stage| match stage {
+        SecondStage::Filter { op, value: of, .. } => {
+            holds(value, *op, of.as_sample().unwrap_or(f64::NAN))
+        }
+        SecondStage::TopK { .. } | SecondStage::BottomK { .. } => true,
+    })
+}
+
 /// Whether a sample satisfies a filter; a missing one satisfies none, not even `!=`.
 #[expect(clippy::float_cmp, reason = "the language compares samples exactly")]
 fn holds(value: f64, op: ComparisonOp, threshold: f64) -> bool {

@@ -42,7 +42,7 @@ pub(crate) enum Step {
     /// Keeps the spans that an expression of spansets selects.
     Select(Term),
     /// Keeps the spansets for which a comparison holds.
-    Filter(ScalarFilter),
+    Filter(Box<ScalarFilter>),
     /// Splits every spanset by a value.
     GroupBy(GroupBy),
     /// Makes one spanset of all of a trace.

@@ -155,10 +155,10 @@ impl Forest {
     fn descendants(&self, sides: Sides<'_>) -> Vec<bool> {
         let mut farthest = vec![0_u32; sides.spanset_count];
         let mut found = vec![false; sides.right.len()];
-        for at in 0..found.len() {
+        for (at, found) in found.iter_mut().enumerate() {
             let spanset = sides.spansets[at] as usize;
             if sides.right[at] {
-                found[at] = farthest[spanset] > row(at);
+                *found = farthest[spanset] > row(at);
             }
             if sides.left[at] {
                 farthest[spanset] = farthest[spanset].max(self.end[at]);

@@ -178,7 +178,10 @@ impl Run<'_> {
                 next
             }));
         }
-        let groups: Vec<u32> = groups.iter().map(|&group| numbers[group as usize]).collect();
+        let groups: Vec<u32> = groups
+            .iter()
+            .map(|&group| numbers[group as usize])
+            .collect();
         partition.split(&groups, |group| {
             let value = values.get(group as usize)?.clone();
             let kept = self.runnable.keep_attributes;

@@ -25,7 +25,7 @@ fn number(variable: &str, default: u64) -> u64 {
 }
 
 /// Checks what each of the seeds gives.
-fn check_all(write: fn(u64) -> String, check: fn(u64, &str) -> Result<(), String>) {
+pub(crate) fn check_all(write: fn(u64) -> String, check: fn(u64, &str) -> Result<(), String>) {
     let first = number("SPANDREL_SEED", 1);
     let mut failures = Vec::new();
     for seed in first..first + number("SPANDREL_CASES", CASES) {
@@ -59,7 +59,7 @@ fn searches_agree_with_the_reference() {
 }
 
 /// The traces for a seed, as a block gives them back: without spans that are there twice.
-fn traces(seed: u64, text: &str) -> Vec<SpanGroup> {
+pub(crate) fn traces(seed: u64, text: &str) -> Vec<SpanGroup> {
     let mut groups = nasty_traces(seed / 5, 12);
     if text.contains("parent") || text.contains("selfTime") {
         groups = without_circles(&groups);

@@ -8,8 +8,8 @@ use engine::search::{
     Value as SearchValue,
 };
 use engine::{
-    Engine, EngineError, EngineOptions, Grid, LabelValue, MetricsPlan, QueryContext, SeriesPlan,
-    SeriesSet, Slice,
+    Engine, EngineError, EngineOptions, Exemplar, Grid, LabelValue, MetricsPlan, QueryContext,
+    SeriesPlan, SeriesSet, Slice,
 };
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -145,18 +145,51 @@ impl Bench {
     ) -> Result<SeriesSet, EngineError> {
         let context = QueryContext::new(1 << 30, "test.memory");
         let mut merged = context.empty_series(plan, grid);
-        let slices = if plan.needs_whole_traces() {
-            self.with_whole_traces(slices, &context).await?
+        for slice in self.jobs(plan, grid, slices, &context).await? {
+            merged.merge(self.engine.run_job(plan, grid, slice, &context).await?)?;
+        }
+        merged.finish(plan)
+    }
+
+    /// The slices that a query runs over. What is pruned must not have mattered.
+    async fn jobs(
+        &self,
+        plan: &MetricsPlan,
+        grid: Grid,
+        slices: Vec<Slice>,
+        context: &QueryContext,
+    ) -> Result<Vec<Slice>, EngineError> {
+        let mut slices = if plan.needs_whole_traces() {
+            self.with_whole_traces(slices, context).await?
         } else {
             slices
         };
-        for slice in slices {
-            // What is pruned must not have mattered.
-            if kept(&slice, |block| engine::prune(plan, &grid, block)) {
-                merged.merge(self.engine.run_job(plan, grid, slice, &context).await?)?;
-            }
+        slices.retain(|slice| kept(slice, |block| engine::prune(plan, &grid, block)));
+        Ok(slices)
+    }
+
+    /// The answer to a metrics query, and at most `count` exemplars of its series.
+    pub(crate) async fn run_with_exemplars(
+        &self,
+        query: &str,
+        grid: Grid,
+        count: usize,
+        slices: Vec<Slice>,
+    ) -> Result<(SeriesSet, Vec<Vec<Exemplar>>), EngineError> {
+        let set = self.run(query, grid, slices.clone()).await?;
+        let query = traceql::compile(query).expect("the query compiles");
+        let plan = SeriesPlan::analyse(&query)?;
+        let Some(plan) = plan.exemplified() else {
+            return Ok((set, Vec::new()));
+        };
+        let context = QueryContext::new(1 << 30, "test.memory");
+        let mut merged = context.empty_exemplars(grid, count);
+        for slice in self.jobs(plan, grid, slices, &context).await? {
+            let job = self.engine.exemplar_job(plan, grid, slice, count, &context);
+            merged.merge(job.await?)?;
         }
-        merged.finish(plan)
+        let exemplars = merged.attach(plan, &set);
+        Ok((set, exemplars))
     }
 
     /// The answer to a search with all spans of the newest traces.

@@ -30,6 +30,7 @@ async fn steps_are_printed_in_order() {
         dialect: Dialect::default(),
         grid: Grid::aligned(T0 * S, (T0 + 20) * S, 10 * S).unwrap(),
         max_series: None,
+        exemplars: 0,
         timeout: None,
     };
     let steps = |explanation: frontend::Explanation| -> Vec<&'static str> {

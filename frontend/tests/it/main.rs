@@ -7,6 +7,7 @@
 )]
 
 mod common;
+mod exemplars;
 mod explain;
 mod prom_api;
 mod search_api;

@@ -23,7 +23,8 @@ use crate::common::{T0, app, get, get_json, post_form, spans};
 async fn range_queries_are_aligned_with_one_interval_in_front() {
     let app = app(spans(), FrontendConfig::default());
     let uri = format!(
-        "/api/metrics/query_range?q={{}} | count_over_time() by (resource.service.name)\
+        "/api/metrics/query_range?q={{}} | count_over_time() by (resource.service.name) \
+         with (exemplars=false)\
          &start={}&end={}&step=10s",
         T0 + 3,
         T0 + 18

@@ -140,6 +140,7 @@ pub(super) fn request(
         dialect,
         grid,
         max_series: None,
+        exemplars: 0,
         timeout: None,
     })
 }

@@ -62,12 +62,6 @@ async fn queries_that_cannot_be_answered() {
             "start",
         ),
         (range("{}", "0", "10", "1"), 422, "execution", "| rate()"),
-        (
-            range("{} >> {} | rate()", "0", "10", "1"),
-            422,
-            "execution",
-            "not implemented yet",
-        ),
     ];
     for (form, status, kind, part) in cases {
         let (found, body) = server.post("/prom/api/v1/query_range", &form).await;
@@ -96,10 +90,6 @@ async fn queries_that_cannot_be_answered() {
             .0,
         400
     );
-    let (status, body) = server
-        .get("/api/metrics/query_range?q=%7B%7D%20%3E%3E%20%7B%7D%20%7C%20rate()&start=0&end=10")
-        .await;
-    assert_eq!(status, 501, "{body}");
     assert_eq!(server.get("/ready").await.0, 200);
 }
 

@@ -168,6 +168,8 @@ fn compare(rng: &mut ChaCha8Rng) -> String {
 fn arithmetic(rng: &mut ChaCha8Rng) -> String {
     let by = by(rng, GROUPING, 3);
     let operand = |rng: &mut ChaCha8Rng| {
+        // What is not grouped meets every group.
+        let by = if rng.random_bool(0.2) { "" } else { &by };
         let function = match rng.random_range(0..4) {
             0 => "rate()",
             1 => pick(

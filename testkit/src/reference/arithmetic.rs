@@ -8,8 +8,6 @@
 //! A point is there if it is on both sides. What is no number, such as zero divided by zero, is no
 //! point; what is infinite is one.
 
-use std::collections::BTreeMap;
-
 use traceql::ast::{BinaryOp, MetricsExpr, MetricsQuery};
 
 use super::error::EvalError;
@@ -95,50 +93,36 @@ fn each(series: Vec<RefSeries>, value: impl Fn(f64) -> f64) -> Vec<RefSeries> {
     with_points(computed)
 }
 
-/// The series that are on both sides, with the labels in the order of the left side.
-fn pairs(op: BinaryOp, mut lhs: Vec<RefSeries>, mut rhs: Vec<RefSeries>) -> Vec<RefSeries> {
-    for series in lhs.iter_mut().chain(&mut rhs) {
-        series.labels = without_name(std::mem::take(&mut series.labels));
+/// Each series of one side with its partner on the other.
+fn pairs(op: BinaryOp, lhs: Vec<RefSeries>, rhs: Vec<RefSeries>) -> Vec<RefSeries> {
+    let labels_of = |series: &RefSeries| without_name(series.labels.clone());
+    let mut computed = Vec::new();
+    for lhs in &lhs {
+        for rhs in &rhs {
+            let (of_lhs, of_rhs) = (labels_of(lhs), labels_of(rhs));
+            let meet = of_lhs.is_empty() || of_rhs.is_empty() || sorted(&of_lhs) == sorted(&of_rhs);
+            if !meet {
+                continue;
+            }
+            let points = lhs.values.iter().zip(&rhs.values);
+            computed.push(RefSeries {
+                labels: if of_lhs.is_empty() { of_rhs } else { of_lhs },
+                values: points
+                    .map(|(lhs, rhs)| Some(float_arithmetic(op, (*lhs)?, (*rhs)?)))
+                    .collect(),
+            });
+        }
     }
-    let is_total = |side: &[RefSeries]| side.len() == 1 && side[0].labels.is_empty();
-    // A total stands for one of each label set of the other side.
-    let spread = |total: &RefSeries, over: &[RefSeries]| -> Vec<RefSeries> {
-        over.iter()
-            .map(|series| RefSeries {
-                labels: series.labels.clone(),
-                values: total.values.clone(),
-            })
-            .collect()
-    };
-    if is_total(&rhs) {
-        rhs = spread(&rhs[0], &lhs);
-    } else if is_total(&lhs) {
-        lhs = spread(&lhs[0], &rhs);
-    }
-    let key = |labels: &Labels| -> BTreeMap<String, String> {
-        labels
-            .iter()
-            .map(|(name, value)| (name.clone(), format!("{value:?}")))
-            .collect()
-    };
-    let partners: BTreeMap<BTreeMap<String, String>, Vec<Option<f64>>> = rhs
-        .into_iter()
-        .map(|series| (key(&series.labels), series.values))
+    with_points(computed.into_iter())
+}
+
+fn sorted(labels: &Labels) -> Vec<(&str, String)> {
+    let mut labels: Vec<(&str, String)> = labels
+        .iter()
+        .map(|(name, value)| (name.as_str(), format!("{value:?}")))
         .collect();
-    let computed = lhs.into_iter().filter_map(|series| {
-        let partner = partners.get(&key(&series.labels))?;
-        let values = series
-            .values
-            .iter()
-            .zip(partner)
-            .map(|(lhs, rhs)| Some(float_arithmetic(op, (*lhs)?, (*rhs)?)))
-            .collect();
-        Some(RefSeries {
-            labels: series.labels,
-            values,
-        })
-    });
-    with_points(computed)
+    labels.sort();
+    labels
 }
 
 fn without_name(mut labels: Labels) -> Labels {

@@ -232,7 +232,10 @@ trace 2
   a/y @14s +6s
 ";
 
-    fn check(text: &str, limit: usize, answer: &[(&str, &[(u8, i64, f64)])]) -> Result<(), String> {
+    /// Exemplars by the name of their series: last byte of the trace id, seconds, value.
+    type Answer<'a> = &'a [(&'a str, &'a [(u8, i64, f64)])];
+
+    fn check(text: &str, limit: usize, answer: Answer<'_>) -> Result<(), String> {
         let file = CorpusFile::parse("inline.test".as_ref(), TRACES).expect("the text parses");
         let query = traceql::compile(text).expect("the query is valid");
         let grid = Grid::range(10_000_000_000, 20_000_000_000, 10_000_000_000);

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use traceql::ast::{BinaryOp, Body, Literal, MetricsExpr, Query, SecondStage};
+use traceql::ast::{BinaryOp, Body, Literal, MetricsExpr, MetricsStage, Query, SecondStage};
 
 use super::{Label, Series, SeriesSet, apply_second_stages};
 use crate::error::{EngineError, EvaluationError};
@@ -80,6 +80,18 @@ impl SeriesPlan {
     #[must_use]
     pub fn operands(&self) -> &[Arc<MetricsPlan>] {
         &self.operands
+    }
+
+    /// The metrics query whose series may be shown with exemplars: one whose series are the answer as
+    /// they are. Computed series count no spans, and a comparison counts each in many.
+    #[must_use]
+    pub fn exemplified(&self) -> Option<&Arc<MetricsPlan>> {
+        match (&self.expr, self.operands.as_slice()) {
+            (Expr::Operand, [plan]) if matches!(plan.stage, MetricsStage::Aggregate(_)) => {
+                Some(plan)
+            }
+            _ => None,
+        }
     }
 
     /// The series of the whole query, of those of its operands over one grid, in their order.

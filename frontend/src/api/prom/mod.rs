@@ -6,6 +6,7 @@
 
 mod discovery;
 mod envelope;
+mod exemplars;
 mod language;
 mod params;
 mod query;
@@ -39,7 +40,7 @@ pub(super) fn routes() -> Router<ApiState> {
         )
         .route(
             "/api/v1/query_exemplars",
-            both(|| get(query::exemplars).post(query::exemplars)),
+            both(|| get(exemplars::exemplars).post(exemplars::exemplars)),
         )
         .route(
             "/api/v1/format_query",

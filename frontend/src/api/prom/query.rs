@@ -4,7 +4,6 @@ use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use engine::Grid;
-use serde_json::json;
 
 use super::envelope::{ApiError, Success};
 use super::language::{Language, SELECTOR_INFO};
@@ -76,6 +75,7 @@ pub(super) async fn instant(
                 dialect,
                 grid,
                 max_series: None,
+                exemplars: 0,
                 timeout,
             };
             answer(&state, &params, &request, options, move |series| {
@@ -127,6 +127,7 @@ pub(super) async fn range(
                 dialect,
                 grid,
                 max_series: None,
+                exemplars: 0,
                 timeout,
             };
             answer(&state, &params, &request, options, move |series| {
@@ -150,6 +151,7 @@ async fn answer(
         stats,
         partial,
         notices,
+        exemplars: _,
     } = state.frontend.query_range(request).await?;
     let rendered = off_reactor(move || render(series, options)).await?;
     let samples = rendered
@@ -233,27 +235,6 @@ fn selected(result: QueryResult) -> Success<QueryData> {
 )]
 fn seconds(time_ns: i64) -> f64 {
     time_ns.div_euclid(1_000_000) as f64 / 1000.0
-}
-
-/// `/api/v1/query_exemplars`. Clients switch exemplars off for good unless this succeeds.
-pub(super) async fn exemplars(
-    State(state): State<ApiState>,
-    headers: HeaderMap,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let config = state.frontend.config();
-    tenancy::tenants(config, &headers)?;
-    let params = Params::of_url_and_form(config, request).await?;
-    let text = params::query(&params)?;
-    let dialect = params::dialect(&params)?;
-    params::time(&params, "start")?;
-    params::time(&params, "end")?;
-    Language::of(
-        text,
-        dialect,
-        config.query_frontend.max_query_expression_size_bytes,
-    )?;
-    Ok(Success::new(json!([])).small())
 }
 
 /// `/api/v1/format_query`: TraceQL in its canonical form.

@@ -183,7 +183,7 @@ impl<T: Serialize> Serialize for OneSeries<'_, T> {
     }
 }
 
-struct Metric<'a>(&'a [(String, String)]);
+pub(super) struct Metric<'a>(pub(super) &'a [(String, String)]);
 
 impl Serialize for Metric<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -228,7 +228,7 @@ impl Serialize for Sample {
 }
 
 /// A time as a JSON number of seconds with at most three decimals.
-struct Seconds(i64);
+pub(super) struct Seconds(pub(super) i64);
 
 impl Serialize for Seconds {
     #[expect(

@@ -4,7 +4,7 @@ mod encoding;
 mod legacy;
 mod messages;
 mod otlp_json;
-mod params;
+pub(super) mod params;
 mod proto_json;
 mod search;
 mod tags;
@@ -61,6 +61,7 @@ async fn query_range(
         dialect: params.dialect,
         grid,
         max_series: params.max_series,
+        exemplars: params.exemplars,
         timeout: None,
     };
     let answer = frontend.query_range(&request).await?;
@@ -84,6 +85,7 @@ async fn query_instant(
         dialect: params.dialect,
         grid,
         max_series: params.max_series,
+        exemplars: 0,
         timeout: None,
     };
     let answer = frontend.query_range(&request).await?;

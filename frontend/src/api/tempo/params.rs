@@ -1,6 +1,6 @@
 //! Parameters of the metrics endpoints of the Tempo API.
 
-use engine::Grid;
+use engine::{Grid, MAX_EXEMPLARS};
 use storage::ids::InvalidTraceId;
 use thiserror::Error;
 use traceql::Dialect;
@@ -23,6 +23,8 @@ pub(super) struct MetricsParams {
     pub(super) start_ns: i64,
     pub(super) end_ns: i64,
     pub(super) max_series: Option<usize>,
+    /// Most exemplars.
+    pub(super) exemplars: usize,
     step_ns: Option<i64>,
 }
 
@@ -111,12 +113,16 @@ impl MetricsParams {
         let step_ns = params.get("step").map(step).transpose()?;
         // Tempo ignores a malformed limit, too: the answer is complete either way.
         let max_series = params.get("maxSeries").and_then(|text| text.parse().ok());
+        // 0 is what clients send that do not say.
+        let exemplars = params.get("exemplars").and_then(|text| text.parse().ok());
+        let exemplars = exemplars.filter(|count| *count > 0);
         Ok(Self {
             query,
             dialect,
             start_ns,
             end_ns,
             max_series,
+            exemplars: exemplars.unwrap_or(MAX_EXEMPLARS),
             step_ns,
         })
     }
@@ -259,7 +265,7 @@ pub(super) fn unreadable(
 }
 
 /// About 240 intervals, each of a length that people use.
-fn default_step(range_ns: i64) -> i64 {
+pub(in crate::api) fn default_step(range_ns: i64) -> i64 {
     const MILLISECOND_NS: i64 = 1_000_000;
     const UNITS_S: [i64; 6] = [3600, 300, 60, 15, 5, 1];
     let ideal = range_ns / 240;

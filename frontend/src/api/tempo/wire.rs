@@ -2,7 +2,7 @@
 //!
 //! Grafana reads it with a strict decoder: one unknown key fails the whole panel.
 
-use engine::{Label, LabelValue, Series};
+use engine::{Exemplar, Label, LabelValue, Series};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use crate::query::Answer;
@@ -21,10 +21,12 @@ impl Serialize for RangeResponse {
             .map(|index| grid.sample_ns(index).div_euclid(1_000_000))
             .collect();
         let series = Sequence(|| {
-            let series = self.0.series.series.iter();
-            let sampled = series.filter(|series| series.values.iter().any(|value| !value.is_nan()));
-            sampled.map(|series| RangeSeries {
+            let series = self.0.series.series.iter().enumerate();
+            let sampled =
+                series.filter(|(_, series)| series.values.iter().any(|value| !value.is_nan()));
+            sampled.map(|(index, series)| RangeSeries {
                 series,
+                exemplars: self.0.exemplars.get(index).map_or(&[], Vec::as_slice),
                 times_ms: &times_ms,
             })
         });
@@ -61,6 +63,7 @@ fn serialize_answer<S: Serializer>(
 
 struct RangeSeries<'a> {
     series: &'a Series,
+    exemplars: &'a [Exemplar],
     times_ms: &'a [i64],
 }
 
@@ -77,6 +80,37 @@ impl Serialize for RangeSeries<'_> {
         let mut map = serializer.serialize_map(Some(2))?;
         map.serialize_entry("labels", &Labels(&self.series.labels))?;
         map.serialize_entry("samples", &samples)?;
+        if !self.exemplars.is_empty() {
+            let exemplars = Sequence(|| self.exemplars.iter().map(WireExemplar));
+            map.serialize_entry("exemplars", &exemplars)?;
+        }
+        map.end()
+    }
+}
+
+struct WireExemplar<'a>(&'a Exemplar);
+
+impl Serialize for WireExemplar<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let exemplar = self.0;
+        let id = |name: &str, id: String| Label {
+            name: name.to_owned(),
+            value: LabelValue::String(id),
+        };
+        let trace_id = exemplar.trace_id.to_string();
+        let mut labels = vec![
+            // As TraceQL and search have it.
+            id("trace:id", trace_id.trim_start_matches('0').to_owned()),
+            id("span:id", exemplar.span_id.to_string()),
+        ];
+        labels.extend(exemplar.attributes.iter().cloned());
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("labels", &Labels(&labels))?;
+        map.serialize_entry("value", &Double(exemplar.value))?;
+        map.serialize_entry(
+            "timestampMs",
+            &Wide(exemplar.start_ns.div_euclid(1_000_000)),
+        )?;
         map.end()
     }
 }
@@ -256,6 +290,7 @@ mod tests {
         };
         Answer {
             series,
+            exemplars: Vec::new(),
             stats,
             partial,
             notices: Vec::new(),

@@ -1,0 +1,293 @@
+//! The spans of one slice as candidates.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{cast, take_record_batch};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
+use datafusion::catalog::Session;
+use datafusion::common::DFSchema;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::PhysicalExpr;
+use storage::ids::{SpanId, TraceId};
+use storage::schema::names;
+use traceql::ast::{Attribute, Intrinsic, MetricsAggregate, MetricsFunction};
+
+use super::select::{Candidate, Key};
+use super::{Content, PartialExemplars};
+use crate::aggregate::StateKind;
+use crate::aggregate::histogram::{bound, float_bucket, int_bucket};
+use crate::lower::layout::{Layout, column};
+use crate::lower::{KeyKind, aggregated_value, group_keys, state_kind};
+use crate::partial::{KeyColumn, KeyValue, base_labels};
+use crate::plan::MetricsPlan;
+use crate::search::Value;
+use crate::search::show::{Show, Shown};
+use crate::series::{Label, LabelValue};
+
+/// What is read of spans, lowered for one block.
+#[derive(Debug)]
+pub(crate) struct Candidates {
+    keys: Vec<Expr>,
+    key_kinds: Vec<KeyKind>,
+    value: Option<Expr>,
+    shown: Shown,
+    columns: [Expr; 4],
+}
+
+impl Candidates {
+    pub(crate) fn lower(
+        plan: &MetricsPlan,
+        aggregate: &MetricsAggregate,
+        layout: &Layout<'_>,
+    ) -> Result<Self> {
+        let (keys, key_kinds) = group_keys(aggregate, layout)?;
+        let kind = state_kind(aggregate, plan.log2_quantiles);
+        let mut named = plan.attributes();
+        named.retain(|attribute| !is_id(attribute));
+        Ok(Self {
+            keys,
+            key_kinds,
+            value: aggregated_value(aggregate, kind, layout)?,
+            shown: Shown::lower(&named, layout, Attribute::canonical)?,
+            columns: COLUMNS.map(column),
+        })
+    }
+
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        let (keys, value) = (self.keys.iter(), self.value.iter());
+        let shown = self.shown.expressions();
+        keys.chain(value).chain(shown).chain(&self.columns)
+    }
+
+    /// Ready to look at spans of this schema.
+    pub(super) fn collector<'a>(
+        &'a self,
+        plan: &MetricsPlan,
+        aggregate: &'a MetricsAggregate,
+        schema: &SchemaRef,
+        session: &dyn Session,
+        chosen: PartialExemplars,
+    ) -> Result<Collector<'a>> {
+        let columns = DFSchema::try_from(schema.as_ref().clone())?;
+        let physical = |expr: &Expr| session.create_physical_expr(expr.clone(), &columns);
+        let [start_ns, duration, trace_id, span_id] = &self.columns;
+        Ok(Collector {
+            aggregate,
+            kind: state_kind(aggregate, plan.log2_quantiles),
+            scale: if plan.aggregates_duration() { 1e9 } else { 1.0 },
+            keys: self.keys.iter().map(physical).collect::<Result<_>>()?,
+            key_kinds: &self.key_kinds,
+            value: self.value.as_ref().map(physical).transpose()?,
+            show: self.shown.physical(schema, session)?,
+            start_ns: physical(start_ns)?,
+            duration: physical(duration)?,
+            trace_id: physical(trace_id)?,
+            span_id: physical(span_id)?,
+            chosen,
+        })
+    }
+}
+
+/// Columns of every candidate, besides those that the query names.
+const COLUMNS: [&str; 4] = [
+    names::START_NS,
+    names::DURATION,
+    names::TRACE_ID,
+    names::SPAN_ID,
+];
+
+/// Whether it is an id that every exemplar has anyway.
+const fn is_id(attribute: &Attribute) -> bool {
+    matches!(
+        attribute,
+        Attribute::Intrinsic {
+            intrinsic: Intrinsic::TraceId | Intrinsic::SpanId,
+            of_parent: false,
+        }
+    )
+}
+
+/// Chooses among the spans of a slice. Of spans that are not chosen nothing is kept.
+pub(super) struct Collector<'a> {
+    aggregate: &'a MetricsAggregate,
+    kind: StateKind,
+    scale: f64,
+    keys: Vec<Arc<dyn PhysicalExpr>>,
+    key_kinds: &'a [KeyKind],
+    value: Option<Arc<dyn PhysicalExpr>>,
+    show: Show,
+    start_ns: Arc<dyn PhysicalExpr>,
+    duration: Arc<dyn PhysicalExpr>,
+    trace_id: Arc<dyn PhysicalExpr>,
+    span_id: Arc<dyn PhysicalExpr>,
+    pub(super) chosen: PartialExemplars,
+}
+
+/// Aggregated values of a batch.
+enum Numbers {
+    Int(ArrayRef),
+    Float(ArrayRef),
+}
+
+#[derive(Clone, Copy)]
+enum Number {
+    Int(i64),
+    Float(f64),
+}
+
+impl Collector<'_> {
+    /// Considers the spans of a batch.
+    pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        let of = |expr| array(expr, batch);
+        let int = |expr| -> Result<ArrayRef> { Ok(cast(&of(expr)?, &DataType::Int64)?) };
+        let (starts, durations) = (int(&self.start_ns)?, int(&self.duration)?);
+        let (trace_ids, span_ids) = (of(&self.trace_id)?, of(&self.span_id)?);
+        let starts = starts.as_primitive::<Int64Type>();
+        let durations = durations.as_primitive::<Int64Type>();
+        let (trace_ids, span_ids) = (
+            trace_ids.as_fixed_size_binary(),
+            span_ids.as_fixed_size_binary(),
+        );
+        let values = self
+            .value
+            .as_ref()
+            .map(|value| Numbers::try_new(&of(value)?));
+        let values = values.transpose()?;
+        let mut rows = self.chosen.chosen.new_empty::<u32>();
+        for (row, at) in (0..batch.num_rows()).zip(0_u32..) {
+            let value = match &values {
+                None => Number::Int(durations.value(row)),
+                Some(values) => match values.get(row) {
+                    Some(value) => value,
+                    // It does not count.
+                    None => continue,
+                },
+            };
+            if self.bucket(value).is_err() || value.as_float().is_nan() {
+                continue;
+            }
+            let mut key = Key {
+                rank: value.as_float(),
+                start_ns: starts.value(row),
+                trace_id: TraceId::default(),
+                span_id: SpanId::default(),
+            };
+            key.trace_id.0.copy_from_slice(trace_ids.value(row));
+            key.span_id.0.copy_from_slice(span_ids.value(row));
+            if self.chosen.chosen.wants(&key) {
+                rows.offer(Candidate { key, content: at });
+            }
+        }
+        self.keep(batch, values.as_ref(), rows.into_candidates().collect())
+    }
+
+    /// Offers spans with what they are shown with.
+    fn keep(
+        &mut self,
+        batch: &RecordBatch,
+        values: Option<&Numbers>,
+        rows: Vec<Candidate<u32>>,
+    ) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let places = UInt32Array::from_iter_values(rows.iter().map(|row| row.content));
+        let batch = take_record_batch(batch, &places)?;
+        let columns = self.keys.iter().zip(self.key_kinds);
+        let columns = columns.map(|(key, kind)| KeyColumn::try_new(*kind, &array(key, &batch)?));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let shown = self.show.rows(&batch)?;
+        for (at, (Candidate { key, content }, shown)) in rows.into_iter().zip(shown).enumerate() {
+            let group = columns.iter().map(|column| column.get(at));
+            let group = group.collect::<Result<Vec<KeyValue>>>()?;
+            let mut labels = base_labels(self.aggregate, group);
+            let place = usize::try_from(content).unwrap_or(usize::MAX);
+            let value = values.and_then(|values| values.get(place));
+            if let Some(value) = value
+                && let Ok(Some(bucket)) = self.bucket(value)
+            {
+                labels.push(Label {
+                    name: "__bucket".to_owned(),
+                    value: LabelValue::Float(bound(bucket) / self.scale),
+                });
+            }
+            let is_histogram = self.is_histogram();
+            let value = value.filter(|_| !is_histogram);
+            let content = Content {
+                labels,
+                value: value.map(|value| value.as_float() / self.scale),
+                attributes: labels_of(shown),
+            };
+            self.chosen.chosen.offer(Candidate { key, content });
+        }
+        let checked = self.chosen.check_memory();
+        checked.map_err(|error| DataFusionError::External(Box::new(error)))
+    }
+
+    const fn is_histogram(&self) -> bool {
+        matches!(self.aggregate.function, MetricsFunction::HistogramOverTime)
+    }
+
+    /// The bucket that the span is in, if the function has such; an error if it is in none, and so
+    /// does not count.
+    fn bucket(&self, value: Number) -> std::result::Result<Option<i32>, NotCounted> {
+        if self.kind != StateKind::Log2 {
+            return Ok(None);
+        }
+        let bucket = match value {
+            Number::Int(value) => int_bucket(value),
+            Number::Float(value) => float_bucket(value),
+        };
+        let bucket = bucket.ok_or(NotCounted)?;
+        Ok(self.is_histogram().then_some(bucket))
+    }
+}
+
+/// A span whose value the function leaves out.
+struct NotCounted;
+
+impl Numbers {
+    fn try_new(values: &ArrayRef) -> Result<Self> {
+        Ok(if values.data_type().is_floating() {
+            Self::Float(cast(values, &DataType::Float64)?)
+        } else {
+            Self::Int(cast(values, &DataType::Int64)?)
+        })
+    }
+
+    fn get(&self, row: usize) -> Option<Number> {
+        match self {
+            Self::Int(values) if values.is_valid(row) => {
+                Some(Number::Int(values.as_primitive::<Int64Type>().value(row)))
+            }
+            Self::Float(values) if values.is_valid(row) => Some(Number::Float(
+                values.as_primitive::<Float64Type>().value(row),
+            )),
+            _ => None,
+        }
+    }
+}
+
+impl Number {
+    #[expect(clippy::cast_precision_loss, reason = "values are shown as floats")]
+    const fn as_float(self) -> f64 {
+        match self {
+            Self::Int(value) => value as f64,
+            Self::Float(value) => value,
+        }
+    }
+}
+
+fn array(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef> {
+    expr.evaluate(batch)?.into_array(batch.num_rows())
+}
+
+fn labels_of(shown: Vec<(String, Value)>) -> Vec<Label> {
+    let label = |(name, value)| match value {
+        Value::Scalar(value) => Some(Label { name, value }),
+        Value::Array(_) => None,
+    };
+    shown.into_iter().filter_map(label).collect()
+}

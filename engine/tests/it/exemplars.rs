@@ -1,0 +1,102 @@
+//! Exemplars are spans of their series, and the same ones however spans are cut.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use engine::{Exemplar, LabelValue, SeriesSet};
+use testkit::generate::{nasty_grid, random_query, random_span_local_query};
+use testkit::reference::{Labels, RefExemplar, check_exemplars, metrics};
+
+use crate::differential::{check_all, traces};
+use crate::support::{Bench, Layout, as_reference, block_on, grid};
+
+/// Exemplars that the random queries showed.
+static SHOWN: AtomicUsize = AtomicUsize::new(0);
+
+#[test]
+fn random_queries() {
+    check_all(random_span_local_query, check);
+    check_all(random_query, check);
+    assert!(SHOWN.load(Ordering::Relaxed) > 100, "{SHOWN:?}");
+}
+
+fn check(seed: u64, text: &str) -> Result<(), String> {
+    let groups = traces(seed, text);
+    let query = traceql::compile(text).map_err(|error| format!("does not compile: {error}"))?;
+    if metrics(&query, &groups, nasty_grid()).is_err() {
+        return Ok(());
+    }
+    let count = [100, 7, 1, 0][usize::try_from(seed % 4).expect("small")];
+    let mut first: Option<Vec<Vec<Exemplar>>> = None;
+    for layout in Layout::ALL {
+        let answer = block_on(async {
+            let mut bench = Bench::new();
+            let slices = bench.lay_out(&groups, layout).await;
+            bench
+                .run_with_exemplars(text, grid(nasty_grid()), count, slices)
+                .await
+        });
+        let (set, exemplars) = answer.map_err(|error| error.to_string())?;
+        let shown: usize = exemplars.iter().map(Vec::len).sum();
+        SHOWN.fetch_add(shown, Ordering::Relaxed);
+        let answer = as_answer(&set, &exemplars);
+        check_exemplars(&query, &groups, nasty_grid(), count, &answer)
+            .map_err(|reason| format!("{layout:?}: {reason}"))?;
+        match &first {
+            None => first = Some(exemplars),
+            Some(first) if *first == exemplars => {}
+            Some(first) => return Err(format!("{layout:?}: {exemplars:?} instead of {first:?}")),
+        }
+    }
+    Ok(())
+}
+
+/// An answer in the reference evaluator's words.
+fn as_answer(set: &SeriesSet, exemplars: &[Vec<Exemplar>]) -> Vec<(Labels, Vec<RefExemplar>)> {
+    let exemplar = |exemplar: &Exemplar| RefExemplar {
+        trace_id: exemplar.trace_id,
+        start_ms: exemplar.start_ns.div_euclid(1_000_000),
+        value: exemplar.value,
+    };
+    let series = as_reference(set).into_iter().zip(exemplars);
+    series
+        .map(|(series, of)| (series.labels, of.iter().map(exemplar).collect()))
+        .collect()
+}
+
+#[test]
+fn spans_are_shown_with_what_the_query_names() {
+    let samples = testkit::testdata::samples().expect("the samples are in the repository");
+    let sample = samples
+        .iter()
+        .find(|s| s.name.contains("oteldemo"))
+        .expect("a sample of the demo");
+    let groups = sample.load().expect("a sample loads");
+    let spans = || groups.iter().flat_map(|group| &group.spans);
+    let first = spans().map(|span| span.start_ns).min().expect("spans");
+    let last = spans().map(|span| span.start_ns).max().expect("spans");
+    let grid = engine::Grid::aligned(first, last, 1_000_000_000).expect("a grid");
+    let text = "{ kind != internal } | max_over_time(duration) by (resource.service.name)";
+    let (set, exemplars) = block_on(async {
+        let mut bench = Bench::new();
+        let slices = bench.live(&groups);
+        bench.run_with_exemplars(text, grid, 50, slices).await
+    })
+    .expect("an answer");
+    // The slowest of all is there, at the value of a sample.
+    let slowest = spans().filter(|span| span.kind != 1);
+    let slowest = slowest.max_by_key(|span| span.end_ns - span.start_ns);
+    let slowest = slowest.expect("spans").span_id;
+    let mut found = set.series.iter().zip(&exemplars);
+    let found = found.find_map(|(series, of)| {
+        let found = of.iter().find(|exemplar| exemplar.span_id == slowest)?;
+        Some((series, found))
+    });
+    let (series, found) = found.expect("the slowest span is shown");
+    assert!(series.values.contains(&found.value));
+    let keys: Vec<&str> = found.attributes.iter().map(|a| a.name.as_str()).collect();
+    assert_eq!(keys, ["kind", "duration", "resource.service.name"]);
+    assert_eq!(found.attributes[2].value, series.labels[0].value);
+    let is_duration =
+        |value: &LabelValue| matches!(value, LabelValue::String(text) if text.ends_with('s'));
+    assert!(is_duration(&found.attributes[1].value));
+}
