@@ -1,11 +1,17 @@
-//! Asks a server over its Prometheus API.
+//! Asks a server over its HTTP APIs.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use reqwest::StatusCode;
+use frontend::api::TraceByIdResponse;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message as _;
+use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use storage::ids::TraceId;
+use storage::model::SpanGroup;
+use storage::otlp::from_request;
 use traceql::Dialect;
 
 use crate::cli::options::TimeRange;
@@ -48,7 +54,7 @@ struct Series {
 }
 
 impl Client {
-    /// A client for the server at this URL; `/prom` is added to it.
+    /// A client for the server at this URL; the paths of its APIs are added to it.
     ///
     /// # Errors
     /// The HTTP client cannot be made.
@@ -139,23 +145,55 @@ impl Client {
         ))
     }
 
+    /// The spans of a trace, none if there is no such trace; and what the server remarks.
+    ///
+    /// # Errors
+    /// The server cannot be reached or fails.
+    pub async fn trace(&self, id: TraceId) -> anyhow::Result<(Vec<SpanGroup>, Option<String>)> {
+        let url = format!("{}/api/v2/traces/{id}", self.base);
+        let request = self.http.get(&url).header("Accept", "application/protobuf");
+        let response = self.send(request).await?;
+        let status = response.status();
+        let body = response
+            .bytes()
+            .await
+            .context("the server's answer broke off")?;
+        if !status.is_success() {
+            bail!(
+                "the server failed: HTTP {status}: {}",
+                String::from_utf8_lossy(&body)
+            );
+        }
+        let answer =
+            TraceByIdResponse::decode(body).with_context(|| format!("{url} is no Tempo API"))?;
+        let remark = (!answer.message.is_empty()).then_some(answer.message);
+        let resource_spans = answer.trace.unwrap_or_default().resource_spans;
+        let decoded = from_request(ExportTraceServiceRequest { resource_spans });
+        Ok((decoded.groups, remark))
+    }
+
+    /// Sends a request in the name of the tenant.
+    async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        let request = match &self.tenant {
+            Some(tenant) => request.header("X-Scope-OrgID", tenant),
+            None => request,
+        };
+        request.send().await.map_err(|error| {
+            if error.is_connect() {
+                anyhow!("no server answers at {}: start one with `spandrel serve`, name another with --server, or read storage directly with --data-dir", self.base)
+            } else {
+                anyhow::Error::new(error)
+            }
+        })
+    }
+
     async fn ask(
         &self,
         endpoint: &str,
         form: &[(&str, String)],
     ) -> anyhow::Result<(Vec<Line>, Vec<String>)> {
         let url = format!("{}/prom/api/v1/{endpoint}", self.base);
-        let mut request = self.http.post(&url).form(form);
-        if let Some(tenant) = &self.tenant {
-            request = request.header("X-Scope-OrgID", tenant);
-        }
-        let response = request.send().await.map_err(|error| {
-            if error.is_connect() {
-                anyhow!("no server answers at {}: start one with `spandrel serve`, name another with --server, or read storage directly with --data-dir", self.base)
-            } else {
-                anyhow::Error::new(error)
-            }
-        })?;
+        let response = self.send(self.http.post(&url).form(form)).await?;
         let status = response.status();
         let body = response
             .text()

@@ -14,6 +14,8 @@ use storage::store::{StoreLocation, open_store};
 
 use crate::config::Config;
 use crate::failure::Mistake;
+use crate::output;
+use crate::render::number;
 
 /// Whether a command only looks, or also makes what is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,10 +132,19 @@ pub fn time_range(manifest: &Manifest) -> anyhow::Result<(i64, i64)> {
     Ok(range)
 }
 
-/// Bytes in the write-ahead log below a data folder: spans that a running or killed server has
-/// acknowledged and not yet stored.
-#[must_use]
-pub fn log_bytes(config: &Config) -> u64 {
+/// Says aloud if there are spans that a running or killed server has acknowledged and not yet stored.
+pub fn note_log(config: &Config) {
+    let bytes = log_bytes(config);
+    if bytes > 0 {
+        output::note(&format!(
+            "note: {} of a server's write-ahead log are not blocks yet and not in this answer",
+            number::bytes(bytes)
+        ));
+    }
+}
+
+/// Bytes in the write-ahead log below a data folder.
+fn log_bytes(config: &Config) -> u64 {
     let mut bytes = 0;
     let mut folders: Vec<PathBuf> = vec![config.wal_dir.join("wal")];
     while let Some(folder) = folders.pop() {

@@ -30,6 +30,7 @@ use tower_http::compression::CompressionLayer;
 use crate::query::Frontend;
 
 pub use operations::{ConfigTexts, Operations, Readiness};
+pub use tempo::{Trace, TraceByIdMetrics, TraceByIdResponse};
 
 /// What every handler knows.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ mod load;
 pub mod options;
 mod query;
 mod serve;
+mod trace;
 mod traceql;
 
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ enum Command {
     Load(load::LoadArgs),
     /// Run a TraceQL metrics query and show its series
     Query(query::QueryArgs),
+    /// Show one trace
+    Trace(trace::TraceArgs),
     /// Show how a query would run, or how it ran
     Explain(explain::ExplainArgs),
     /// Check TraceQL queries without running them
@@ -61,6 +64,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Query(args) => query::run(&args),
+        Command::Trace(args) => trace::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Traceql(command) => traceql::run(&command),
         Command::Block(command) => block::run(&command),

@@ -16,7 +16,7 @@ use crate::render::{self, Drawing, Line};
 use crate::times;
 
 /// Where a server is expected.
-const DEFAULT_SERVER: &str = "http://localhost:3200";
+pub(super) const DEFAULT_SERVER: &str = "http://localhost:3200";
 
 #[derive(Debug, Args)]
 #[command(
@@ -102,13 +102,7 @@ async fn from_storage(args: &QueryArgs) -> anyhow::Result<Drawing> {
     let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
     let data = local::time_range(&*local::manifest(&location, &tenant).await?)?;
     let range = args.time.resolve(times::now_ns(), Some(data))?;
-    let log_bytes = local::log_bytes(&config);
-    if log_bytes > 0 {
-        let bytes = render::number::bytes(log_bytes);
-        output::note(&format!(
-            "note: {bytes} of a server's write-ahead log are not blocks yet and not in this answer"
-        ));
-    }
+    local::note_log(&config);
     let frontend = local::stored_frontend(&location, &config)?;
     let dialect = args.dialect.dialect();
     let request = request(&args.query, dialect, vec![tenant], range, args.time.instant)?;

@@ -10,7 +10,7 @@ pub fn provisioning(url: &str) -> String {
          # TraceQL metrics as Prometheus series: write TraceQL where Grafana expects PromQL.\n\
          - name: Spandrel metrics\n  uid: spandrel-prom\n  type: prometheus\n  access: proxy\n  url: {url}/prom\n  \
            jsonData:\n    httpMethod: POST\n    disableRecordingRules: true\n\
-         # TraceQL metrics in the Tempo data source. Search and trace view are not there yet.\n\
+         # Searches, traces and TraceQL metrics.\n\
          - name: Spandrel traces\n  uid: spandrel\n  type: tempo\n  access: proxy\n  url: {url}\n  \
            jsonData:\n    streamingEnabled:\n      search: false\n      metrics: false\n"
     )

@@ -1,15 +1,17 @@
-//! Answers as tables, CSV, JSON and charts.
+//! Answers as tables, CSV, JSON, charts and trees.
 
 mod csv;
 mod json;
 pub mod number;
 mod plot;
 mod table;
+mod trace;
 
 pub use self::csv::csv;
 pub use self::json::json;
 pub use self::plot::{MAX_DRAWN, plot};
 pub use self::table::table;
+pub use self::trace::trace;
 
 /// The answer of a metrics query, whichever way it came.
 #[derive(Debug, Clone, PartialEq, Default)]

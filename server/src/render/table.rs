@@ -111,7 +111,7 @@ fn finish(mut table: Table, text_columns: usize) -> String {
 }
 
 /// A label's value on one line, without what a terminal would obey.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()

@@ -7,7 +7,7 @@ use serde_json::Value;
 use testkit::testdata::traces_dir;
 
 use crate::bad_input::find;
-use crate::harness::{run, run_on_free_ports, said, spandrel};
+use crate::harness::{Server, run, run_on_free_ports, said, spandrel};
 
 fn sample(name: &str) -> String {
     traces_dir().join(name).display().to_string()
@@ -352,4 +352,68 @@ fn the_demo_runs_twice_with_the_same_data() {
         data_dir.to_str().unwrap(),
     ]));
     assert!(stdout.contains("68,043 spans"), "{stdout}");
+}
+
+#[tokio::test]
+async fn a_trace_is_shown_from_storage_and_from_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().to_str().unwrap();
+    let file = sample("oteldemo.sample.otlp.zst");
+    let (code, _, stderr) = said(&run(&["load", "--data-dir", data_dir, &file]));
+    assert_eq!(code, Some(0), "{stderr}");
+    let id = "eb0c150ab1eda5b3c4ed14104ec779c";
+    let (code, tree, stderr) = said(&run(&["trace", id, "--data-dir", data_dir]));
+    assert_eq!(code, Some(0), "{stderr}");
+    let head = "trace 0eb0c150ab1eda5b3c4ed14104ec779c  2024-12-13T12:39:38.817Z  21ms  31 spans  7 services  0 errors";
+    assert_eq!(tree.lines().next().unwrap(), head);
+    assert!(
+        tree.lines()
+            .nth(1)
+            .unwrap()
+            .starts_with("frontend-web HTTP GET "),
+        "{tree}"
+    );
+    assert!(
+        tree.lines()
+            .nth(2)
+            .unwrap()
+            .starts_with("└─ frontend-proxy ingress "),
+        "{tree}"
+    );
+    assert_eq!(tree.lines().count(), 32);
+
+    let json = ["trace", id, "--data-dir", data_dir, "--output", "json"];
+    let (code, line, _) = said(&run(&json));
+    assert_eq!(code, Some(0));
+    let copy = folder.path().join("trace.jsonl");
+    std::fs::write(&copy, line).unwrap();
+    let other = folder.path().join("other");
+    let loaded = run(&[
+        "load",
+        "--data-dir",
+        other.to_str().unwrap(),
+        copy.to_str().unwrap(),
+    ]);
+    let (_, stdout, stderr) = said(&loaded);
+    assert!(stdout.starts_with("loaded 31 spans"), "{stdout}{stderr}");
+
+    let server = Server::start(folder.path(), &[]).await;
+    let address = server.http.to_string();
+    let by_server = tokio::task::spawn_blocking(move || {
+        let trace = |id: &str| said(&run(&["trace", id, "--server", &address]));
+        [trace(id), trace("abc")]
+    });
+    let [found, missing] = by_server.await.unwrap();
+    assert_eq!((found.0, found.1), (Some(0), tree));
+    assert_eq!(missing.0, Some(1));
+    assert!(
+        missing
+            .2
+            .contains("there is no trace 00000000000000000000000000000abc"),
+        "{}",
+        missing.2
+    );
+    let (code, _, stderr) = said(&run(&["trace", "xyz"]));
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("hex characters"), "{stderr}");
 }

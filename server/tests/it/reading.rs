@@ -302,12 +302,6 @@ fn requests(set: &DataSet) -> Vec<ExportTraceServiceRequest> {
     set.open().unwrap().map(Result::unwrap).collect()
 }
 
-/// Ends a server while the connections of clients can still take their leave.
-async fn stop(server: Server) {
-    let ended = tokio::task::spawn_blocking(|| server.terminate()).await;
-    assert!(ended.unwrap().await.success());
-}
-
 #[tokio::test]
 async fn live_replayed_and_stored() {
     for set in samples().unwrap() {
@@ -319,7 +313,7 @@ async fn live_replayed_and_stored() {
 
         let server = Server::start(folder.path(), &STAY_LIVE).await;
         check(&server, &set, Queries::Some, "replayed").await;
-        stop(server).await;
+        assert!(server.terminate().await.success());
 
         let server = Server::start(folder.path(), &STAY_LIVE).await;
         check(&server, &set, Queries::All, "stored").await;
@@ -339,7 +333,7 @@ async fn traces_in_pieces() {
         for part in [first, second] {
             let server = Server::start(folder.path(), &STAY_LIVE).await;
             send::grpc(server.otlp_grpc, part).await;
-            stop(server).await;
+            assert!(server.terminate().await.success());
         }
         let server = Server::start(folder.path(), &STAY_LIVE).await;
         send::grpc(server.otlp_grpc, third).await;

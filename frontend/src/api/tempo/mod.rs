@@ -12,6 +12,8 @@ mod trace;
 mod window;
 mod wire;
 
+pub use self::trace::{Trace, TraceByIdMetrics, TraceByIdResponse};
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};

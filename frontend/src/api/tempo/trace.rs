@@ -19,34 +19,40 @@ use crate::query::off_reactor;
 use crate::trace::{TraceAnswer, TraceRequest};
 use crate::viewer;
 
-/// `Trace`: wire-equal to OTLP's `TracesData`.
+/// A trace; wire-equal to OTLP's `TracesData`.
 #[derive(Clone, PartialEq, prost::Message)]
-struct Trace {
+pub struct Trace {
+    /// The spans, by resource and scope.
     #[prost(message, repeated, tag = "1")]
-    resource_spans: Vec<ResourceSpans>,
+    pub resource_spans: Vec<ResourceSpans>,
 }
 
-/// `TraceByIDResponse`.
+/// The answer of `/api/v2/traces/{id}` in protobuf.
 #[derive(Clone, PartialEq, prost::Message)]
-struct TraceByIdResponse {
+pub struct TraceByIdResponse {
+    /// The trace; empty if there is none of this id.
     #[prost(message, optional, tag = "1")]
-    trace: Option<Trace>,
+    pub trace: Option<Trace>,
+    /// What the answer took.
     #[prost(message, optional, tag = "2")]
-    metrics: Option<TraceByIdMetrics>,
-    /// [`COMPLETE`] or [`PARTIAL`].
+    pub metrics: Option<TraceByIdMetrics>,
+    /// 0: the trace is whole, 1: it is not.
     #[prost(int32, tag = "3")]
-    status: i32,
+    pub status: i32,
+    /// Why the trace is not whole.
     #[prost(string, tag = "4")]
-    message: String,
+    pub message: String,
 }
 
 const COMPLETE: i32 = 0;
 const PARTIAL: i32 = 1;
 
+/// What looking up a trace took.
 #[derive(Clone, PartialEq, prost::Message)]
-struct TraceByIdMetrics {
+pub struct TraceByIdMetrics {
+    /// Bytes read from storage.
     #[prost(uint64, tag = "1")]
-    inspected_bytes: u64,
+    pub inspected_bytes: u64,
 }
 
 /// What the first version of the endpoint sends as JSON: the same under another name.
