@@ -54,7 +54,6 @@ pub(crate) struct Lowered {
 
 /// What is computed of selected spans.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one per job")]
 pub(crate) enum Stage {
     /// States by group.
     Aggregate {
