@@ -252,12 +252,6 @@ async fn errors_have_a_type_and_a_text() {
             "no match[] parameter provided",
         ),
         ("labels?limit=-1".to_owned(), 400, "bad_data", "\"limit\""),
-        (
-            format!("query_range?query={{}} | compare({{status=error}})&{range}"),
-            422,
-            "execution",
-            "not implemented yet",
-        ),
     ] {
         let (found, body) = get_json(&app, &format!("/prom/api/v1/{uri}")).await;
         assert_eq!(

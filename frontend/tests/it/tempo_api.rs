@@ -172,11 +172,6 @@ async fn errors_are_plain_text() {
             400,
             "duration of 24h0m0s",
         ),
-        (
-            format!("q={{}} | compare({{status=error}})&{times}"),
-            501,
-            "not implemented yet",
-        ),
     ] {
         let (found, text) = get(&app, &format!("/api/metrics/query_range?{query}")).await;
         assert_eq!(found, status, "{query}: {text}");
