@@ -341,7 +341,7 @@ impl Engine {
         let mut found = stream::iter(reads_of_ids).buffer_unordered(ID_READS_AT_ONCE);
         while let Some((block, others, ids)) = found.try_next().await? {
             for other in others {
-                let common = pieces::common(&ids, &other);
+                let common = self.common_traces(&ids, &block, &other, context).await?;
                 self.pairs.insert(pair(&block, &other), &common);
                 pieces.add((&block, &other), &common);
             }
@@ -362,10 +362,40 @@ impl Engine {
             }
             let ids = live_trace_ids(block)?;
             for other in near {
-                pieces.add((&block.meta, other), &pieces::common(&ids, other));
+                let common = self
+                    .common_traces(&ids, &block.meta, other, context)
+                    .await?;
+                pieces.add((&block.meta, other), &common);
             }
         }
         Ok(pieces)
+    }
+
+    /// Those of a block's traces that are in a stored block, too.
+    async fn common_traces(
+        &self,
+        ids: &[TraceId],
+        block: &Arc<BlockMeta>,
+        other: &Arc<BlockMeta>,
+        context: &QueryContext,
+    ) -> Result<Arc<[TraceId]>, EngineError> {
+        let maybe = pieces::common(ids, other);
+        if maybe.is_empty() {
+            return Ok(maybe);
+        }
+        // The filter lets through one in a hundred that is not there, and to put such a trace
+        // together costs far more than to look.
+        let block = std::slice::from_ref(block);
+        let there: HashSet<TraceId> = self
+            .trace_ids(other, block, context)
+            .await?
+            .into_iter()
+            .collect();
+        Ok(maybe
+            .iter()
+            .filter(|id| there.contains(*id))
+            .copied()
+            .collect())
     }
 
     /// The traces of a stored block that lie within reach of one of some others.

@@ -5,8 +5,8 @@
 //! together for jobs of their own ([`Slice::Pieces`]), as if they had been stored in one block.
 //!
 //! Which traces those are: of two blocks that lie within [`REACH_NS`] of each other the ids of the one
-//! are looked up in the other's id filter, which the catalog holds. A false hit costs a little
-//! time and nothing else. Blocks never change, so what is found for a pair of them is kept; blocks
+//! are looked up in the other's id filter, which the catalog holds; what that lets through is compared
+//! with the ids themselves. Blocks never change, so what is found for a pair of them is kept; blocks
 //! that lie apart are never looked at.
 
 use std::collections::{BTreeMap, HashMap};
