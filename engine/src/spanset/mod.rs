@@ -8,7 +8,7 @@
 //!
 //! A [`program::Program`] is evaluated over some thousand spans of whole traces at once. What looks
 //! at a span alone is a vectorised expression; what relates spans is a linear pass over masks
-//! ([`relation`]). Reading order: [`program`], [`whole_traces`], [`derive`], [`traces`], [`relation`],
+//! ([`relation`]). Reading order: [`program`], [`whole_traces`], [`mod@derive`], [`traces`], [`relation`],
 //! [`partition`], [`run`], [`scalar`]; [`node`] and [`exec`] make it an operator of DataFusion plans.
 
 pub(crate) mod derive;

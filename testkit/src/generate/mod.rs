@@ -3,7 +3,7 @@
 //! - [`Workload`]: traffic of a shop of many services, for benchmarks; as much as one asks for, with
 //!   the skew of real data.
 //! - [`nasty_traces`], with [`random_query`] and [`random_search`]: small traces that break
-//!   assumptions, and queries over them, for property tests; [`cut`] spreads the traces over parts.
+//!   assumptions, and queries over them, for property tests; [`mod@cut`] spreads the traces over parts.
 //!
 //! The same seed gives the same output on every machine.
 
