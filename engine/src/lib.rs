@@ -16,6 +16,7 @@
 //! Reading order: [`grid`], [`plan`], `lower`, `spanset`, `functions`, [`partial`], [`series`], [`executor`].
 
 mod aggregate;
+mod batch;
 mod compare;
 pub mod context;
 pub mod error;

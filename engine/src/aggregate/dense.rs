@@ -18,7 +18,6 @@ use super::histogram::Log2Histogram;
 use super::interval::IntervalCursor;
 use super::rows::{StateBuilder, StateReader};
 use super::sketch::Sketch;
-use crate::error::EngineError;
 use crate::limit::MemoryLimit;
 
 /// The states of many groups over one grid.
@@ -175,16 +174,8 @@ impl<C: Cell> Dense<C> {
     }
 
     fn check(&self, bytes: usize) -> Result<()> {
-        if u64::try_from(bytes).is_ok_and(|bytes| bytes <= self.limit.bytes) {
-            return Ok(());
-        }
-        let MemoryLimit {
-            bytes: limit_bytes,
-            key,
-        } = self.limit;
-        Err(DataFusionError::External(Box::new(
-            EngineError::MemoryLimit { limit_bytes, key },
-        )))
+        let checked = self.limit.check(bytes);
+        checked.map_err(|error| DataFusionError::External(Box::new(error)))
     }
 
     /// The cells of all groups in one interval.

@@ -17,6 +17,7 @@ use storage::schema::names;
 use super::columns::{Compared, canonical, is_service_name};
 use super::tally::{Side, Tally};
 use crate::aggregate::interval::IntervalCursor;
+use crate::batch::named;
 use crate::lower::KeyKind;
 use crate::lower::value::Type;
 use crate::partial::{KeyColumn, KeyValue};
@@ -97,16 +98,11 @@ impl Counter<'_> {
 
     fn add_residuals(&mut self, batch: &RecordBatch, parts: &[Part]) -> Result<()> {
         for residual in &self.compared.residuals {
-            let column = |name: &str| {
-                let missing =
-                    || DataFusionError::Internal(format!("the scan has no column {name}"));
-                batch.column_by_name(name).ok_or_else(missing)
-            };
-            let lists = column(residual.name)?.as_list::<i32>();
+            let lists = named(batch, residual.name)?.as_list::<i32>();
             let entries = Entries::try_new(lists)?;
             let mut shadows: HashMap<&str, Vec<&ArrayRef>> = HashMap::new();
             for (key, columns) in &residual.shadows {
-                let columns = columns.iter().map(|name| column(name));
+                let columns = columns.iter().map(|name| named(batch, name));
                 shadows.insert(key, columns.collect::<Result<_>>()?);
             }
             let mut labels: HashMap<String, Arc<str>> = HashMap::new();

@@ -137,17 +137,9 @@ impl Tally {
     /// # Errors
     /// [`EngineError::MemoryLimit`] if the counts are larger than the query may hold.
     pub(crate) fn check_memory(&self) -> Result<(), EngineError> {
-        let MemoryLimit {
-            bytes: limit_bytes,
-            key,
-        } = self.limit;
         // Intervals are counted once for all values: those of one value are few where values are many.
         let held = self.bytes + self.grid.intervals as usize * size_of::<(u32, u64)>();
-        if u64::try_from(held).is_ok_and(|held| held <= limit_bytes) {
-            Ok(())
-        } else {
-            Err(EngineError::MemoryLimit { limit_bytes, key })
-        }
+        self.limit.check(held)
     }
 
     /// Distinct values of all attributes.

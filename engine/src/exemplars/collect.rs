@@ -6,7 +6,6 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
 use datafusion::catalog::Session;
-use datafusion::common::DFSchema;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
@@ -18,6 +17,7 @@ use super::select::{Candidate, Key};
 use super::{Content, PartialExemplars};
 use crate::aggregate::StateKind;
 use crate::aggregate::histogram::{bound, float_bucket, int_bucket};
+use crate::batch::Evaluation;
 use crate::lower::layout::{Layout, column};
 use crate::lower::{KeyKind, aggregated_value, group_keys, state_kind};
 use crate::partial::{KeyColumn, KeyValue, base_labels};
@@ -25,6 +25,7 @@ use crate::plan::MetricsPlan;
 use crate::search::Value;
 use crate::search::show::{Show, Shown};
 use crate::series::{Label, LabelValue};
+use crate::spanset::number::Number;
 
 /// What is read of spans, lowered for one block.
 #[derive(Debug)]
@@ -70,8 +71,8 @@ impl Candidates {
         session: &dyn Session,
         chosen: PartialExemplars,
     ) -> Result<Collector<'a>> {
-        let columns = DFSchema::try_from(schema.as_ref().clone())?;
-        let physical = |expr: &Expr| session.create_physical_expr(expr.clone(), &columns);
+        let evaluation = Evaluation::try_new(schema, session)?;
+        let physical = |expr: &Expr| evaluation.of(expr);
         let [start_ns, duration, trace_id, span_id] = &self.columns;
         Ok(Collector {
             aggregate,
@@ -129,12 +130,6 @@ pub(super) struct Collector<'a> {
 enum Numbers {
     Int(ArrayRef),
     Float(ArrayRef),
-}
-
-#[derive(Clone, Copy)]
-enum Number {
-    Int(i64),
-    Float(f64),
 }
 
 impl Collector<'_> {
@@ -237,7 +232,7 @@ impl Collector<'_> {
             return Ok(None);
         }
         let bucket = match value {
-            Number::Int(value) => int_bucket(value),
+            Number::Int(value) | Number::Duration(value) => int_bucket(value),
             Number::Float(value) => float_bucket(value),
         };
         let bucket = bucket.ok_or(NotCounted)?;
@@ -266,16 +261,6 @@ impl Numbers {
                 values.as_primitive::<Float64Type>().value(row),
             )),
             _ => None,
-        }
-    }
-}
-
-impl Number {
-    #[expect(clippy::cast_precision_loss, reason = "values are shown as floats")]
-    const fn as_float(self) -> f64 {
-        match self {
-            Self::Int(value) => value as f64,
-            Self::Float(value) => value,
         }
     }
 }

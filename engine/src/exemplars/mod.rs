@@ -77,16 +77,8 @@ impl PartialExemplars {
     }
 
     fn check_memory(&self) -> Result<(), EngineError> {
-        let MemoryLimit {
-            bytes: limit_bytes,
-            key,
-        } = self.limit;
-        let held: usize = self.chosen.contents().map(Content::bytes).sum();
-        if u64::try_from(held).is_ok_and(|held| held <= limit_bytes) {
-            Ok(())
-        } else {
-            Err(EngineError::MemoryLimit { limit_bytes, key })
-        }
+        let held = self.chosen.contents().map(Content::bytes).sum();
+        self.limit.check(held)
     }
 }
 

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, when};
 use storage::block::meta::BlockMeta;
@@ -22,6 +22,7 @@ use storage::schema::names;
 use traceql::ast::{Compare, FieldExpr, MetricsAggregate, MetricsFunction, MetricsStage};
 
 use crate::aggregate::StateKind;
+use crate::batch::Evaluation;
 use crate::compare::columns::Compared;
 use crate::compare::count::Counter;
 use crate::compare::tally::Tally;
@@ -435,8 +436,8 @@ impl Lowered {
         else {
             return Ok(None);
         };
-        let columns = DFSchema::try_from(schema.as_ref().clone())?;
-        let physical = |expr: &Expr| session.create_physical_expr(expr.clone(), &columns);
+        let evaluation = Evaluation::try_new(schema, session)?;
+        let physical = |expr: &Expr| evaluation.of(expr);
         Ok(Some(Counter {
             values: compared
                 .values

@@ -160,16 +160,7 @@ impl Aggregates {
     }
 
     fn check_memory(&self) -> Result<(), EngineError> {
-        let MemoryLimit {
-            bytes: limit_bytes,
-            key,
-        } = self.limit;
-        let held = u64::try_from(self.key_bytes + self.state.bytes()).unwrap_or(u64::MAX);
-        if held > limit_bytes {
-            Err(EngineError::MemoryLimit { limit_bytes, key })
-        } else {
-            Ok(())
-        }
+        self.limit.check(self.key_bytes + self.state.bytes())
     }
 
     /// Makes the series, applies the second stages, and puts them in canonical order.
@@ -390,20 +381,8 @@ impl Finisher<'_> {
 
     fn push(&mut self, labels: Vec<Label>, values: Vec<f64>) -> Result<(), EngineError> {
         self.series.push(Series { labels, values });
-        let MemoryLimit {
-            bytes: limit_bytes,
-            key,
-        } = self.limit;
-        let held = self
-            .series
-            .len()
-            .saturating_mul(self.intervals)
-            .saturating_mul(size_of::<f64>());
-        if u64::try_from(held).is_ok_and(|held| held <= limit_bytes) {
-            Ok(())
-        } else {
-            Err(EngineError::MemoryLimit { limit_bytes, key })
-        }
+        let values = self.series.len().saturating_mul(self.intervals);
+        self.limit.check(values.saturating_mul(size_of::<f64>()))
     }
 }
 

@@ -14,9 +14,9 @@ use arrow::array::{Array, AsArray, FixedSizeBinaryBuilder, RecordBatch};
 use arrow::datatypes::{SchemaRef, UInt32Type};
 use datafusion::common::internal_err;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
@@ -24,7 +24,9 @@ use datafusion::physical_plan::{
 use futures::StreamExt as _;
 use storage::schema::names;
 
+use crate::batch::named;
 use crate::lower::layout::RESOLVED_PARENT_ID;
+use crate::physical::row_by_row;
 
 /// See the module.
 #[derive(Debug)]
@@ -37,17 +39,10 @@ pub(super) struct ParentIdExec {
 impl ParentIdExec {
     /// `schema` names the wanted columns: those of the input, and the resolved id.
     pub(super) fn new(input: Arc<dyn ExecutionPlan>, schema: SchemaRef) -> Self {
-        let of_input = input.properties();
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&schema)),
-            of_input.partitioning.clone(),
-            of_input.emission_type,
-            of_input.boundedness,
-        );
         Self {
+            properties: row_by_row(input.as_ref(), Arc::clone(&schema)),
             input,
             schema,
-            properties: Arc::new(properties),
         }
     }
 }
@@ -131,10 +126,7 @@ struct Resolver {
 
 impl Resolver {
     fn resolve(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let input = |name: &str| {
-            let missing = || DataFusionError::Internal(format!("the scan has no column {name}"));
-            batch.column_by_name(name).ok_or_else(missing)
-        };
+        let input = |name: &str| named(batch, name);
         let ids = input(names::SPAN_ID)?.as_fixed_size_binary();
         let offsets = input(names::PARENT_ROW)?.as_primitive::<UInt32Type>();
         let literals = input(names::PARENT_ID)?.as_fixed_size_binary();

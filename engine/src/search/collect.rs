@@ -7,13 +7,14 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use storage::ids::{SpanId, TraceId};
 use storage::schema::names;
 
 use super::result::{ServiceStats, SpanMatch, SpansetMatch, TraceMatch};
 use super::show::Show;
+use crate::batch::named;
 use crate::lower::value::status_code;
 use crate::spanset::partition::Partition;
 use crate::spanset::relation::{NONE, row};
@@ -238,10 +239,7 @@ impl Collector {
 
 impl Columns {
     fn of(batch: &RecordBatch, with_name: bool) -> Result<Self> {
-        let column = |name: &str| {
-            let missing = || DataFusionError::Internal(format!("the scan has no column {name}"));
-            batch.column_by_name(name).cloned().ok_or_else(missing)
-        };
+        let column = |name: &str| named(batch, name).cloned();
         Ok(Self {
             trace_id: column(names::TRACE_ID)?,
             span_id: column(names::SPAN_ID)?,

@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use datafusion::common::DFSchema;
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -19,6 +18,7 @@ use super::collect::{COLUMNS, Collector, SearchLimits};
 use super::plan::SearchPlan;
 use super::result::TraceMatch;
 use super::show::{Shown, key_without_scope};
+use crate::batch::Evaluation;
 use crate::lower::column_names;
 use crate::lower::layout::{Layout, RESOLVED_PARENT_ID, column};
 use crate::lower::spansets::lower_stages;
@@ -147,12 +147,11 @@ impl LoweredSearch {
         schema: &SchemaRef,
         session: &SessionState,
     ) -> Result<Collector> {
-        let columns = DFSchema::try_from(schema.as_ref().clone())?;
         Ok(Collector {
             limits,
             show: self.shown.physical(schema, session)?,
             shows_name: plan.shows_name,
-            service: session.create_physical_expr(self.service.clone(), &columns)?,
+            service: Evaluation::try_new(schema, session)?.of(&self.service)?,
             newest: BinaryHeap::new(),
         })
     }

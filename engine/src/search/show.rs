@@ -6,13 +6,13 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
 use datafusion::catalog::Session;
-use datafusion::common::DFSchema;
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 use traceql::ast::Attribute;
 
 use super::result::Value;
+use crate::batch::Evaluation;
 use crate::lower::KeyKind;
 use crate::lower::layout::Layout;
 use crate::lower::value::Type;
@@ -57,13 +57,8 @@ impl Shown {
     }
 
     pub(crate) fn physical(&self, schema: &SchemaRef, session: &dyn Session) -> Result<Show> {
-        let schema = DFSchema::try_from(schema.as_ref().clone())?;
-        let physical = |(value_type, expr): &(Type, Expr)| {
-            Ok((
-                *value_type,
-                session.create_physical_expr(expr.clone(), &schema)?,
-            ))
-        };
+        let evaluation = Evaluation::try_new(schema, session)?;
+        let physical = |(value_type, expr): &(Type, Expr)| Ok((*value_type, evaluation.of(expr)?));
         let attributes = self.attributes.iter().map(|(key, alternatives)| {
             let alternatives = alternatives.iter().map(physical).collect::<Result<_>>()?;
             Ok((key.clone(), alternatives))

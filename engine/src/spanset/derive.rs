@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::array::{AsArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion::error::{DataFusionError, Result};
 use storage::schema::names;
 
 use super::relation::{Forest, NONE};
+use crate::batch::named;
 
 /// The column of a span's duration that none of its children covers, in ns.
 pub(crate) const SELF_TIME: &str = "span:selfTime";
@@ -99,11 +100,10 @@ impl Derived {
 
 /// Duration minus the part in which at least one child was running.
 fn self_time(batch: &RecordBatch, forest: &Forest) -> Result<Int64Array> {
-    let integers = |name: &str| -> Result<ArrayRef> {
-        let column = batch.column_by_name(name).cloned();
-        column.ok_or_else(|| DataFusionError::Internal(format!("no column {name}")))
-    };
-    let (starts, durations) = (integers(names::START_NS)?, integers(names::DURATION)?);
+    let (starts, durations) = (
+        named(batch, names::START_NS)?,
+        named(batch, names::DURATION)?,
+    );
     let starts = starts.as_primitive::<Int64Type>().values();
     let durations = durations.as_primitive::<Int64Type>().values();
     let mut own: Vec<i64> = durations.to_vec();
@@ -128,6 +128,8 @@ fn self_time(batch: &RecordBatch, forest: &Forest) -> Result<Int64Array> {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::ArrayRef;
+
     use super::*;
 
     #[test]

@@ -18,7 +18,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -29,6 +29,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::run::Runnable;
 use super::traces::{TraceReader, TraceShape, Traces};
+use crate::physical::row_by_row;
 
 /// See the module.
 #[derive(Debug)]
@@ -49,19 +50,12 @@ impl SpansetExec {
         text: Arc<str>,
         schema: SchemaRef,
     ) -> Self {
-        let of_input = input.properties();
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema),
-            of_input.partitioning.clone(),
-            of_input.emission_type,
-            of_input.boundedness,
-        );
         Self {
+            properties: row_by_row(input.as_ref(), schema),
             input,
             runnable,
             shape,
             text,
-            properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }

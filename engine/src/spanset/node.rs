@@ -22,6 +22,7 @@ use super::exec::SpansetExec;
 use super::program::Program;
 use super::run::Runnable;
 use super::traces::TraceShape;
+use crate::batch::Evaluation;
 
 /// Keeps the spans that are in some spanset of their trace in the end.
 #[derive(Debug, Clone)]
@@ -125,9 +126,8 @@ pub(crate) fn runnable(
     keep_attributes: bool,
 ) -> Result<Runnable> {
     let schema = shape.derived.schema(input)?;
-    let schema = DFSchema::try_from(schema.as_ref().clone())?;
-    let physical = |expr: &Expr| session.create_physical_expr(expr.clone(), &schema);
-    let expressions = program.expressions.iter().map(|e| physical(&e.expr));
+    let evaluation = Evaluation::try_new(&schema, session)?;
+    let expressions = program.expressions.iter().map(|e| evaluation.of(&e.expr));
     Ok(Runnable {
         expressions: expressions.collect::<Result<_>>()?,
         program: Arc::clone(program),

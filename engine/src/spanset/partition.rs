@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use datafusion::error::{DataFusionError, Result};
+
 use super::relation::{NONE, row};
+use crate::error::{EngineError, EvaluationError};
 use crate::search::Value;
 
 /// Which spanset each span is in. Spansets of a trace never share a span.
@@ -75,6 +78,29 @@ impl Partition {
             }
         }
         occupied
+    }
+
+    /// The spanset of `result` that rows of each spanset are in, [`NONE`] where there is none.
+    /// `result` holds some rows of this partition in other spansets.
+    ///
+    /// # Errors
+    /// [`EvaluationError::SeveralSpansets`] for `expression` where there is more than one.
+    pub(crate) fn only_results(&self, result: &Self, expression: &str) -> Result<Vec<u32>> {
+        let mut found = vec![NONE; self.spansets.len()];
+        for (&spanset, &of_result) in self.of_row.iter().zip(&result.of_row) {
+            if spanset == NONE || of_result == NONE {
+                continue;
+            }
+            let found = &mut found[spanset as usize];
+            if *found != NONE && *found != of_result {
+                let error = EngineError::Evaluation(EvaluationError::SeveralSpansets {
+                    expression: expression.to_owned(),
+                });
+                return Err(DataFusionError::External(Box::new(error)));
+            }
+            *found = of_result;
+        }
+        Ok(found)
     }
 
     /// One spanset for all of a trace's, without their attributes.

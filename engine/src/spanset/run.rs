@@ -12,9 +12,8 @@ use traceql::ast::SpansetOp;
 
 use super::partition::Partition;
 use super::program::{ExpressionId, GroupBy, Program, ScalarFilter, Step, Term};
-use super::relation::{Forest, NONE, Sides, row};
+use super::relation::{Forest, Sides, row};
 use super::scalar::Scalars;
-use crate::error::{EngineError, EvaluationError};
 use crate::partial::{KeyColumn, KeyValue};
 use crate::physical::Grouping;
 use crate::search::Value;
@@ -133,19 +132,7 @@ impl Run<'_> {
         };
         let mut result = partition.clone();
         self.steps(steps, &mut result)?;
-        let mut found = vec![NONE; partition.spansets.len()];
-        for (&spanset, &of_result) in partition.of_row.iter().zip(&result.of_row) {
-            if spanset == NONE || of_result == NONE {
-                continue;
-            }
-            let found = &mut found[spanset as usize];
-            if *found != NONE && *found != of_result {
-                return Err(failure(EvaluationError::SeveralSpansets {
-                    expression: operator.to_owned(),
-                }));
-            }
-            *found = of_result;
-        }
+        partition.only_results(&result, operator)?;
         Ok(result.members())
     }
 
@@ -261,8 +248,4 @@ impl Run<'_> {
         });
         Ok(take(&values, &places.collect::<UInt32Array>(), None)?)
     }
-}
-
-pub(super) fn failure(error: EvaluationError) -> DataFusionError {
-    DataFusionError::External(Box::new(EngineError::Evaluation(error)))
 }

@@ -12,8 +12,7 @@ use super::number::Number;
 use super::partition::Partition;
 use super::program::{Aggregate, Argument, ExpressionId, Scalar, Step};
 use super::relation::NONE;
-use super::run::{Run, failure};
-use crate::error::EvaluationError;
+use super::run::Run;
 
 /// A number for each spanset of a partition, by its number; `None` where it has none.
 type Numbers = Vec<Option<Number>>;
@@ -71,21 +70,10 @@ impl<'a> Scalars<'a> {
         let mut result = self.partition.clone();
         self.run.steps(steps, &mut result)?;
         let values = aggregated(self.run, &result, aggregate)?;
-        let mut numbers = vec![None; self.partition.spansets.len()];
-        let mut sources = vec![NONE; self.partition.spansets.len()];
-        for (&spanset, &of_result) in self.partition.of_row.iter().zip(&result.of_row) {
-            if spanset == NONE || of_result == NONE {
-                continue;
-            }
-            let source = &mut sources[spanset as usize];
-            if *source != NONE && *source != of_result {
-                return Err(failure(EvaluationError::SeveralSpansets {
-                    expression: text.to_owned(),
-                }));
-            }
-            *source = of_result;
-            numbers[spanset as usize] = values[of_result as usize];
-        }
+        let sources = self.partition.only_results(&result, text)?.into_iter();
+        let numbers = sources
+            .map(|source| *values.get(source as usize)?)
+            .collect();
         let members = result.members();
         self.selected = Some(match self.selected.take() {
             None => members,

@@ -1,14 +1,15 @@
 //! From a stream of spans to whole traces, ready for a program.
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int32Type, Int64Type, SchemaRef, UInt32Type};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use storage::schema::names;
 
 use super::derive::Derived;
 use super::relation::Forest;
 use super::whole_traces::{TraceCutter, WholeTraces};
+use crate::batch::named;
 
 /// Which traces a query is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,9 +81,9 @@ impl TraceShape {
                 ..Forest::default()
             });
         }
-        let parents = column(batch, names::PARENT_ROW)?;
+        let parents = named(batch, names::PARENT_ROW)?;
         let connected = if self.structural {
-            let left = column(batch, names::NESTED_SET_LEFT)?;
+            let left = named(batch, names::NESTED_SET_LEFT)?;
             let left = left.as_primitive::<Int32Type>().values();
             left.iter().map(|&left| left != 0).collect()
         } else {
@@ -142,11 +143,6 @@ impl TraceReader {
     }
 }
 
-fn column(batch: &RecordBatch, name: &str) -> Result<ArrayRef> {
-    let missing = || DataFusionError::Internal(format!("the scan has no column {name}"));
-    batch.column_by_name(name).cloned().ok_or_else(missing)
-}
-
 /// The traces that lie in the window. Nothing is evaluated on others, so that what they hold cannot
 /// make a query fail.
 fn in_window(whole: WholeTraces, window: TraceWindow) -> Result<Option<WholeTraces>> {
@@ -162,7 +158,7 @@ fn in_window(whole: WholeTraces, window: TraceWindow) -> Result<Option<WholeTrac
             start,
             end,
         } => {
-            let times = column(&batch, name)?;
+            let times = named(&batch, name)?;
             let times = times.as_primitive::<Int64Type>().values();
             let is_inside = |&time: &i64| time > start && time <= end;
             runs()
@@ -170,8 +166,8 @@ fn in_window(whole: WholeTraces, window: TraceWindow) -> Result<Option<WholeTrac
                 .collect()
         }
         TraceWindow::Overlaps { start, end } => {
-            let times = column(&batch, names::START_NS)?;
-            let durations = column(&batch, names::TRACE_DURATION)?;
+            let times = named(&batch, names::START_NS)?;
+            let durations = named(&batch, names::TRACE_DURATION)?;
             let times = times.as_primitive::<Int64Type>().values();
             let durations = durations.as_primitive::<Int64Type>().values();
             let is_inside = |rows: std::ops::Range<usize>| {

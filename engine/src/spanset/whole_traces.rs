@@ -4,8 +4,6 @@
 //! traces, so the rows of the last trace of a batch wait for the next one. Most of a batch passes on
 //! as it is; only traces that a batch border cuts are copied together.
 
-use std::sync::Arc;
-
 use arrow::array::{Array, AsArray, FixedSizeBinaryArray, RecordBatch};
 use arrow::compute::concat_batches;
 use datafusion::common::internal_datafusion_err;
@@ -13,6 +11,7 @@ use datafusion::error::Result;
 use storage::schema::names;
 
 use super::relation::row;
+use crate::batch::named;
 
 /// Spans of whole traces.
 #[derive(Debug)]
@@ -100,9 +99,8 @@ impl TraceCutter {
 }
 
 fn ids(batch: &RecordBatch) -> Result<&FixedSizeBinaryArray> {
-    let column = batch.column_by_name(names::TRACE_ID).map(Arc::as_ref);
-    column
-        .and_then(|ids: &dyn Array| ids.as_fixed_size_binary_opt())
+    named(batch, names::TRACE_ID)?
+        .as_fixed_size_binary_opt()
         .ok_or_else(|| internal_datafusion_err!("spans without {}", names::TRACE_ID))
 }
 
@@ -126,6 +124,8 @@ fn starts(ids: &FixedSizeBinaryArray) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow::array::{ArrayRef, FixedSizeBinaryArray};
 
     use super::*;
