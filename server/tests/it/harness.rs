@@ -111,7 +111,12 @@ impl Server {
             .unwrap();
         command.arg("serve").arg("--data-dir").arg(data_dir);
         let ports_file = format!("server.ports_file={}", ports.display());
-        let own = ["server.http_listen_address=127.0.0.1", ports_file.as_str()];
+        let own = [
+            "server.http_listen_address=127.0.0.1",
+            ports_file.as_str(),
+            // Tests send little: a disk that others have almost filled must not fail them.
+            "wal.low_water_bytes=16MiB",
+        ];
         for set in FREE_PORTS.iter().chain(&own).chain(sets) {
             command.arg("--set").arg(set);
         }
