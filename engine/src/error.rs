@@ -10,12 +10,6 @@ use crate::limit::MemoryLimit;
 /// A query that could not be planned or run.
 #[derive(Debug, Error)]
 pub enum EngineError {
-    /// The query is valid, but this construct is not implemented yet.
-    #[error("not implemented yet: {construct}")]
-    NotImplemented {
-        /// The construct, as written in TraceQL.
-        construct: String,
-    },
     /// The query has no metrics stage, so it has no series.
     #[error("not a metrics query: add a metrics function, for example `| rate()`")]
     NotMetrics,
@@ -68,7 +62,7 @@ pub enum EvaluationError {
     /// `-e` where `e` is not a number.
     #[error("operand of unary `-` is not a number on some span: {expression}")]
     NotNumeric {
-        /// The operand.
+        /// The expression, with its `-`.
         expression: String,
     },
     /// `a / 0` or `a % 0` on integers.
@@ -105,8 +99,6 @@ pub enum EvaluationError {
 pub enum ErrorKind {
     /// Change the query.
     InvalidQuery,
-    /// Use something else: the construct is not implemented.
-    Unsupported,
     /// The query fails on the data it reads.
     Execution,
     /// Ask for less, or raise the limit.
@@ -133,7 +125,6 @@ impl EngineError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotImplemented { .. } => ErrorKind::Unsupported,
             Self::NotMetrics | Self::NotSearch => ErrorKind::InvalidQuery,
             Self::Evaluation(_) => ErrorKind::Execution,
             Self::MemoryLimit { .. } | Self::SeriesLimit { .. } => ErrorKind::LimitExceeded,
@@ -193,8 +184,7 @@ impl EngineError {
                 key,
             }),
             Self::Storage(error) => Some(Self::Storage(error.clone())),
-            Self::NotImplemented { .. }
-            | Self::NotMetrics
+            Self::NotMetrics
             | Self::NotSearch
             | Self::SeriesLimit { .. }
             | Self::Cancelled

@@ -1,14 +1,13 @@
 //! Typed TraceQL queries to series, over blocks and live spans. DataFusion lives here.
 //!
 //! A query runs as independent *jobs*, each over one [`Slice`]: some row groups of one block, or one
-//! live block. [`MetricsPlan::analyse`] decides what the query needs, [`prune()`] drops what cannot
-//! match, [`Engine::run_job`] lowers the query to a DataFusion plan for one slice and runs it to a
-//! [`PartialSeries`], partial series [merge](PartialSeries::merge) in any order, and
-//! [`PartialSeries::finish`] makes the [`SeriesSet`]. A [`SeriesPlan`] is a whole query for series: one
-//! such plan, or several whose series it computes with.
+//! live block. [`SeriesPlan::analyse`] decides what the query needs: one [`MetricsPlan`], or several
+//! whose series it computes with. [`prune()`] drops what cannot match, [`Engine::run_job`] lowers such a
+//! plan to one of DataFusion for one slice and runs it to a [`PartialSeries`], partial series
+//! [merge](PartialSeries::merge) in any order, and [`PartialSeries::finish`] makes the [`SeriesSet`].
 //!
-//! Invariants: how spans are cut into slices never changes an answer; a construct that is not
-//! implemented is an error that names it; a query's memory is bounded by its [`QueryContext`].
+//! Invariants: how spans are cut into slices never changes an answer; every query that compiles
+//! runs; a query's memory is bounded by its [`QueryContext`].
 //!
 //! Absent on purpose: HTTP, configuration files, query text (see the crate `traceql`), and the
 //! scheduling of jobs (see the crate `frontend`).

@@ -4,11 +4,9 @@ use std::fmt;
 
 use traceql::Dialect;
 use traceql::ast::{
-    Attribute, Body, FieldExpr, FieldExprKind, Intrinsic, Literal, MetricsStage, Pipeline, Query,
-    SecondStage, SpansetExpr, SpansetOp, Stage, StructuralForm,
+    Attribute, Body, FieldExpr, FieldExprKind, Intrinsic, Literal, MetricsQuery, MetricsStage,
+    Pipeline, Query, SecondStage, SpansetExpr, SpansetOp, Stage, StructuralForm,
 };
-
-use crate::error::EngineError;
 
 /// Which spans a query selects.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,34 +110,28 @@ pub struct MetricsPlan {
 }
 
 impl MetricsPlan {
-    /// Decides how to run a compiled query.
-    ///
-    /// # Errors
-    /// [`EngineError::NotMetrics`] for a search, [`EngineError::NotImplemented`] naming the first
-    /// construct that this engine does not run.
-    pub fn analyse(query: &Query) -> Result<Self, EngineError> {
-        let metrics = match &query.body {
-            Body::Metrics(metrics) => metrics,
-            Body::MetricsExpr(_) => return not_implemented("arithmetic on series".to_owned()),
-            Body::Search(_) | Body::PipelineExpr(_) | Body::ScalarPipelineFilter(_) => {
-                return Err(EngineError::NotMetrics);
-            }
-        };
+    /// Decides how to run a metrics query that is all or a part of `whole`.
+    pub(crate) fn of(metrics: &MetricsQuery, whole: &Query) -> Self {
         let needs_traces = used(&metrics.stage)
             .into_iter()
-            .any(|attribute| needs_trace(attribute, query.dialect));
+            .any(|attribute| needs_trace(attribute, whole.dialect));
         let log2 = |name: &str, value: &Literal| {
             name == "quantile" && *value == Literal::String("log2".to_owned())
         };
-        Ok(Self {
-            selection: Selection::of(&metrics.pipeline, query.dialect, needs_traces),
-            dialect: query.dialect,
+        let text = Query {
+            dialect: whole.dialect,
+            body: Body::Metrics(metrics.clone()),
+            hints: whole.hints.clone(),
+        };
+        Self {
+            selection: Selection::of(&metrics.pipeline, whole.dialect, needs_traces),
+            dialect: whole.dialect,
             stage: metrics.stage.clone(),
-            log2_quantiles: query.hints.iter().any(|hint| log2(&hint.name, &hint.value)),
+            log2_quantiles: whole.hints.iter().any(|hint| log2(&hint.name, &hint.value)),
             second_stages: metrics.second_stages.clone(),
-            exemplars: exemplars(query),
-            text: query.to_string(),
-        })
+            exemplars: exemplars(whole),
+            text: text.to_string(),
+        }
     }
 
     /// The attributes that the query names, in order of appearance.
@@ -248,10 +240,6 @@ fn is_of_trace(attribute: &Attribute) -> bool {
                 ..
             }
         )
-}
-
-fn not_implemented(construct: String) -> Result<MetricsPlan, EngineError> {
-    Err(EngineError::NotImplemented { construct })
 }
 
 impl fmt::Display for MetricsPlan {

@@ -90,8 +90,6 @@ pub enum QueryError {
 pub enum ErrorKind {
     /// Change the query or its parameters.
     Invalid,
-    /// Use something else: the construct is not implemented.
-    Unsupported,
     /// The query fails on the data that it reads.
     Execution,
     /// Ask for less, or raise the limit.
@@ -114,7 +112,6 @@ impl ErrorKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Invalid => "invalid",
-            Self::Unsupported => "unsupported",
             Self::Execution => "execution",
             Self::LimitExceeded => "limit_exceeded",
             Self::Overloaded => "overloaded",
@@ -136,7 +133,6 @@ impl QueryError {
             }
             Self::Engine(error) => match error.kind() {
                 engine::ErrorKind::InvalidQuery => ErrorKind::Invalid,
-                engine::ErrorKind::Unsupported => ErrorKind::Unsupported,
                 engine::ErrorKind::Execution => ErrorKind::Execution,
                 engine::ErrorKind::LimitExceeded => ErrorKind::LimitExceeded,
                 engine::ErrorKind::Unavailable => ErrorKind::Unavailable,

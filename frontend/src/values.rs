@@ -17,7 +17,7 @@ use traceql::Dialect;
 use traceql::ast::{Attribute, Intrinsic, Query, Scope};
 
 use crate::blocks::Block;
-use crate::error::{ErrorKind, QueryError};
+use crate::error::QueryError;
 use crate::filter::usable_filter;
 use crate::names::NamesRequest;
 use crate::query::{Frontend, RangeRequest, off_reactor};
@@ -236,17 +236,7 @@ impl Frontend {
                 exemplars: 0,
                 timeout: None,
             })
-            .await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) if error.kind() == ErrorKind::Unsupported => {
-                return Ok(Values {
-                    partial: Some(error.to_string()),
-                    ..Values::default()
-                });
-            }
-            Err(error) => return Err(error),
-        };
+            .await?;
         let mut set = ValueSet::new(limits);
         // A group without spans in the range says nothing about it.
         let counted = |series: &&Series| series.values.iter().any(|count| *count > 0.0);

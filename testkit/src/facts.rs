@@ -4,12 +4,10 @@
 //! with the numbers of spans and traces they select. `definitions` in each file says what every
 //! number means.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use storage::ids::{SpanId, TraceId};
-use storage::model::SpanGroup;
 
 use crate::reference::is_span_local;
 
@@ -213,25 +211,6 @@ impl Facts {
             .filter_map(|fact| Some((fact, traceql::compile(&fact.traceql).ok()?)))
             .filter(|(_, query)| is_span_local(query))
     }
-}
-
-/// The spans with every span whose parent is not in the trace as a root of its trace.
-///
-/// The facts relate spans by their ids alone. The language relates only spans that a root leads to,
-/// so that it finds less where the upper part of a trace is missing; on these spans both agree.
-#[must_use]
-pub fn with_roots(groups: &[SpanGroup]) -> Vec<SpanGroup> {
-    let spans = groups.iter().flat_map(|group| &group.spans);
-    let stored: HashSet<(TraceId, SpanId)> =
-        spans.map(|span| (span.trace_id, span.span_id)).collect();
-    let mut groups = groups.to_vec();
-    for span in groups.iter_mut().flat_map(|group| &mut group.spans) {
-        let trace_id = span.trace_id;
-        span.parent_span_id = span
-            .parent_span_id
-            .filter(|&parent| stored.contains(&(trace_id, parent)));
-    }
-    groups
 }
 
 fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, FactsError> {

@@ -31,7 +31,8 @@ pub(crate) enum Nested {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Element {
     First,
-    LastWithValue,
+    /// The last of those that satisfy a condition.
+    Last,
 }
 
 /// Turns expressions over flat batches into physical ones. Made once: registering all that
@@ -152,21 +153,18 @@ pub(crate) fn any(nested: Nested, condition: &Expr, lists: Expr, start_ns: Expr)
     ))
 }
 
-/// The value of `value` on one event (or link) of the span; null if there is none.
-pub(crate) fn element(
+/// The value of `value` on the first event (or link) of the span; null if there is none.
+pub(crate) fn first(
     nested: Nested,
-    element: Element,
     value: &Expr,
     value_type: DataType,
     lists: Expr,
     start_ns: Expr,
 ) -> Result<Expr> {
     let physical = nested.physical(value)?;
-    let name = match (nested, element) {
-        (Nested::Event, Element::First) => "first_event",
-        (Nested::Event, Element::LastWithValue) => "last_event",
-        (Nested::Link, Element::First) => "first_link",
-        (Nested::Link, Element::LastWithValue) => "last_link",
+    let name = match nested {
+        Nested::Event => "first_event",
+        Nested::Link => "first_link",
     };
     Ok(Function::call(
         name,
@@ -175,15 +173,49 @@ pub(crate) fn element(
         vec![lists, start_ns],
         move |args| {
             let lists = args[0].as_list::<i32>();
-            let (rows, owners) = match element {
-                Element::First => first_elements(lists),
-                Element::LastWithValue => all_elements(lists),
-            };
+            let (rows, owners) = first_elements(lists);
             let batch = nested.flatten(lists.values(), &rows, &owners, &args[1])?;
             let values = physical.evaluate(&batch)?.into_array(batch.num_rows())?;
             let mut slots = vec![None; lists.len()];
             for (slot, &owner) in (0_u32..).zip(owners.values()) {
-                if element == Element::First || values.is_valid(slot as usize) {
+                slots[owner as usize] = Some(slot);
+            }
+            let slots: UInt32Array = slots.into_iter().collect();
+            Ok(take(&values, &slots, None)?)
+        },
+    ))
+}
+
+/// The value of `value` on the last event (or link) of the span that satisfies `condition`; null if
+/// there is none.
+pub(crate) fn last(
+    nested: Nested,
+    condition: &Expr,
+    value: &Expr,
+    value_type: DataType,
+    lists: Expr,
+    start_ns: Expr,
+) -> Result<Expr> {
+    let (holds, physical) = (nested.physical(condition)?, nested.physical(value)?);
+    let name = match nested {
+        Nested::Event => "last_event",
+        Nested::Link => "last_link",
+    };
+    Ok(Function::call(
+        name,
+        format!("{value} where {condition}"),
+        value_type,
+        vec![lists, start_ns],
+        move |args| {
+            let lists = args[0].as_list::<i32>();
+            let (rows, owners) = all_elements(lists);
+            let batch = nested.flatten(lists.values(), &rows, &owners, &args[1])?;
+            let holds = holds.evaluate(&batch)?.into_array(batch.num_rows())?;
+            let values = physical.evaluate(&batch)?.into_array(batch.num_rows())?;
+            let mut slots = vec![None; lists.len()];
+            let elements = owners.values().iter().zip(holds.as_boolean());
+            for (slot, (&owner, holds)) in (0_u32..).zip(elements) {
+                if holds == Some(true) {
                     slots[owner as usize] = Some(slot);
                 }
             }

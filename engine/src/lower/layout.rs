@@ -97,10 +97,10 @@ impl<'a> Layout<'a> {
     }
 
     /// The value that a span is shown with: as [`Self::resolve`], but of the last event or link that
-    /// has one.
+    /// has one of any type.
     pub(crate) fn shown(&self, attribute: &Attribute) -> Result<Value> {
         let shown = Self {
-            element: Element::LastWithValue,
+            element: Element::Last,
             ..*self
         };
         shown.resolve(attribute)
@@ -180,25 +180,19 @@ impl<'a> Layout<'a> {
 
     /// A value of an event or link: itself where rows are such, else the one of a span's first or last.
     fn nested_value(&self, of: Nested, alternatives: &[(Type, Expr)]) -> Result<Value> {
+        let present = alternatives.iter().map(|(_, e)| e.clone().is_not_null());
+        // Whatever its type: a span is shown with one value of a name.
+        let present = present.reduce(Expr::or).unwrap_or_else(|| lit(false));
         let mut value = Value::default();
-        for (value_type, expr) in alternatives {
-            let expr = if self.row == Row::Nested(of) {
-                expr.clone()
-            } else {
-                let (lists, start) = (column(of.column()), column(names::START_NS));
-                nested::element(
-                    of,
-                    self.element,
-                    expr,
-                    arrow_type(*value_type),
-                    lists,
-                    start,
-                )?
+        for &(value_type, ref expr) in alternatives {
+            let (lists, start) = (column(of.column()), column(names::START_NS));
+            let arrow_type = arrow_type(value_type);
+            let expr = match self.element {
+                _ if self.row == Row::Nested(of) => expr.clone(),
+                Element::First => nested::first(of, expr, arrow_type, lists, start)?,
+                Element::Last => nested::last(of, &present, expr, arrow_type, lists, start)?,
             };
-            value.alternatives.push(Alternative {
-                value_type: *value_type,
-                expr,
-            });
+            value.alternatives.push(Alternative { value_type, expr });
         }
         Ok(value)
     }

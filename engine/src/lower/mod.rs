@@ -167,7 +167,7 @@ fn lower_before(
                     end: arguments.end(),
                 },
                 derived,
-                structural: program.is_structural(),
+                kinship: program.kinship(),
             };
             read.extend(shape.columns().into_iter().map(str::to_owned));
             Source::Spansets {

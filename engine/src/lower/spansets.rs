@@ -62,7 +62,7 @@ impl Lowering<'_> {
                 op: *op,
                 lhs: Box::new(self.term(lhs)?),
                 rhs: Box::new(self.term(rhs)?),
-                text: op.to_string().into(),
+                text: expr.to_string().into(),
             }),
             SpansetExpr::Pipeline { pipeline, .. } => {
                 Ok(Term::Pipeline(self.steps(&pipeline.stages)?))

@@ -75,7 +75,7 @@ impl LoweredSearch {
                 end: window.end_ns,
             },
             derived,
-            structural: program.is_structural(),
+            kinship: program.kinship(),
         };
         read.extend(shape.columns().into_iter().map(str::to_owned));
         read.extend(COLUMNS.iter().map(ToString::to_string));

@@ -70,7 +70,7 @@ fn keep_extremes(set: &mut SeriesSet, limit: i64, extreme: Extreme) {
 }
 
 /// Label values position by position as text; values that are no text compare as empty, then by
-/// type and bits.
+/// type and bits. Series whose values are the same go by the names of their labels.
 fn compare_labels(a: &Series, b: &Series) -> Ordering {
     let keys = |series: &Series| {
         series
@@ -79,7 +79,12 @@ fn compare_labels(a: &Series, b: &Series) -> Ordering {
             .map(|label| tie_key(&label.value))
             .collect::<Vec<_>>()
     };
-    keys(a).cmp(&keys(b))
+    let names = |series: &Series| -> Vec<String> {
+        let labels = series.labels.iter();
+        labels.map(|label| label.name.clone()).collect()
+    };
+    let by_value = keys(a).cmp(&keys(b));
+    by_value.then_with(|| names(a).cmp(&names(b)))
 }
 
 fn tie_key(value: &LabelValue) -> (String, u8, u64) {

@@ -39,17 +39,23 @@ impl Number {
         }
     }
 
-    /// Order by value, whatever the types; none with NaN.
+    /// Order by value, as floats where the types differ; none with NaN.
     pub(crate) fn order(self, other: Self) -> Option<Ordering> {
         match (self, other) {
-            (Self::Int(a) | Self::Duration(a), Self::Int(b) | Self::Duration(b)) => Some(a.cmp(&b)),
+            (Self::Int(a), Self::Int(b)) | (Self::Duration(a), Self::Duration(b)) => {
+                Some(a.cmp(&b))
+            }
             _ => self.as_float().partial_cmp(&other.as_float()),
         }
     }
 
-    /// Whether a comparison holds.
+    /// Whether a comparison holds, as between the values of a span: two integers compare as such,
+    /// everything else as floats.
     pub(crate) fn compares(self, op: ComparisonOp, other: Self) -> bool {
-        let order = self.order(other);
+        let order = match (self, other) {
+            (Self::Int(_), Self::Int(_)) => self.order(other),
+            _ => self.as_float().partial_cmp(&other.as_float()),
+        };
         match op {
             ComparisonOp::Eq => order == Some(Ordering::Equal),
             ComparisonOp::NotEq => order != Some(Ordering::Equal),

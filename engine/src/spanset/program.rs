@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::Expr;
 use traceql::Dialect;
-use traceql::ast::{AggregateFunction, BinaryOp, ComparisonOp, SpansetOp};
+use traceql::ast::{AggregateFunction, BinaryOp, ComparisonOp, Relation, SpansetOp};
 
 use super::number::Number;
+use super::relation::Kinship;
 use crate::lower::KeyKind;
 
 /// Index of an expression of a program.
@@ -24,7 +25,7 @@ pub(crate) struct Program {
     pub(crate) steps: Vec<Step>,
     /// The expressions that steps refer to.
     pub(crate) expressions: Vec<Expression>,
-    /// Whose rules scalars are computed by.
+    /// Whose rules spans are related and scalars are computed by.
     pub(crate) dialect: Dialect,
 }
 
@@ -133,42 +134,56 @@ pub(crate) struct Argument {
 }
 
 impl Program {
-    /// Whether spans are related to each other.
-    pub(crate) fn is_structural(&self) -> bool {
-        self.steps.iter().any(Step::is_structural)
+    /// What relates spans to each other in it.
+    pub(crate) fn kinship(&self) -> Kinship {
+        let uses = |wanted: fn(Relation) -> bool| {
+            let mut steps = self.steps.iter();
+            steps.any(|step| step.relates(wanted))
+        };
+        if !uses(|_| true) {
+            return Kinship::None;
+        }
+        match self.dialect {
+            Dialect::Tempo => Kinship::NestedSet,
+            Dialect::Spandrel if uses(|relation| relation == Relation::Sibling) => {
+                Kinship::NamedParents
+            }
+            Dialect::Spandrel => Kinship::Parents,
+        }
     }
 }
 
 impl Step {
-    fn is_structural(&self) -> bool {
+    /// Whether it has a structural operator of such a relation.
+    fn relates(&self, wanted: fn(Relation) -> bool) -> bool {
         match self {
-            Self::Select(term) => term.is_structural(),
-            Self::Filter(filter) => filter.lhs.is_structural() || filter.rhs.is_structural(),
+            Self::Select(term) => term.relates(wanted),
+            Self::Filter(filter) => filter.lhs.relates(wanted) || filter.rhs.relates(wanted),
             Self::GroupBy(_) | Self::Coalesce => false,
         }
     }
 }
 
 impl Term {
-    fn is_structural(&self) -> bool {
+    fn relates(&self, wanted: fn(Relation) -> bool) -> bool {
         match self {
             Self::All | Self::Where(_) => false,
             Self::Combine { op, lhs, rhs, .. } => {
-                matches!(op, SpansetOp::Structural { .. })
-                    || lhs.is_structural()
-                    || rhs.is_structural()
+                matches!(op, SpansetOp::Structural { relation, .. } if wanted(*relation))
+                    || lhs.relates(wanted)
+                    || rhs.relates(wanted)
             }
-            Self::Pipeline(steps) => steps.iter().any(Step::is_structural),
+            Self::Pipeline(steps) => steps.iter().any(|step| step.relates(wanted)),
         }
     }
 }
 
 impl Scalar {
-    fn is_structural(&self) -> bool {
+    fn relates(&self, wanted: fn(Relation) -> bool) -> bool {
         match self {
             Self::Number(_) | Self::Aggregate(_) => false,
-            Self::Binary { lhs, rhs, .. } => lhs.is_structural() || rhs.is_structural(),
-            Self::Pipeline { steps, .. } => steps.iter().any(Step::is_structural),
+            Self::Binary { lhs, rhs, .. } => lhs.relates(wanted) || rhs.relates(wanted),
+            Self::Pipeline { steps, .. } => steps.iter().any(|step| step.relates(wanted)),
         }
     }
 }

@@ -5,11 +5,43 @@
 //! a comparison of row numbers. Spans of different spansets are never related: every pass keeps
 //! its notes per spanset, which costs the same whether a trace has one spanset or a thousand.
 
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Int32Type, UInt32Type};
+use datafusion::error::Result;
 use hashbrown::HashMap;
+use storage::schema::names;
 use traceql::ast::{Relation, StructuralForm};
+
+use crate::batch::named;
 
 /// No row, or no spanset.
 pub(crate) const NONE: u32 = u32::MAX;
+
+/// What relates the spans of a trace to each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Kinship {
+    /// Nothing: each is looked at by itself.
+    #[default]
+    None,
+    /// The parents that they have in the trace.
+    Parents,
+    /// Those, and the parents that they name: spans that lack the same parent are siblings.
+    NamedParents,
+    /// The numbers of the nested set: what no root of the trace leads to is in no relation.
+    NestedSet,
+}
+
+impl Kinship {
+    /// The columns that it follows from.
+    pub(crate) const fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::None => &[],
+            Self::Parents => &[names::PARENT_ROW],
+            Self::NamedParents => &[names::PARENT_ROW, names::PARENT_ID],
+            Self::NestedSet => &[names::PARENT_ROW, names::NESTED_SET_LEFT],
+        }
+    }
+}
 
 /// The trees of some whole traces.
 #[derive(Debug, Default)]
@@ -20,8 +52,11 @@ pub(crate) struct Forest {
     pub(crate) parent: Vec<u32>,
     /// Row after the last one below each span.
     pub(crate) end: Vec<u32>,
-    /// Whether a root of the trace leads to the span. Others are related to nothing.
-    pub(crate) connected: Vec<bool>,
+    /// Whether each span can be in a relation; empty where all can.
+    pub(crate) related: Vec<bool>,
+    /// The missing parent that a span names, 0 where it has its parent or is a root; empty where no
+    /// span names one, or that does not matter.
+    pub(crate) named_parent: Vec<u64>,
 }
 
 /// The two sides of an operator, and the spanset of each row.
@@ -38,8 +73,32 @@ pub(crate) struct Sides<'a> {
 }
 
 impl Forest {
+    /// The trees of some whole traces, from the columns of a kinship.
+    pub(crate) fn read(batch: &RecordBatch, traces: Vec<u32>, kinship: Kinship) -> Result<Self> {
+        let parents = named(batch, names::PARENT_ROW)?.as_primitive::<UInt32Type>();
+        let mut forest = Self::new(traces, parents.values());
+        match kinship {
+            Kinship::None | Kinship::Parents => {}
+            Kinship::NamedParents => {
+                let ids = named(batch, names::PARENT_ID)?.as_fixed_size_binary();
+                let id = |id: Option<&[u8]>| -> u64 {
+                    let id = id.and_then(|id| <[u8; 8]>::try_from(id).ok());
+                    id.map_or(0, u64::from_be_bytes)
+                };
+                if ids.null_count() < ids.len() {
+                    forest.named_parent = ids.iter().map(id).collect();
+                }
+            }
+            Kinship::NestedSet => {
+                let left = named(batch, names::NESTED_SET_LEFT)?.as_primitive::<Int32Type>();
+                forest.related = left.values().iter().map(|&left| left != 0).collect();
+            }
+        }
+        Ok(forest)
+    }
+
     /// The trees of rows that are `parent_rows` behind their parents (0: none in the trace).
-    pub(crate) fn new(traces: Vec<u32>, parent_rows: &[u32], connected: Vec<bool>) -> Self {
+    pub(crate) fn new(traces: Vec<u32>, parent_rows: &[u32]) -> Self {
         let rows = row(parent_rows.len());
         let parent: Vec<u32> = (0..rows)
             .zip(parent_rows)
@@ -64,7 +123,7 @@ impl Forest {
             traces,
             parent,
             end,
-            connected,
+            ..Self::default()
         }
     }
 
@@ -75,11 +134,16 @@ impl Forest {
         form: StructuralForm,
         sides: Sides<'_>,
     ) -> Vec<bool> {
-        // A span outside every spanset is on no side; one that no root reaches is in no relation.
+        // A span outside every spanset is on no side.
         let placed = |mask: &[bool]| -> Vec<bool> {
-            let rows = mask.iter().zip(&self.connected).zip(sides.spansets);
-            rows.map(|((&selected, &connected), &spanset)| selected && connected && spanset != NONE)
-                .collect()
+            let rows = mask.iter().zip(sides.spansets);
+            let mut placed: Vec<bool> = rows
+                .map(|(&selected, &spanset)| selected && spanset != NONE)
+                .collect();
+            for (placed, &related) in placed.iter_mut().zip(&self.related) {
+                *placed &= related;
+            }
+            placed
         };
         let (left, right) = (placed(sides.left), placed(sides.right));
         let sides_placed = Sides {
@@ -183,23 +247,26 @@ impl Forest {
         found
     }
 
-    /// Counts the left rows below each parent; roots of a trace count as children of one.
+    /// Counts the left rows below each parent. Roots of a trace count as children of one, and so do
+    /// spans that name the same missing parent.
     fn siblings(&self, sides: Sides<'_>) -> Vec<bool> {
         let mut found = vec![false; sides.right.len()];
-        let mut counts: HashMap<(u32, u32), u32> = HashMap::new();
+        let mut counts: HashMap<(u32, u64, u32), u32> = HashMap::new();
+        let below = |at: usize| {
+            let named = self.named_parent.get(at).copied().unwrap_or_default();
+            (self.parent[at], named, sides.spansets[at])
+        };
         for trace in self.traces.windows(2) {
             let rows = trace[0] as usize..trace[1] as usize;
             counts.clear();
             for at in rows.clone().filter(|&at| sides.left[at]) {
-                *counts
-                    .entry((self.parent[at], sides.spansets[at]))
-                    .or_default() += 1;
+                *counts.entry(below(at)).or_default() += 1;
             }
             if counts.is_empty() {
                 continue;
             }
             for at in rows.filter(|&at| sides.right[at]) {
-                let all = counts.get(&(self.parent[at], sides.spansets[at]));
+                let all = counts.get(&below(at));
                 found[at] = all.is_some_and(|&all| all > u32::from(sides.left[at]));
             }
         }
@@ -229,8 +296,14 @@ mod tests {
 
     /// `1(2(3) 4)`, then the tree `5(6)` that no root reaches, in one trace; `7` alone in another.
     fn forest() -> Forest {
-        let connected = vec![true, true, true, true, false, false, true];
-        Forest::new(vec![0, 6, 7], &[0, 1, 1, 3, 0, 1, 0], connected)
+        Forest {
+            related: vec![true, true, true, true, false, false, true],
+            ..by_parents()
+        }
+    }
+
+    fn by_parents() -> Forest {
+        Forest::new(vec![0, 6, 7], &[0, 1, 1, 3, 0, 1, 0])
     }
 
     fn mask(rows: &[usize]) -> Vec<bool> {
@@ -280,6 +353,50 @@ mod tests {
         check(Relation::Sibling, Plain, &ALL, &ALL, &[2, 4]);
         check(Relation::Child, Plain, &[5], &ALL, &[]);
         check(Relation::Descendant, Plain, &[2], &[4, 7], &[]);
+    }
+
+    #[test]
+    fn parents_relate_what_no_root_leads_to() {
+        let forest = Forest {
+            // 5 and 7 name a missing parent, which is not the same one: their traces are not.
+            named_parent: vec![0, 0, 0, 0, 9, 0, 9],
+            ..by_parents()
+        };
+        let (left, right) = (mask(&ALL), mask(&ALL));
+        let sides = Sides {
+            left: &left,
+            right: &right,
+            spansets: &[0, 0, 0, 0, 0, 0, 1],
+            spanset_count: 2,
+        };
+        let related = |relation, form| forest.related(relation, form, sides);
+        use StructuralForm::{Negated, Plain};
+        assert_eq!(related(Relation::Child, Plain), mask(&[2, 3, 4, 6]));
+        assert_eq!(related(Relation::Ancestor, Plain), mask(&[1, 2, 5]));
+        assert_eq!(related(Relation::Descendant, Negated), mask(&[1, 5, 7]));
+        assert_eq!(related(Relation::Sibling, Plain), mask(&[2, 4]));
+    }
+
+    #[test]
+    fn spans_that_lack_one_parent_are_siblings() {
+        // Two roots, two spans that lack the parent 8, one that lacks 9.
+        let forest = Forest {
+            named_parent: vec![0, 0, 8, 8, 9],
+            ..Forest::new(vec![0, 5], &[0; 5])
+        };
+        let sides = |left, right| Sides {
+            left,
+            right,
+            spansets: &[0; 5],
+            spanset_count: 1,
+        };
+        let related = |left: &[bool]| {
+            let all = [true; 5];
+            forest.related(Relation::Sibling, StructuralForm::Plain, sides(left, &all))
+        };
+        assert_eq!(related(&[true; 5]), [true, true, true, true, false]);
+        let third = [false, false, true, false, false];
+        assert_eq!(related(&third), [false, false, false, true, false]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::partition::Partition;
 use super::program::{Aggregate, Argument, ExpressionId, Scalar, Step};
 use super::relation::NONE;
 use super::run::Run;
+use crate::aggregate::double_double::DoubleDouble;
 
 /// A number for each spanset of a partition, by its number; `None` where it has none.
 type Numbers = Vec<Option<Number>>;
@@ -175,23 +176,74 @@ struct Total {
     /// Values that are present, numbers or not.
     count: i64,
     /// The sum of the numbers that have the type of the first.
-    sum: Option<Number>,
+    sum: Option<Sum>,
     min: Option<Number>,
     max: Option<Number>,
+}
+
+/// A sum of numbers of one type. No number of spans overflows it.
+#[derive(Debug, Clone, Copy)]
+enum Sum {
+    Int(i128),
+    /// Nanoseconds.
+    Duration(i128),
+    Float(DoubleDouble),
+}
+
+impl From<Number> for Sum {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Int(value) => Self::Int(value.into()),
+            Number::Duration(ns) => Self::Duration(ns.into()),
+            Number::Float(value) => Self::Float(value.into()),
+        }
+    }
+}
+
+impl Sum {
+    fn add(&mut self, number: Number) {
+        match (self, number) {
+            (Self::Int(sum), Number::Int(value))
+            | (Self::Duration(sum), Number::Duration(value)) => {
+                *sum += i128::from(value);
+            }
+            (Self::Float(sum), Number::Float(value)) => sum.add(value.into()),
+            _ => {}
+        }
+    }
+
+    /// The sum as a number of its type; that of integers wraps, as their addition does.
+    #[expect(clippy::cast_possible_truncation, reason = "integers have 64 bits")]
+    fn value(self) -> Number {
+        match self {
+            Self::Int(sum) => Number::Int(sum as i64),
+            Self::Duration(ns) => Number::Duration(ns as i64),
+            Self::Float(sum) => Number::Float(sum.value()),
+        }
+    }
+
+    /// The sum shared out among `count`: of durations whole nanoseconds, else a float.
+    #[expect(clippy::cast_precision_loss, reason = "that is the average as a float")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "an average is among its values"
+    )]
+    fn average(self, count: i64) -> Number {
+        match self {
+            Self::Int(sum) => Number::Float(sum as f64 / count as f64),
+            Self::Duration(ns) => Number::Duration((ns / i128::from(count)) as i64),
+            Self::Float(sum) => Number::Float(sum.value() / count as f64),
+        }
+    }
 }
 
 impl Total {
     fn add(&mut self, number: Number) {
         self.count += 1;
-        self.sum = Some(match (self.sum, number) {
-            (None, number) => number,
-            (Some(Number::Int(sum)), Number::Int(value)) => Number::Int(sum.saturating_add(value)),
-            (Some(Number::Duration(sum)), Number::Duration(value)) => {
-                Number::Duration(sum.saturating_add(value))
-            }
-            (Some(Number::Float(sum)), Number::Float(value)) => Number::Float(sum + value),
-            (Some(sum), _) => sum,
-        });
+        match &mut self.sum {
+            Some(sum) => sum.add(number),
+            None => self.sum = Some(number.into()),
+        }
         let closer = |held: Option<Number>, order: Ordering| match held {
             Some(held) if number.order(held) != Some(order) => Some(held),
             _ => Some(number),
@@ -200,17 +252,45 @@ impl Total {
         self.max = closer(self.max, Ordering::Greater);
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     fn result(self, function: AggregateFunction) -> Option<Number> {
         match function {
             AggregateFunction::Count => (self.count > 0).then_some(Number::Int(self.count)),
-            AggregateFunction::Sum => self.sum,
+            AggregateFunction::Sum => self.sum.map(Sum::value),
             AggregateFunction::Min => self.min,
             AggregateFunction::Max => self.max,
-            AggregateFunction::Avg => self.sum.map(|sum| match sum {
-                Number::Duration(ns) => Number::Duration(ns / self.count),
-                sum => Number::Float(sum.as_float() / self.count as f64),
-            }),
+            AggregateFunction::Avg => self.sum.map(|sum| sum.average(self.count)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use AggregateFunction::{Avg, Sum};
+
+    use super::*;
+
+    fn total(numbers: &[Number], function: AggregateFunction) -> Option<Number> {
+        let mut total = Total::default();
+        for &number in numbers {
+            total.add(number);
+        }
+        total.result(function)
+    }
+
+    #[test]
+    fn sums_wrap_and_averages_are_exact() {
+        let ints = [i64::MAX, i64::MAX, 2].map(Number::Int);
+        assert_eq!(total(&ints, Sum), Some(Number::Int(0)));
+        assert_eq!(total(&ints, Avg), Some(Number::Float(2_f64.powi(64) / 3.0)));
+        let durations = [i64::MAX, i64::MAX - 1].map(Number::Duration);
+        assert_eq!(total(&durations, Sum), Some(Number::Duration(-3)));
+        assert_eq!(total(&durations, Avg), Some(Number::Duration(i64::MAX - 1)));
+    }
+
+    #[test]
+    fn floats_lose_nothing_on_the_way() {
+        let floats = [1e17, 1.0, 1.0, -1e17].map(Number::Float);
+        assert_eq!(total(&floats, Sum), Some(Number::Float(2.0)));
+        assert_eq!(total(&floats, Avg), Some(Number::Float(0.5)));
     }
 }

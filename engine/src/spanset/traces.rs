@@ -2,12 +2,12 @@
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Int32Type, Int64Type, SchemaRef, UInt32Type};
+use arrow::datatypes::{Int64Type, SchemaRef};
 use datafusion::error::Result;
 use storage::schema::names;
 
 use super::derive::Derived;
-use super::relation::Forest;
+use super::relation::{Forest, Kinship};
 use super::whole_traces::{TraceCutter, WholeTraces};
 use crate::batch::named;
 
@@ -39,8 +39,7 @@ impl TraceWindow {
 pub(crate) struct TraceShape {
     pub(crate) window: TraceWindow,
     pub(crate) derived: Derived,
-    /// Whether spans are related to each other.
-    pub(crate) structural: bool,
+    pub(crate) kinship: Kinship,
 }
 
 /// Some whole traces and their trees.
@@ -65,32 +64,21 @@ impl TraceShape {
     pub(crate) fn columns(&self) -> Vec<&'static str> {
         let mut columns = vec![names::TRACE_ID];
         columns.extend(self.window.columns());
-        if self.structural || !self.derived.is_empty() {
-            columns.push(names::PARENT_ROW);
-        }
-        if self.structural {
-            columns.push(names::NESTED_SET_LEFT);
+        columns.extend(self.kinship.columns());
+        if !self.derived.is_empty() {
+            columns.extend(Kinship::Parents.columns());
         }
         columns
     }
 
     fn forest(&self, batch: &RecordBatch, traces: Vec<u32>) -> Result<Forest> {
-        if !self.structural && self.derived.is_empty() {
+        if self.kinship == Kinship::None && self.derived.is_empty() {
             return Ok(Forest {
                 traces,
                 ..Forest::default()
             });
         }
-        let parents = named(batch, names::PARENT_ROW)?;
-        let connected = if self.structural {
-            let left = named(batch, names::NESTED_SET_LEFT)?;
-            let left = left.as_primitive::<Int32Type>().values();
-            left.iter().map(|&left| left != 0).collect()
-        } else {
-            Vec::new()
-        };
-        let parents = parents.as_primitive::<UInt32Type>().values();
-        Ok(Forest::new(traces, parents, connected))
+        Forest::read(batch, traces, self.kinship)
     }
 }
 

@@ -19,7 +19,7 @@ fn engine_passes_the_corpora() {
             let run = run_metrics(file, |groups, query, over| {
                 block_on(async {
                     let (bench, slices) = laid_out(groups, layout).await;
-                    let answer = bench.run(query, grid(over), slices).await;
+                    let answer = bench.answer(query, grid(over), slices).await;
                     let answer = answer.map_err(|error| error.to_string())?;
                     Ok(as_reference(&answer))
                 })
@@ -32,7 +32,7 @@ fn engine_passes_the_corpora() {
                         start_ns: window.start_ns,
                         end_ns: window.end_ns,
                     });
-                    let found = bench.search(query, window, usize::MAX, slices).await;
+                    let found = bench.find(query, window, usize::MAX, slices).await;
                     Ok(as_trace_results(found.map_err(|error| error.to_string())?))
                 })
             });

@@ -19,7 +19,7 @@ fn random_queries() {
 }
 
 fn check(seed: u64, text: &str) -> Result<(), String> {
-    let groups = traces(seed, text);
+    let groups = traces(seed);
     let query = traceql::compile(text).map_err(|error| format!("does not compile: {error}"))?;
     if metrics(&query, &groups, nasty_grid()).is_err() {
         return Ok(());

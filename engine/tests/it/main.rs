@@ -3,10 +3,12 @@
 
 #![expect(clippy::float_cmp, reason = "counts are exact")]
 
+mod bad_input;
 mod corpora;
 mod cuts;
 mod dialects;
 mod differential;
+mod drilldown;
 mod exemplars;
 mod long;
 mod recorded;

@@ -20,12 +20,14 @@ use storage::ids::{BlockId, TenantId};
 use storage::model::SpanGroup;
 use testkit::reference::value::Value;
 use testkit::reference::{self, RefSeries, SpanResult, SpansetResult, TraceResult};
-use traceql::Dialect;
+use traceql::{Dialect, Query};
 
 /// An engine over an empty store in memory.
 pub(crate) struct Bench {
     store: Arc<dyn ObjectStore>,
     engine: Arc<Engine>,
+    /// Whether what cannot match is left out.
+    pub(crate) prune: bool,
 }
 
 /// The store and the engine of all benches: making an engine costs more than most queries do.
@@ -48,6 +50,7 @@ impl Bench {
         Self {
             store: Arc::clone(store),
             engine: Arc::clone(engine),
+            prune: true,
         }
     }
 
@@ -58,7 +61,19 @@ impl Bench {
 
     /// The spans as one live block.
     pub(crate) fn live(&mut self, groups: &[SpanGroup]) -> Vec<Slice> {
-        let options = self.options();
+        self.live_in_batches(groups, 65_536)
+    }
+
+    /// The spans as one live block in batches of so many rows.
+    pub(crate) fn live_in_batches(
+        &mut self,
+        groups: &[SpanGroup],
+        batch_rows: usize,
+    ) -> Vec<Slice> {
+        let options = EncodeOptions {
+            batch_rows,
+            ..self.options()
+        };
         if groups.iter().all(|group| group.spans.is_empty()) {
             return Vec::new();
         }
@@ -73,37 +88,61 @@ impl Bench {
         groups: &[SpanGroup],
         row_group_rows: usize,
     ) -> Vec<Slice> {
-        let Some(Slice::Live(block)) = self.live(groups).pop() else {
-            return Vec::new();
-        };
         let options = WriteOptions {
             row_group_rows,
             ..WriteOptions::default()
         };
-        let encoded = write_parquet(&block, &options).expect("a block is written");
-        let meta = store_block(&self.store, &Path::default(), encoded, ReadBack::Trust)
-            .await
-            .expect("memory takes it");
-        (0..meta.row_groups.len())
-            .map(|index| Slice::Stored {
-                block: Arc::clone(&meta),
-                row_groups: vec![index],
-            })
-            .collect()
+        let mut slices = Vec::new();
+        for slice in self.stored_as_one_slice(groups, &options).await {
+            if let Slice::Stored { block, row_groups } = slice {
+                slices.extend(row_groups.into_iter().map(|index| Slice::Stored {
+                    block: Arc::clone(&block),
+                    row_groups: vec![index],
+                }));
+            }
+        }
+        slices
     }
 
-    /// The spans in some layout.
+    /// The spans as one stored block, all of it one slice.
+    pub(crate) async fn stored_as_one_slice(
+        &mut self,
+        groups: &[SpanGroup],
+        options: &WriteOptions,
+    ) -> Vec<Slice> {
+        let Some(Slice::Live(block)) = self.live(groups).pop() else {
+            return Vec::new();
+        };
+        let encoded = write_parquet(&block, options).expect("a block is written");
+        let block = store_block(&self.store, &Path::default(), encoded, ReadBack::Trust)
+            .await
+            .expect("memory takes it");
+        let row_groups = (0..block.row_groups.len()).collect();
+        vec![Slice::Stored { block, row_groups }]
+    }
+
+    /// The spans in some layout, in small row groups.
     pub(crate) async fn lay_out(&mut self, groups: &[SpanGroup], layout: Layout) -> Vec<Slice> {
+        self.lay_out_in(groups, layout, 2).await
+    }
+
+    /// The spans in some layout, with row groups of about so many rows where they are stored.
+    pub(crate) async fn lay_out_in(
+        &mut self,
+        groups: &[SpanGroup],
+        layout: Layout,
+        row_group_rows: usize,
+    ) -> Vec<Slice> {
         match layout {
             Layout::Live => self.live(groups),
-            Layout::Stored => self.stored(groups, 2).await,
+            Layout::Stored => self.stored(groups, row_group_rows).await,
             Layout::Pieces => {
                 let mut slices = Vec::new();
                 for (index, part) in deal(groups, 3).iter().enumerate() {
                     slices.extend(if index == 1 {
                         self.live(part)
                     } else {
-                        self.stored(part, 2).await
+                        self.stored(part, row_group_rows).await
                     });
                 }
                 slices
@@ -129,7 +168,17 @@ impl Bench {
         slices: Vec<Slice>,
     ) -> Result<SeriesSet, EngineError> {
         let query = traceql::compile_with(query, &dialect.into()).expect("the query compiles");
-        let plan = SeriesPlan::analyse(&query)?;
+        self.answer(&query, grid, slices).await
+    }
+
+    /// The answer to a metrics query.
+    pub(crate) async fn answer(
+        &self,
+        query: &Query,
+        grid: Grid,
+        slices: Vec<Slice>,
+    ) -> Result<SeriesSet, EngineError> {
+        let plan = SeriesPlan::analyse(query)?;
         let mut operands = Vec::new();
         for operand in plan.operands() {
             operands.push(self.run_operand(operand, grid, slices.clone()).await?);
@@ -164,7 +213,9 @@ impl Bench {
         } else {
             slices
         };
-        slices.retain(|slice| kept(slice, |block| engine::prune(plan, &grid, block)));
+        if self.prune {
+            slices.retain(|slice| kept(slice, |block| engine::prune(plan, &grid, block)));
+        }
         Ok(slices)
     }
 
@@ -193,15 +244,14 @@ impl Bench {
     }
 
     /// The answer to a search with all spans of the newest traces.
-    pub(crate) async fn search(
+    pub(crate) async fn find(
         &self,
-        query: &str,
+        query: &Query,
         window: SearchWindow,
         traces: usize,
         slices: Vec<Slice>,
     ) -> Result<Vec<TraceMatch>, EngineError> {
-        let query = traceql::compile(query).expect("the query compiles");
-        let plan = Arc::new(SearchPlan::analyse(&query)?);
+        let plan = Arc::new(SearchPlan::analyse(query)?);
         let context = QueryContext::new(1 << 30, "test.memory");
         let limits = SearchLimits {
             traces,
@@ -209,7 +259,7 @@ impl Bench {
         };
         let mut found = Vec::new();
         for slice in self.with_whole_traces(slices, &context).await? {
-            if kept(&slice, |block| engine::prune_search(&plan, window, block)) {
+            if !self.prune || kept(&slice, |block| engine::prune_search(&plan, window, block)) {
                 let job = self
                     .engine
                     .search_job(&plan, window, limits, slice, &context);

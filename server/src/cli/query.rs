@@ -159,9 +159,7 @@ pub(super) fn query_failure(error: QueryError, query: &str) -> anyhow::Error {
         return Mistake::new(invalid.render(query));
     }
     match error.kind() {
-        frontend::ErrorKind::Invalid | frontend::ErrorKind::Unsupported => {
-            Mistake::new(error.to_string())
-        }
+        frontend::ErrorKind::Invalid => Mistake::new(error.to_string()),
         _ => error.into(),
     }
 }

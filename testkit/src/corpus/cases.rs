@@ -1,6 +1,7 @@
 //! The queries of a corpus file and what they give.
 
 use storage::ids::SpanId;
+use traceql::Dialect;
 
 use super::text::{Cursor, nanoseconds};
 use super::{Case, Expectation, LineError, SearchForm, is_blank, is_heading, searches};
@@ -13,6 +14,7 @@ pub(super) fn parse(lines: &[String]) -> Result<Vec<Case>, LineError> {
         next: 0,
         grid: None,
         window: None,
+        dialect: Dialect::default(),
         cases: Vec::new(),
     };
     while parser.next < lines.len() {
@@ -29,6 +31,7 @@ struct Parser<'a> {
     next: usize,
     grid: Option<Grid>,
     window: Option<SearchWindow>,
+    dialect: Dialect,
     cases: Vec<Case>,
 }
 
@@ -51,6 +54,10 @@ impl Parser<'_> {
             "range" => self.grid = Some(range(rest)?),
             "instant" => self.grid = Some(instant(rest)?),
             "window" => self.window = window(rest)?,
+            "dialect" => {
+                let known = Dialect::from_name(rest.trim());
+                self.dialect = known.ok_or_else(|| format!("no dialect is called `{rest}`"))?;
+            }
             "query" => {
                 let case = self.case(rest.trim())?;
                 self.cases.push(case);
@@ -82,6 +89,7 @@ impl Parser<'_> {
             query: query.to_owned(),
             grid: self.grid,
             window: self.window,
+            dialect: self.dialect,
             expected,
             tolerance,
             expected_lines,

@@ -27,6 +27,7 @@
 //!   `[1,2]`, `{key=1}`, bytes `0x00ff`, and `nil` for a value that is empty.
 //! - **Grids**: `range START END step STEP` and `instant START END` hold for the metrics queries below.
 //!   `window START END` holds for the searches below, `window none` ends it.
+//! - **Dialects**: `dialect tempo` holds for the queries below, `dialect spandrel` ends it.
 //! - **Expectations** of metrics queries: `series` with a line for each, or `series none`. A point is
 //!   `seconds:value`; points not written are missing. For an instant query it is the value alone.
 //!   `tolerance 1%` before `series` allows for sketches.
@@ -65,8 +66,9 @@ use std::path::{Path, PathBuf};
 
 use storage::ids::SpanId;
 use storage::model::SpanGroup;
+use traceql::{Dialect, Query};
 
-pub use self::run::{complete, run_metrics, run_searches, run_selections};
+pub use self::run::{complete, run_metrics, run_searches};
 use crate::compare::Tolerance;
 use crate::reference::value::Value;
 use crate::reference::{Grid, RefSeries, SearchWindow, TraceResult};
@@ -90,6 +92,8 @@ pub struct Case {
     pub line: usize,
     /// The query.
     pub query: String,
+    /// The dialect that it is in.
+    pub dialect: Dialect,
     /// The grid in force; `None` where the file has none yet.
     pub grid: Option<Grid>,
     /// The window of searches in force.
@@ -221,10 +225,20 @@ impl CorpusFile {
 
     /// The file with those of its cases whose query, if it compiles, is one to keep.
     #[must_use]
-    pub fn retain(mut self, mut keep: impl FnMut(&traceql::Query) -> bool) -> Self {
+    pub fn retain(mut self, mut keep: impl FnMut(&Query) -> bool) -> Self {
         self.cases
-            .retain(|case| traceql::compile(&case.query).map_or(true, |query| keep(&query)));
+            .retain(|case| case.compile().map_or(true, |query| keep(&query)));
         self
+    }
+}
+
+impl Case {
+    /// The query, compiled.
+    ///
+    /// # Errors
+    /// Why it does not compile.
+    pub fn compile(&self) -> Result<Query, String> {
+        traceql::compile_with(&self.query, &self.dialect.into()).map_err(|error| error.to_string())
     }
 }
 

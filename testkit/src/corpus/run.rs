@@ -1,7 +1,7 @@
 //! Running the cases of a corpus file.
 
-use storage::ids::{SpanId, TraceId};
 use storage::model::SpanGroup;
+use traceql::Query;
 use traceql::ast::Body;
 
 use super::print::lines;
@@ -16,10 +16,10 @@ use crate::reference::{EvalError, Grid, RefSeries, SearchWindow, TraceResult, me
 /// All cases whose answer is not the expected one, a line for each.
 pub fn run_metrics(
     file: &CorpusFile,
-    mut engine: impl FnMut(&[SpanGroup], &str, Grid) -> Result<Vec<RefSeries>, String>,
+    mut engine: impl FnMut(&[SpanGroup], &Query, Grid) -> Result<Vec<RefSeries>, String>,
 ) -> Result<(), String> {
     run(file, is_metrics, |case| {
-        engine(&file.groups, &case.query, grid_of(case)?).map(Expectation::Series)
+        engine(&file.groups, &case.compile()?, grid_of(case)?).map(Expectation::Series)
     })
 }
 
@@ -29,31 +29,16 @@ pub fn run_metrics(
 /// All cases whose answer is not the expected one, a line for each.
 pub fn run_searches(
     file: &CorpusFile,
-    mut engine: impl FnMut(&[SpanGroup], &str, Option<SearchWindow>) -> Result<Vec<TraceResult>, String>,
+    mut engine: impl FnMut(
+        &[SpanGroup],
+        &Query,
+        Option<SearchWindow>,
+    ) -> Result<Vec<TraceResult>, String>,
 ) -> Result<(), String> {
     let is_search = |case: &Case| !is_metrics(case);
     run(file, is_search, |case| {
-        let traces = engine(&file.groups, &case.query, case.window)?;
+        let traces = engine(&file.groups, &case.compile()?, case.window)?;
         Ok(in_form(case.expected.form(), traces))
-    })
-}
-
-/// Runs the searches of a file of which nothing is expected but spans, for what cannot give more.
-///
-/// # Errors
-/// All cases whose answer is not the expected one, a line for each.
-pub fn run_selections(
-    file: &CorpusFile,
-    mut engine: impl FnMut(&[SpanGroup], &str) -> Result<Vec<(TraceId, SpanId)>, String>,
-) -> Result<(), String> {
-    let is_selection = |case: &Case| {
-        !is_metrics(case) && case.window.is_none() && case.expected.form() == SearchForm::Spans
-    };
-    run(file, is_selection, |case| {
-        let selected = engine(&file.groups, &case.query)?;
-        let mut spans: Vec<SpanId> = selected.into_iter().map(|(_, span)| span).collect();
-        spans.sort();
-        Ok(Expectation::Spans(spans))
     })
 }
 
@@ -76,7 +61,7 @@ pub fn complete(file: &CorpusFile) -> Result<String, String> {
 }
 
 fn answer_of_reference(file: &CorpusFile, case: &Case) -> Result<Expectation, String> {
-    let query = traceql::compile(&case.query).map_err(|error| error.to_string())?;
+    let query = case.compile()?;
     let answer = if is_metrics(case) {
         metrics(&query, &file.groups, grid_of(case)?).map(Expectation::Series)
     } else {
@@ -107,7 +92,7 @@ impl Expectation {
 
 /// Decided by the query, not by what is written below it.
 fn is_metrics(case: &Case) -> bool {
-    traceql::compile(&case.query)
+    case.compile()
         .is_ok_and(|query| matches!(query.body, Body::Metrics(_) | Body::MetricsExpr(_)))
 }
 

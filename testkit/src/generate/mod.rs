@@ -22,6 +22,6 @@ mod vocabulary;
 mod workload;
 
 pub use self::cut::cut;
-pub use self::nasty::{NASTY_STEP_NS, nasty_grid, nasty_traces, without_circles};
+pub use self::nasty::{NASTY_STEP_NS, nasty_grid, nasty_traces};
 pub use self::query::{random_filter, random_query, random_search, random_span_local_query};
 pub use self::workload::{Batches, Workload, request};

@@ -5,7 +5,6 @@
 //! trace with different names, and parents that cannot be told apart. So are empty arrays. NaN, which engines may order
 //! as they like, appears under the key `nan` only.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -18,7 +17,6 @@ use storage::model::{
 
 use super::resources::attribute;
 use crate::reference::Grid;
-use crate::reference::trace::{Trace, assemble};
 
 /// Length of the intervals around whose borders spans start.
 pub const NASTY_STEP_NS: i64 = 10_000_000_000;
@@ -111,38 +109,6 @@ pub fn nasty_traces(seed: u64, count: usize) -> Vec<SpanGroup> {
         }
     }
     groups
-}
-
-/// The groups without the traces in which some span is below itself. Every span of such a circle has a
-/// parent, but a block, in which parents come first, opens it somewhere.
-#[must_use]
-pub fn without_circles(groups: &[SpanGroup]) -> Vec<SpanGroup> {
-    let is_on_circle = |trace: &Trace<'_>, from: usize| {
-        let mut above = trace.places[from].parent_span;
-        for _ in 0..trace.spans.len() {
-            match above {
-                Some(span) if span == from => return true,
-                Some(span) => above = trace.places[span].parent_span,
-                None => return false,
-            }
-        }
-        false
-    };
-    let circular: HashSet<TraceId> = assemble(groups)
-        .iter()
-        .filter(|trace| (0..trace.spans.len()).any(|span| is_on_circle(trace, span)))
-        .map(|trace| trace.id)
-        .collect();
-    let without = |group: &SpanGroup| SpanGroup {
-        spans: group
-            .spans
-            .iter()
-            .filter(|span| !circular.contains(&span.trace_id))
-            .cloned()
-            .collect(),
-        ..group.clone()
-    };
-    groups.iter().map(without).collect()
 }
 
 fn resource(rng: &mut ChaCha8Rng, number: usize) -> Resource {
@@ -428,7 +394,10 @@ fn pick(rng: &mut ChaCha8Rng, texts: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::reference::trace::{Trace, assemble};
     use crate::reference::tree::Place;
 
     #[test]
@@ -466,13 +435,18 @@ mod tests {
                 .any(|span| span.span.end_ns < span.span.start_ns))
                 > 10
         );
-        let straight = without_circles(&groups);
-        let straight = assemble(&straight);
-        assert!((10..100).contains(&(traces.len() - straight.len())));
-        assert!(straight.iter().all(|it| {
-            let is_own_parent = |(index, place): (usize, &Place)| place.parent_span == Some(index);
-            !it.places.iter().enumerate().any(is_own_parent)
-        }));
+        // A span that names one of the trace and is not below it opens a circle.
+        let opens_circle = |it: &Trace<'_>, place: &Place| {
+            let named = it
+                .spans
+                .iter()
+                .filter(|span| Some(span.span.span_id) == place.parent_id);
+            place.parent_span.is_none() && named.count() == 1
+        };
+        let circular = traces
+            .iter()
+            .filter(|it| it.places.iter().any(|place| opens_circle(it, place)));
+        assert!((10..100).contains(&circular.count()), "circles of parents");
         let grid = nasty_grid();
         let spans: Vec<&Span> = groups.iter().flat_map(|group| &group.spans).collect();
         assert!(

@@ -32,6 +32,12 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
+    /// The dialect whose rules it follows.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// An evaluator by the rules of the dialect.
     #[must_use]
     pub fn new(dialect: Dialect) -> Self {

@@ -266,7 +266,9 @@ impl Selection {
                     SpansetOp::And | SpansetOp::Or => both().into_iter().collect(),
                     SpansetOp::Structural { relation, form } => {
                         let (lhs, rhs) = (only(&lhs)?, only(&rhs)?);
-                        of_spans(join(*relation, *form, lhs, rhs, &trace.places), input)
+                        let dialect = self.evaluator.dialect();
+                        let spans = join(*relation, *form, lhs, rhs, &trace.places, dialect);
+                        of_spans(spans, input)
                     }
                 })
             }

@@ -1,5 +1,6 @@
 //! Scalars of a spanset: aggregates of its spans, arithmetic on them, comparisons.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use traceql::ast::{Aggregate, AggregateFunction, Pipeline, ScalarExpr, ScalarFilter};
@@ -142,8 +143,8 @@ pub fn aggregate_of(function: AggregateFunction, values: &[Value]) -> Option<Val
     let first = numbers.first()?.1;
     match function {
         AggregateFunction::Count => unreachable!("is already answered"),
-        AggregateFunction::Min => extreme(&numbers, |number, best| number < best),
-        AggregateFunction::Max => extreme(&numbers, |number, best| number > best),
+        AggregateFunction::Min => extreme(&numbers, Ordering::Less),
+        AggregateFunction::Max => extreme(&numbers, Ordering::Greater),
         AggregateFunction::Sum => Some(match sum_like(first, &numbers) {
             Sum::Int(sum) => Value::Int(sum as i64),
             Sum::Duration(sum) => Value::Duration(sum as i64),
@@ -160,13 +161,22 @@ pub fn aggregate_of(function: AggregateFunction, values: &[Value]) -> Option<Val
     }
 }
 
-/// The first of the values that no other one beats.
-fn extreme(numbers: &[(f64, &Value)], beats: fn(f64, f64) -> bool) -> Option<Value> {
-    numbers
-        .iter()
-        .copied()
-        .reduce(|best, it| if beats(it.0, best.0) { it } else { best })
-        .map(|(_, value)| value.clone())
+/// The first of the values that no later one beats. Values of different types compare as floats.
+fn extreme(numbers: &[(f64, &Value)], beats: Ordering) -> Option<Value> {
+    let order = |one: (f64, &Value), other: (f64, &Value)| match (one.1, other.1) {
+        (Value::Int(one), Value::Int(other)) => Some(one.cmp(other)),
+        (Value::Duration(one), Value::Duration(other)) => Some(one.cmp(other)),
+        _ => one.0.partial_cmp(&other.0),
+    };
+    let better = |best, it| {
+        if order(it, best) == Some(beats) {
+            it
+        } else {
+            best
+        }
+    };
+    let best = numbers.iter().copied().reduce(better);
+    best.map(|(_, value)| value.clone())
 }
 
 enum Sum {

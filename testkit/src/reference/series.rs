@@ -104,7 +104,8 @@ pub fn answer_order(lhs: &Labels, rhs: &Labels) -> Ordering {
         .then_with(|| keys(lhs).cmp(&keys(rhs)))
 }
 
-/// The order in which `topk` prefers series of one value: by label values, position by position.
+/// The order in which `topk` prefers series of one value: by label values, position by position, then
+/// by the names of the labels.
 #[must_use]
 pub fn tie_order(lhs: &Labels, rhs: &Labels) -> Ordering {
     let keys = |labels: &'_ Labels| -> Vec<(String, u8, u64)> {
@@ -114,7 +115,10 @@ pub fn tie_order(lhs: &Labels, rhs: &Labels) -> Ordering {
             .map(|(text, kind, bits)| (text.to_owned(), kind, bits))
             .collect()
     };
-    keys(lhs).cmp(&keys(rhs))
+    let names =
+        |labels: &Labels| -> Vec<String> { labels.iter().map(|(name, _)| name.clone()).collect() };
+    let by_value = keys(lhs).cmp(&keys(rhs));
+    by_value.then_with(|| names(lhs).cmp(&names(rhs)))
 }
 
 pub(super) fn status_text(status: Status) -> &'static str {

@@ -18,11 +18,13 @@ pub struct Place {
     pub right: i64,
     /// `left` of the parent; −1 for a root.
     pub parent: i64,
-    /// Spans whose parent this is, whether or not a root leads to it.
+    /// Other spans that name this one as their parent, whether or not a root leads to it.
     pub child_count: i64,
     /// Index of the parent span, if it is in the trace, whether or not a root leads to it. Says more
     /// than the numbers: also in a trace without a root spans have parents.
     pub parent_span: Option<usize>,
+    /// The parent that the span names; `None` for a root.
+    pub parent_id: Option<SpanId>,
 }
 
 /// The places of the spans of one trace, in their order.
@@ -35,7 +37,10 @@ pub fn places(spans: &[&Span]) -> Vec<Place> {
     }
     for (place, span) in places.iter_mut().zip(spans) {
         place.parent_span = parent_of(span, spans, &by_id);
+        place.parent_id = span.parent_span_id;
     }
+    let named: Vec<Option<usize>> = places.iter().map(|place| place.parent_span).collect();
+    open_circles(&mut places, spans);
     let roots: Vec<usize> = (0..spans.len())
         .filter(|&index| spans[index].parent_span_id.is_none())
         .collect();
@@ -45,10 +50,12 @@ pub fn places(spans: &[&Span]) -> Vec<Place> {
     }
 
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); spans.len()];
-    for index in 0..spans.len() {
+    for (index, named) in named.into_iter().enumerate() {
+        if let Some(parent) = named.filter(|&parent| parent != index) {
+            places[parent].child_count += 1;
+        }
         if let Some(parent) = places[index].parent_span {
             children[parent].push(index);
-            places[parent].child_count += 1;
         }
     }
 
@@ -72,6 +79,28 @@ fn parent_of(span: &Span, spans: &[&Span], by_id: &HashMap<SpanId, Vec<usize>>) 
                 .find(|&index| spans[index].kind == wanted)
         }
         _ => None,
+    }
+}
+
+/// Where spans are each other's parents in a circle, the earliest of them, of several the one with the
+/// smallest id, counts as one whose parent is missing. So every span is in a tree.
+fn open_circles(places: &mut [Place], spans: &[&Span]) {
+    for index in 0..spans.len() {
+        let mut circle = vec![index];
+        let mut next = places[index].parent_span;
+        while let Some(span) = next.filter(|&span| span != index && circle.len() < spans.len()) {
+            circle.push(span);
+            next = places[span].parent_span;
+        }
+        if next != Some(index) {
+            continue;
+        }
+        let first = circle
+            .iter()
+            .min_by_key(|&&span| (spans[span].start_ns, spans[span].span_id, span));
+        if let Some(&first) = first {
+            places[first].parent_span = None;
+        }
     }
 }
 
@@ -167,6 +196,33 @@ mod tests {
         assert_eq!(
             parents(&[(1, 0, 0), (2, 1, 0), (2, 1, 0), (2, 1, 0), (3, 2, 0)]),
             [None, Some(0), Some(0), Some(0), None]
+        );
+    }
+
+    #[test]
+    fn circles_open_at_their_earliest_span() {
+        let at = |id, parent, start_ns| Span {
+            start_ns,
+            ..span(id, parent, 0)
+        };
+        let parents = |spans: &[Span]| -> Vec<Option<usize>> {
+            let places = places(&spans.iter().collect::<Vec<_>>());
+            places.iter().map(|place| place.parent_span).collect()
+        };
+        // 1 → 3 → 2 → 1, with 4 hanging on it.
+        let round = [at(1, 3, 9), at(2, 1, 7), at(3, 2, 8), at(4, 1, 1)];
+        assert_eq!(parents(&round), [Some(2), None, Some(1), Some(0)]);
+        let same_start = [at(2, 1, 7), at(1, 2, 7)];
+        assert_eq!(parents(&same_start), [Some(1), None]);
+        let own = [at(1, 1, 7), at(2, 1, 8)];
+        assert_eq!(parents(&own), [None, Some(0)]);
+    }
+
+    #[test]
+    fn a_span_is_not_its_own_child() {
+        assert_eq!(
+            numbers(&[(1, 0, 0), (2, 2, 0), (3, 2, 0)]),
+            [(1, 2, -1, 0), (0, 0, 0, 1), (0, 0, 0, 0)]
         );
     }
 

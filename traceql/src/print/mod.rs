@@ -15,7 +15,8 @@ use std::fmt::{self, Display, Formatter, Write};
 use self::operand::{Operand, Parens, Place, Printed};
 use crate::ast::{
     Aggregate, AttributeRef, Body, Compare, FieldExpr, Hint, MetricsAggregate, MetricsFunction,
-    MetricsQuery, MetricsStage, Pipeline, Query, ScalarExpr, ScalarFilter, SecondStage, Stage,
+    MetricsQuery, MetricsStage, Pipeline, Query, ScalarExpr, ScalarFilter, SecondStage,
+    SpansetExpr, Stage,
 };
 
 impl Query {
@@ -129,6 +130,13 @@ impl Aggregate {
 impl Display for Aggregate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.print(Parens::WhereNeeded, f)
+    }
+}
+
+/// The text that names the expression in errors.
+impl Display for SpansetExpr {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.print(Place::alone(Parens::WhereNeeded), f)
     }
 }
 

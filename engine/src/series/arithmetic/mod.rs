@@ -59,14 +59,17 @@ impl SeriesPlan {
     /// Decides how to run a compiled query.
     ///
     /// # Errors
-    /// As for [`MetricsPlan::analyse`].
+    /// [`EngineError::NotMetrics`] for a search.
     pub fn analyse(query: &Query) -> Result<Self, EngineError> {
         let mut operands = Vec::new();
         let expr = match &query.body {
-            Body::MetricsExpr(expr) => analyse(expr, query, &mut operands)?,
-            _ => {
-                operands.push(Arc::new(MetricsPlan::analyse(query)?));
+            Body::MetricsExpr(expr) => analyse(expr, query, &mut operands),
+            Body::Metrics(metrics) => {
+                operands.push(Arc::new(MetricsPlan::of(metrics, query)));
                 Expr::Operand
+            }
+            Body::Search(_) | Body::PipelineExpr(_) | Body::ScalarPipelineFilter(_) => {
+                return Err(EngineError::NotMetrics);
             }
         };
         Ok(Self {
@@ -118,36 +121,28 @@ impl fmt::Display for SeriesPlan {
     }
 }
 
-fn analyse(
-    expr: &MetricsExpr,
-    whole: &Query,
-    operands: &mut Vec<Arc<MetricsPlan>>,
-) -> Result<Expr, EngineError> {
-    Ok(match expr {
+fn analyse(expr: &MetricsExpr, whole: &Query, operands: &mut Vec<Arc<MetricsPlan>>) -> Expr {
+    match expr {
         MetricsExpr::Query { query, .. } => {
-            operands.push(Arc::new(MetricsPlan::analyse(&Query {
-                dialect: whole.dialect,
-                body: Body::Metrics(query.as_ref().clone()),
-                hints: whole.hints.clone(),
-            })?));
+            operands.push(Arc::new(MetricsPlan::of(query, whole)));
             Expr::Operand
         }
         MetricsExpr::Number { value, .. } => Expr::Number(number(value)),
         MetricsExpr::Negative { operand, .. } => {
-            Expr::Negative(Box::new(analyse(operand, whole, operands)?))
+            Expr::Negative(Box::new(analyse(operand, whole, operands)))
         }
         MetricsExpr::Binary { op, lhs, rhs, .. } => Expr::Binary {
             op: *op,
-            lhs: Box::new(analyse(lhs, whole, operands)?),
-            rhs: Box::new(analyse(rhs, whole, operands)?),
+            lhs: Box::new(analyse(lhs, whole, operands)),
+            rhs: Box::new(analyse(rhs, whole, operands)),
         },
         MetricsExpr::Narrowed {
             operand, stages, ..
         } => Expr::Narrowed {
-            operand: Box::new(analyse(operand, whole, operands)?),
+            operand: Box::new(analyse(operand, whole, operands)),
             stages: stages.clone(),
         },
-    })
+    }
 }
 
 /// The grammar admits only numbers.

@@ -114,7 +114,7 @@ impl From<QueryError> for ApiError {
                 (StatusCode::UNPROCESSABLE_ENTITY, "execution")
             }
             ErrorKind::Invalid => (StatusCode::BAD_REQUEST, "bad_data"),
-            ErrorKind::Unsupported | ErrorKind::Execution | ErrorKind::LimitExceeded => {
+            ErrorKind::Execution | ErrorKind::LimitExceeded => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "execution")
             }
             ErrorKind::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),

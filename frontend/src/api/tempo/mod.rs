@@ -118,7 +118,6 @@ impl TempoError {
             Self::Parameter(_) => StatusCode::BAD_REQUEST,
             Self::Query(error) => match error.kind() {
                 ErrorKind::Invalid => StatusCode::BAD_REQUEST,
-                ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
                 ErrorKind::LimitExceeded => StatusCode::UNPROCESSABLE_ENTITY,
                 ErrorKind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
                 ErrorKind::Timeout | ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
