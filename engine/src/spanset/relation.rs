@@ -384,19 +384,18 @@ mod tests {
             named_parent: vec![0, 0, 8, 8, 9],
             ..Forest::new(vec![0, 5], &[0; 5])
         };
-        let sides = |left, right| Sides {
-            left,
-            right,
-            spansets: &[0; 5],
-            spanset_count: 1,
+        let related = |left: [bool; 5]| {
+            let sides = Sides {
+                left: &left,
+                right: &[true; 5],
+                spansets: &[0; 5],
+                spanset_count: 1,
+            };
+            forest.related(Relation::Sibling, StructuralForm::Plain, sides)
         };
-        let related = |left: &[bool]| {
-            let all = [true; 5];
-            forest.related(Relation::Sibling, StructuralForm::Plain, sides(left, &all))
-        };
-        assert_eq!(related(&[true; 5]), [true, true, true, true, false]);
+        assert_eq!(related([true; 5]), [true, true, true, true, false]);
         let third = [false, false, true, false, false];
-        assert_eq!(related(&third), [false, false, false, true, false]);
+        assert_eq!(related(third), [false, false, false, true, false]);
     }
 
     #[test]

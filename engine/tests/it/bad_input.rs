@@ -88,7 +88,7 @@ fn what_fails_on_a_span_is_named() {
 }
 
 fn check(text: &str, part: &str, error: Option<EngineError>) {
-    let error = error.unwrap_or_else(|| panic!("{text} does not fail"));
+    let error = error.expect(text);
     assert!(
         matches!(error, EngineError::Evaluation(_)),
         "{text}: {error}"
