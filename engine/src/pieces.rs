@@ -20,6 +20,7 @@ use storage::ids::{BlockId, TraceId};
 
 use crate::error::EngineError;
 use crate::executor::Slice;
+use crate::fingerprint::Fingerprint;
 
 /// Parts of a trace are put together if their blocks lie within one hour of each other.
 const REACH_NS: i64 = 3_600_000_000_000;
@@ -123,6 +124,13 @@ impl Pieces {
             },
             None => slice,
         }
+    }
+
+    /// Which traces [`without`](Self::without) takes out of slices of a block; `None` for none.
+    #[must_use]
+    pub fn left_out_of(&self, block: BlockId) -> Option<Fingerprint> {
+        let traces = self.by_block.get(&block)?;
+        Some(Fingerprint::of_traces(traces.iter()))
     }
 
     /// Slices of the traces in pieces, out of all blocks that were looked at.

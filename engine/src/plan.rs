@@ -9,6 +9,7 @@ use traceql::ast::{
 };
 
 use crate::error::EngineError;
+use crate::fingerprint::Fingerprint;
 
 /// Which spans a query selects.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,6 +108,8 @@ pub struct MetricsPlan {
     pub second_stages: Vec<SecondStage>,
     /// Most exemplars of the answer, if the query says so: `with(exemplars=10)`; 0 for none.
     pub exemplars: Option<usize>,
+    /// The same for queries that come to the same partial states over the same spans.
+    pub fingerprint: Fingerprint,
     /// The query in canonical form.
     text: String,
 }
@@ -131,13 +134,15 @@ impl MetricsPlan {
         let log2 = |name: &str, value: &Literal| {
             name == "quantile" && *value == Literal::String("log2".to_owned())
         };
+        let log2_quantiles = query.hints.iter().any(|hint| log2(&hint.name, &hint.value));
         Ok(Self {
             selection: Selection::of(&metrics.pipeline, query.dialect, needs_traces),
             dialect: query.dialect,
             stage: metrics.stage.clone(),
-            log2_quantiles: query.hints.iter().any(|hint| log2(&hint.name, &hint.value)),
+            log2_quantiles,
             second_stages: metrics.second_stages.clone(),
             exemplars: exemplars(query),
+            fingerprint: Fingerprint::of_query(query, metrics, log2_quantiles),
             text: query.to_string(),
         })
     }

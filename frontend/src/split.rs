@@ -43,12 +43,14 @@ struct Piece {
 }
 
 /// Cuts row groups of stored blocks, and live blocks, into jobs. Every row group given is in exactly
-/// one job, and so is every live block. The largest jobs come first.
+/// one job, and so is every live block. Those in `whole` are of one job each. The largest jobs come
+/// first.
 #[must_use]
 pub fn split(
     plan: &MetricsPlan,
     grid: &Grid,
     stored: &[(Arc<BlockMeta>, Vec<usize>)],
+    whole: &[(Arc<BlockMeta>, Vec<usize>)],
     live: &[Arc<MemoryBlock>],
     options: &SplitOptions,
 ) -> Jobs {
@@ -70,6 +72,16 @@ pub fn split(
         jobs.push(Job {
             slice: Slice::Live(Arc::clone(live)),
             bytes: 0,
+        });
+    }
+    for (block, row_groups) in whole {
+        let bytes = bytes_to_read(plan, grid, block, row_groups);
+        jobs.push(Job {
+            slice: Slice::Stored {
+                block: Arc::clone(block),
+                row_groups: row_groups.clone(),
+            },
+            bytes: bytes.iter().sum(),
         });
     }
     for ((block, _), pieces) in stored.iter().zip(&pieces) {
