@@ -33,6 +33,7 @@ pub mod pieces;
 pub mod plan;
 mod provider;
 pub mod prune;
+mod read_size;
 mod scan;
 pub mod search;
 pub mod series;
@@ -47,7 +48,6 @@ pub use grid::{Grid, Placement};
 pub use partial::PartialSeries;
 pub use pieces::Pieces;
 pub use plan::MetricsPlan;
-pub use prune::{
-    PruneReason, bytes_to_read, bytes_to_search, may_count, may_search, prune, prune_search,
-};
+pub use prune::{PruneReason, may_count, may_search, prune, prune_search};
+pub use read_size::{ReadSizes, bytes_to_search};
 pub use series::{Label, LabelValue, Series, SeriesPlan, SeriesSet};

@@ -10,6 +10,7 @@ use traceql::ast::{
 
 use crate::error::EngineError;
 use crate::fingerprint::Fingerprint;
+use crate::prune::Patterns;
 
 /// Which spans a query selects.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,6 +111,7 @@ pub struct MetricsPlan {
     pub exemplars: Option<usize>,
     /// The same for queries that come to the same partial states over the same spans.
     pub fingerprint: Fingerprint,
+    pub(crate) patterns: Patterns,
     /// The query in canonical form.
     text: String,
 }
@@ -143,6 +145,7 @@ impl MetricsPlan {
             second_stages: metrics.second_stages.clone(),
             exemplars: exemplars(query),
             fingerprint: Fingerprint::of_query(query, metrics, log2_quantiles),
+            patterns: Patterns::default(),
             text: query.to_string(),
         })
     }

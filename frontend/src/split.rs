@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 
-use engine::{Grid, MetricsPlan, Pieces, Slice, bytes_to_read};
+use engine::{Grid, MetricsPlan, Pieces, ReadSizes, Slice};
 use storage::block::MemoryBlock;
 use storage::block::meta::{BlockMeta, RowGroupMeta};
 
@@ -54,15 +54,10 @@ pub fn split(
     live: &[Arc<MemoryBlock>],
     options: &SplitOptions,
 ) -> Jobs {
+    let mut sizes = ReadSizes::new(plan, grid);
     let pieces: Vec<Vec<Piece>> = stored
         .iter()
-        .map(|(block, row_groups)| {
-            sized(
-                block,
-                row_groups,
-                bytes_to_read(plan, grid, block, row_groups),
-            )
-        })
+        .map(|(block, row_groups)| sized(block, row_groups, sizes.of(block, row_groups)))
         .collect();
     let total_bytes: u64 = pieces.iter().flatten().map(|piece| piece.bytes).sum();
     let options = options.for_total(total_bytes);
@@ -75,7 +70,7 @@ pub fn split(
         });
     }
     for (block, row_groups) in whole {
-        let bytes = bytes_to_read(plan, grid, block, row_groups);
+        let bytes = sizes.of(block, row_groups);
         jobs.push(Job {
             slice: Slice::Stored {
                 block: Arc::clone(block),
