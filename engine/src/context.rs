@@ -1,10 +1,13 @@
 //! What one query may use, and what it has used.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use datafusion::error::Result;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
-
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use object_store::memory::InMemory;
 use storage::block::ReadCounters;
 
 use crate::exemplars::PartialExemplars;
@@ -12,6 +15,7 @@ use crate::grid::Grid;
 use crate::limit::MemoryLimit;
 use crate::partial::PartialSeries;
 use crate::plan::MetricsPlan;
+use crate::provider::STORE_URL;
 
 /// Limits and counters of one query, shared by its jobs.
 #[derive(Debug, Clone)]
@@ -20,6 +24,8 @@ pub struct QueryContext {
     pub(crate) limit: MemoryLimit,
     /// What DataFusion's operators reserve from, over all jobs of the query.
     pub(crate) pool: Arc<dyn MemoryPool>,
+    /// What they run in, made for the first job.
+    runtime: Arc<OnceLock<Arc<RuntimeEnv>>>,
     /// What the query has used so far.
     pub counters: Arc<QueryCounters>,
 }
@@ -37,8 +43,23 @@ impl QueryContext {
             },
             // Greedy, because a fair pool divides by its consumers and refuses too early.
             pool: Arc::new(GreedyMemoryPool::new(pool_size)),
+            runtime: Arc::default(),
             counters: Arc::default(),
         }
+    }
+
+    /// What the operators of all jobs run in. Every block is opened through its own reader, so the
+    /// store that DataFusion wants to know of is empty.
+    pub(crate) fn runtime(&self) -> Result<Arc<RuntimeEnv>> {
+        if let Some(made) = self.runtime.get() {
+            return Ok(Arc::clone(made));
+        }
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::clone(&self.pool))
+            .build_arc()?;
+        let url = ObjectStoreUrl::parse(STORE_URL)?;
+        runtime.register_object_store(url.as_ref(), Arc::new(InMemory::new()));
+        Ok(Arc::clone(self.runtime.get_or_init(|| runtime)))
     }
 
     /// No exemplars yet, to merge those of jobs into; at most `count` of them.

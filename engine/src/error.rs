@@ -1,5 +1,7 @@
 //! What can go wrong between a typed query and its series.
 
+use std::sync::Arc;
+
 use datafusion::error::DataFusionError;
 use datafusion::parquet::errors::ParquetError;
 use storage::StorageError;
@@ -175,6 +177,15 @@ pub(crate) fn recover(error: DataFusionError, limit: MemoryLimit) -> EngineError
 }
 
 impl EngineError {
+    /// An error that several are told.
+    #[must_use]
+    pub fn of_shared(error: &Arc<Self>) -> Self {
+        error.duplicate().unwrap_or_else(|| match &**error {
+            Self::Cancelled => Self::Cancelled,
+            _ => Self::Internal(DataFusionError::External(Box::new(Arc::clone(error)))),
+        })
+    }
+
     /// A copy, of those that functions raise while a plan runs.
     fn duplicate(&self) -> Option<Self> {
         match self {

@@ -39,7 +39,7 @@ use crate::grid::Grid;
 use crate::lower::{Lowered, lower};
 use crate::partial::{Kind, PartialSeries};
 use crate::physical::{RangeAggregateExec, UseRangeAggregate};
-use crate::pieces::{self, PairCache, PieceSource, Pieces};
+use crate::pieces::{self, ByTime, PairCache, PieceSource, Pieces};
 use crate::plan::MetricsPlan;
 use crate::prune::picks_few;
 use crate::scan::Scan;
@@ -319,12 +319,14 @@ impl Engine {
     ) -> Result<Pieces, EngineError> {
         let mut pieces = Pieces::default();
         let mut unknown = Vec::new();
+        let by_time = ByTime::new(stored);
         for (index, block) in stored.iter().enumerate().filter(|(_, block)| reads(block)) {
-            let (earlier, later) = (&stored[..index], &stored[index + 1..]);
             // Those before it that are read, too, have met it already.
-            let others = earlier.iter().filter(|other| !reads(other)).chain(later);
+            let meets = |&(place, other): &(usize, &Arc<BlockMeta>)| {
+                place > index || (place < index && !reads(other))
+            };
             let mut of_block = Vec::new();
-            for other in others.filter(|other| pieces::within_reach(block, other)) {
+            for (_, other) in by_time.near(block).filter(meets) {
                 match self.pairs.get(pair(block, other)) {
                     Some(found) => pieces.add((block, other), &found),
                     None => of_block.push(Arc::clone(other)),
@@ -353,10 +355,10 @@ impl Engine {
                     pieces.add((&block.meta, &other.meta), &found);
                 }
             }
-            let near = |other: &&Arc<BlockMeta>| {
-                (reads(&block.meta) || reads(other)) && pieces::within_reach(&block.meta, other)
-            };
-            let near: Vec<_> = stored.iter().filter(near).collect();
+            let near = by_time.near(&block.meta).map(|(_, other)| other);
+            let near: Vec<_> = near
+                .filter(|other| reads(&block.meta) || reads(other))
+                .collect();
             if near.is_empty() {
                 continue;
             }

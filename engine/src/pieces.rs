@@ -20,6 +20,7 @@ use storage::ids::{BlockId, TraceId};
 
 use crate::error::EngineError;
 use crate::executor::Slice;
+use crate::fingerprint::Fingerprint;
 
 /// Parts of a trace are put together if their blocks lie within one hour of each other.
 const REACH_NS: i64 = 3_600_000_000_000;
@@ -125,6 +126,13 @@ impl Pieces {
         }
     }
 
+    /// Which traces [`without`](Self::without) takes out of slices of a block; `None` for none.
+    #[must_use]
+    pub fn left_out_of(&self, block: BlockId) -> Option<Fingerprint> {
+        let traces = self.by_block.get(&block)?;
+        Some(Fingerprint::of_traces(traces.iter()))
+    }
+
     /// Slices of the traces in pieces, out of all blocks that were looked at.
     #[must_use]
     pub fn slices(&self, stored: &[Arc<BlockMeta>], live: &[Arc<MemoryBlock>]) -> Vec<Slice> {
@@ -168,18 +176,66 @@ impl Pieces {
 
 /// Whether parts of a trace in one block and in the other are put together.
 pub(crate) fn within_reach(a: &BlockMeta, b: &BlockMeta) -> bool {
-    let reaches = |a: &BlockMeta, b: &BlockMeta| {
-        a.min_start_ns <= b.max_end_ns.max(b.max_start_ns).saturating_add(REACH_NS)
-    };
+    let reaches =
+        |a: &BlockMeta, b: &BlockMeta| a.min_start_ns <= end_ns(b).saturating_add(REACH_NS);
     a.tenant == b.tenant && reaches(a, b) && reaches(b, a)
+}
+
+/// Blocks in the order of time, so that those near another are found without looking at all.
+pub(crate) struct ByTime<'a> {
+    /// Blocks with their place among those given, by their first start.
+    blocks: Vec<(usize, &'a Arc<BlockMeta>)>,
+    /// The latest end of each block and those before it.
+    latest_ns: Vec<i64>,
+}
+
+impl<'a> ByTime<'a> {
+    pub(crate) fn new(blocks: &'a [Arc<BlockMeta>]) -> Self {
+        let mut blocks: Vec<_> = blocks.iter().enumerate().collect();
+        blocks.sort_by_key(|(_, block)| block.min_start_ns);
+        let mut latest = i64::MIN;
+        let latest_ns = blocks.iter().map(|(_, block)| {
+            latest = latest.max(end_ns(block));
+            latest
+        });
+        Self {
+            latest_ns: latest_ns.collect(),
+            blocks,
+        }
+    }
+
+    /// The blocks within reach of another, itself included if it is one of them.
+    pub(crate) fn near(
+        &self,
+        block: &BlockMeta,
+    ) -> impl Iterator<Item = (usize, &'a Arc<BlockMeta>)> {
+        let until = end_ns(block).saturating_add(REACH_NS);
+        let end = self
+            .blocks
+            .partition_point(|(_, other)| other.min_start_ns <= until);
+        // Once all that is left has ended long before, nothing is near.
+        let from = block.min_start_ns;
+        let begun = self
+            .latest_ns
+            .partition_point(|latest| latest.saturating_add(REACH_NS) < from);
+        let candidates = self.blocks.get(begun..end).unwrap_or_default();
+        candidates
+            .iter()
+            .copied()
+            .filter(|(_, other)| within_reach(block, other))
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+}
+
+/// When the last span of a block has ended.
+fn end_ns(block: &BlockMeta) -> i64 {
+    block.max_end_ns.max(block.max_start_ns)
 }
 
 /// Row groups of a block that have traces within reach of another.
 pub(crate) fn row_groups_within_reach(block: &BlockMeta, other: &BlockMeta) -> Vec<usize> {
-    let until = other
-        .max_end_ns
-        .max(other.max_start_ns)
-        .saturating_add(REACH_NS);
+    let until = end_ns(other).saturating_add(REACH_NS);
     let groups = block.row_groups.iter().enumerate();
     let near = groups.filter(|(_, group)| group.min_start_ns <= until);
     near.map(|(index, _)| index).collect()
@@ -222,5 +278,58 @@ impl PieceSource {
         };
         let options = EncodeOptions::new(first.tenant.clone(), first.block_id);
         Ok(Some(Arc::new(encode(&groups, &options)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use storage::block::meta::TraceIdFilter;
+    use storage::ids::TenantId;
+    use ulid::Ulid;
+
+    use super::*;
+
+    const MINUTE_NS: i64 = 60_000_000_000;
+
+    fn block(number: usize, start_min: i64, length_min: i64) -> Arc<BlockMeta> {
+        Arc::new(BlockMeta {
+            format_version: 1,
+            block_id: BlockId(Ulid(number as u128)),
+            tenant: TenantId::single(),
+            row_count: 1,
+            trace_count: 1,
+            min_start_ns: start_min * MINUTE_NS,
+            max_start_ns: (start_min + length_min) * MINUTE_NS,
+            max_end_ns: (start_min + length_min) * MINUTE_NS,
+            file: None,
+            row_groups: Vec::new(),
+            columns: Vec::new(),
+            attributes: Vec::new(),
+            attributes_complete: true,
+            services: None,
+            trace_ids: TraceIdFilter { bits: Vec::new() },
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn near_blocks_are_those_within_reach(
+            times in prop::collection::vec((0_i64..1000, 0_i64..120), 0..40),
+            of in (0_i64..1000, 0_i64..120),
+        ) {
+            let blocks: Vec<_> = times
+                .iter()
+                .enumerate()
+                .map(|(number, &(start, length))| block(number, start, length))
+                .collect();
+            let of = block(blocks.len(), of.0, of.1);
+            let by_time = ByTime::new(&blocks);
+            let mut near: Vec<usize> = by_time.near(&of).map(|(place, _)| place).collect();
+            near.sort_unstable();
+            let reached = |&place: &usize| within_reach(&of, &blocks[place]);
+            let expected: Vec<usize> = (0..blocks.len()).filter(reached).collect();
+            prop_assert_eq!(near, expected);
+        }
     }
 }

@@ -8,6 +8,9 @@ use traceql::ast::{
     Pipeline, Query, SecondStage, SpansetExpr, SpansetOp, Stage, StructuralForm,
 };
 
+use crate::fingerprint::Fingerprint;
+use crate::prune::Patterns;
+
 /// Which spans a query selects.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Selection {
@@ -105,6 +108,9 @@ pub struct MetricsPlan {
     pub second_stages: Vec<SecondStage>,
     /// Most exemplars of the answer, if the query says so: `with(exemplars=10)`; 0 for none.
     pub exemplars: Option<usize>,
+    /// The same for queries that come to the same partial states over the same spans.
+    pub fingerprint: Fingerprint,
+    pub(crate) patterns: Patterns,
     /// The query in canonical form.
     text: String,
 }
@@ -118,6 +124,7 @@ impl MetricsPlan {
         let log2 = |name: &str, value: &Literal| {
             name == "quantile" && *value == Literal::String("log2".to_owned())
         };
+        let log2_quantiles = whole.hints.iter().any(|hint| log2(&hint.name, &hint.value));
         let text = Query {
             dialect: whole.dialect,
             body: Body::Metrics(metrics.clone()),
@@ -127,9 +134,11 @@ impl MetricsPlan {
             selection: Selection::of(&metrics.pipeline, whole.dialect, needs_traces),
             dialect: whole.dialect,
             stage: metrics.stage.clone(),
-            log2_quantiles: whole.hints.iter().any(|hint| log2(&hint.name, &hint.value)),
+            log2_quantiles,
             second_stages: metrics.second_stages.clone(),
             exemplars: exemplars(whole),
+            fingerprint: Fingerprint::of_query(whole, metrics, log2_quantiles),
+            patterns: Patterns::default(),
             text: text.to_string(),
         }
     }

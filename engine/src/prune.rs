@@ -2,10 +2,12 @@
 //!
 //! Pruning is an optimisation: whatever cannot be proven is kept.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use storage::block::meta::{AttributeScope, BlockMeta, ColumnMeta};
+use regex::Regex;
+use storage::block::meta::{AttributeScope, BlockMeta};
 use storage::ids::TraceId;
 use traceql::ast::{
     Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Literal, Pipeline, Scope,
@@ -13,11 +15,8 @@ use traceql::ast::{
 };
 
 use crate::grid::Grid;
-use crate::limit::MemoryLimit;
 use crate::lower::expression::{attribute_and_text, is_arithmetic};
-use crate::lower::lower;
 use crate::plan::{MetricsPlan, Selection};
-use crate::search::job::LoweredSearch;
 use crate::search::{SearchPlan, SearchWindow};
 
 /// Why a block has no span that the query selects.
@@ -57,6 +56,23 @@ impl fmt::Display for PruneReason {
     }
 }
 
+/// The regular expressions of a query, each compiled once for all blocks, when it is first needed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Patterns(Arc<Mutex<HashMap<String, Option<Regex>>>>);
+
+impl Patterns {
+    /// `None` if the text is no regular expression, or too large a one.
+    fn get(&self, text: &str) -> Option<Regex> {
+        let mut compiled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = compiled.get(text) {
+            return known.clone();
+        }
+        let regex = traceql::compile_regex(text).ok();
+        compiled.insert(text.to_owned(), regex.clone());
+        regex
+    }
+}
+
 /// The row groups of a block that may hold selected spans, in order; or why none does.
 ///
 /// # Errors
@@ -70,7 +86,7 @@ pub fn prune(
     if !overlaps(block.min_start_ns, block.max_start_ns) {
         return Err(PruneReason::Time);
     }
-    if let Some(reason) = nothing_selected(&plan.selection, block) {
+    if let Some(reason) = nothing_selected(&plan.selection, block, &plan.patterns) {
         return Err(reason);
     }
     let kept: Vec<usize> = block
@@ -99,7 +115,7 @@ pub fn prune_search(
     if !may_search(window, block) {
         return Err(PruneReason::Time);
     }
-    if let Some(reason) = first_stage_empty(&plan.pipeline, block) {
+    if let Some(reason) = first_stage_empty(&plan.pipeline, block, &plan.patterns) {
         return Err(reason);
     }
     let groups = block.row_groups.iter().enumerate();
@@ -119,56 +135,6 @@ pub fn may_search(window: SearchWindow, block: &BlockMeta) -> bool {
 #[must_use]
 pub fn may_count(grid: &Grid, block: &BlockMeta) -> bool {
     block.max_start_ns > grid.start_ns && block.min_start_ns <= grid.end_ns()
-}
-
-/// Compressed bytes that a search reads from each of these row groups of a block.
-#[must_use]
-pub fn bytes_to_search(
-    plan: &SearchPlan,
-    window: SearchWindow,
-    block: &BlockMeta,
-    row_groups: &[usize],
-) -> Vec<u64> {
-    // A query that cannot be lowered reads nothing: its job will say why.
-    let columns = LoweredSearch::lower(plan, window, block)
-        .map_or_else(|_| BTreeSet::new(), |lowered| lowered.columns());
-    compressed_bytes(&columns, block, row_groups)
-}
-
-/// Compressed bytes that the query reads from each of these row groups of a block.
-#[must_use]
-pub fn bytes_to_read(
-    plan: &MetricsPlan,
-    grid: &Grid,
-    block: &BlockMeta,
-    row_groups: &[usize],
-) -> Vec<u64> {
-    let no_limit = MemoryLimit {
-        bytes: u64::MAX,
-        key: "",
-    };
-    // A query that cannot be lowered reads nothing: its job will say why.
-    let columns = lower(plan, grid, block, no_limit)
-        .map_or_else(|_| BTreeSet::new(), |lowered| lowered.columns());
-    compressed_bytes(&columns, block, row_groups)
-}
-
-fn compressed_bytes(
-    columns: &BTreeSet<String>,
-    block: &BlockMeta,
-    row_groups: &[usize],
-) -> Vec<u64> {
-    let read = block.columns.iter();
-    let read: Vec<&ColumnMeta> = read
-        .filter(|column| columns.contains(&column.name))
-        .collect();
-    let bytes = |&group: &usize| {
-        let of_group = read.iter();
-        of_group
-            .filter_map(|column| column.compressed_bytes.get(group))
-            .sum()
-    };
-    row_groups.iter().map(bytes).collect()
 }
 
 /// Whether few spans can be expected to pass the filters of a query: those of one trace, or failed
@@ -208,43 +174,53 @@ pub(crate) fn picks_few(plan: &MetricsPlan) -> bool {
 }
 
 /// Why nothing of the block is selected, if that is certain.
-fn nothing_selected(selection: &Selection, block: &BlockMeta) -> Option<PruneReason> {
+fn nothing_selected(
+    selection: &Selection,
+    block: &BlockMeta,
+    patterns: &Patterns,
+) -> Option<PruneReason> {
     match selection {
         Selection::Spans(filters) => {
             // A query that fails on some span fails wherever that is, so nothing may hide the span.
             if filters.iter().any(may_fail) {
                 return None;
             }
-            filters.iter().find_map(|filter| unmet(filter, block))
+            filters
+                .iter()
+                .find_map(|filter| unmet(filter, block, patterns))
         }
-        Selection::Traces(pipeline) => first_stage_empty(pipeline, block),
+        Selection::Traces(pipeline) => first_stage_empty(pipeline, block, patterns),
     }
 }
 
 /// Why the first stage of a pipeline selects nothing, if that is certain. It meets every span of a
 /// trace, later stages only what it leaves.
-fn first_stage_empty(pipeline: &Pipeline, block: &BlockMeta) -> Option<PruneReason> {
+fn first_stage_empty(
+    pipeline: &Pipeline,
+    block: &BlockMeta,
+    patterns: &Patterns,
+) -> Option<PruneReason> {
     match pipeline.stages.first() {
-        Some(Stage::Spansets(expr)) if !any_may_fail(expr) => empty(expr, block),
+        Some(Stage::Spansets(expr)) if !any_may_fail(expr) => empty(expr, block, patterns),
         _ => None,
     }
 }
 
 /// Why an expression selects nothing in any trace of the block, if that is certain.
-fn empty(expr: &SpansetExpr, block: &BlockMeta) -> Option<PruneReason> {
+fn empty(expr: &SpansetExpr, block: &BlockMeta, patterns: &Patterns) -> Option<PruneReason> {
     match expr {
-        SpansetExpr::Filter { condition, .. } => unmet(condition.as_ref()?, block),
+        SpansetExpr::Filter { condition, .. } => unmet(condition.as_ref()?, block, patterns),
         SpansetExpr::Binary { op, lhs, rhs, .. } => match op {
-            SpansetOp::Or => empty(lhs, block).and(empty(rhs, block)),
+            SpansetOp::Or => empty(lhs, block, patterns).and(empty(rhs, block, patterns)),
             SpansetOp::Structural {
                 form: StructuralForm::Negated,
                 ..
-            } => empty(rhs, block),
+            } => empty(rhs, block, patterns),
             SpansetOp::And | SpansetOp::Structural { .. } => {
-                empty(lhs, block).or_else(|| empty(rhs, block))
+                empty(lhs, block, patterns).or_else(|| empty(rhs, block, patterns))
             }
         },
-        SpansetExpr::Pipeline { pipeline, .. } => first_stage_empty(pipeline, block),
+        SpansetExpr::Pipeline { pipeline, .. } => first_stage_empty(pipeline, block, patterns),
     }
 }
 
@@ -259,10 +235,10 @@ fn any_may_fail(expr: &SpansetExpr) -> bool {
 }
 
 /// Why no span of the block meets `condition`, if that is certain.
-fn unmet(condition: &FieldExpr, block: &BlockMeta) -> Option<PruneReason> {
+fn unmet(condition: &FieldExpr, block: &BlockMeta, patterns: &Patterns) -> Option<PruneReason> {
     conjuncts(condition)
         .into_iter()
-        .find_map(|condition| contradiction(condition, block))
+        .find_map(|condition| contradiction(condition, block, patterns))
 }
 
 /// The conditions that are all necessary for `expr`.
@@ -282,11 +258,17 @@ fn conjuncts(expr: &FieldExpr) -> Vec<&FieldExpr> {
 }
 
 /// Why no span of the block meets one of the conditions of a conjunction, if that is certain.
-fn contradiction(condition: &FieldExpr, block: &BlockMeta) -> Option<PruneReason> {
+fn contradiction(
+    condition: &FieldExpr,
+    block: &BlockMeta,
+    patterns: &Patterns,
+) -> Option<PruneReason> {
     match &condition.kind {
-        FieldExprKind::Binary { op, lhs, rhs } if is_test(*op) => by_value(*op, lhs, rhs, block)
-            .or_else(|| missing(lhs, block))
-            .or_else(|| missing(rhs, block)),
+        FieldExprKind::Binary { op, lhs, rhs } if is_test(*op) => {
+            by_value(*op, lhs, rhs, block, patterns)
+                .or_else(|| missing(lhs, block))
+                .or_else(|| missing(rhs, block))
+        }
         FieldExprKind::NilTest {
             operand: Some(operand),
             is_nil: false,
@@ -339,6 +321,7 @@ fn by_value(
     lhs: &FieldExpr,
     rhs: &FieldExpr,
     block: &BlockMeta,
+    patterns: &Patterns,
 ) -> Option<PruneReason> {
     let (attribute, text) = attribute_and_text(lhs, rhs)?;
     match (attribute, op) {
@@ -365,7 +348,7 @@ fn by_value(
             BinaryOp::Regex,
         ) if key == "service.name" => {
             let services = block.services.as_ref()?;
-            let regex = traceql::compile_regex(text).ok()?;
+            let regex = patterns.get(text)?;
             (!services.iter().any(|service| regex.is_match(service)))
                 .then(|| PruneReason::Service(text.clone()))
         }

@@ -8,13 +8,10 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::datasource::provider_as_source;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlanBuilder;
 use hashbrown::HashSet;
 use object_store::ObjectStore;
-use object_store::memory::InMemory;
 use object_store::path::Path;
 use storage::block::meta::BlockMeta;
 use storage::block::{BlockFile, MemoryBlock, MetadataCache, read_traces};
@@ -26,7 +23,7 @@ use crate::error::EngineError;
 use crate::executor::Slice;
 use crate::functions::ids::not_of_traces;
 use crate::lower::layout::column;
-use crate::provider::{STORE_URL, SpanTable};
+use crate::provider::SpanTable;
 
 /// A slice, with everything that reading it takes.
 pub(crate) struct Scan {
@@ -113,11 +110,7 @@ impl Scan {
     }
 
     pub(crate) fn task_context(&self) -> DataFusionResult<Arc<TaskContext>> {
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::clone(&self.context.pool))
-            .build_arc()?;
-        let url = ObjectStoreUrl::parse(STORE_URL)?;
-        runtime.register_object_store(url.as_ref(), Arc::new(InMemory::new()));
+        let runtime = self.context.runtime()?;
         Ok(Arc::new(
             TaskContext::from(&self.session).with_runtime(runtime),
         ))

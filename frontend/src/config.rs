@@ -48,6 +48,17 @@ pub struct QueryFrontendConfig {
     pub metrics: MetricsConfig,
     /// Searches.
     pub search: SearchConfig,
+    /// What is kept of metrics queries for the next ones.
+    pub cache: CacheConfig,
+}
+
+/// What is kept of metrics queries for the next ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheConfig {
+    /// Most bytes of partial states that are kept, the least recently used dropped first; 0 keeps
+    /// none, and has every query run all of its jobs itself.
+    pub max_bytes: u64,
 }
 
 /// Planning and limits of metrics queries.
@@ -187,6 +198,15 @@ impl Default for QueryFrontendConfig {
             query_end_cutoff: GoDuration::ZERO,
             metrics: MetricsConfig::default(),
             search: SearchConfig::default(),
+            cache: CacheConfig::default(),
+        }
+    }
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self {
+            max_bytes: 256 * MIB,
         }
     }
 }

@@ -14,7 +14,7 @@
 //! Not here: how a plan runs (see the crate `engine`), how spans are stored, configuration files,
 //! sockets.
 //!
-//! Reading order: [`query`], [`split`], [`schedule`], `turns`, [`limits`], [`config`], then [`api`], and
+//! Reading order: [`query`], [`split`], `cache`, `execute`, [`schedule`], `turns`, [`limits`], [`config`], then [`api`], and
 //! [`promql`] for the constants that Prometheus clients probe with.
 
 #![deny(missing_docs)]
@@ -48,9 +48,11 @@
 
 pub mod api;
 mod blocks;
+mod cache;
 pub mod config;
 pub mod duration;
 pub mod error;
+mod execute;
 pub mod filter;
 pub mod limits;
 pub mod metrics;

@@ -23,6 +23,17 @@ pub(crate) struct Metrics {
     bytes_read: IntCounter,
     spans_inspected: IntCounter,
     limit_hits: IntCounterVec,
+    pub(crate) cache: CacheMetrics,
+}
+
+/// Counters of the states that are kept.
+#[derive(Debug, Clone)]
+pub(crate) struct CacheMetrics {
+    pub(crate) hits: IntCounter,
+    pub(crate) misses: IntCounter,
+    pub(crate) shared: IntCounter,
+    pub(crate) evictions: IntCounter,
+    pub(crate) bytes: IntGauge,
 }
 
 impl Metrics {
@@ -50,8 +61,12 @@ impl Metrics {
             registry.register(Box::new(histograms.clone()))?;
             Ok::<_, prometheus::Error>(histograms)
         };
-        let running = IntGauge::new("spandrel_queries_running", "Queries not yet answered")?;
-        registry.register(Box::new(running.clone()))?;
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let running = gauge("spandrel_queries_running", "Queries not yet answered")?;
         Ok(Self {
             requests: counters(
                 "spandrel_http_query_requests_total",
@@ -97,6 +112,28 @@ impl Metrics {
                 "Queries that met a limit",
                 &["code"],
             )?,
+            cache: CacheMetrics {
+                hits: counter(
+                    "spandrel_query_cache_hits_total",
+                    "States of earlier jobs that queries used again",
+                )?,
+                misses: counter(
+                    "spandrel_query_cache_misses_total",
+                    "Jobs that were run because no state was kept that could be",
+                )?,
+                shared: counter(
+                    "spandrel_query_cache_shared_total",
+                    "Jobs not run because another query ran the same already",
+                )?,
+                evictions: counter(
+                    "spandrel_query_cache_evictions_total",
+                    "States dropped to make room for others",
+                )?,
+                bytes: gauge(
+                    "spandrel_query_cache_bytes",
+                    "Memory of the states that are kept",
+                )?,
+            },
         })
     }
 

@@ -1,39 +1,41 @@
 //! From a query text to its series: the central path.
 //!
 //! ```text
-//! parse → analyse → prune → split → execute → merge
+//! parse → analyse → prune → cache → split → execute → merge
 //! ```
 //!
 //! Each step is a call that returns a value, and each value prints: the typed query, the plan, the
-//! surviving blocks, the jobs, what running them took, and the series. A query that computes with
+//! surviving blocks, the states that are kept of them, the jobs, what running these took, and the series. A query that computes with
 //! the series of several metrics queries takes the steps in the middle once for each of them, over
 //! the same snapshots, and computes at the end. [`Frontend::explain`] is these printings in order. Lowering to a DataFusion plan happens inside the engine, once per job, because
 //! columns differ between blocks; EXPLAIN shows it for the first job.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{
-    Engine, EngineError, Exemplar, Grid, MAX_EXEMPLARS, MetricsPlan, PartialExemplars,
-    PartialSeries, QueryContext, SeriesPlan, SeriesSet,
+    Engine, EngineError, Exemplar, Fingerprint, Grid, MAX_EXEMPLARS, MetricsPlan, PartialExemplars,
+    Pieces, QueryContext, SeriesPlan, SeriesSet, Slice,
 };
 use futures::StreamExt;
 use prometheus::Registry;
 use storage::block::MemoryBlock;
 use storage::block::meta::BlockMeta;
-use storage::ids::TenantId;
+use storage::ids::{BlockId, TenantId};
 use storage::snapshot::{Snapshot, SnapshotSource};
 use traceql::{Dialect, Notice, Position};
 
+use crate::cache::{Keepable, StateCache, Wanted};
 use crate::config::FrontendConfig;
 use crate::error::QueryError;
+use crate::execute::{Execution, JobRunner, Part, Task};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::schedule::{ScheduleOptions, in_turn, run_jobs};
-use crate::split::{Jobs, SplitOptions, split};
+use crate::split::{Job, Jobs, SplitOptions, split};
 use crate::stats::QueryStats;
 use crate::turns::{QueueFull, Turn, Turns};
 
@@ -110,6 +112,7 @@ pub struct Frontend {
     query_turns: Turns,
     pub(crate) job_turns: Turns,
     pub(crate) metrics: Metrics,
+    cache: StateCache,
 }
 
 impl Frontend {
@@ -129,6 +132,7 @@ impl Frontend {
             snapshots,
             query_turns: Turns::new(config.querier.max_concurrent_queries),
             job_turns: Turns::new(concurrent_jobs(&config)),
+            cache: StateCache::new(config.query_frontend.cache.max_bytes, metrics.cache.clone()),
             config,
             metrics,
         })
@@ -138,6 +142,11 @@ impl Frontend {
     #[must_use]
     pub fn config(&self) -> &FrontendConfig {
         &self.config
+    }
+
+    /// Forgets what earlier queries came to, so that the next ones start afresh.
+    pub fn clear_cache(&self) {
+        self.cache.clear();
     }
 
     /// Answers a metrics query. Dropping the future stops all of its work.
@@ -163,27 +172,24 @@ impl Frontend {
         let _turn = self.enter(&request.tenants).await?;
         let snapshots = self.snapshots(&request.tenants).await?;
         let mut finished = Finished::default();
-        let mut read = Vec::new();
+        let mut read = None;
         for operand in plan.operands() {
             let context = self.context(&finished);
             let survivors = Survivors::prune(operand, &grid, &snapshots);
-            let jobs = survivors.split(operand, &grid, &self.split_options());
-            let jobs = self
-                .join(operand, &grid, jobs, &snapshots, &context)
-                .await?;
-            let execution = self
-                .execute(request, operand, jobs.clone(), survivors.stats, &context)
-                .await?;
-            finished.add(execution.finish(operand).await?);
-            read = jobs.0;
+            let joins = self.join(operand, &grid, &snapshots, &context).await?;
+            let work = self.plan_work(operand, &grid, &survivors, &joins);
+            let stats = survivors.stats.clone();
+            let execution = self.execute(request, operand, work, stats, &context);
+            finished.add(execution.await?.finish(operand).await?);
+            read = Some((survivors, joins));
         }
         let limit = self.series_limit(request.max_series);
         let exemplified = plan.exemplified().cloned();
         let context = self.context(&finished);
         let mut answer = finished.combine(plan, grid, limit).await?;
-        if let Some(plan) = exemplified {
+        if let (Some(plan), Some((survivors, joins))) = (exemplified, read) {
             // What a query of one operand read is where its exemplars are.
-            self.add_exemplars(request, &plan, Jobs(read), &context, &mut answer)
+            self.add_exemplars(request, &plan, &survivors, &joins, &context, &mut answer)
                 .await?;
         }
         answer.notices = notices(&query, &request.query);
@@ -220,12 +226,11 @@ impl Frontend {
             let context = self.context(&finished);
             let survivors = Survivors::prune(operand, &grid, &snapshots);
             steps.push(("prune", survivors.to_string()));
-            let jobs = survivors.split(operand, &grid, &self.split_options());
-            let jobs = self
-                .join(operand, &grid, jobs, &snapshots, &context)
-                .await?;
-            steps.push(("split", jobs.to_string()));
-            if let Some(job) = jobs.0.first() {
+            let joins = self.join(operand, &grid, &snapshots, &context).await?;
+            let work = self.plan_work(operand, &grid, &survivors, &joins);
+            steps.push(("cache", work.to_string()));
+            steps.push(("split", work.jobs.to_string()));
+            if let Some(job) = work.jobs.0.first() {
                 let slice = job.slice.clone();
                 let analyze = mode == ExplainMode::Analyze;
                 let lowered = self
@@ -236,7 +241,7 @@ impl Frontend {
             }
             if mode == ExplainMode::Analyze {
                 let execution = self
-                    .execute(request, operand, jobs, survivors.stats, &context)
+                    .execute(request, operand, work, survivors.stats, &context)
                     .await?;
                 steps.push(("execute", execution.to_string()));
                 finished.add(execution.finish(operand).await?);
@@ -250,25 +255,65 @@ impl Frontend {
         Ok(Explanation { steps })
     }
 
-    /// The jobs such that they see whole traces, if the query has to.
-    async fn join(
+    /// The traces that lie in several blocks, if the query has to see whole traces.
+    async fn join<'a>(
         &self,
         plan: &MetricsPlan,
         grid: &Grid,
-        mut jobs: Jobs,
-        snapshots: &[Snapshot],
+        snapshots: &'a [Snapshot],
         context: &QueryContext,
-    ) -> Result<Jobs, QueryError> {
+    ) -> Result<Joins<'a>, QueryError> {
+        let mut joins = Joins::default();
         if plan.needs_whole_traces() {
-            for Snapshot { manifest, live } in snapshots {
+            for snapshot in snapshots {
+                let Snapshot { manifest, live } = snapshot;
                 // Also of blocks that were ruled out: a part that matches nothing by itself may
                 // belong to a trace that does.
                 let reads = |block: &BlockMeta| engine::may_count(grid, block);
                 let pieces = self.engine.pieces(&manifest.blocks, live, reads, context);
-                jobs = jobs.with_pieces(&pieces.await?, &manifest.blocks, live);
+                joins.0.push((pieces.await?, snapshot));
             }
         }
-        Ok(jobs)
+        Ok(joins)
+    }
+
+    /// What there is to do: jobs for what no kept state answers.
+    fn plan_work(
+        &self,
+        plan: &MetricsPlan,
+        grid: &Grid,
+        survivors: &Survivors,
+        joins: &Joins<'_>,
+    ) -> Work {
+        let mut kept = Vec::new();
+        let mut stored = Vec::with_capacity(survivors.stored.len());
+        let mut running = Vec::new();
+        let mut without = HashMap::new();
+        for (block, row_groups) in &survivors.stored {
+            let left_out = joins.left_out_of(block.block_id);
+            without.extend(left_out.map(|traces| (block.block_id, traces)));
+            let wanted = Wanted {
+                query: plan.fingerprint,
+                grid: *grid,
+                block,
+                without: left_out,
+            };
+            let cover = self.cache.cover(&wanted, row_groups);
+            let shared = |(state, placement)| Part::Shared(state, placement);
+            kept.extend(cover.kept.into_iter().map(shared));
+            let of_block = |row_groups| (Arc::clone(block), row_groups);
+            running.extend(cover.running.into_iter().map(of_block));
+            if !cover.rest.is_empty() || row_groups.is_empty() {
+                stored.push(of_block(cover.rest));
+            }
+        }
+        let live = &survivors.live;
+        let jobs = split(plan, grid, &stored, &running, live, &self.split_options());
+        Work {
+            kept,
+            jobs: joins.with(jobs),
+            without,
+        }
     }
 
     /// Text to typed query.
@@ -316,38 +361,55 @@ impl Frontend {
         &self,
         request: &RangeRequest,
         plan: &Arc<MetricsPlan>,
-        jobs: Jobs,
-        mut stats: QueryStats,
+        work: Work,
+        stats: QueryStats,
         context: &QueryContext,
     ) -> Result<Execution, QueryError> {
-        let (grid, tenant) = (request.grid, first(&request.tenants)?);
+        let runner = JobRunner {
+            engine: Arc::clone(&self.engine),
+            cache: self.cache.clone(),
+            turns: self.job_turns.clone(),
+            tenant: first(&request.tenants)?.clone(),
+            plan: Arc::clone(plan),
+            grid: request.grid,
+            context: context.clone(),
+        };
+        let Work {
+            kept,
+            jobs,
+            without,
+        } = work;
+        let task = |job: Job| Task {
+            keepable: self.keepable(plan, &request.grid, &job.slice, &without),
+            job,
+        };
+        let tasks = jobs.0.into_iter().map(task).collect();
         let options = self.schedule_options();
-        stats.jobs_total = u64::try_from(jobs.0.len()).unwrap_or(u64::MAX);
-        let mut merged = context.empty_series(plan, grid);
-        {
-            let run = |job: &crate::split::Job| {
-                let (engine, plan) = (Arc::clone(&self.engine), Arc::clone(plan));
-                let (slice, context) = (job.slice.clone(), context.clone());
-                let job = async move { engine.run_job(&plan, grid, slice, &context).await };
-                in_turn(self.job_turns.clone(), tenant.clone(), job)
-            };
-            let results = run_jobs(jobs.0, options, run).ready_chunks(options.concurrent_jobs);
-            let mut results = pin!(results);
-            while let Some(chunk) = results.next().await {
-                let mut partials = Vec::with_capacity(chunk.len());
-                for result in chunk {
-                    let completed = result?;
-                    stats.jobs_completed += 1;
-                    stats.jobs_retried += u64::from(completed.retries);
-                    partials.push(completed.value);
-                }
-                merged = merge(merged, partials, grid).await?;
+        runner.execute(kept, tasks, options, stats).await
+    }
+
+    /// How the state of a slice is kept. That of live spans is not, nor that of traces that lie in
+    /// several blocks.
+    fn keepable(
+        &self,
+        plan: &MetricsPlan,
+        grid: &Grid,
+        slice: &Slice,
+        without: &HashMap<BlockId, Fingerprint>,
+    ) -> Option<Keepable> {
+        match slice {
+            Slice::Stored { block, row_groups } => {
+                let wanted = Wanted {
+                    query: plan.fingerprint,
+                    grid: *grid,
+                    block,
+                    without: without.get(&block.block_id).copied(),
+                };
+                self.cache.keepable(&wanted, row_groups)
             }
+            Slice::Rest { slice, .. } => self.keepable(plan, grid, slice, without),
+            Slice::Live(_) | Slice::Pieces(_) => None,
         }
-        stats.inspected_bytes = context.counters.bytes_read();
-        stats.storage_requests = context.counters.requests();
-        stats.inspected_spans = context.counters.spans_inspected();
-        Ok(Execution { merged, stats })
     }
 
     /// Shows some of the spans that the series of an answer count, if that is asked for. Which those
@@ -356,7 +418,8 @@ impl Frontend {
         &self,
         request: &RangeRequest,
         plan: &Arc<MetricsPlan>,
-        jobs: Jobs,
+        survivors: &Survivors,
+        joins: &Joins<'_>,
         context: &QueryContext,
         answer: &mut Answer,
     ) -> Result<(), QueryError> {
@@ -368,11 +431,12 @@ impl Frontend {
         if count == 0 || answer.series.series.is_empty() {
             return Ok(());
         }
+        let jobs = joins.with(survivors.split(plan, &grid, &self.split_options()));
         let stats = &mut answer.stats;
         stats.jobs_total += u64::try_from(jobs.0.len()).unwrap_or(u64::MAX);
         let mut merged: PartialExemplars = context.empty_exemplars(grid, count);
         {
-            let run = |job: &crate::split::Job| {
+            let run = |job: &Job| {
                 let (engine, plan) = (Arc::clone(&self.engine), Arc::clone(plan));
                 let (slice, context) = (job.slice.clone(), context.clone());
                 let job = async move {
@@ -525,23 +589,43 @@ impl Survivors {
     }
 
     fn split(&self, plan: &MetricsPlan, grid: &Grid, options: &SplitOptions) -> Jobs {
-        split(plan, grid, &self.stored, &self.live, options)
+        split(plan, grid, &self.stored, &[], &self.live, options)
     }
 }
 
-/// The merged partial series of all jobs.
-#[derive(Debug)]
-struct Execution {
-    merged: PartialSeries,
-    stats: QueryStats,
+/// The traces of each snapshot that lie in several blocks.
+#[derive(Debug, Default)]
+struct Joins<'a>(Vec<(Pieces, &'a Snapshot)>);
+
+impl Joins<'_> {
+    /// The jobs such that they see whole traces.
+    fn with(&self, jobs: Jobs) -> Jobs {
+        self.0.iter().fold(jobs, |jobs, (pieces, snapshot)| {
+            jobs.with_pieces(pieces, &snapshot.manifest.blocks, &snapshot.live)
+        })
+    }
+
+    /// Which traces are left out where a block is evaluated by itself.
+    fn left_out_of(&self, block: BlockId) -> Option<Fingerprint> {
+        let mut pieces = self.0.iter();
+        pieces.find_map(|(pieces, _)| pieces.left_out_of(block))
+    }
 }
 
-impl Execution {
-    /// Makes the series.
-    async fn finish(self, plan: &Arc<MetricsPlan>) -> Result<(SeriesSet, QueryStats), QueryError> {
-        let plan = Arc::clone(plan);
-        let series = off_reactor(move || self.merged.finish(&plan)).await??;
-        Ok((series, self.stats))
+/// What there is to do for a metrics query.
+#[derive(Debug)]
+struct Work {
+    /// States that are there already.
+    kept: Vec<Part>,
+    /// What is left.
+    jobs: Jobs,
+    /// The traces that are left out of blocks.
+    without: HashMap<BlockId, Fingerprint>,
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} states kept", self.kept.len())
     }
 }
 
@@ -598,36 +682,6 @@ fn notices(query: &traceql::ast::Query, text: &str) -> Vec<String> {
     traceql::notices(query).iter().map(shown).collect()
 }
 
-/// Values of so many series on the grid.
-fn cells(series: usize, grid: Grid) -> u64 {
-    u64::try_from(series)
-        .unwrap_or(u64::MAX)
-        .saturating_mul(u64::from(grid.intervals))
-}
-
-/// Merges partial series; a large merge leaves the threads that serve requests.
-async fn merge(
-    mut merged: PartialSeries,
-    partials: Vec<PartialSeries>,
-    grid: Grid,
-) -> Result<PartialSeries, QueryError> {
-    /// Far below a millisecond of work.
-    const SMALL: u64 = 10_000;
-    let groups = partials.iter().map(PartialSeries::group_count).sum();
-    let work = move || {
-        for partial in partials {
-            merged.merge(partial)?;
-        }
-        Ok::<_, EngineError>(merged)
-    };
-    let merged = if cells(groups, grid) <= SMALL {
-        work()
-    } else {
-        off_reactor(work).await?
-    };
-    Ok(merged?)
-}
-
 /// Runs CPU-bound work away from the threads that serve requests.
 pub(crate) async fn off_reactor<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
@@ -658,12 +712,6 @@ impl fmt::Display for Survivors {
             write!(f, "\n  pruned by {reason}: {count}")?;
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Execution {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} groups\n  {}", self.merged.group_count(), self.stats)
     }
 }
 

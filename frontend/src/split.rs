@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 
-use engine::{Grid, MetricsPlan, Pieces, Slice, bytes_to_read};
+use engine::{Grid, MetricsPlan, Pieces, ReadSizes, Slice};
 use storage::block::MemoryBlock;
 use storage::block::meta::{BlockMeta, RowGroupMeta};
 
@@ -43,24 +43,21 @@ struct Piece {
 }
 
 /// Cuts row groups of stored blocks, and live blocks, into jobs. Every row group given is in exactly
-/// one job, and so is every live block. The largest jobs come first.
+/// one job, and so is every live block. Those in `whole` are of one job each. The largest jobs come
+/// first.
 #[must_use]
 pub fn split(
     plan: &MetricsPlan,
     grid: &Grid,
     stored: &[(Arc<BlockMeta>, Vec<usize>)],
+    whole: &[(Arc<BlockMeta>, Vec<usize>)],
     live: &[Arc<MemoryBlock>],
     options: &SplitOptions,
 ) -> Jobs {
+    let mut sizes = ReadSizes::new(plan, grid);
     let pieces: Vec<Vec<Piece>> = stored
         .iter()
-        .map(|(block, row_groups)| {
-            sized(
-                block,
-                row_groups,
-                bytes_to_read(plan, grid, block, row_groups),
-            )
-        })
+        .map(|(block, row_groups)| sized(block, row_groups, sizes.of(block, row_groups)))
         .collect();
     let total_bytes: u64 = pieces.iter().flatten().map(|piece| piece.bytes).sum();
     let options = options.for_total(total_bytes);
@@ -70,6 +67,16 @@ pub fn split(
         jobs.push(Job {
             slice: Slice::Live(Arc::clone(live)),
             bytes: 0,
+        });
+    }
+    for (block, row_groups) in whole {
+        let bytes = sizes.of(block, row_groups);
+        jobs.push(Job {
+            slice: Slice::Stored {
+                block: Arc::clone(block),
+                row_groups: row_groups.clone(),
+            },
+            bytes: bytes.iter().sum(),
         });
     }
     for ((block, _), pieces) in stored.iter().zip(&pieces) {

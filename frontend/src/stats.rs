@@ -21,6 +21,10 @@ pub struct QueryStats {
     pub jobs_completed: u64,
     /// Times that a job was run again.
     pub jobs_retried: u64,
+    /// Jobs that another query ran already; they count as jobs, too.
+    pub jobs_shared: u64,
+    /// States of earlier jobs that were used again; nothing of these was read or run.
+    pub states_kept: u64,
     /// Blocks that the tenants have.
     pub blocks_total: u64,
     /// Blocks that were ruled out without reading them, by reason.
@@ -46,6 +50,8 @@ impl QueryStats {
         self.jobs_total += other.jobs_total;
         self.jobs_completed += other.jobs_completed;
         self.jobs_retried += other.jobs_retried;
+        self.jobs_shared += other.jobs_shared;
+        self.states_kept += other.states_kept;
         self.blocks_total += other.blocks_total;
         for (reason, count) in &other.blocks_pruned {
             *self.blocks_pruned.entry(reason).or_default() += count;
@@ -66,10 +72,12 @@ impl fmt::Display for QueryStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "jobs={}/{} retried={} spans={} bytes={} requests={} elapsed={:?}",
+            "jobs={}/{} retried={} shared={} kept={} spans={} bytes={} requests={} elapsed={:?}",
             self.jobs_completed,
             self.jobs_total,
             self.jobs_retried,
+            self.jobs_shared,
+            self.states_kept,
             self.inspected_spans,
             self.inspected_bytes,
             self.storage_requests,

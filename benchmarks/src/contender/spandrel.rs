@@ -16,7 +16,7 @@ use crate::error::BenchError;
 use crate::suite::{Measure, Question};
 use crate::usage::{Meter, Spent};
 
-/// Spandrel with its default settings.
+/// Spandrel with its default settings, but that every query computes its answer.
 pub(crate) struct Spandrel {
     frontend: Frontend,
     grid: Grid,
@@ -41,12 +41,9 @@ impl Spandrel {
         );
         let engine = Arc::new(Engine::try_new(store, prefix, &options)?);
         let snapshots = Arc::clone(&dataset.blocks);
-        let frontend = Frontend::try_new(
-            engine,
-            snapshots,
-            FrontendConfig::default(),
-            &Registry::new(),
-        )?;
+        let mut config = FrontendConfig::default();
+        config.query_frontend.cache.max_bytes = 0;
+        let frontend = Frontend::try_new(engine, snapshots, config, &Registry::new())?;
         Ok(Self {
             frontend,
             grid: dataset.grid,

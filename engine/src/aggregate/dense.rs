@@ -18,6 +18,7 @@ use super::histogram::Log2Histogram;
 use super::interval::IntervalCursor;
 use super::rows::{StateBuilder, StateReader};
 use super::sketch::Sketch;
+use crate::grid::Placement;
 use crate::limit::MemoryLimit;
 
 /// The states of many groups over one grid.
@@ -48,6 +49,18 @@ pub(crate) trait RangeState: Any + Debug + Send + Sync {
     /// If that takes more memory than allowed, or the states are of another kind or grid.
     fn merge(&mut self, groups: &[u32], other: Box<dyn RangeState>) -> Result<()>;
 
+    /// Adds the states of some intervals of others of the same kind, as [`merge`](Self::merge) does,
+    /// and leaves them as they are.
+    ///
+    /// # Errors
+    /// If that takes more memory than allowed, or the states are of another kind.
+    fn merge_part(
+        &mut self,
+        groups: &[u32],
+        other: &dyn RangeState,
+        placement: Placement,
+    ) -> Result<()>;
+
     /// Adds states made by [`take`](Self::take): state `i` to group `groups[i]`.
     ///
     /// # Errors
@@ -63,8 +76,13 @@ pub(crate) trait RangeState: Any + Debug + Send + Sync {
     /// Number of groups.
     fn group_count(&self) -> usize;
 
+    /// Of each group, whether something was counted in these intervals.
+    fn occupied_in(&self, intervals: Range<usize>) -> Vec<bool>;
+
     /// Of each group, whether something was counted.
-    fn occupied(&self) -> Vec<bool>;
+    fn occupied(&self) -> Vec<bool> {
+        self.occupied_in(0..usize::MAX)
+    }
 
     /// Bytes held.
     fn bytes(&self) -> usize;
@@ -386,6 +404,42 @@ impl<C: Viewable> RangeState for Dense<C> {
         Ok(())
     }
 
+    fn merge_part(
+        &mut self,
+        groups: &[u32],
+        other: &dyn RangeState,
+        placement: Placement,
+    ) -> Result<()> {
+        let other: &dyn Any = other;
+        let Some(other) = other.downcast_ref::<Self>() else {
+            return internal_err!("aggregation states of another kind");
+        };
+        let Placement { from, count, at } = placement;
+        let end = index(at).saturating_add(index(count));
+        if end > self.cursor.intervals() {
+            return internal_err!("aggregation states of another grid");
+        }
+        let theirs = other.cells.iter().skip(index(from));
+        for (interval, theirs) in (index(at)..end).zip(theirs) {
+            if theirs.is_empty() {
+                continue;
+            }
+            let mine = self.open(interval)?;
+            let (mut before, mut after) = (0, 0);
+            for (cell, &group) in theirs.iter().zip(groups) {
+                if !cell.is_empty() {
+                    let mine = &mut mine[index(group)];
+                    before += mine.heap_bytes();
+                    mine.merge(cell.clone());
+                    after += mine.heap_bytes();
+                }
+            }
+            self.heap_bytes = self.heap_bytes + after - before;
+            self.check(self.allocated())?;
+        }
+        Ok(())
+    }
+
     fn absorb(&mut self, groups: &[u32], states: &ArrayRef) -> Result<()> {
         let reader = StateReader::try_new(states)?;
         for (state, &group) in groups.iter().enumerate() {
@@ -436,9 +490,9 @@ impl<C: Viewable> RangeState for Dense<C> {
         self.groups
     }
 
-    fn occupied(&self) -> Vec<bool> {
+    fn occupied_in(&self, intervals: Range<usize>) -> Vec<bool> {
         let mut occupied = vec![false; self.groups];
-        for cells in &self.cells {
+        for cells in self.cells.iter().take(intervals.end).skip(intervals.start) {
             for (occupied, cell) in occupied.iter_mut().zip(cells) {
                 *occupied |= !cell.is_empty();
             }

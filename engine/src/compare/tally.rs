@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use crate::error::EngineError;
-use crate::grid::Grid;
+use crate::grid::{Grid, Placement};
 use crate::limit::MemoryLimit;
 use crate::partial::KeyValue;
 use crate::series::{Label, LabelValue, Series, SeriesSet};
@@ -53,6 +53,17 @@ impl Counts {
         for &(interval, spans) in &other.0 {
             self.add(interval, spans);
         }
+    }
+
+    /// Those of some intervals, numbered anew.
+    fn part(&self, placement: Placement) -> impl Iterator<Item = (u32, u64)> + '_ {
+        let Placement { from, count, at } = placement;
+        let place = self.0.partition_point(|(interval, _)| *interval < from);
+        let counts = self.0[place..].iter();
+        counts
+            .map(move |&(interval, spans)| (interval - from, spans))
+            .take_while(move |(interval, _)| *interval < count)
+            .map(move |(interval, spans)| (at + interval, spans))
     }
 
     fn total(&self) -> u64 {
@@ -132,6 +143,32 @@ impl Tally {
             }
         }
         self.check_memory()
+    }
+
+    /// Adds the counts of some intervals of others, and leaves them as they are. Order does not
+    /// matter.
+    pub(crate) fn merge_part(
+        &mut self,
+        part: &Self,
+        placement: Placement,
+    ) -> Result<(), EngineError> {
+        for (attribute, values) in &part.attributes {
+            for (value, counts) in values {
+                for (side, counts) in Side::BOTH.into_iter().zip(counts) {
+                    for (interval, spans) in counts.part(placement) {
+                        self.add(attribute, value.clone(), side, interval, spans);
+                    }
+                }
+            }
+        }
+        self.check_memory()
+    }
+
+    /// Bytes held, about.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let counts = self.attributes.values().flat_map(HashMap::values).flatten();
+        let counts: usize = counts.map(|counts| counts.0.capacity()).sum();
+        self.bytes + counts * size_of::<(u32, u64)>()
     }
 
     /// # Errors

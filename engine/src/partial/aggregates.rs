@@ -15,7 +15,7 @@ use crate::aggregate::interval::IntervalCursor;
 use crate::aggregate::sketch::Sketch;
 use crate::aggregate::{RangeState, new_state};
 use crate::error::{EngineError, recover};
-use crate::grid::Grid;
+use crate::grid::{Grid, Placement};
 use crate::limit::MemoryLimit;
 use crate::lower::{KeyKind, state_kind};
 use crate::physical::Groups;
@@ -126,6 +126,39 @@ impl Aggregates {
         self.merge_states(&numbers, other.state)
     }
 
+    /// Adds the states of some intervals of others of the same query, and leaves them as they are.
+    ///
+    /// # Errors
+    /// As for [`Self::merge`].
+    pub(crate) fn merge_part(
+        &mut self,
+        part: &Self,
+        placement: Placement,
+    ) -> Result<(), EngineError> {
+        let (from, count) = (index(placement.from), index(placement.count));
+        let occupied = part.state.occupied_in(from..from.saturating_add(count));
+        let mut numbers = vec![u32::MAX; occupied.len()];
+        for (key, &number) in &part.groups {
+            let number = index(number);
+            if occupied.get(number) == Some(&true) {
+                numbers[number] = match self.groups.get(key) {
+                    Some(&held) => held,
+                    None => self.group(key.clone()),
+                };
+            }
+        }
+        self.state.grow(self.groups.len());
+        self.state
+            .merge_part(&numbers, part.state.as_ref(), placement)
+            .map_err(|error| recover(error, self.limit))?;
+        self.check_memory()
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.key_bytes + self.state.bytes()
+    }
+
     fn merge_states(
         &mut self,
         numbers: &[u32],
@@ -160,7 +193,7 @@ impl Aggregates {
     }
 
     fn check_memory(&self) -> Result<(), EngineError> {
-        self.limit.check(self.key_bytes + self.state.bytes())
+        self.limit.check(self.bytes())
     }
 
     /// Makes the series, applies the second stages, and puts them in canonical order.

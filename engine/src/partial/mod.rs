@@ -9,7 +9,7 @@ use traceql::ast::MetricsStage;
 
 use crate::compare::tally::Tally;
 use crate::error::EngineError;
-use crate::grid::Grid;
+use crate::grid::{Grid, Placement};
 use crate::limit::MemoryLimit;
 use crate::plan::MetricsPlan;
 use crate::series::SeriesSet;
@@ -45,6 +45,29 @@ impl PartialSeries {
             (Kind::Comparison(held), Kind::Comparison(other)) => held.merge(other),
             (Kind::Aggregates(_), Kind::Comparison(_))
             | (Kind::Comparison(_), Kind::Aggregates(_)) => Err(EngineError::other_query()),
+        }
+    }
+
+    /// Adds what other spans come to in some intervals, and leaves that as it is. The query may be
+    /// another one of the same [fingerprint](MetricsPlan::fingerprint). Order does not matter.
+    ///
+    /// # Errors
+    /// As for [`Self::merge`].
+    pub fn merge_part(&mut self, part: &Self, placement: Placement) -> Result<(), EngineError> {
+        match (&mut self.0, &part.0) {
+            (Kind::Aggregates(held), Kind::Aggregates(part)) => held.merge_part(part, placement),
+            (Kind::Comparison(held), Kind::Comparison(part)) => held.merge_part(part, placement),
+            (Kind::Aggregates(_), Kind::Comparison(_))
+            | (Kind::Comparison(_), Kind::Aggregates(_)) => Err(EngineError::other_query()),
+        }
+    }
+
+    /// Bytes held, about.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        match &self.0 {
+            Kind::Aggregates(aggregates) => aggregates.bytes(),
+            Kind::Comparison(tally) => tally.memory_bytes(),
         }
     }
 

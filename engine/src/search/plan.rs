@@ -7,6 +7,7 @@ use traceql::ast::{Attribute, Body, Intrinsic, Pipeline, Query, Stage};
 
 use crate::error::EngineError;
 use crate::plan::is_never;
+use crate::prune::Patterns;
 
 /// A search that this engine can run.
 #[derive(Debug, Clone)]
@@ -19,6 +20,7 @@ pub struct SearchPlan {
     pub(crate) shown: Vec<Attribute>,
     /// Whether spans are shown with their name.
     pub(crate) shows_name: bool,
+    pub(crate) patterns: Patterns,
     /// The query in canonical form.
     text: String,
 }
@@ -52,6 +54,7 @@ impl SearchPlan {
             dialect: query.dialect,
             pipeline,
             shown,
+            patterns: Patterns::default(),
             text: query.to_string(),
         })
     }

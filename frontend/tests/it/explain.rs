@@ -42,7 +42,7 @@ async fn steps_are_printed_in_order() {
     assert!(text.contains("1 jobs"), "{text}");
     assert_eq!(
         steps(planned),
-        ["parse", "analyse", "prune", "split", "lower"]
+        ["parse", "analyse", "prune", "cache", "split", "lower"]
     );
     let analyzed = frontend
         .explain(&request, ExplainMode::Analyze)
@@ -53,7 +53,7 @@ async fn steps_are_printed_in_order() {
         "{analyzed}"
     );
     let all = [
-        "parse", "analyse", "prune", "split", "lower", "execute", "merge",
+        "parse", "analyse", "prune", "cache", "split", "lower", "execute", "merge",
     ];
     assert_eq!(steps(analyzed), all);
 

@@ -10,6 +10,7 @@ mod common;
 mod exemplars;
 mod explain;
 mod prom_api;
+mod refresh;
 mod search_api;
 mod stored;
 mod strict;

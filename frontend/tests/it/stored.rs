@@ -118,8 +118,27 @@ impl Mixed {
 
     /// Adds a stored block.
     pub(crate) async fn store(&mut self, groups: &[SpanGroup]) -> BlockId {
+        let rows = WriteOptions::default().row_group_rows;
+        self.store_in_groups(groups, rows).await
+    }
+
+    /// The block added last.
+    pub(crate) fn newest_block(&self) -> BlockId {
+        self.manifest.blocks.last().unwrap().block_id
+    }
+
+    /// Adds a stored block with row groups of about so many rows.
+    pub(crate) async fn store_in_groups(
+        &mut self,
+        groups: &[SpanGroup],
+        row_group_rows: usize,
+    ) -> BlockId {
         let block = self.encode(groups);
-        let written = write_parquet(&block, &WriteOptions::default()).unwrap();
+        let options = WriteOptions {
+            row_group_rows,
+            ..WriteOptions::default()
+        };
+        let written = write_parquet(&block, &options).unwrap();
         let store = Arc::clone(&self.store) as Arc<dyn ObjectStore>;
         let meta = store_block(&store, &Path::from(""), written, ReadBack::Trust).await;
         let meta = meta.unwrap();

@@ -510,6 +510,12 @@ pub static KEYS: &[Key] = &[
         "Longest time that the spans of one job should cover; 0: no limit.",
     ),
     key(
+        "query_frontend.cache.max_bytes",
+        Kind::Bytes,
+        "256MiB",
+        "Memory for what metrics queries come to over stored spans, kept so that the next query computes only what is new; the least recently used is dropped first. 0: nothing is kept, and queries that arrive together share no work.",
+    ),
+    key(
         "query_frontend.search.default_result_limit",
         Kind::Int,
         "20",

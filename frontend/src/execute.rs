@@ -1,0 +1,198 @@
+//! Running the jobs of one metrics query, each once, and merging what they come to.
+
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+
+use engine::{
+    Engine, EngineError, ErrorKind, Grid, MetricsPlan, PartialSeries, Placement, QueryContext,
+    SeriesSet, Slice,
+};
+use futures::StreamExt as _;
+use storage::ids::TenantId;
+
+use crate::cache::{Keepable, Origin, StateCache};
+use crate::error::QueryError;
+use crate::query::off_reactor;
+use crate::schedule::{ScheduleOptions, in_turn, run_jobs};
+use crate::split::Job;
+use crate::stats::QueryStats;
+use crate::turns::Turns;
+
+/// A job, and how its state is kept if it can be.
+#[derive(Debug, Clone)]
+pub(crate) struct Task {
+    pub(crate) job: Job,
+    pub(crate) keepable: Option<Keepable>,
+}
+
+/// What some spans come to.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// A state of the query alone.
+    Own(PartialSeries),
+    /// A state that others use, too.
+    Shared(Arc<PartialSeries>, Placement),
+}
+
+/// The merged partial series of all jobs.
+#[derive(Debug)]
+pub(crate) struct Execution {
+    merged: PartialSeries,
+    stats: QueryStats,
+}
+
+/// Runs jobs of one query. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct JobRunner {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) cache: StateCache,
+    pub(crate) turns: Turns,
+    pub(crate) tenant: TenantId,
+    pub(crate) plan: Arc<MetricsPlan>,
+    pub(crate) grid: Grid,
+    pub(crate) context: QueryContext,
+}
+
+impl JobRunner {
+    /// Runs the jobs and merges what they come to, as it comes, with what is there already.
+    pub(crate) async fn execute(
+        self,
+        kept: Vec<Part>,
+        tasks: Vec<Task>,
+        options: ScheduleOptions,
+        mut stats: QueryStats,
+    ) -> Result<Execution, QueryError> {
+        let grid = self.grid;
+        stats.jobs_total = u64::try_from(tasks.len()).unwrap_or(u64::MAX);
+        stats.states_kept = u64::try_from(kept.len()).unwrap_or(u64::MAX);
+        let merged = self.context.empty_series(&self.plan, grid);
+        let mut merged = merge(merged, kept, grid).await?;
+        {
+            let run = |task: &Task| self.clone().run(task.clone());
+            let results =
+                run_jobs(tasks, options, run).ready_chunks(options.concurrent_jobs.max(1));
+            let mut results = pin!(results);
+            while let Some(chunk) = results.next().await {
+                let mut parts = Vec::with_capacity(chunk.len());
+                for result in chunk {
+                    let completed = result?;
+                    let (origin, part) = completed.value;
+                    match origin {
+                        Origin::Own => {}
+                        Origin::Kept => stats.states_kept += 1,
+                        Origin::Shared => stats.jobs_shared += 1,
+                    }
+                    stats.jobs_completed += 1;
+                    stats.jobs_retried += u64::from(completed.retries);
+                    parts.push(part);
+                }
+                merged = merge(merged, parts, grid).await?;
+            }
+        }
+        let counters = &self.context.counters;
+        stats.inspected_bytes = counters.bytes_read();
+        stats.storage_requests = counters.requests();
+        stats.inspected_spans = counters.spans_inspected();
+        Ok(Execution { merged, stats })
+    }
+
+    async fn run(self, task: Task) -> Result<(Origin, Part), EngineError> {
+        let slice = task.job.slice;
+        let Some(keepable) = task.keepable else {
+            return self.run_alone(slice).await;
+        };
+        let own_grid = keepable.grid;
+        let job = || self.clone().run_over(slice.clone(), own_grid);
+        let (origin, state) = self.cache.state(&keepable, job).await;
+        match state {
+            Ok(state) => Ok((origin, Part::Shared(state, keepable.placement))),
+            Err(error) if must_run_alone(error.kind(), origin, &keepable) => {
+                self.run_alone(slice).await
+            }
+            Err(error) => Err(EngineError::of_shared(&error)),
+        }
+    }
+
+    /// The state of the query's own window.
+    async fn run_alone(self, slice: Slice) -> Result<(Origin, Part), EngineError> {
+        let grid = self.grid;
+        let state = self.run_over(slice, grid).await?;
+        Ok((Origin::Own, Part::Own(state)))
+    }
+
+    async fn run_over(self, slice: Slice, grid: Grid) -> Result<PartialSeries, EngineError> {
+        let Self { engine, plan, .. } = self;
+        let context = self.context;
+        let job = async move { engine.run_job(&plan, grid, slice, &context).await };
+        in_turn(self.turns, self.tenant, job).await
+    }
+}
+
+/// Whether an error may be none of the query: it came of spans outside its window, or of memory that
+/// those took, or that another query could not have.
+fn must_run_alone(kind: ErrorKind, origin: Origin, keepable: &Keepable) -> bool {
+    let reaches_beyond = keepable.placement.count != keepable.grid.intervals;
+    match kind {
+        ErrorKind::Execution => reaches_beyond,
+        ErrorKind::LimitExceeded => reaches_beyond || origin == Origin::Shared,
+        _ => false,
+    }
+}
+
+impl Execution {
+    /// Makes the series.
+    pub(crate) async fn finish(
+        self,
+        plan: &Arc<MetricsPlan>,
+    ) -> Result<(SeriesSet, QueryStats), QueryError> {
+        let plan = Arc::clone(plan);
+        let series = off_reactor(move || self.merged.finish(&plan)).await??;
+        Ok((series, self.stats))
+    }
+}
+
+impl Part {
+    /// Values that are merged, about.
+    fn cells(&self, grid: Grid) -> u64 {
+        let (series, intervals) = match self {
+            Self::Own(series) => (series, grid.intervals),
+            Self::Shared(series, placement) => (&**series, placement.count),
+        };
+        let groups = u64::try_from(series.group_count()).unwrap_or(u64::MAX);
+        groups.saturating_mul(u64::from(intervals))
+    }
+}
+
+/// Merges partial series; a large merge leaves the threads that serve requests.
+async fn merge(
+    mut merged: PartialSeries,
+    parts: Vec<Part>,
+    grid: Grid,
+) -> Result<PartialSeries, QueryError> {
+    /// Far below a millisecond of work.
+    const SMALL: u64 = 10_000;
+    let cells = parts.iter().map(|part| part.cells(grid));
+    let cells = cells.fold(0_u64, u64::saturating_add);
+    let work = move || {
+        for part in parts {
+            match part {
+                Part::Own(series) => merged.merge(series)?,
+                Part::Shared(series, placement) => merged.merge_part(&series, placement)?,
+            }
+        }
+        Ok::<_, EngineError>(merged)
+    };
+    let merged = if cells <= SMALL {
+        work()
+    } else {
+        off_reactor(work).await?
+    };
+    Ok(merged?)
+}
+
+impl fmt::Display for Execution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} groups\n  {}", self.merged.group_count(), self.stats)
+    }
+}
