@@ -14,7 +14,7 @@ pub(crate) struct Work {
 }
 
 /// Functions that allocate, by a part of their names.
-const ALLOCATE: [&str; 3] = ["__rust_alloc", "__rust_realloc", "__rustc::__rust_"];
+const ALLOCATE: [&str; 2] = ["__rust_alloc", "__rust_realloc"];
 
 /// Runs a command under callgrind; `None` where there is no valgrind.
 pub(crate) fn run(command: &Command) -> Result<Option<Work>, BenchError> {
@@ -62,8 +62,7 @@ fn read(profile: &str) -> Work {
             .or_else(|| line.strip_prefix("fn="))
         {
             let number = function.split(')').next().unwrap_or_default();
-            let allocates = ALLOCATE.iter().any(|name| function.contains(name))
-                && !function.contains("dealloc");
+            let allocates = ALLOCATE.iter().any(|name| function.contains(name));
             if allocates && !allocating.contains(&number) {
                 allocating.push(number);
             }

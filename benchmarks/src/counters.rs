@@ -81,9 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
     if cfg!(debug_assertions) {
         println!("instructions and allocations are counted in release mode only");
     } else {
-        for (name, costs) in &mut table {
-            costs.extend(work(name)?);
-        }
+        add_work(&mut table)?;
     }
     if options.update {
         // What was not counted this time stays.
@@ -181,31 +179,37 @@ fn probe(name: &str, times: u32, runtime: &Runtime) -> Result<(), BenchError> {
     Ok(())
 }
 
-/// Instructions and allocations of asking a query once more.
-fn work(name: &str) -> Result<Costs, BenchError> {
-    const MORE: u64 = 10;
+/// Adds instructions and allocations of asking each query, on average over some times; the first is
+/// the cold one.
+fn add_work(table: &mut Table) -> Result<(), BenchError> {
+    const TIMES: u64 = 10;
     let own = std::env::current_exe().map_err(BenchError::file("find", "this program"))?;
-    let measure = |times: u64| {
+    let measure = |name: &str, times: u64| {
+        eprintln!("{name}, {times} times");
         let mut command = Command::new(&own);
         let times = times.to_string();
         command.args(["counters", "--probe", name, "--times", times.as_str()]);
         callgrind::run(&command)
     };
-    eprintln!("{name}");
-    let (Some(few), Some(many)) = (measure(1)?, measure(1 + MORE)?) else {
-        return Ok(Costs::new());
+    // Making the blocks, and asking nothing.
+    let Some(first) = table.keys().next().cloned() else {
+        return Ok(());
     };
-    let each = |many: u64, few: u64| many.saturating_sub(few) / MORE;
-    Ok(Costs::from([
-        (
-            "instructions".to_owned(),
-            each(many.instructions, few.instructions),
-        ),
-        (
-            "allocations".to_owned(),
-            each(many.allocations, few.allocations),
-        ),
-    ]))
+    let Some(nothing) = measure(&first, 0)? else {
+        return Ok(());
+    };
+    for (name, costs) in table {
+        let Some(all) = measure(name, TIMES)? else {
+            return Ok(());
+        };
+        for (cost, all, nothing) in [
+            ("instructions", all.instructions, nothing.instructions),
+            ("allocations", all.allocations, nothing.allocations),
+        ] {
+            costs.insert(cost.to_owned(), all.saturating_sub(nothing) / TIMES);
+        }
+    }
+    Ok(())
 }
 
 /// Costs that grew or shrank by more than they may.

@@ -1,7 +1,7 @@
 //! From a seed to blocks in a folder, and what that costs.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -106,12 +106,16 @@ pub(crate) fn prepare(
     runtime: &Runtime,
 ) -> Result<Option<Markdown>, BenchError> {
     let folder = layout.folder(options);
-    if folder.exists() {
+    let there = |path: &Path| {
+        path.try_exists()
+            .map_err(BenchError::file("look for", path))
+    };
+    if there(&folder)? {
         return Ok(None);
     }
     // Under another name until it is complete.
     let partial = folder.with_extension("partial");
-    if partial.exists() {
+    if there(&partial)? {
         std::fs::remove_dir_all(&partial).map_err(BenchError::file("remove", &partial))?;
     }
     std::fs::create_dir_all(&partial).map_err(BenchError::file("make", &partial))?;
@@ -169,7 +173,7 @@ struct Making {
 }
 
 impl Making {
-    fn open(dir: &std::path::Path, runtime: &Runtime) -> Result<Self, BenchError> {
+    fn open(dir: &Path, runtime: &Runtime) -> Result<Self, BenchError> {
         let location = open_store(path_text(dir)?, &BTreeMap::new())?;
         let store = Arc::clone(&location.store);
         let catalog = runtime.block_on(Catalog::open(

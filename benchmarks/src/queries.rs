@@ -121,13 +121,13 @@ impl Field {
         modes: &[Mode],
         effort: Effort,
         wanted: impl Fn(&Question) -> bool,
-    ) -> Result<(), BenchError> {
+    ) {
         for question in METRICS.iter().filter(|question| wanted(question)) {
             for &mode in modes {
-                self.ask(run, suite, question, mode, effort)?;
+                let asked = self.ask(run, suite, question, mode, effort);
+                run.keep_failure(suite, question.name, asked);
             }
         }
-        Ok(())
     }
 
     /// Questions after single things, warm and cold, with the reads that they took Spandrel.
@@ -141,7 +141,8 @@ impl Field {
         let questions = [trace].into_iter().chain(LOOKUPS.iter().copied());
         for question in questions.filter(|question| wanted(question)) {
             for mode in [Mode::Warm, Mode::Cold] {
-                self.ask(run, LOOKUP_SUITE, &question, mode, effort)?;
+                let asked = self.ask(run, LOOKUP_SUITE, &question, mode, effort);
+                run.keep_failure(LOOKUP_SUITE, question.name, asked);
                 let stats = self.plain.stats.clone();
                 let mut figure = |name: &str, value| {
                     let name = format!("{name}, {}", mode.name());

@@ -20,6 +20,8 @@ pub(crate) struct Run {
     pub(crate) engines: Vec<String>,
     pub(crate) timings: Vec<Timing>,
     pub(crate) figures: Vec<Figure>,
+    /// What went wrong: answers that differ, queries that were refused. The run counts as failed.
+    pub(crate) failures: Vec<String>,
     /// What there is to say, by suite.
     pub(crate) notes: BTreeMap<String, Vec<String>>,
 }
@@ -78,6 +80,7 @@ impl Run {
             engines: Vec::new(),
             timings: Vec::new(),
             figures: Vec::new(),
+            failures: Vec::new(),
             notes: BTreeMap::new(),
         }
     }
@@ -89,6 +92,15 @@ impl Run {
             name: name.to_owned(),
             value,
         });
+    }
+
+    /// Goes on after a failure, so that one does not hide what else there is to find.
+    pub(crate) fn keep_failure(&mut self, suite: &str, case: &str, result: Result<(), BenchError>) {
+        if let Err(error) = result {
+            let failure = format!("{suite}, {case}: {error}");
+            eprintln!("FAILED: {failure}");
+            self.failures.push(failure);
+        }
     }
 
     pub(crate) fn note(&mut self, suite: &str, text: String) {

@@ -69,8 +69,11 @@ fn document(run: &Run, picture: Option<&str>) -> Markdown {
     ));
     text.paragraph(
         "Medians (least..most) in ms; the best of a row is bold. Ratios are other / Spandrel: above 1 Spandrel is \
-         faster. Every answer of every round was compared, and all were equal.",
+         faster. Every answer of every round was compared with Spandrel's; a difference would stand here.",
     );
+    for failure in &run.failures {
+        text.paragraph(&format!("**Failed**: {failure}"));
+    }
     if let Some(picture) = picture {
         text.paragraph(&format!("![Wall times of the queries, warm]({picture})"));
     }

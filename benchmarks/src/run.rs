@@ -126,7 +126,12 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
     // What was measured is kept even if a later suite fails.
     let result = suites(&mut run, options, &large, &small, &runtime);
     write(&mut run, &options.out)?;
-    result
+    result?;
+    if run.failures.is_empty() {
+        Ok(())
+    } else {
+        Err(BenchError::Input(run.failures.join("\n")))
+    }
 }
 
 fn suites(
@@ -145,9 +150,9 @@ fn suites(
         run.engines = field.names();
         field.sizes(run)?;
         if options.wants(Suite::Metrics) {
-            field.metrics(run, METRICS_SUITE, &[Mode::Warm], effort, wanted)?;
-            field.metrics(run, METRICS_SUITE, &[Mode::Refresh], effort, wanted)?;
-            field.metrics(run, METRICS_SUITE, &[Mode::Cold], options.cold(), wanted)?;
+            field.metrics(run, METRICS_SUITE, &[Mode::Warm], effort, wanted);
+            field.metrics(run, METRICS_SUITE, &[Mode::Refresh], effort, wanted);
+            field.metrics(run, METRICS_SUITE, &[Mode::Cold], options.cold(), wanted);
         }
         if options.wants(Suite::Dashboard) {
             field.dashboard(run, effort)?;
@@ -157,7 +162,7 @@ fn suites(
         let mut field = enter(small, None)?;
         // The queries of Drilldown are those of the others in other intervals.
         let basic = |question: &Question| wanted(question) && !question.name.starts_with('D');
-        field.metrics(run, SMALL_SUITE, &[Mode::Warm], effort, basic)?;
+        field.metrics(run, SMALL_SUITE, &[Mode::Warm], effort, basic);
     }
     if options.wants(Suite::Lookup) {
         let mut field = enter(small, Some(&*native))?;

@@ -269,7 +269,7 @@ fn cells(set: &SeriesSet, question: &Question, window: &Window) -> Cells {
     };
     let mut cells = Cells::new();
     for series in &set.series {
-        let labels = series.labels.iter().filter(|label| label.name != "p");
+        let mut labels = series.labels.iter().filter(|label| label.name != "p");
         let label = match question.value {
             Value::Compare => labels
                 .map(|label| format!("{}={}", label.name, text(&label.value)))
@@ -277,7 +277,7 @@ fn cells(set: &SeriesSet, question: &Question, window: &Window) -> Cells {
                 .join(" "),
             _ if question.label.is_none() => String::new(),
             _ => labels
-                .last()
+                .next_back()
                 .map_or_else(|| NO_LABEL.to_owned(), |label| text(&label.value)),
         };
         // SQL numbers buckets by the exponent of their upper bound.

@@ -179,11 +179,11 @@ impl Writer<'_> {
                 "int" => self.term(about),
                 "regex" => {
                     let (field, pattern) = about.split_once(' ')?;
-                    self.regex(&self.term(field)?, pattern)
+                    Some(self.regex(&self.term(field)?, pattern))
                 }
-                "parent" => self.parent(&self.term(about)?),
+                "parent" => Some(self.parent(&self.term(about)?)),
                 "ancestor" => self.ancestor(about),
-                "trace" => self.trace(about),
+                "trace" => Some(self.trace(about)),
                 _ => None,
             };
         }
@@ -227,30 +227,30 @@ impl Writer<'_> {
         }
     }
 
-    fn trace(&self, id: &str) -> Option<String> {
+    fn trace(&self, id: &str) -> String {
         let column = quoted(names::TRACE_ID);
-        Some(match self.dialect {
+        match self.dialect {
             Dialect::DuckDb => format!("{column} = from_hex('{id}')"),
             Dialect::DataFusion => format!("{column} = X'{id}'"),
             Dialect::ClickHouse => format!("{column} = unhex('{id}')"),
             Dialect::MergeTree => format!("TraceId = '{id}'"),
-        })
+        }
     }
 
-    fn regex(&self, field: &str, pattern: &str) -> Option<String> {
-        Some(match self.dialect {
+    fn regex(&self, field: &str, pattern: &str) -> String {
+        match self.dialect {
             Dialect::DuckDb => format!("regexp_full_match({field}, '{pattern}')"),
             Dialect::DataFusion => format!("{field} ~ '^(?:{pattern})$'"),
             Dialect::ClickHouse | Dialect::MergeTree => {
                 format!("match({field}, '^(?:{pattern})$')")
             }
-        })
+        }
     }
 
     /// The parent of a span is one for which this holds.
-    fn parent(&self, condition: &str) -> Option<String> {
+    fn parent(&self, condition: &str) -> String {
         let (table, trace) = (self.table, quoted(names::TRACE_ID));
-        Some(match self.dialect {
+        match self.dialect {
             Dialect::MergeTree => format!(
                 "(TraceId, ParentSpanId) IN (SELECT TraceId, SpanId FROM {table} WHERE {condition})"
             ),
@@ -262,7 +262,7 @@ impl Writer<'_> {
                 "EXISTS (SELECT 1 FROM {table} AS p WHERE p.{trace} = {table}.{trace} AND \
                  p.\"nestedSetLeft\" = {table}.\"nestedSetParent\" AND p.{condition})"
             ),
-        })
+        }
     }
 
     /// A span above is of this service.
