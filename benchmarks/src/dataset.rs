@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::Grid;
-use storage::block::meta::{AttributeScope, ValueType};
+use storage::block::meta::AttributeScope;
 use storage::catalog::Manifest;
 use storage::ids::TenantId;
 use storage::store::{StoreLocation, open_store};
@@ -13,22 +12,19 @@ use storage::{SnapshotSource as _, StoredBlocks, layout};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::error::BenchError;
-use crate::report::cores;
-
-const SECOND_NS: i64 = 1_000_000_000;
-/// Intervals of a query, about.
-const INTERVALS: i64 = 240;
+use crate::record::cores;
 
 /// Prepared blocks.
 #[derive(Debug)]
 pub(crate) struct Dataset {
+    pub(crate) dir: PathBuf,
     pub(crate) location: StoreLocation,
     pub(crate) blocks: Arc<StoredBlocks>,
     pub(crate) manifest: Arc<Manifest>,
     /// The Parquet files.
     pub(crate) files: Vec<PathBuf>,
-    /// All spans, in intervals of whole seconds.
-    pub(crate) grid: Grid,
+    /// Starts of the first and the last span, ns since the epoch.
+    pub(crate) starts_ns: (i64, i64),
 }
 
 impl Dataset {
@@ -39,11 +35,9 @@ impl Dataset {
                 dir.display()
             ))
         };
-        // Opening a store would make the folder.
-        if !dir.is_dir() {
-            return Err(empty());
-        }
-        let location = open_store(path_text(dir)?, &BTreeMap::new())?;
+        // Opening a store would make the folder, and rivals want to know where it is.
+        let dir = dir.canonicalize().map_err(|_| empty())?;
+        let location = open_store(path_text(&dir)?, &BTreeMap::new())?;
         let blocks = Arc::new(StoredBlocks::new(
             Arc::clone(&location.store),
             location.prefix.clone(),
@@ -62,62 +56,43 @@ impl Dataset {
             )
         });
         let files = files.collect();
-        let grid = grid(first, last)
-            .ok_or_else(|| BenchError::Input("the spans' times make no grid".to_owned()))?;
         Ok(Self {
+            dir,
             location,
             blocks,
             manifest,
             files,
-            grid,
+            starts_ns: (first, last),
         })
     }
 
     pub(crate) fn spans(&self) -> u64 {
-        self.manifest
-            .blocks
-            .iter()
-            .map(|block| block.row_count)
-            .sum()
+        let rows = self.manifest.blocks.iter().map(|block| block.row_count);
+        rows.sum()
     }
 
-    /// Length of an interval in whole seconds.
-    pub(crate) fn step_s(&self) -> i64 {
-        self.grid.step_ns / SECOND_NS
+    pub(crate) fn file_bytes(&self) -> u64 {
+        let files = self.manifest.blocks.iter().flat_map(|block| &block.file);
+        files.map(|file| file.size_bytes).sum()
     }
 
     /// The one column that holds an attribute in all blocks, whose values are all of one type: only
     /// then can plain SQL ask for what TraceQL asks.
-    pub(crate) fn column(
-        &self,
-        scope: AttributeScope,
-        key: &str,
-    ) -> Result<(String, ValueType), BenchError> {
+    pub(crate) fn column(&self, scope: AttributeScope, key: &str) -> Option<String> {
         let mut found = BTreeSet::new();
         for block in &self.manifest.blocks {
-            let attribute = block
-                .attributes
-                .iter()
-                .find(|attribute| attribute.scope == scope && attribute.key == key);
+            let mut attributes = block.attributes.iter();
+            let attribute =
+                attributes.find(|attribute| attribute.scope == scope && attribute.key == key);
             for value in attribute.map_or(&[][..], |attribute| &attribute.types) {
-                found.insert((value.column.clone(), value.value_type));
+                found.insert(value.column.clone());
             }
         }
         match (found.len(), found.pop_first()) {
-            (1, Some((Some(column), value_type))) => Ok((column, value_type)),
-            _ => Err(BenchError::Input(format!(
-                "attribute {key} is not in one column of one type"
-            ))),
+            (1, Some(column)) => column,
+            _ => None,
         }
     }
-}
-
-fn grid(first_ns: i64, last_ns: i64) -> Option<Grid> {
-    let step_s = (last_ns - first_ns)
-        .div_euclid(SECOND_NS * INTERVALS)
-        .max(0)
-        + 1;
-    Grid::aligned(first_ns, last_ns, step_s * SECOND_NS)
 }
 
 pub(crate) fn path_text(path: &Path) -> Result<&str, BenchError> {

@@ -24,8 +24,10 @@ pub(crate) enum BenchError {
     Push(#[from] ingest::PushError),
     #[error("DataFusion: {0}")]
     DataFusion(#[from] datafusion::error::DataFusionError),
-    #[error("DuckDB: {0}")]
-    DuckDb(String),
+    #[error("{0}")]
+    Rival(String),
+    #[error("server: {0}")]
+    Server(String),
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("a thread of the benchmark failed: {0}")]

@@ -1,26 +1,44 @@
-//! Measures Spandrel against other engines on the same files, and its own way in.
+//! Measures Spandrel, and other engines on the same spans.
 //!
-//! Reading order: [`suite`] is what is asked, `contender` who answers, [`rounds`] how they take turns,
-//! [`answer`] when answers are the same; [`prepare`] makes the files, [`traces`] asks what SQL
-//! cannot, [`push`] measures ingest.
+//! Reading order: [`suite`] is what is asked, [`contender`] who answers, [`rounds`] how they take turns,
+//! [`answer`] when answers are the same, [`record`] what is kept of it. [`run`] does all of it and
+//! writes it down with [`report`] and [`plot`]. [`ingest`], [`planning`], [`growth`] and [`counters`]
+//! measure what no rival takes part in.
 
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "the output is what a benchmark is for"
 )]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        reason = "a test fails by panicking"
+    )
+)]
 
 mod answer;
+mod callgrind;
+mod comparison;
 mod contender;
+mod counters;
 mod dataset;
 mod error;
+mod growth;
+mod ingest;
+mod markdown;
+mod planning;
+mod plot;
 mod prepare;
 mod profile;
-mod push;
+mod queries;
+mod record;
 mod report;
 mod rounds;
+mod run;
 mod suite;
-mod traces;
 mod usage;
 
 use std::process::ExitCode;
@@ -39,25 +57,31 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Generate spans and write them as blocks.
+    /// Run the suites, and write report, plot and measurements.
+    Run(run::Options),
+    /// Compare two runs by their measurements.
+    Compare(comparison::Options),
+    /// Write report and plot of a run again, from its measurements.
+    Report(report::Options),
+    /// Generate spans and write them as blocks, few large and many small ones.
     Prepare(prepare::Options),
-    /// Run the suite of queries on prepared blocks, against DuckDB and DataFusion.
-    Query(rounds::Options),
-    /// Run queries over whole traces on prepared blocks.
-    Traces(traces::Options),
-    /// Push OTLP requests through the receive path until they are durable.
-    Ingest(push::Options),
-    /// Run one query over and over, for a profiler, and print its plans.
+    /// Compare what a fixed set of queries costs with benchmarks/counters.txt.
+    Counters(counters::Options),
+    /// Ask one query over and over, for a profiler, and print its plans.
     Profile(profile::Options),
+    /// Push requests through the receive path in this process, for a profiler.
+    Push(ingest::push::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Run(options) => run::run(&options),
+        Command::Compare(options) => comparison::run(&options),
+        Command::Report(options) => report::run(&options),
         Command::Prepare(options) => prepare::run(&options),
-        Command::Query(options) => rounds::run(&options),
-        Command::Traces(options) => traces::run(&options),
-        Command::Ingest(options) => push::run(&options),
+        Command::Counters(options) => counters::run(&options),
         Command::Profile(options) => profile::run(&options),
+        Command::Push(options) => ingest::push::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

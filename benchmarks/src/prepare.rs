@@ -1,7 +1,7 @@
 //! From a seed to blocks in a folder, and what that costs.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -17,44 +17,129 @@ use ulid::Ulid;
 
 use crate::dataset::{path_text, runtime};
 use crate::error::BenchError;
-use crate::report::{Report, float, machine, mib, seconds, speed};
+use crate::markdown::{Markdown, mib, seconds, speed};
+use crate::record::float;
 use crate::usage::{Meter, Spent, peak_resident_bytes};
 
 /// Columns listed by name; the rest is summed up.
 const LISTED_COLUMNS: usize = 30;
 
-#[derive(Debug, Args)]
+/// Spans of a block as compaction leaves it.
+const LARGE_BLOCK: usize = 1_000_000;
+/// Spans of a block as ingest leaves it, at most; and how many such blocks there are at least.
+const SMALL_BLOCK: usize = 180_000;
+const SMALL_BLOCKS: usize = 100;
+
+/// What to generate, and where.
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// Folder that gets the blocks; must not hold any yet
-    #[arg(long)]
-    dir: PathBuf,
+    /// Folder that has the blocks
+    #[arg(long, default_value = "target/bench-data")]
+    pub(crate) dir: PathBuf,
     /// Number of spans
     #[arg(long, default_value_t = 5_000_000, value_parser = clap::value_parser!(u64).range(1..))]
-    spans: u64,
+    pub(crate) spans: u64,
     /// The same seed makes the same spans
     #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Spans of one block, about
-    #[arg(long, default_value_t = 1_000_000)]
-    block_spans: usize,
-    /// Append the report to this file
-    #[arg(long)]
-    out: Option<PathBuf>,
+    pub(crate) seed: u64,
 }
 
+impl Options {
+    /// Folder of ClickHouse's own table of these spans.
+    pub(crate) fn native_folder(&self) -> Result<PathBuf, BenchError> {
+        let dir = self.dir.canonicalize();
+        let dir = dir.map_err(BenchError::file("find", &self.dir))?;
+        Ok(dir.join(format!("clickhouse-{}-{}", self.spans, self.seed)))
+    }
+}
+
+/// How spans are spread over blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Few and large, as compaction leaves them.
+    Large,
+    /// Many and small, as ingest leaves them.
+    Small,
+}
+
+impl Layout {
+    pub(crate) const ALL: [Self; 2] = [Self::Large, Self::Small];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Large => "large",
+            Self::Small => "small",
+        }
+    }
+
+    /// Blocks of each number of spans have a folder of their own.
+    pub(crate) fn folder(self, options: &Options) -> PathBuf {
+        let Options { spans, seed, .. } = options;
+        options.dir.join(format!("{}-{spans}-{seed}", self.name()))
+    }
+
+    fn block_spans(self, spans: u64) -> usize {
+        let spans = usize::try_from(spans).unwrap_or(usize::MAX);
+        match self {
+            Self::Large => LARGE_BLOCK,
+            Self::Small => (spans / SMALL_BLOCKS).clamp(1, SMALL_BLOCK),
+        }
+    }
+}
+
+/// The command: makes what is not there yet, and says what that took.
 pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
     let runtime = runtime()?;
-    let mut making = Making::open(&options.dir, &runtime)?;
-    let mut batches = Workload::new(options.seed, options.spans).batches();
+    for layout in Layout::ALL {
+        match prepare(options, layout, &runtime)? {
+            Some(report) => println!("{}", report.text()),
+            None => println!("{} is there", layout.folder(options).display()),
+        }
+    }
+    Ok(())
+}
+
+/// Makes the blocks of a layout, unless they are there.
+pub(crate) fn prepare(
+    options: &Options,
+    layout: Layout,
+    runtime: &Runtime,
+) -> Result<Option<Markdown>, BenchError> {
+    let folder = layout.folder(options);
+    let there = |path: &Path| {
+        path.try_exists()
+            .map_err(BenchError::file("look for", path))
+    };
+    if there(&folder)? {
+        return Ok(None);
+    }
+    // Under another name until it is complete.
+    let partial = folder.with_extension("partial");
+    if there(&partial)? {
+        std::fs::remove_dir_all(&partial).map_err(BenchError::file("remove", &partial))?;
+    }
+    std::fs::create_dir_all(&partial).map_err(BenchError::file("make", &partial))?;
+    let mut making = Making::open(&partial, runtime)?;
+    let mut batches = Workload {
+        // Blocks get whole batches.
+        batch_spans: layout.block_spans(options.spans).min(8192),
+        ..Workload::new(options.seed, options.spans)
+    }
+    .batches();
     loop {
-        let (groups, spent) = Meter::of(|| next_block(&mut batches, options.block_spans));
+        let block_spans = layout.block_spans(options.spans);
+        let (groups, spent) = Meter::of(|| next_block(&mut batches, block_spans));
         making.phases.generate += spent;
         if groups.is_empty() {
             break;
         }
-        making.store(&groups, &runtime)?;
+        making.store(&groups, runtime)?;
     }
-    making.report(options).publish(options.out.as_deref())
+    let report = making.report(options, layout);
+    std::fs::rename(&partial, &folder).map_err(BenchError::file("rename", &partial))?;
+    std::fs::write(folder.join("prepared.md"), report.text())
+        .map_err(BenchError::file("write", &folder))?;
+    Ok(Some(report))
 }
 
 /// Spans for one block; none at the end.
@@ -88,7 +173,7 @@ struct Making {
 }
 
 impl Making {
-    fn open(dir: &std::path::Path, runtime: &Runtime) -> Result<Self, BenchError> {
+    fn open(dir: &Path, runtime: &Runtime) -> Result<Self, BenchError> {
         let location = open_store(path_text(dir)?, &BTreeMap::new())?;
         let store = Arc::clone(&location.store);
         let catalog = runtime.block_on(Catalog::open(
@@ -96,12 +181,6 @@ impl Making {
             location.prefix.clone(),
             TenantId::single(),
         ))?;
-        if !catalog.current().blocks.is_empty() {
-            return Err(BenchError::Input(format!(
-                "{} holds blocks already; remove it or name another folder",
-                dir.display()
-            )));
-        }
         Ok(Self {
             location,
             catalog,
@@ -138,14 +217,12 @@ impl Making {
         });
         self.phases.store += spent;
         let meta = stored?;
-        eprintln!("block {}: {} spans", meta.block_id, meta.row_count);
         self.blocks.push(meta);
         Ok(())
     }
 
-    fn report(&self, options: &Options) -> Report {
-        let mut report = Report::new("Blocks");
-        report.paragraph(&machine());
+    fn report(&self, options: &Options, layout: Layout) -> Markdown {
+        let mut report = Markdown::new(&format!("Blocks, {}", layout.name()));
         let spans: u64 = self.blocks.iter().map(|block| block.row_count).sum();
         let traces: u64 = self.blocks.iter().map(|block| block.trace_count).sum();
         let bytes: u64 = self
@@ -199,7 +276,7 @@ impl Making {
         report
     }
 
-    fn columns(&self, report: &mut Report, spans: u64, file_bytes: u64) {
+    fn columns(&self, report: &mut Markdown, spans: u64, file_bytes: u64) {
         let mut by_column: HashMap<&str, u64> = HashMap::new();
         for column in self.blocks.iter().flat_map(|block| &block.columns) {
             *by_column.entry(&column.name).or_default() +=

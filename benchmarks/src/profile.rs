@@ -1,22 +1,29 @@
 //! One query of Spandrel, over and over, for a profiler to look at.
 
-use std::path::PathBuf;
+use std::rc::Rc;
 
 use clap::Args;
 
-use crate::contender::Spandrel;
+use crate::contender::{Cache, Spandrel};
 use crate::dataset::{Dataset, runtime};
 use crate::error::BenchError;
-use crate::report::{cores, millis};
+use crate::prepare::{self, Layout};
+use crate::record::{cores, millis};
+use crate::suite::{Cut, Window};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Folder with prepared blocks
+    #[command(flatten)]
+    data: prepare::Options,
+    /// Of the small blocks
     #[arg(long)]
-    dir: PathBuf,
+    small: bool,
     /// The query, in TraceQL
     #[arg(long)]
     query: String,
+    /// Into how many intervals the time of the data is cut, about
+    #[arg(long, default_value_t = 240, value_parser = clap::value_parser!(i64).range(1..))]
+    intervals: i64,
     /// How often
     #[arg(long, default_value_t = 20)]
     rounds: u32,
@@ -27,16 +34,24 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
     let runtime = runtime()?;
-    let dataset = Dataset::open(&options.dir, &runtime)?;
-    let mut spandrel = Spandrel::new(&dataset, options.threads, runtime.handle().clone())?;
-    for (step, text) in spandrel.explain(&options.query)?.steps {
+    let layout = if options.small {
+        Layout::Small
+    } else {
+        Layout::Large
+    };
+    prepare::prepare(&options.data, layout, &runtime)?;
+    let dataset = Rc::new(Dataset::open(&layout.folder(&options.data), &runtime)?);
+    let grid = Window::whole(&dataset, Cut::Intervals(options.intervals))?.grid;
+    let handle = runtime.handle().clone();
+    let mut spandrel = Spandrel::new(&dataset, options.threads, Cache::Off, handle)?;
+    for (step, text) in spandrel.explain(&options.query, grid)?.steps {
         println!("--- {step}\n{text}");
     }
     for round in 0..options.rounds {
-        let (spent, series) = spandrel.ask(&options.query)?;
+        let (spent, series) = spandrel.ask(&options.query, grid)?;
         let series = series.series.len();
         println!(
-            "{round}: {} ms, CPU {} ms, {series} series, {}",
+            "{round}: {:.1} ms, CPU {:.1} ms, {series} series, {}",
             millis(spent.wall),
             millis(spent.cpu),
             spandrel.stats

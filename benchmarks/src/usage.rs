@@ -1,7 +1,10 @@
 //! What the process has used: processor time and memory, as Linux tells it.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+use crate::error::BenchError;
 
 /// Unit of the times in `/proc/self/stat`; the same on every Linux architecture in use.
 const TICK: Duration = Duration::from_millis(10);
@@ -65,7 +68,11 @@ impl Meter {
 
 /// User and system time of the process.
 fn cpu_ticks() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    cpu_ticks_of("self")
+}
+
+fn cpu_ticks_of(process: &str) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // The name of the program, in parentheses, may hold spaces; 11 more fields stand before the times.
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let ticks: u32 = fields
@@ -101,7 +108,11 @@ fn cpu_of_threads() -> Duration {
 
 /// Most memory that was resident since the process started or [`reset_peak`].
 pub(crate) fn peak_resident_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    peak_resident_bytes_of("self")
+}
+
+fn peak_resident_bytes_of(process: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
@@ -110,4 +121,47 @@ pub(crate) fn peak_resident_bytes() -> u64 {
 /// Starts the measurement of peak memory anew; says whether the kernel allowed it.
 pub(crate) fn reset_peak() -> bool {
     fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
+/// What another process has used so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    pub(crate) cpu: Duration,
+    pub(crate) peak_resident_bytes: u64,
+    /// Bytes that it had written to disk; 0 where the kernel does not tell.
+    pub(crate) written_bytes: u64,
+}
+
+impl Usage {
+    pub(crate) fn of(process: u32) -> Self {
+        let process = process.to_string();
+        let io = fs::read_to_string(format!("/proc/{process}/io")).unwrap_or_default();
+        let written = io
+            .lines()
+            .find_map(|line| line.strip_prefix("write_bytes:"));
+        Self {
+            cpu: cpu_ticks_of(&process),
+            peak_resident_bytes: peak_resident_bytes_of(&process),
+            written_bytes: written
+                .and_then(|text| text.trim().parse().ok())
+                .unwrap_or(0),
+        }
+    }
+}
+
+/// Makes the kernel forget what it has in memory of all files below a folder.
+pub(crate) fn drop_from_page_cache(folder: &Path) -> Result<(), BenchError> {
+    let entries = fs::read_dir(folder).map_err(BenchError::file("read", folder))?;
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            drop_from_page_cache(&path)?;
+        } else if let Ok(file) = fs::File::open(&path) {
+            // Pages not yet on disk would stay.
+            file.sync_all().map_err(BenchError::file("sync", &path))?;
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)
+                .map_err(|error| BenchError::file("forget", &path)(error.into()))?;
+        }
+    }
+    Ok(())
 }

@@ -201,13 +201,13 @@ mod tests {
         let mut blocks: Vec<BlockMeta> = (0..1000).map(|n| block(n % 10, true)).collect();
         let residual = block(3, false);
         blocks.push(residual.clone());
-        let mut sizes = ReadSizes::new(&plan, &grid);
+        let mut sizes = ReadSizes::new(plan, &grid);
         let bytes: Vec<u64> = blocks
             .iter()
             .flat_map(|block| sizes.of(block, &[0]))
             .collect();
         assert!(bytes[..1000].iter().all(|&bytes| bytes == 101), "{bytes:?}");
-        let alone = ReadSizes::new(&plan, &grid).of(&residual, &[0]);
+        let alone = ReadSizes::new(plan, &grid).of(&residual, &[0]);
         assert_eq!(bytes[1000..], alone);
         assert_ne!(alone, [101]);
         assert_eq!(sizes.lowered, 2);

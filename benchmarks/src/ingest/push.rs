@@ -1,28 +1,24 @@
-//! Ingest: OTLP requests in, durable and queryable spans out.
-//!
-//! The requests are made beforehand and kept in a file, so that neither making them nor holding them
-//! counts.
+//! The receive path alone, in this process and without sockets: for a profiler to look at.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
 use futures::future::try_join_all;
 use ingest::{Ingest, IngestConfig, Metrics, OsDisk, PushError};
 use prometheus::Registry;
-use prost::Message as _;
 use storage::SnapshotSource as _;
 use storage::ids::TenantId;
 use storage::store::open_store;
-use testkit::generate::{Workload, request};
+use testkit::generate::Workload;
+
+use super::requests::Requests;
 
 use crate::dataset::{path_text, runtime};
 use crate::error::BenchError;
-use crate::report::{Report, float, machine, mib, seconds, speed};
+use crate::markdown::{Markdown, mib, seconds, speed};
+use crate::record::float;
 use crate::usage::{Meter, Spent, peak_resident_bytes, reset_peak};
 
 /// Wait before a request that was refused for the time being is sent again.
@@ -45,9 +41,6 @@ pub(crate) struct Options {
     /// Where to make the temporary folder for log and blocks; by default the system's
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Append the report to this file
-    #[arg(long)]
-    out: Option<PathBuf>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
@@ -56,77 +49,14 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
         None => tempfile::tempdir(),
     };
     let folder = folder.map_err(BenchError::file("make", "a temporary folder"))?;
-    let requests = Requests::make(folder.path(), options)?;
-    runtime()?
-        .block_on(push_all(requests, folder.path(), options))?
-        .publish(options.out.as_deref())
-}
-
-/// Encoded requests in a file, in order.
-struct Requests {
-    file: BufReader<File>,
-    path: PathBuf,
-    count: u64,
-    bytes: u64,
-}
-
-impl Requests {
-    fn make(folder: &Path, options: &Options) -> Result<Self, BenchError> {
-        let path = folder.join("requests");
-        let failed = || BenchError::file("write", &path);
-        let mut options_file = File::options();
-        let file = options_file
-            .create_new(true)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(failed())?;
-        let mut writer = BufWriter::new(file);
-        let workload = Workload {
-            batch_spans: options.batch,
-            ..Workload::new(options.seed, options.spans)
-        };
-        let (mut count, mut bytes) = (0, 0);
-        for batch in workload.batches() {
-            let encoded = request(&batch).encode_to_vec();
-            let length = u32::try_from(encoded.len())
-                .map_err(|_| BenchError::Input("a request beyond 4 GiB".to_owned()))?;
-            writer
-                .write_all(&length.to_le_bytes())
-                .and_then(|()| writer.write_all(&encoded))
-                .map_err(failed())?;
-            count += 1;
-            bytes += u64::from(length);
-        }
-        let mut file = writer
-            .into_inner()
-            .map_err(|error| failed()(error.into_error()))?;
-        file.sync_all()
-            .and_then(|()| file.rewind())
-            .map_err(failed())?;
-        Ok(Self {
-            file: BufReader::with_capacity(1 << 20, file),
-            path,
-            count,
-            bytes,
-        })
-    }
-
-    fn next(&mut self, left: &mut u64) -> Result<Option<Bytes>, BenchError> {
-        if *left == 0 {
-            return Ok(None);
-        }
-        *left -= 1;
-        let mut length = [0; 4];
-        self.file
-            .read_exact(&mut length)
-            .map_err(BenchError::file("read", &self.path))?;
-        let mut body = vec![0; u32::from_le_bytes(length) as usize];
-        self.file
-            .read_exact(&mut body)
-            .map_err(BenchError::file("read", &self.path))?;
-        Ok(Some(Bytes::from(body)))
-    }
+    let workload = Workload {
+        batch_spans: options.batch,
+        ..Workload::new(options.seed, options.spans)
+    };
+    let requests = Requests::make(folder.path(), &workload)?;
+    let report = runtime()?.block_on(push_all(requests, folder.path(), options))?;
+    println!("{}", report.text());
+    Ok(())
 }
 
 /// What pushing came to.
@@ -146,7 +76,7 @@ async fn push_all(
     requests: Requests,
     folder: &Path,
     options: &Options,
-) -> Result<Report, BenchError> {
+) -> Result<Markdown, BenchError> {
     let location = open_store(
         path_text(&folder.join("blocks"))?,
         &std::collections::BTreeMap::new(),
@@ -164,7 +94,7 @@ async fn push_all(
 
     let peak_is_own = reset_peak();
     let (request_count, request_bytes) = (requests.count, requests.bytes);
-    let source = Arc::new(Mutex::new((request_count, requests)));
+    let source = Arc::new(requests);
     let meter = Meter::start();
     let connections = (0..options.connections.max(1)).map(|_| {
         let (ingest, source) = (Arc::clone(&ingest), Arc::clone(&source));
@@ -210,19 +140,11 @@ async fn push_all(
 }
 
 /// Sends requests one after the other until there are no more; gives spans accepted and times waited.
-async fn connection(
-    ingest: &Ingest,
-    source: &Mutex<(u64, Requests)>,
-) -> Result<(u64, u64), BenchError> {
+async fn connection(ingest: &Ingest, source: &Requests) -> Result<(u64, u64), BenchError> {
     let tenant = TenantId::single();
     let (mut spans, mut waits) = (0, 0);
     loop {
-        let body = {
-            let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
-            let (left, requests) = &mut *source;
-            requests.next(left)?
-        };
-        let Some(body) = body else {
+        let Some(body) = source.next()? else {
             return Ok((spans, waits));
         };
         loop {
@@ -241,9 +163,8 @@ async fn connection(
     }
 }
 
-fn report(pushed: &Pushed, options: &Options, peak_is_own: bool, metrics: &Metrics) -> Report {
-    let mut report = Report::new("Ingest");
-    report.paragraph(&machine());
+fn report(pushed: &Pushed, options: &Options, peak_is_own: bool, metrics: &Metrics) -> Markdown {
+    let mut report = Markdown::new("Ingest, in process");
     let spans = pushed.accepted;
     let per_span = |bytes: u64| float(bytes) / float(spans.max(1));
     report.paragraph(&format!(

@@ -1,0 +1,153 @@
+//! ClickHouse's own table of spans, as the ClickHouse exporter of the OpenTelemetry collector makes it:
+//! the same columns, codecs, order and indexes.
+
+use storage::block::meta::{AttributeScope, ValueType};
+use storage::catalog::Manifest;
+
+use super::process::{Driver, text};
+use crate::dataset::{Dataset, path_text};
+use crate::error::BenchError;
+
+pub(super) const TABLE: &str = "otel_traces";
+
+const CREATE: &str = "
+CREATE TABLE otel_traces (
+    Timestamp DateTime64(9) CODEC(Delta, ZSTD(1)),
+    TraceId String CODEC(ZSTD(1)),
+    SpanId String CODEC(ZSTD(1)),
+    ParentSpanId String CODEC(ZSTD(1)),
+    TraceState String CODEC(ZSTD(1)),
+    SpanName LowCardinality(String) CODEC(ZSTD(1)),
+    SpanKind LowCardinality(String) CODEC(ZSTD(1)),
+    ServiceName LowCardinality(String) CODEC(ZSTD(1)),
+    ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    ScopeName String CODEC(ZSTD(1)),
+    ScopeVersion String CODEC(ZSTD(1)),
+    SpanAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    Duration UInt64 CODEC(ZSTD(1)),
+    StatusCode LowCardinality(String) CODEC(ZSTD(1)),
+    StatusMessage String CODEC(ZSTD(1)),
+    Events Nested (
+        Timestamp DateTime64(9),
+        Name LowCardinality(String),
+        Attributes Map(LowCardinality(String), String)
+    ) CODEC(ZSTD(1)),
+    Links Nested (
+        TraceId String,
+        SpanId String,
+        TraceState String,
+        Attributes Map(LowCardinality(String), String)
+    ) CODEC(ZSTD(1)),
+    INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX idx_res_attr_key mapKeys(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_res_attr_value mapValues(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_span_attr_key mapKeys(SpanAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_span_attr_value mapValues(SpanAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_duration Duration TYPE minmax GRANULARITY 1
+) ENGINE = MergeTree
+PARTITION BY toDate(Timestamp)
+ORDER BY (ServiceName, SpanName, toDateTime(Timestamp))
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1";
+
+/// Makes the table unless it has as many rows as there are spans, and merges its parts, as a table is
+/// that nobody writes to.
+pub(super) fn fill(dataset: &Dataset, driver: &mut Driver) -> Result<(), BenchError> {
+    if count(driver)? == Some(dataset.spans()) {
+        return Ok(());
+    }
+    driver.execute(&format!("DROP TABLE IF EXISTS {TABLE}"))?;
+    driver.execute(CREATE)?;
+    let columns = Columns::of(&dataset.manifest);
+    for file in &dataset.files {
+        eprintln!("ClickHouse takes {}", file.display());
+        let file = format!("file({}, Parquet)", text(path_text(file)?));
+        driver.execute(&columns.insert(&file))?;
+    }
+    driver.execute(&format!("OPTIMIZE TABLE {TABLE} FINAL"))
+}
+
+fn count(driver: &mut Driver) -> Result<Option<u64>, BenchError> {
+    let exists = format!("SELECT count(*) FROM system.tables WHERE name = '{TABLE}'");
+    if number(driver, &exists)? == Some(0) {
+        return Ok(None);
+    }
+    number(driver, &format!("SELECT count(*) FROM {TABLE}"))
+}
+
+fn number(driver: &mut Driver, sql: &str) -> Result<Option<u64>, BenchError> {
+    let (_, rows) = driver.rows(sql)?;
+    Ok(rows.first().and_then(|row| row.first()?.as_u64()))
+}
+
+/// Bytes of the live parts.
+pub(super) fn bytes(driver: &mut Driver) -> Result<f64, BenchError> {
+    let sql =
+        format!("SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = '{TABLE}'");
+    let bytes = number(driver, &sql)?.unwrap_or(0);
+    Ok(crate::record::float(bytes))
+}
+
+/// The attribute columns of the blocks.
+struct Columns {
+    resource: String,
+    span: String,
+}
+
+impl Columns {
+    fn of(manifest: &Manifest) -> Self {
+        Self {
+            resource: map(manifest, AttributeScope::Resource, "resource:attributes"),
+            span: map(manifest, AttributeScope::Span, "span:attributes"),
+        }
+    }
+
+    fn insert(&self, file: &str) -> String {
+        let Self { resource, span } = self;
+        let attributes = entries("x.attributes");
+        format!(
+            r#"INSERT INTO {TABLE} SELECT
+    fromUnixTimestamp64Nano(start_ns), lower(hex("trace:id")), lower(hex("span:id")),
+    if("nestedSetParent" > 0, lower(hex(parent_id)), ''), ifNull(toString(trace_state), ''), name,
+    ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'][kind + 1],
+    ifNull("resource.service.name", ''), {resource}, "instrumentation:name", "instrumentation:version", {span},
+    duration, ['Unset', 'Ok', 'Error'][status + 1], "statusMessage",
+    arrayMap(x -> fromUnixTimestamp64Nano(x.time_ns), events), arrayMap(x -> x.name, events),
+    arrayMap(x -> {attributes}, events),
+    arrayMap(x -> lower(hex(x.trace_id)), links), arrayMap(x -> lower(hex(x.span_id)), links),
+    arrayMap(x -> x.trace_state, links), arrayMap(x -> {attributes}, links)
+FROM {file} AS spans
+LEFT JOIN (SELECT "trace:id" AS parent_trace, "nestedSetLeft" AS parent_left, "span:id" AS parent_id FROM {file}) AS parents
+ON spans."trace:id" = parent_trace AND spans."nestedSetParent" = parent_left"#
+        )
+    }
+}
+
+/// A map of all attributes of a scope: those with columns, and the rest.
+fn map(manifest: &Manifest, scope: AttributeScope, residual: &str) -> String {
+    let mut pairs = Vec::new();
+    for attribute in manifest.blocks.iter().flat_map(|block| &block.attributes) {
+        for kind in attribute.types.iter().filter(|_| attribute.scope == scope) {
+            let Some(column) = &kind.column else { continue };
+            let column = crate::suite::quoted(column);
+            let value = match kind.value_type {
+                ValueType::Bool => format!("multiIf({column}, 'true', NOT {column}, 'false', '')"),
+                _ => format!("ifNull(toString({column}), '')"),
+            };
+            let pair = format!("{}, {value}", text(&attribute.key));
+            if !pairs.contains(&pair) {
+                pairs.push(pair);
+            }
+        }
+    }
+    let pairs = pairs.join(", ");
+    let rest = entries(&crate::suite::quoted(residual));
+    format!("mapConcat(mapFilter((k, v) -> v != '', map({pairs})), {rest})")
+}
+
+/// A map of a list of entries.
+fn entries(list: &str) -> String {
+    format!(
+        "mapFromArrays(arrayMap(e -> e.key, {list}), arrayMap(e -> coalesce(e.string, toString(e.int), \
+         toString(e.double), toString(e.bool), ''), {list}))"
+    )
+}

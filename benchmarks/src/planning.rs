@@ -1,0 +1,135 @@
+//! What a query costs before it reads: over a catalog of one block and of very many.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use storage::catalog::Manifest;
+use storage::ids::{BlockId, TenantId};
+use storage::{Snapshot, SnapshotSource, StorageError};
+use tokio::runtime::Handle;
+use ulid::Ulid;
+
+use crate::contender::{Cache, Spandrel};
+use crate::dataset::Dataset;
+use crate::error::BenchError;
+use crate::record::{Run, Timing};
+use crate::suite::{Cut, Window};
+
+pub(crate) const SUITE: &str = "planning";
+
+const BLOCKS: [usize; 2] = [1, 10_000];
+/// Queries over nothing but the catalog: whatever time they take is planning.
+const QUERIES: [(&str, &str); 2] = [
+    (
+        "ruled out by service",
+        "{resource.service.name=\"no-such-service\"} | rate()",
+    ),
+    (
+        "ruled out by attribute",
+        "{span.no.such.attribute=\"x\"} | quantile_over_time(duration, .99) by (resource.service.name)",
+    ),
+];
+const SPLIT: &str = "{} | rate() by (resource.service.name)";
+
+/// A catalog that never changes.
+#[derive(Debug)]
+pub(crate) struct Fixed(pub(crate) Arc<Manifest>);
+
+#[async_trait]
+impl SnapshotSource for Fixed {
+    async fn snapshot(&self, _: &TenantId) -> Result<Snapshot, StorageError> {
+        Ok(Snapshot {
+            manifest: Arc::clone(&self.0),
+            live: Vec::new(),
+        })
+    }
+}
+
+/// Measures the planning of queries.
+pub(crate) fn run(
+    run: &mut Run,
+    dataset: &Rc<Dataset>,
+    rounds: u32,
+    threads: usize,
+    runtime: &Handle,
+) -> Result<(), BenchError> {
+    eprintln!("planning");
+    let window = Window::whole(dataset, Cut::Intervals(240))?;
+    let mut timings: HashMap<(usize, &str), Timing> = HashMap::new();
+    let mut frontends = Vec::new();
+    for blocks in BLOCKS {
+        let catalog = Arc::new(copies(&dataset.manifest, blocks));
+        let (location, source) = (dataset.location.clone(), Fixed(Arc::clone(&catalog)));
+        let source = Arc::new(source);
+        let spandrel = Spandrel::over(location, source, threads, Cache::Off, runtime.clone())?;
+        frontends.push((blocks, catalog, spandrel));
+    }
+    let mut order = Vec::new();
+    for round in 0..=rounds {
+        for (blocks, catalog, spandrel) in &mut frontends {
+            let mut keep = |name: &'static str, text: &str, spent| {
+                let case = format!("{name}, {blocks} blocks");
+                let timing = timings.entry((*blocks, name)).or_insert_with(|| {
+                    order.push((*blocks, name));
+                    Timing::new(SUITE, &case, text, "Spandrel", "")
+                });
+                // The first round warms up.
+                if round > 0 {
+                    timing.push(spent);
+                }
+            };
+            for (name, query) in QUERIES {
+                let (spent, _) = spandrel.ask(query, window.grid)?;
+                keep(name, query, spent);
+            }
+            let spent = split(catalog, &window)?;
+            keep("all split into jobs", SPLIT, spent);
+        }
+    }
+    let timings = order.iter().filter_map(|key| timings.remove(key));
+    run.timings.extend(timings);
+    Ok(())
+}
+
+/// From text to jobs, with nothing ruled out.
+fn split(catalog: &Manifest, window: &Window) -> Result<crate::usage::Spent, BenchError> {
+    let options = frontend::split::SplitOptions {
+        target_bytes_per_job: 16 << 20,
+        interval_ns: i64::MAX,
+        min_jobs: 4,
+    };
+    let dialect = frontend::Dialect::default();
+    let meter = crate::usage::Meter::start_fine();
+    let query = traceql::compile_with(SPLIT, &dialect.into())
+        .map_err(|_| BenchError::Input(format!("{SPLIT} does not compile")))?;
+    let plan = engine::MetricsPlan::analyse(&query)?;
+    let mut kept = Vec::new();
+    for block in &catalog.blocks {
+        if let Ok(row_groups) = engine::prune(&plan, &window.grid, block) {
+            kept.push((Arc::clone(block), row_groups));
+        }
+    }
+    let jobs = frontend::split::split(&plan, &window.grid, &kept, &[], &options);
+    let spent = meter.spent();
+    if jobs.0.len() < catalog.blocks.len() {
+        return Err(BenchError::Input(
+            "blocks are missing in the jobs".to_owned(),
+        ));
+    }
+    Ok(spent)
+}
+
+/// A catalog of so many blocks, described as the given ones are.
+fn copies(manifest: &Manifest, count: usize) -> Manifest {
+    let blocks = manifest.blocks.iter().cycle().take(count).map(|block| {
+        let mut copy = (**block).clone();
+        copy.block_id = BlockId(Ulid::new());
+        Arc::new(copy)
+    });
+    Manifest {
+        blocks: blocks.collect(),
+        ..manifest.clone()
+    }
+}

@@ -1,0 +1,214 @@
+//! The suites of queries: for series, for single things, and the panels of a dashboard.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use tokio::runtime::Handle;
+
+use crate::answer::Bounds;
+use crate::contender::{Cache, Contender, DataFusion, Spandrel, SqlProcess};
+use crate::dataset::Dataset;
+use crate::error::BenchError;
+use crate::record::{Run, Timing, float};
+use crate::rounds::{Effort, Mode, has_bounds, race};
+use crate::suite::{DASHBOARD, LOOKUPS, METRICS, Question, Window, trace_by_id};
+
+pub(crate) const METRICS_SUITE: &str = "metrics";
+pub(crate) const SMALL_SUITE: &str = "metrics, small blocks";
+pub(crate) const LOOKUP_SUITE: &str = "lookup";
+pub(crate) const DASHBOARD_SUITE: &str = "dashboard";
+
+/// Everyone, over the same spans.
+pub(crate) struct Field {
+    dataset: Rc<Dataset>,
+    plain: Spandrel,
+    caching: Spandrel,
+    duckdb: SqlProcess,
+    others: Vec<Box<dyn Contender>>,
+    mergetree: Option<SqlProcess>,
+}
+
+impl Field {
+    /// Over blocks, and if there is a folder for it, ClickHouse's own table of the same spans.
+    pub(crate) fn enter(
+        dataset: &Rc<Dataset>,
+        threads: usize,
+        python: &Path,
+        native: Option<&Path>,
+        runtime: &Handle,
+    ) -> Result<Self, BenchError> {
+        let spandrel = |cache| Spandrel::new(dataset, threads, cache, runtime.clone());
+        let others: Vec<Box<dyn Contender>> = vec![
+            Box::new(DataFusion::new(dataset, threads, runtime.clone())?),
+            Box::new(SqlProcess::clickhouse(dataset, threads, python)?),
+        ];
+        let mergetree = native
+            .map(|folder| SqlProcess::mergetree(dataset, folder, threads, python))
+            .transpose()?;
+        Ok(Self {
+            dataset: Rc::clone(dataset),
+            plain: spandrel(Cache::Off)?,
+            caching: spandrel(Cache::On)?,
+            duckdb: SqlProcess::duckdb(dataset, threads, python)?,
+            others,
+            mergetree,
+        })
+    }
+
+    /// Names with versions, Spandrel first.
+    pub(crate) fn names(&mut self) -> Vec<String> {
+        let contenders = self.contenders(Mode::Warm);
+        contenders.iter().map(|one| one.name()).collect()
+    }
+
+    fn contenders(&mut self, mode: Mode) -> Vec<&mut dyn Contender> {
+        let spandrel = match mode {
+            Mode::Refresh => &mut self.caching,
+            Mode::Warm | Mode::Cold => &mut self.plain,
+        };
+        let mut all: Vec<&mut dyn Contender> = vec![spandrel, &mut self.duckdb];
+        for other in &mut self.others {
+            all.push(&mut **other);
+        }
+        if let Some(native) = &mut self.mergetree {
+            all.push(native);
+        }
+        all
+    }
+
+    /// One question in one mode.
+    fn ask(
+        &mut self,
+        run: &mut Run,
+        suite: &str,
+        question: &Question,
+        mode: Mode,
+        effort: Effort,
+    ) -> Result<(), BenchError> {
+        eprintln!("{suite} {}: {}", mode.name(), question.name);
+        let bounds = self.bounds(question, mode)?;
+        let dataset = Rc::clone(&self.dataset);
+        let mut contenders = self.contenders(mode);
+        let outcome = race(
+            suite,
+            question,
+            mode,
+            effort,
+            &dataset,
+            &mut contenders,
+            bounds.as_ref(),
+        )?;
+        run.timings.extend(outcome.timings);
+        if let Some(note) = outcome.note {
+            run.note(&format!("{suite} {}", mode.name()), note);
+        }
+        Ok(())
+    }
+
+    fn bounds(&mut self, question: &Question, mode: Mode) -> Result<Option<Bounds>, BenchError> {
+        if mode != Mode::Warm || !has_bounds(question) {
+            return Ok(None);
+        }
+        let window = Window::whole(&self.dataset, question.cut)?;
+        self.duckdb.percentile_bounds(question, &window)
+    }
+
+    /// Queries for series, in each of these modes.
+    pub(crate) fn metrics(
+        &mut self,
+        run: &mut Run,
+        suite: &str,
+        modes: &[Mode],
+        effort: Effort,
+        wanted: impl Fn(&Question) -> bool,
+    ) {
+        for question in METRICS.iter().filter(|question| wanted(question)) {
+            for &mode in modes {
+                let asked = self.ask(run, suite, question, mode, effort);
+                run.keep_failure(suite, question.name, asked);
+            }
+        }
+    }
+
+    /// Questions after single things, warm and cold, with the reads that they took Spandrel.
+    pub(crate) fn lookups(
+        &mut self,
+        run: &mut Run,
+        effort: Effort,
+        wanted: impl Fn(&Question) -> bool,
+    ) -> Result<(), BenchError> {
+        let trace = trace_by_id(&self.some_trace()?);
+        let questions = [trace].into_iter().chain(LOOKUPS.iter().copied());
+        for question in questions.filter(|question| wanted(question)) {
+            for mode in [Mode::Warm, Mode::Cold] {
+                let asked = self.ask(run, LOOKUP_SUITE, &question, mode, effort);
+                run.keep_failure(LOOKUP_SUITE, question.name, asked);
+                let stats = self.plain.stats.clone();
+                let mut figure = |name: &str, value| {
+                    let name = format!("{name}, {}", mode.name());
+                    run.figure(LOOKUP_SUITE, question.name, &name, float(value));
+                };
+                figure("requests to storage", stats.storage_requests);
+                figure("bytes read", stats.inspected_bytes);
+                figure("blocks looked into", stats.blocks_kept());
+            }
+        }
+        Ok(())
+    }
+
+    /// The id of one of the traces that the first search finds.
+    fn some_trace(&mut self) -> Result<String, BenchError> {
+        let search = &LOOKUPS[0];
+        let window = Window::whole(&self.dataset, search.cut)?;
+        let (_, found) = self.plain.answer(search, &window, 0)?;
+        let ids: Vec<String> = found.into_keys().map(|(id, _)| id).collect();
+        let id = ids.get(ids.len() / 2).cloned();
+        id.ok_or_else(|| BenchError::Input(format!("{} finds nothing", search.text)))
+    }
+
+    /// All panels of a dashboard together, each refresh a step later than the one before.
+    pub(crate) fn dashboard(&mut self, run: &mut Run, effort: Effort) -> Result<(), BenchError> {
+        eprintln!("dashboard");
+        let panels: Vec<&Question> = METRICS
+            .iter()
+            .filter(|question| DASHBOARD.contains(&question.name))
+            .collect();
+        let case = format!("{} panels", panels.len());
+        let mut fresh = Timing::new(DASHBOARD_SUITE, &case, "", "nothing kept", "");
+        let mut refreshed = Timing::new(DASHBOARD_SUITE, &case, "", "refresh", "");
+        for round in 0..=effort.rounds {
+            let window = |question: &&Question| {
+                let steps_ago = effort.rounds - round;
+                let window = Window::trailing(&self.dataset, question.cut, steps_ago)?;
+                Ok((question.text, window.grid))
+            };
+            let queries = panels.iter().map(window);
+            let queries = queries.collect::<Result<Vec<_>, BenchError>>()?;
+            let spent = (
+                self.plain.ask_all(&queries)?,
+                self.caching.ask_all(&queries)?,
+            );
+            // The first opens the dashboard.
+            if round > 0 {
+                fresh.push(spent.0);
+                refreshed.push(spent.1);
+            }
+        }
+        run.timings.extend([fresh, refreshed]);
+        Ok(())
+    }
+
+    /// Bytes of a span, here and in ClickHouse's own table.
+    pub(crate) fn sizes(&mut self, run: &mut Run) -> Result<(), BenchError> {
+        let spans = float(self.dataset.spans());
+        let ours = float(self.dataset.file_bytes());
+        run.figure("size", "Spandrel's Parquet", "bytes per span", ours / spans);
+        if let Some(native) = &mut self.mergetree
+            && let Some(bytes) = native.table_bytes()?
+        {
+            let name = native.name();
+            run.figure("size", &name, "bytes per span", bytes / spans);
+        }
+        Ok(())
+    }
+}
