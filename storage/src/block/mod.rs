@@ -6,11 +6,13 @@
 //! [`mod@verify`] checks it from end to end.
 
 mod cache;
+mod coded;
 pub mod decode;
 pub mod encode;
 mod encodings;
 pub mod footer;
 mod groups;
+mod hybrid;
 pub mod memory;
 pub mod meta;
 pub mod publish;
