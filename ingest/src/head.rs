@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use storage::block::{EncodeOptions, MemoryBlock, encode};
+use storage::block::{EncodeOptions, MemoryBlock, encode_requests};
 use storage::ids::{BlockId, TenantId};
-use storage::model::SpanGroup;
+use storage::otlp::PlainRequest;
 use tokio::sync::{Notify, OnceCell, mpsc};
 
 use crate::error::FlushError;
@@ -46,12 +46,8 @@ pub(crate) struct Generation {
 
 #[derive(Debug)]
 struct Content {
-    /// One per request; empty again once a sealed generation is encoded.
-    #[expect(
-        clippy::rc_buffer,
-        reason = "a slice would have to be copied from the vector that decoding makes"
-    )]
-    requests: Vec<Arc<Vec<SpanGroup>>>,
+    /// Empty again once a sealed generation is encoded.
+    requests: Vec<PlainRequest>,
     /// Requests ever appended: the position.
     appended: usize,
     sealed: bool,
@@ -126,9 +122,9 @@ impl Head {
     }
 
     /// Shows the spans of a request, which must be durable.
-    pub(crate) fn append(&self, generation: &Generation, groups: Vec<SpanGroup>, bytes: u64) {
+    pub(crate) fn append(&self, generation: &Generation, spans: PlainRequest, bytes: u64) {
         let mut content = generation.lock();
-        content.requests.push(Arc::new(groups));
+        content.requests.push(spans);
         content.appended += 1;
         content.bytes += bytes;
         content.last_append = Instant::now();
@@ -289,9 +285,8 @@ impl Generation {
         };
         let block = cell.get_or_try_init(|| async {
             let options = EncodeOptions::new(self.tenant.clone(), self.id);
-            let encoded = tokio::task::spawn_blocking(move || {
-                encode(requests.iter().flat_map(|groups| groups.iter()), &options)
-            });
+            let encoded =
+                tokio::task::spawn_blocking(move || encode_requests(&requests, 0, &options));
             let block = encoded
                 .await
                 .map_err(|_| FlushError::Panicked { block: self.id })?;
@@ -305,22 +300,13 @@ impl Generation {
         Ok(block)
     }
 
-    /// Gives the spans up if the block says all there will ever be to say. It is several times
-    /// smaller.
+    /// Gives the requests up if the block says all there will ever be to say. It is smaller.
     fn release(&self) {
-        let spans = {
-            let mut content = self.lock();
-            let complete =
-                content.encoded.position == content.appended && content.encoded.block.initialized();
-            if content.sealed && complete {
-                std::mem::take(&mut content.requests)
-            } else {
-                Vec::new()
-            }
-        };
-        if !spans.is_empty() {
-            // Millions of small pieces of memory: not on a thread that others wait for.
-            tokio::task::spawn_blocking(move || drop(spans));
+        let mut content = self.lock();
+        let complete =
+            content.encoded.position == content.appended && content.encoded.block.initialized();
+        if content.sealed && complete {
+            content.requests = Vec::new();
         }
     }
 

@@ -309,14 +309,14 @@ impl Ingest {
         }
         let prepared = self.prepare(tenant, received).await?;
         let Prepared {
-            groups,
-            accepted,
+            spans,
             report,
             request_hash,
             packed,
             request_len,
             memory,
         } = prepared;
+        let accepted = spans.span_count() as u64;
         for (code, count) in report.reasons() {
             self.metrics
                 .limit_hits
@@ -329,7 +329,7 @@ impl Ingest {
             duplicate: false,
             message: report.message(),
         };
-        if groups.is_empty() {
+        if accepted == 0 {
             return Ok(outcome);
         }
         let refused = |error| Refused {
@@ -353,7 +353,7 @@ impl Ingest {
                     request_hash,
                     packed,
                     request_len,
-                    groups,
+                    spans,
                     memory,
                     reply,
                 };

@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
-use storage::otlp::{Rejection, RejectionReason};
+use storage::otlp::{Rejection, RejectionReason, SpanBounds};
 
 use crate::config::LimitsConfig;
 
@@ -32,11 +32,6 @@ impl Report {
         self.rejected
             .iter()
             .map(|(code, (count, _))| (*code, *count))
-    }
-
-    /// Whether the request is no longer what was received.
-    pub(crate) fn altered(&self) -> bool {
-        !self.rejected.is_empty() || self.truncated > 0 || self.dropped > 0
     }
 
     pub(crate) fn reject(&mut self, code: &'static str, span_name: &str) {
@@ -89,6 +84,26 @@ impl Report {
     }
 }
 
+/// What the spans of a request may hold for there to be nothing to do for [`apply`].
+pub(crate) fn bounds(limits: &LimitsConfig, now_ns: u64) -> SpanBounds {
+    SpanBounds {
+        span_len: limits.max_span_bytes,
+        key_len: limits.max_attribute_key_bytes,
+        value_len: limits.max_attribute_bytes,
+        span_attributes: limits.max_span_attributes,
+        resource_attributes: limits.max_resource_attributes,
+        event_attributes: limits.max_event_attributes,
+        events: limits.max_span_events,
+        links: limits.max_span_links,
+        value_depth: limits.max_value_depth,
+        start_ns: latest_start(limits, now_ns),
+    }
+}
+
+fn latest_start(limits: &LimitsConfig, now_ns: u64) -> u64 {
+    now_ns.saturating_add(u64::try_from(limits.max_future.as_nanos()).unwrap_or(u64::MAX))
+}
+
 /// Applies the limits of single spans to a request.
 ///
 /// `value_depth` is the deepest value in the request, so that the usual request is spared a walk.
@@ -99,11 +114,9 @@ pub(crate) fn apply(
     request_len: usize,
     now_ns: u64,
 ) -> Report {
-    let latest_start =
-        now_ns.saturating_add(u64::try_from(limits.max_future.as_nanos()).unwrap_or(u64::MAX));
     let mut pass = Pass {
         limits,
-        latest_start,
+        latest_start: latest_start(limits, now_ns),
         check_depth: value_depth > limits.max_value_depth,
         check_size: request_len > limits.max_span_bytes,
         report: Report::default(),
@@ -353,7 +366,7 @@ mod tests {
         };
         let (after, report) = check(vec![span.clone()], &LimitsConfig::default());
         assert_eq!(spans(&after), [span]);
-        assert!(!report.altered() && report.message().is_empty());
+        assert!(report.message().is_empty());
     }
 
     #[test]
@@ -422,7 +435,7 @@ mod tests {
         let (after, report) = check(vec![span], &limits);
         assert_eq!(spans(&after)[0].attributes, [text("abc", "ab\u{20ac}")]);
         assert_eq!((report.rejected(), report.truncated), (0, 2));
-        assert!(report.altered() && report.message().starts_with("err-attr-truncated"));
+        assert!(report.message().starts_with("err-attr-truncated"));
     }
 
     #[test]

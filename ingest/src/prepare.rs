@@ -3,10 +3,11 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use storage::ids::TenantId;
-use storage::model::SpanGroup;
+use storage::otlp::PlainRequest;
 
 use crate::budget::Share;
 use crate::config::LimitsConfig;
@@ -35,7 +36,7 @@ pub(crate) struct Rules {
 /// A request as it came.
 #[derive(Debug)]
 pub(crate) struct Received {
-    pub(crate) body: bytes::Bytes,
+    pub(crate) body: Bytes,
     pub(crate) encoding: Encoding,
     pub(crate) format: Format,
     /// The memory that the body takes up.
@@ -45,9 +46,8 @@ pub(crate) struct Received {
 /// A request ready for the log.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    /// Empty if no span was accepted.
-    pub(crate) groups: Vec<SpanGroup>,
-    pub(crate) accepted: u64,
+    /// What was accepted, and goes to the log.
+    pub(crate) spans: PlainRequest,
     pub(crate) report: Report,
     pub(crate) request_hash: u128,
     pub(crate) packed: Vec<u8>,
@@ -68,7 +68,7 @@ impl From<PushError> for Refused {
     }
 }
 
-/// Decompresses, checks, decodes and packs a request.
+/// Decompresses, checks and packs a request.
 pub(crate) fn prepare(
     tenant: &TenantId,
     received: Received,
@@ -87,16 +87,27 @@ pub(crate) fn prepare(
         Format::Protobuf => {
             let counts = prescan(&body, limits)?;
             take(tenant, counts, &body, rules)?;
-            let request = reserve(&mut memory, counts, body.len()).and_then(|()| {
-                ExportTraceServiceRequest::decode(&body[..]).map_err(|error| PushError::Malformed {
-                    reason: error.to_string(),
-                })
-            });
-            let request = request.map_err(|error| Refused {
+            let refused = |error| Refused {
                 error,
                 spans: counts.spans,
+            };
+            // A copy to keep, and one that is compressed.
+            memory.grow(body.len().saturating_mul(2)).map_err(refused)?;
+            let request_hash = record::request_hash(tenant, &body);
+            // What arrived may be a small part of a large buffer, which it would keep in memory.
+            let kept = Bytes::copy_from_slice(&body);
+            if let Some(spans) = PlainRequest::from_bytes(kept, &limits::bounds(limits, now_ns)) {
+                return pack(spans, Report::default(), request_hash, memory, limits);
+            }
+            reserve(&mut memory, counts, body.len()).map_err(refused)?;
+            let request = ExportTraceServiceRequest::decode(&body[..]);
+            let request = request.map_err(|error| {
+                refused(PushError::Malformed {
+                    reason: error.to_string(),
+                })
             })?;
-            finish(tenant, request, &body, counts, memory, limits, now_ns)
+            let (spans, report) = put_right(request, counts, body.len(), limits, now_ns);
+            pack(spans, report, request_hash, memory, limits)
         }
         Format::Json => {
             let request = decode_json(&body, limits, &mut memory)?;
@@ -104,7 +115,9 @@ pub(crate) fn prepare(
             let body = request.encode_to_vec();
             let counts = prescan(&body, limits)?;
             take(tenant, counts, &body, rules)?;
-            finish(tenant, request, &body, counts, memory, limits, now_ns)
+            let request_hash = record::request_hash(tenant, &body);
+            let (spans, report) = put_right(request, counts, body.len(), limits, now_ns);
+            pack(spans, report, request_hash, memory, limits)
         }
     }
 }
@@ -149,42 +162,40 @@ fn decode_json(
     })
 }
 
-fn finish(
-    tenant: &TenantId,
+/// Cuts what is too long, and leaves out spans that are too large or invalid.
+fn put_right(
     mut request: ExportTraceServiceRequest,
-    body: &[u8],
     counts: Counts,
-    memory: Share,
+    request_len: usize,
     limits: &LimitsConfig,
     now_ns: u64,
+) -> (PlainRequest, Report) {
+    let depth = counts.value_depth;
+    let mut report = limits::apply(&mut request, limits, depth, request_len, now_ns);
+    let (spans, rejected) = PlainRequest::from_message(request);
+    report.add(&rejected);
+    (spans, report)
+}
+
+/// Compresses for the log what was accepted, so that reading it back needs no limits: they may have
+/// changed by then, and time has.
+fn pack(
+    spans: PlainRequest,
+    report: Report,
+    request_hash: u128,
+    memory: Share,
+    limits: &LimitsConfig,
 ) -> Result<Prepared, Refused> {
-    let mut report = limits::apply(&mut request, limits, counts.value_depth, body.len(), now_ns);
-    // The log holds what was accepted, so that reading it back needs no limits: they may have
-    // changed by then, and time has. Ids are checked the same way at any time.
-    let logged = if report.altered() {
-        request.encode_to_vec()
-    } else {
-        Vec::new()
-    };
-    let logged = if report.altered() {
-        logged.as_slice()
-    } else {
-        body
-    };
-    let too_large = || Refused {
+    let (packed, request_len) = record::pack(spans.bytes()).ok_or_else(|| Refused {
         error: PushError::BodyTooLarge {
             limit: limits.max_request_bytes,
         },
-        spans: counts.spans,
-    };
-    let (packed, request_len) = record::pack(logged).ok_or_else(too_large)?;
-    let decoded = storage::otlp::from_request(request);
-    report.add(&decoded.rejected);
+        spans: spans.span_count() as u64,
+    })?;
     Ok(Prepared {
-        accepted: decoded.span_count() as u64,
-        groups: decoded.groups,
+        spans,
         report,
-        request_hash: record::request_hash(tenant, body),
+        request_hash,
         packed,
         request_len,
         memory,

@@ -47,7 +47,7 @@ impl Counts {
     /// An estimate, on the high side, of the memory needed to decode a request of this length.
     #[must_use]
     pub fn decoded_bytes(&self, wire_len: usize) -> u64 {
-        // Once as protobuf structs and once as spans; text is copied once and compressed once.
+        // As protobuf structs, and one span at a time once more; text is copied and written anew.
         let text = (wire_len as u64).saturating_mul(2);
         text + self.spans * 640
             + (self.resources + self.scopes) * 400

@@ -91,6 +91,15 @@ impl Span {
     pub fn duration_ns(&self) -> i64 {
         self.end_ns.saturating_sub(self.start_ns).max(0)
     }
+
+    /// Moves the span and its events to a later time, or an earlier one.
+    pub fn shift(&mut self, offset_ns: i64) {
+        self.start_ns = self.start_ns.saturating_add(offset_ns);
+        self.end_ns = self.end_ns.saturating_add(offset_ns);
+        for event in &mut self.events {
+            event.time_ns = event.time_ns.saturating_add(offset_ns);
+        }
+    }
 }
 
 /// Something that happened during a span.

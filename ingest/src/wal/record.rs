@@ -11,6 +11,8 @@
 //! Integers are little-endian. The CRC covers the whole record but itself. The epoch comes from the
 //! segment's name, so that bytes of another file, or of a file that lay there before, never pass.
 
+use std::cell::RefCell;
+
 use storage::ids::{BlockId, TenantId};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -24,6 +26,13 @@ pub(crate) const HEADER_LEN: usize = 64;
 const MAX_REQUEST_LEN: u32 = 1 << 30;
 
 const KIND_SPANS: u8 = 1;
+
+/// Longest buffer for compression that a thread keeps.
+const KEPT_SCRATCH: usize = 4 << 20;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What a record says, apart from its place in the segment.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +94,19 @@ pub(crate) fn pack(request: &[u8]) -> Option<(Vec<u8>, u32)> {
     let len = u32::try_from(request.len())
         .ok()
         .filter(|len| *len <= MAX_REQUEST_LEN)?;
-    Some((lz4_flex::block::compress(request), len))
+    let longest = lz4_flex::block::get_maximum_output_size(request.len());
+    if longest > KEPT_SCRATCH {
+        return Some((lz4_flex::block::compress(request), len));
+    }
+    // The compressor wants room for the worst case. What it needs is a fraction of that, and fresh
+    // memory costs more than the compression.
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.len() < longest {
+            scratch.resize(longest, 0);
+        }
+        let packed_len = lz4_flex::block::compress_into(request, scratch).ok()?;
+        Some((scratch[..packed_len].to_vec(), len))
+    })
 }
 
 /// Appends a record to `out` and returns its CRC.

@@ -11,10 +11,8 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use prost::Message as _;
 use storage::ids::{BlockId, TenantId};
-use storage::model::SpanGroup;
+use storage::otlp::PlainRequest;
 
 use super::disk::Disk;
 use super::record::{self, Record};
@@ -157,11 +155,11 @@ impl Replay<'_> {
         self.head.log_grew(&generation, bytes.len() as u64);
         for record in &found.records {
             match decode(tenant, record) {
-                Some(groups) => {
+                Some(spans) => {
                     // The same request twice: it was sent again after its first answer was lost.
                     if self.retries.replayed(record.body.request_hash) {
                         self.head
-                            .append(&generation, groups, u64::from(record.body.request_len));
+                            .append(&generation, spans, u64::from(record.body.request_len));
                         self.metrics.replayed_requests.inc();
                     }
                 }
@@ -215,14 +213,15 @@ impl Replay<'_> {
 
 /// The spans of a record; `None` if it holds none that can be read. A panic in the decoder counts as
 /// such: it must not come back at every start.
-fn decode(tenant: &TenantId, record: &Record<'_>) -> Option<Vec<SpanGroup>> {
+fn decode(tenant: &TenantId, record: &Record<'_>) -> Option<PlainRequest> {
     if record.body.tenant != tenant.as_str() {
         return None;
     }
     catch_unwind(AssertUnwindSafe(|| {
         let request = record::unpack(&record.body)?;
-        let request = ExportTraceServiceRequest::decode(request.as_slice()).ok()?;
-        Some(storage::otlp::from_request(request).groups)
+        // Ids were checked before the log, and are the same way at any time.
+        let (spans, _rejected) = PlainRequest::read(request.into()).ok()?;
+        Some(spans)
     }))
     .ok()
     .flatten()

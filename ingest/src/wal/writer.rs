@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use storage::ids::{BlockId, TenantId};
-use storage::model::SpanGroup;
+use storage::otlp::PlainRequest;
 use tokio::sync::{mpsc, oneshot};
 use ulid::Ulid;
 
@@ -41,7 +41,7 @@ pub(crate) struct Append {
     pub(crate) request_hash: u128,
     pub(crate) packed: Vec<u8>,
     pub(crate) request_len: u32,
-    pub(crate) groups: Vec<SpanGroup>,
+    pub(crate) spans: PlainRequest,
     /// Given back once the request is in the head, which has a bound of its own.
     pub(crate) memory: Share,
     pub(crate) reply: oneshot::Sender<AppendResult>,
@@ -260,7 +260,7 @@ impl Writer {
             for append in appends {
                 if let Ok(generation) = &outcome {
                     self.head
-                        .append(generation, append.groups, u64::from(append.request_len));
+                        .append(generation, append.spans, u64::from(append.request_len));
                 }
                 drop(append.memory);
                 self.retries.complete(append.request_hash, &answer);

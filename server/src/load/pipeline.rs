@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use anyhow::{Context as _, anyhow};
-use storage::block::{EncodeOptions, ReadBack, WriteOptions, encode, store_block, write_parquet};
+use storage::block::{
+    EncodeOptions, ReadBack, WriteOptions, encode_requests, store_block, write_parquet,
+};
 use storage::catalog::{Catalog, ManifestEdit};
 use storage::ids::BlockId;
-use storage::model::SpanGroup;
-use storage::otlp::from_request;
+use storage::otlp::PlainRequest;
 use tokio::runtime::Handle;
 use ulid::Ulid;
 
@@ -18,14 +19,16 @@ use super::{Cancel, Destination, LoadError, LoadReport, Progress, Shift, shift};
 
 /// A block is cut at this many spans …
 const BATCH_SPANS: usize = 400_000;
-/// … or after this many bytes of OTLP, of which memory holds about three times as much.
-const BATCH_BYTES: u64 = 96 << 20;
+/// … or after this many bytes of OTLP. Memory holds those of two blocks, and the columns of one.
+const BATCH_BYTES: u64 = 192 << 20;
 
 /// Spans that become one block.
 #[derive(Debug, Default)]
 struct Batch {
-    groups: Vec<SpanGroup>,
+    requests: Vec<PlainRequest>,
     span_count: usize,
+    /// What is added to all times.
+    offset_ns: i64,
 }
 
 /// Loads all requests of the sources, in their order. Blocks for as long as that takes; must run
@@ -78,17 +81,17 @@ fn read_all(
     let offset_ns = shift::offset_ns(sources, shift, cancel)?;
     let (stored, decoded) = (Counter::default(), Counter::default());
     let (mut batch, mut batch_start) = (Batch::default(), 0);
+    batch.offset_ns = offset_ns;
     let mut span_count = 0_u64;
     let mut read = || -> anyhow::Result<()> {
         for source in sources {
             for request in source.open(&stored, &decoded)? {
-                let mut message = from_request(request?);
-                for rejection in &message.rejected {
+                let (request, turned_away) = request?;
+                for rejection in &turned_away {
                     *rejected.entry(rejection.reason.as_str()).or_default() += 1;
                 }
-                shift::apply(&mut message.groups, offset_ns);
-                let count = message.span_count();
-                batch.groups.append(&mut message.groups);
+                let count = request.span_count();
+                batch.requests.push(request);
                 batch.span_count += count;
                 span_count += u64::try_from(count).unwrap_or(0);
                 progress.update(stored.get(), span_count);
@@ -112,8 +115,12 @@ fn give(batches: &SyncSender<Batch>, batch: &mut Batch) -> anyhow::Result<()> {
     if batch.span_count == 0 {
         return Ok(());
     }
+    let next = Batch {
+        offset_ns: batch.offset_ns,
+        ..Batch::default()
+    };
     batches
-        .send(std::mem::take(batch))
+        .send(std::mem::replace(batch, next))
         .ok()
         .context("blocks cannot be written")
 }
@@ -151,7 +158,7 @@ fn store_batch(
 ) -> anyhow::Result<()> {
     let given = u64::try_from(batch.span_count).unwrap_or(u64::MAX);
     let options = EncodeOptions::new(destination.tenant.clone(), BlockId(Ulid::new()));
-    let in_memory = encode(&batch.groups, &options)?;
+    let in_memory = encode_requests(&batch.requests, batch.offset_ns, &options)?;
     drop(batch);
     let block = write_parquet(&in_memory, &WriteOptions::default())?;
     drop(in_memory);

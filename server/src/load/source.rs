@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use storage::otlp::{MAX_MESSAGE_BYTES, read_delimited};
+use storage::otlp::{MAX_MESSAGE_BYTES, PlainRequest, Rejection, read_delimited_plain};
 
 const BUFFER_BYTES: usize = 1 << 20;
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
@@ -67,9 +66,11 @@ pub enum SourceError {
     },
 }
 
+/// A request, and its spans that are not valid, and so not in it.
+pub(super) type Request = (PlainRequest, Vec<Rejection>);
+
 /// The requests of a source, in their order.
-pub(super) type Requests =
-    Box<dyn Iterator<Item = Result<ExportTraceServiceRequest, SourceError>> + Send>;
+pub(super) type Requests = Box<dyn Iterator<Item = Result<Request, SourceError>> + Send>;
 
 /// Bytes that went through a reader.
 #[derive(Debug, Clone, Default)]
@@ -199,7 +200,7 @@ fn looks_like_json(start: &[u8]) -> bool {
 }
 
 fn delimited(reader: impl Read + Send + 'static, name: String) -> Requests {
-    Box::new(read_delimited(reader).map(move |request| {
+    Box::new(read_delimited_plain(reader).map(move |request| {
         request.map_err(|source| SourceError::Message {
             name: name.clone(),
             source,
@@ -227,7 +228,7 @@ impl<R: BufRead> JsonLines<R> {
         }
     }
 
-    fn next_request(&mut self) -> Result<Option<ExportTraceServiceRequest>, SourceError> {
+    fn next_request(&mut self) -> Result<Option<Request>, SourceError> {
         let mut text = Vec::new();
         loop {
             let start = self.offset;
@@ -260,6 +261,7 @@ impl<R: BufRead> JsonLines<R> {
                 return Err(damaged(format!("longer than {MAX_MESSAGE_BYTES} bytes")));
             }
             return ingest::decode_json(&text)
+                .map(PlainRequest::from_message)
                 .map(Some)
                 .map_err(|error| damaged(error.to_string()));
         }
@@ -267,7 +269,7 @@ impl<R: BufRead> JsonLines<R> {
 }
 
 impl<R: BufRead> Iterator for JsonLines<R> {
-    type Item = Result<ExportTraceServiceRequest, SourceError>;
+    type Item = Result<Request, SourceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.done {

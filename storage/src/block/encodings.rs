@@ -44,10 +44,16 @@ pub(crate) fn apply(
         .set_column_index_truncate_length(Some(STATISTICS_BYTES));
     for field in schema.fields() {
         for path in leaves(field) {
-            properties = apply_form(properties, form(field, &path), path);
+            properties = apply_form(properties, form(field, &path), field.data_type(), path);
         }
     }
     properties
+}
+
+/// Whether a column is dictionary-coded where its values repeat.
+pub(crate) fn is_coded(field: &Field) -> bool {
+    let path = ColumnPath::new(vec![field.name().clone()]);
+    matches!(form(field, &path), Form::Dictionary)
 }
 
 fn form(field: &Field, path: &ColumnPath) -> Form {
@@ -71,6 +77,7 @@ fn form(field: &Field, path: &ColumnPath) -> Form {
 fn apply_form(
     properties: WriterPropertiesBuilder,
     form: Form,
+    data_type: &DataType,
     path: ColumnPath,
 ) -> WriterPropertiesBuilder {
     let plain = |properties: WriterPropertiesBuilder, encoding| {
@@ -79,6 +86,8 @@ fn apply_form(
             .set_column_encoding(path.clone(), encoding)
     };
     match form {
+        // These are not written here but where their values hardly repeat.
+        Form::Dictionary if is_number(data_type) => plain(properties, Encoding::BYTE_STREAM_SPLIT),
         Form::Dictionary => properties,
         Form::Random => plain(properties, Encoding::PLAIN)
             .set_column_compression(path, Compression::UNCOMPRESSED),
@@ -86,6 +95,13 @@ fn apply_form(
         Form::Delta => plain(properties, Encoding::DELTA_BINARY_PACKED),
         Form::ByteStreamSplit => plain(properties, Encoding::BYTE_STREAM_SPLIT),
     }
+}
+
+fn is_number(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Int32 | DataType::UInt32 | DataType::Int64 | DataType::Float64
+    )
 }
 
 /// Parquet paths of the leaf columns below a field.

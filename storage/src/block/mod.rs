@@ -6,11 +6,13 @@
 //! [`mod@verify`] checks it from end to end.
 
 mod cache;
+mod coded;
 pub mod decode;
 pub mod encode;
 mod encodings;
 pub mod footer;
 mod groups;
+mod hybrid;
 pub mod memory;
 pub mod meta;
 pub mod publish;
@@ -24,7 +26,7 @@ pub mod writer;
 
 pub use cache::{MetadataCache, ReadCounters};
 pub use decode::{decode, decode_batches};
-pub use encode::{EncodeOptions, encode};
+pub use encode::{EncodeOptions, encode, encode_requests};
 pub use memory::MemoryBlock;
 pub use publish::{ReadBack, store_block};
 pub use reader::{BlockFile, read_block};

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, FixedSizeBinaryArray, Int64Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, Int64Array, RecordBatch};
 use arrow::datatypes::Int64Type;
 use bytes::Bytes;
 use parquet::arrow::ArrowSchemaConverter;
@@ -16,10 +16,12 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, RowGroupMetaData, SortingColumn};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnDescPtr;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::block::MemoryBlock;
+use crate::block::coded::{self, ChunkOptions, CodedChunk};
 use crate::block::encodings;
 use crate::block::footer::{
     Checksums, KEY_BLOCK, KEY_CHECKSUMS, KEY_COLUMNS, KEY_FORMAT_VERSION, KEY_SORT_ORDER,
@@ -90,10 +92,14 @@ fn write(block: &MemoryBlock, options: &WriteOptions) -> Result<EncodedBlock, Pa
     for (index, rows) in row_groups.into_iter().enumerate() {
         let slices = slices(&block.batches, &rows);
         let writers = factory.create_column_writers(index)?;
-        let chunks = encode_columns(block, &slices, writers)?;
+        let leaves = writer.schema_descr().columns();
+        let chunks = encode_columns(block, &slices, writers, leaves, options)?;
         let mut row_group = writer.next_row_group()?;
         for chunk in chunks {
-            chunk.append_to_row_group(&mut row_group)?;
+            match chunk {
+                Chunk::Coded(chunk) => row_group.append_column(&chunk.bytes, chunk.close)?,
+                Chunk::Other(chunk) => chunk.append_to_row_group(&mut row_group)?,
+            }
         }
         let written = row_group.close()?;
         writer.flush()?;
@@ -150,29 +156,56 @@ fn file_writer(
     )
 }
 
+/// A column chunk that is encoded but not yet in the file.
+enum Chunk {
+    /// One of ours.
+    Coded(CodedChunk),
+    /// One of the library's.
+    Other(ArrowColumnChunk),
+}
+
 /// Encodes the columns of one row group, each on whatever core is free.
 fn encode_columns(
     block: &MemoryBlock,
     slices: &[RecordBatch],
     writers: Vec<ArrowColumnWriter>,
-) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
-    let mut writers = writers.into_iter();
+    leaves: &[ColumnDescPtr],
+    options: &WriteOptions,
+) -> Result<Vec<Chunk>, ParquetError> {
+    let chunk_options = ChunkOptions {
+        page_rows: options.page_rows,
+        zstd: ZstdLevel::try_new(options.zstd_level)?,
+    };
+    let mut writers = writers.into_iter().zip(leaves);
     let mut fields = Vec::with_capacity(block.schema.fields().len());
     for (index, field) in block.schema.fields().iter().enumerate() {
         let leaf_count = leaf_count(field.data_type());
-        let own: Vec<ArrowColumnWriter> = writers.by_ref().take(leaf_count).collect();
+        let own: Vec<_> = writers.by_ref().take(leaf_count).collect();
         fields.push((index, Arc::clone(field), own));
     }
-    let chunks: Vec<Vec<ArrowColumnChunk>> = fields
+    let chunks: Vec<Vec<Chunk>> = fields
         .into_par_iter()
-        .map(|(index, field, mut writers)| {
+        .map(|(index, field, own)| {
+            if let [(_, leaf)] = &own[..]
+                && encodings::is_coded(&field)
+            {
+                let arrays: Vec<ArrayRef> = slices
+                    .iter()
+                    .map(|slice| Arc::clone(slice.column(index)))
+                    .collect();
+                if let Some(chunk) = coded::encode(&arrays, leaf, chunk_options)? {
+                    return Ok(vec![Chunk::Coded(chunk)]);
+                }
+            }
+            let mut writers: Vec<ArrowColumnWriter> = own.into_iter().map(|own| own.0).collect();
             for slice in slices {
                 let leaves = compute_leaves(&field, slice.column(index))?;
                 for (writer, leaf) in writers.iter_mut().zip(&leaves) {
                     writer.write(leaf)?;
                 }
             }
-            writers.into_iter().map(ArrowColumnWriter::close).collect()
+            let close = |writer: ArrowColumnWriter| writer.close().map(Chunk::Other);
+            writers.into_iter().map(close).collect()
         })
         .collect::<Result<_, ParquetError>>()?;
     Ok(chunks.into_iter().flatten().collect())

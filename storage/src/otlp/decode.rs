@@ -149,7 +149,7 @@ pub fn from_request(request: ExportTraceServiceRequest) -> Decoded {
     decoded
 }
 
-fn resource(
+pub(super) fn resource(
     message: Option<pb_resource::Resource>,
     schema_url: String,
     keys: &mut KeyInterner,
@@ -167,7 +167,7 @@ fn resource(
     }))
 }
 
-fn scope(
+pub(super) fn scope(
     message: Option<pb_common::InstrumentationScope>,
     schema_url: String,
     keys: &mut KeyInterner,
@@ -183,7 +183,7 @@ fn scope(
 }
 
 /// The span without its name, which the caller keeps for a rejection.
-fn span(message: pb::Span, keys: &mut KeyInterner) -> Result<Span, RejectionReason> {
+pub(super) fn span(message: pb::Span, keys: &mut KeyInterner) -> Result<Span, RejectionReason> {
     let status = message.status.unwrap_or_default();
     Ok(Span {
         trace_id: trace_id(&message.trace_id).ok_or(RejectionReason::InvalidTraceId)?,
@@ -303,6 +303,29 @@ fn value(
             AnyValue::KeyValueList(key_values(list.values, keys, levels + 3)?)
         }
     })
+}
+
+/// Reads a span from the bytes of its message; `None` if they are none, or the span is invalid.
+pub(crate) fn span_from_bytes(bytes: &[u8], keys: &mut KeyInterner) -> Option<Span> {
+    let mut message = pb::Span::decode(bytes).ok()?;
+    let name = std::mem::take(&mut message.name);
+    let span = span(message, keys).ok()?;
+    Some(Span { name, ..span })
+}
+
+/// Reads a resource from the bytes of its message; what cannot be read is empty.
+pub(crate) fn resource_from_bytes(bytes: &[u8], schema_url: &str) -> Resource {
+    let message = pb_resource::Resource::decode(bytes).ok();
+    let keys = &mut KeyInterner::default();
+    let resource = resource(message, schema_url.to_owned(), keys);
+    resource.map(Arc::unwrap_or_clone).unwrap_or_default()
+}
+
+/// Reads a scope from the bytes of its message; what cannot be read is empty.
+pub(crate) fn scope_from_bytes(bytes: &[u8], schema_url: &str) -> InstrumentationScope {
+    let message = pb_common::InstrumentationScope::decode(bytes).ok();
+    let keys = &mut KeyInterner::default();
+    scope(message, schema_url.to_owned(), keys).unwrap_or_default()
 }
 
 /// Reads a value from the bytes of a protobuf `AnyValue`, which is how values without a column of

@@ -2,18 +2,35 @@
 
 use std::io::{ErrorKind as IoErrorKind, Read};
 
+use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use prost::Message as _;
+use prost::{DecodeError, Message as _};
 
+use super::decode::Rejection;
+use super::plain::PlainRequest;
 use crate::error::StorageError;
 
 /// Longest message that [`read_delimited`] accepts unless told otherwise.
 pub const MAX_MESSAGE_BYTES: u64 = 64 << 20;
 
 /// Reads length-delimited requests until the end of the input. A failure ends the iteration.
-pub fn read_delimited<R: Read>(reader: R) -> DelimitedRequests<R> {
-    DelimitedRequests {
+pub fn read_delimited<R: Read>(reader: R) -> Delimited<R, ExportTraceServiceRequest> {
+    delimited(reader, ExportTraceServiceRequest::decode)
+}
+
+/// As [`read_delimited`], without decoding what need not be. With each request come its spans that are
+/// not valid, and not in it.
+pub fn read_delimited_plain<R: Read>(reader: R) -> Delimited<R, (PlainRequest, Vec<Rejection>)> {
+    delimited(reader, PlainRequest::read)
+}
+
+fn delimited<R: Read, T>(
+    reader: R,
+    decode: fn(Bytes) -> Result<T, DecodeError>,
+) -> Delimited<R, T> {
+    Delimited {
         reader,
+        decode,
         offset: 0,
         number: 0,
         limit: MAX_MESSAGE_BYTES,
@@ -23,15 +40,16 @@ pub fn read_delimited<R: Read>(reader: R) -> DelimitedRequests<R> {
 
 /// Requests of a stream, in order.
 #[derive(Debug)]
-pub struct DelimitedRequests<R> {
+pub struct Delimited<R, T> {
     reader: R,
+    decode: fn(Bytes) -> Result<T, DecodeError>,
     offset: u64,
     number: u64,
     limit: u64,
     done: bool,
 }
 
-impl<R: Read> DelimitedRequests<R> {
+impl<R: Read, T> Delimited<R, T> {
     /// Sets the longest message accepted.
     #[must_use]
     pub fn with_max_message_bytes(mut self, limit: u64) -> Self {
@@ -39,7 +57,7 @@ impl<R: Read> DelimitedRequests<R> {
         self
     }
 
-    fn read(&mut self) -> Result<Option<ExportTraceServiceRequest>, StorageError> {
+    fn read(&mut self) -> Result<Option<T>, StorageError> {
         let start = self.offset;
         self.number += 1;
         let Some(length) = self.read_length(start)? else {
@@ -62,7 +80,7 @@ impl<R: Read> DelimitedRequests<R> {
             return Err(self.failure(start, reason));
         }
         self.offset += length;
-        match ExportTraceServiceRequest::decode(body.as_slice()) {
+        match (self.decode)(body.into_boxed_slice().into()) {
             Ok(request) => Ok(Some(request)),
             Err(error) => Err(self.failure(start, error.to_string())),
         }
@@ -113,8 +131,8 @@ impl<R: Read> DelimitedRequests<R> {
     }
 }
 
-impl<R: Read> Iterator for DelimitedRequests<R> {
-    type Item = Result<ExportTraceServiceRequest, StorageError>;
+impl<R: Read, T> Iterator for Delimited<R, T> {
+    type Item = Result<T, StorageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.done {

@@ -8,10 +8,14 @@
 mod decode;
 mod delimited;
 mod encode;
+mod plain;
+pub(crate) mod wire;
 
 pub use decode::{
     Decoded, KeyInterner, Rejection, RejectionReason, from_request, value_from_bytes,
 };
-pub use delimited::{DelimitedRequests, MAX_MESSAGE_BYTES, read_delimited};
+pub(crate) use decode::{resource_from_bytes, scope_from_bytes, span_from_bytes};
+pub use delimited::{Delimited, MAX_MESSAGE_BYTES, read_delimited, read_delimited_plain};
 pub use encode::to_resource_spans;
 pub(crate) use encode::{group_len, span_len, value_to_bytes};
+pub use plain::{PlainRequest, SpanBounds};

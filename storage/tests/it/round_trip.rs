@@ -130,7 +130,7 @@ fn one_span() -> impl Strategy<Value = Span> {
     )
 }
 
-fn groups() -> impl Strategy<Value = Vec<SpanGroup>> {
+pub(crate) fn groups() -> impl Strategy<Value = Vec<SpanGroup>> {
     let entities = prop::collection::vec(Just(vec![18u8, 1, 120]), 0..2);
     let resource =
         (attributes(), 0u32..2, "[u]{0,1}", entities).prop_map(|(a, dropped, url, refs)| {
@@ -164,7 +164,7 @@ fn groups() -> impl Strategy<Value = Vec<SpanGroup>> {
 }
 
 /// A new seed each time, which a failing test shows; `SPANDREL_SEED` repeats one.
-fn seeded() -> ProptestConfig {
+pub(crate) fn seeded() -> ProptestConfig {
     let given = std::env::var("SPANDREL_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok());

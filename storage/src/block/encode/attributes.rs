@@ -1,12 +1,15 @@
 //! Attributes of one scope: which keys and types there are, and their values.
 //!
 //! Attributes are collected per *unit*: a span, or a distinct resource or scope, which then counts
-//! for as many rows as have it. So what is constant for many spans is looked at once.
+//! for as many rows as have it. So what is constant for many spans is looked at once. Values go
+//! straight to the list of their key and type, which is most of what a column is.
 
 use hashbrown::HashMap;
 
+use super::text::TextCodes;
 use crate::block::meta::{AttributeScope, ValueType};
 use crate::model::{AnyValue, Attribute};
+use crate::otlp::value_to_bytes;
 
 /// The types that can have a column, in the order that breaks ties.
 pub(super) const SCALARS: [ValueType; 4] = [
@@ -27,25 +30,103 @@ const TYPES: [ValueType; 9] = [
     ValueType::Other,
 ];
 
-/// One value, and where it stands.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Value<'a> {
-    pub(super) unit: u32,
-    pub(super) attribute: &'a Attribute,
+/// The value of an attribute, with its text where it was found.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Datum<'a> {
+    Text(&'a str),
+    Int(i64),
+    Double(f64),
+    Bool(bool),
+    /// The bytes of a protobuf `AnyValue`.
+    Other(ValueType, Vec<u8>),
 }
 
-/// One key.
+impl<'a> Datum<'a> {
+    pub(super) fn of(value: &'a AnyValue) -> Self {
+        match value {
+            AnyValue::String(text) => Self::Text(text),
+            AnyValue::Int(value) => Self::Int(*value),
+            AnyValue::Double(value) => Self::Double(*value),
+            AnyValue::Bool(value) => Self::Bool(*value),
+            AnyValue::Empty
+            | AnyValue::Bytes(_)
+            | AnyValue::Array(_)
+            | AnyValue::KeyValueList(_) => Self::Other(value_type(value), value_to_bytes(value)),
+        }
+    }
+
+    fn value_type(&self) -> ValueType {
+        match self {
+            Self::Text(_) => ValueType::String,
+            Self::Int(_) => ValueType::Int,
+            Self::Double(_) => ValueType::Double,
+            Self::Bool(_) => ValueType::Bool,
+            Self::Other(value_type, _) => *value_type,
+        }
+    }
+}
+
+/// Values of one type, and the units that have them, in the order of units.
+#[derive(Debug)]
+pub(super) struct Values<T> {
+    pub(super) units: Vec<u32>,
+    pub(super) values: Vec<T>,
+}
+
+impl<T> Default for Values<T> {
+    fn default() -> Self {
+        Self {
+            units: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+}
+
+impl<T> Values<T> {
+    fn push(&mut self, unit: u32, value: T) {
+        self.units.push(unit);
+        self.values.push(value);
+    }
+
+    fn datums<'a>(
+        &self,
+        datum: impl Fn(&T) -> Datum<'a>,
+    ) -> impl Iterator<Item = (u32, Datum<'a>)> {
+        self.units
+            .iter()
+            .copied()
+            .zip(self.values.iter().map(datum))
+    }
+}
+
+/// One key. Values are those that stand first in their unit.
 #[derive(Debug)]
 pub(super) struct Key<'a> {
     pub(super) key: &'a str,
     last_unit: u32,
     /// Rows by type, in the order of [`TYPES`].
     counts: [u64; 9],
-    /// First values of the scalar types, in the order of [`SCALARS`].
-    pub(super) values: [Vec<Value<'a>>; 4],
+    pub(super) text_codes: TextCodes<'a>,
+    pub(super) texts: Values<i32>,
+    pub(super) ints: Values<i64>,
+    pub(super) doubles: Values<f64>,
+    pub(super) bools: Values<bool>,
 }
 
-impl Key<'_> {
+impl<'a> Key<'a> {
+    pub(super) fn new(key: &'a str) -> Self {
+        Self {
+            key,
+            last_unit: u32::MAX,
+            counts: [0; 9],
+            text_codes: TextCodes::default(),
+            texts: Values::default(),
+            ints: Values::default(),
+            doubles: Values::default(),
+            bools: Values::default(),
+        }
+    }
+
     /// Types that occur, most frequent first.
     pub(super) fn types(&self) -> Vec<(ValueType, u64)> {
         let mut types: Vec<(ValueType, u64)> = TYPES
@@ -64,6 +145,32 @@ impl Key<'_> {
     pub(super) fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
+
+    /// The values of one of the [`SCALARS`], with their units.
+    pub(super) fn datums(&self, value_type: ValueType) -> Vec<(u32, Datum<'a>)> {
+        match value_type {
+            ValueType::String => {
+                let text = |code: &i32| Datum::Text(self.text_codes.text(*code));
+                self.texts.datums(text).collect()
+            }
+            ValueType::Int => self.ints.datums(|value| Datum::Int(*value)).collect(),
+            ValueType::Double => self.doubles.datums(|value| Datum::Double(*value)).collect(),
+            ValueType::Bool => self.bools.datums(|value| Datum::Bool(*value)).collect(),
+            ValueType::StringArray
+            | ValueType::IntArray
+            | ValueType::DoubleArray
+            | ValueType::BoolArray
+            | ValueType::Other => Vec::new(),
+        }
+    }
+}
+
+/// An attribute that is in no list of its key.
+#[derive(Debug, Clone)]
+pub(super) struct Rest<'a> {
+    pub(super) unit: u32,
+    pub(super) key: &'a str,
+    pub(super) value: Datum<'a>,
 }
 
 /// Whether values are wanted, or only what keys and types there are.
@@ -78,13 +185,13 @@ pub(super) enum Collect {
 pub(super) struct ScopeAttributes<'a> {
     pub(super) scope: AttributeScope,
     pub(super) keys: Vec<Key<'a>>,
-    /// Values that can have no column: no scalars, or not the first of their key.
-    pub(super) rest: Vec<Value<'a>>,
+    /// Values that can have no column: no scalars, or not the first of their key. In the order of
+    /// units, and in the order received in each.
+    pub(super) rest: Vec<Rest<'a>>,
     collect: Collect,
     by_text: HashMap<&'a str, u32>,
-    by_address: HashMap<(usize, usize), u32>,
     /// What stood at each position of the list before: lists of neighbours look alike.
-    hints: Vec<((usize, usize), u32)>,
+    hints: Vec<u32>,
 }
 
 impl<'a> ScopeAttributes<'a> {
@@ -95,61 +202,72 @@ impl<'a> ScopeAttributes<'a> {
             rest: Vec::new(),
             collect,
             by_text: HashMap::new(),
-            by_address: HashMap::new(),
             hints: Vec::new(),
         }
     }
 
-    /// Adds the attributes of one unit, which stands for `rows` rows. Units come in ascending order.
-    pub(super) fn add(&mut self, unit: u32, attributes: &'a [Attribute], rows: u64) {
+    /// Adds the attributes of one unit, which stands for `rows` rows.
+    pub(super) fn add_all(&mut self, unit: u32, attributes: &'a [Attribute], rows: u64) {
         for (position, attribute) in attributes.iter().enumerate() {
-            let index = self.key_index(position, &attribute.key);
-            let key = &mut self.keys[index as usize];
-            let value = Value { unit, attribute };
-            if key.last_unit == unit {
-                if self.collect == Collect::Values {
-                    self.rest.push(value);
-                }
-                continue;
-            }
-            key.last_unit = unit;
-            let value_type = value_type(&attribute.value);
-            key.counts[value_type as usize] += rows;
-            if self.collect == Collect::Values {
-                match key.values.get_mut(value_type as usize) {
-                    Some(values) => values.push(value),
-                    None => self.rest.push(value),
-                }
-            }
+            let value = Datum::of(&attribute.value);
+            self.add(unit, position, &attribute.key, value, rows);
         }
     }
 
-    fn key_index(&mut self, position: usize, key: &'a std::sync::Arc<str>) -> u32 {
-        // Length goes with the address because an empty key may share its address with others.
-        let address = (key.as_ptr().addr(), key.len());
-        if let Some((hint, index)) = self.hints.get(position)
-            && *hint == address
+    /// Adds one attribute of a unit. Those of one unit come together and in order; units differ from
+    /// the one before.
+    pub(super) fn add(
+        &mut self,
+        unit: u32,
+        position: usize,
+        key: &'a str,
+        value: Datum<'a>,
+        rows: u64,
+    ) {
+        let index = self.key_index(position, key);
+        let of_key = &mut self.keys[index as usize];
+        if of_key.last_unit == unit {
+            if self.collect == Collect::Values {
+                self.rest.push(Rest { unit, key, value });
+            }
+            return;
+        }
+        of_key.last_unit = unit;
+        of_key.counts[value.value_type() as usize] += rows;
+        if self.collect == Collect::Counts {
+            return;
+        }
+        match value {
+            Datum::Text(text) => {
+                let code = of_key.text_codes.code(text);
+                of_key.texts.push(unit, code);
+            }
+            Datum::Int(value) => of_key.ints.push(unit, value),
+            Datum::Double(value) => of_key.doubles.push(unit, value),
+            Datum::Bool(value) => of_key.bools.push(unit, value),
+            Datum::Other(..) => self.rest.push(Rest { unit, key, value }),
+        }
+    }
+
+    fn key_index(&mut self, position: usize, key: &'a str) -> u32 {
+        if let Some(hint) = self.hints.get(position)
+            && self
+                .keys
+                .get(*hint as usize)
+                .is_some_and(|hinted| hinted.key == key)
         {
-            return *index;
+            return *hint;
         }
         let keys = &mut self.keys;
-        let by_text = &mut self.by_text;
-        let index = *self.by_address.entry(address).or_insert_with(|| {
-            *by_text.entry(key).or_insert_with(|| {
-                keys.push(Key {
-                    key,
-                    last_unit: u32::MAX,
-                    counts: [0; 9],
-                    values: Default::default(),
-                });
-                super::row_number(keys.len() - 1)
-            })
+        let index = *self.by_text.entry(key).or_insert_with(|| {
+            keys.push(Key::new(key));
+            super::row_number(keys.len() - 1)
         });
-        if position < self.hints.len() {
-            self.hints[position] = (address, index);
-        } else if position < 64 {
-            self.hints.resize(position + 1, ((0, 0), 0));
-            self.hints[position] = (address, index);
+        if position >= self.hints.len() && position < 64 {
+            self.hints.resize(position + 1, u32::MAX);
+        }
+        if let Some(hint) = self.hints.get_mut(position) {
+            *hint = index;
         }
         index
     }

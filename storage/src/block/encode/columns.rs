@@ -6,18 +6,17 @@ use arrow::array::{
     ArrayRef, BinaryBuilder, BooleanArray, FixedSizeBinaryBuilder, Float64Array, Int32Array,
     Int64Array, ListBuilder, UInt32Array,
 };
-use arrow::buffer::ScalarBuffer;
+use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field};
 use hashbrown::HashSet;
 
-use super::attributes::{Collect, ScopeAttributes, Value};
+use super::arrive::{Arrived, Item, SpanRow};
+use super::attributes::{Collect, Key, Rest, SCALARS, ScopeAttributes, Values};
 use super::entries::EntryLists;
 use super::items::{events, fixed_bytes, links};
 use super::promote::{Promoted, promote};
-use super::rows::{Row, Rows, Trace};
-use super::text::{
-    TextCodes, dictionary, dictionary_of_units, dictionary_or_null, nulls, offset, text_array,
-};
+use super::rows::{Rows, Trace};
+use super::text::{TextCodes, dictionary_of_units, nulls, offset, text_array};
 use crate::block::meta::{AttributeScope, ValueType};
 use crate::error::StorageError;
 use crate::model::{AnyValue, Attribute, Resource};
@@ -42,52 +41,55 @@ fn ceil_seconds(time_ns: i64) -> i64 {
 }
 
 /// The columns that every block has, in schema order.
-pub(super) fn fixed(all: &Rows<'_>) -> Result<Vec<ArrayRef>, StorageError> {
+pub(super) fn fixed(all: &Rows, arrived: &Arrived<'_>) -> Result<Vec<ArrayRef>, StorageError> {
     type Make<'b> = Box<dyn Fn() -> Result<ArrayRef, StorageError> + Send + Sync + 'b>;
     let rows = &all.rows;
     let tree = &all.tree;
-    let int64 = |f: fn(&Row<'_>) -> i64| -> Make<'_> {
+    let int64 = |f: fn(&SpanRow) -> i64| -> Make<'_> {
         Box::new(move || Ok(Arc::new(Int64Array::from_iter_values(rows.iter().map(f)))))
     };
-    let int32 = |f: fn(&Row<'_>) -> i32| -> Make<'_> {
+    let int32 = |f: fn(&SpanRow) -> i32| -> Make<'_> {
         Box::new(move || Ok(Arc::new(Int32Array::from_iter_values(rows.iter().map(f)))))
     };
-    let uint32 = |f: fn(&Row<'_>) -> u32| -> Make<'_> {
+    let uint32 = |f: fn(&SpanRow) -> u32| -> Make<'_> {
         Box::new(move || Ok(Arc::new(UInt32Array::from_iter_values(rows.iter().map(f)))))
     };
     let nested = |f: fn(&super::tree::TreeRow) -> i32| -> Make<'_> {
         Box::new(move || Ok(Arc::new(Int32Array::from_iter_values(tree.iter().map(f)))))
     };
-    let resource = move |row: &Row<'_>| all.resources[row.resource as usize];
-    let scope = move |row: &Row<'_>| all.scopes[row.scope as usize];
+    let resource = move |row: &SpanRow| &*all.resources[row.resource as usize];
+    let scope = move |row: &SpanRow| &*all.scopes[row.scope as usize];
     let of_resource = rows.iter().map(|row| row.resource);
     let of_scope = rows.iter().map(|row| row.scope);
     let columns: Vec<Make<'_>> = vec![
-        Box::new(|| fixed_bytes(16, rows.iter().map(|row| &row.span.trace_id.0[..]))),
-        Box::new(|| fixed_bytes(8, rows.iter().map(|row| &row.span.span_id.0[..]))),
+        Box::new(|| fixed_bytes(16, rows.iter().map(|row| &row.trace_id.0[..]))),
+        Box::new(|| fixed_bytes(8, rows.iter().map(|row| &row.span_id.0[..]))),
         Box::new(|| {
             Ok(Arc::new(UInt32Array::from_iter_values(
                 tree.iter().map(|row| row.parent_row),
             )))
         }),
         Box::new(|| literal_parents(all)),
-        int64(|row| ceil_seconds(row.span.start_ns)),
-        int64(|row| row.span.start_ns),
-        int64(|row| row.span.duration_ns()),
+        int64(|row| ceil_seconds(row.start_ns)),
+        int64(|row| row.start_ns),
+        int64(|row| row.duration_ns()),
         Box::new(|| {
             Ok(Arc::new(
                 rows.iter().map(literal_end).collect::<Int64Array>(),
             ))
         }),
-        Box::new(|| dictionary(rows.iter().map(|row| row.span.name.as_str()))),
-        int32(|row| row.span.kind),
-        int32(|row| row.span.status_code),
-        Box::new(|| dictionary(rows.iter().map(|row| row.span.status_message.as_str()))),
+        Box::new(|| arrived.names.column(rows.iter().map(|row| Some(row.name)))),
+        int32(|row| row.kind),
+        int32(|row| row.status_code),
+        Box::new(|| {
+            let codes = rows.iter().map(|row| Some(row.status_message));
+            arrived.status_messages.column(codes)
+        }),
         nested(|row| row.left),
         nested(|row| row.right),
         nested(|row| row.parent),
         nested(|row| row.child_count),
-        Box::new(|| of_root(all, |row| rows[row as usize].span.name.as_str())),
+        Box::new(|| of_root(all, |row| arrived.names.text(rows[row as usize].name))),
         Box::new(|| {
             of_root(all, |row| {
                 service_name(resource(&rows[row as usize])).unwrap_or_default()
@@ -99,11 +101,16 @@ pub(super) fn fixed(all: &Rows<'_>) -> Result<Vec<ArrayRef>, StorageError> {
                 all.traces.iter().flat_map(each),
             )))
         }),
-        Box::new(|| dictionary_or_null(rows.iter().map(|row| row.span.trace_state.as_str()))),
-        uint32(|row| row.span.flags),
-        uint32(|row| row.span.dropped_attributes_count),
-        uint32(|row| row.span.dropped_events_count),
-        uint32(|row| row.span.dropped_links_count),
+        Box::new(|| {
+            let states = &arrived.trace_states;
+            let code =
+                |row: &SpanRow| Some(row.trace_state).filter(|c| !states.text(*c).is_empty());
+            states.column(rows.iter().map(code))
+        }),
+        uint32(|row| row.flags),
+        uint32(|row| row.dropped_attributes_count),
+        uint32(|row| row.dropped_events_count),
+        uint32(|row| row.dropped_links_count),
         Box::new(|| {
             dictionary_of_units(
                 all.scopes.iter().map(|s| s.name.as_str()),
@@ -146,11 +153,11 @@ pub(super) fn fixed(all: &Rows<'_>) -> Result<Vec<ArrayRef>, StorageError> {
 }
 
 /// Parent ids that `parent_row` does not lead to.
-fn literal_parents(all: &Rows<'_>) -> Result<ArrayRef, StorageError> {
+fn literal_parents(all: &Rows) -> Result<ArrayRef, StorageError> {
     let mut out = FixedSizeBinaryBuilder::with_capacity(all.rows.len(), 8);
     for (row, tree) in all.rows.iter().zip(&all.tree) {
         // Where there is a parent row, its id is the parent id: that is how it was found.
-        match row.span.parent_span_id {
+        match row.parent {
             Some(id) if tree.parent_row == 0 => out
                 .append_value(id.0)
                 .map_err(|error| StorageError::arrow("making the parent column", error))?,
@@ -160,8 +167,7 @@ fn literal_parents(all: &Rows<'_>) -> Result<ArrayRef, StorageError> {
     Ok(Arc::new(out.finish()))
 }
 
-fn literal_end(row: &Row<'_>) -> Option<i64> {
-    let span = row.span;
+fn literal_end(span: &SpanRow) -> Option<i64> {
     (span.start_ns.checked_add(span.duration_ns()) != Some(span.end_ns)).then_some(span.end_ns)
 }
 
@@ -170,9 +176,14 @@ fn repeat<T: Copy>(value: T, trace: &Trace) -> impl Iterator<Item = T> + use<T> 
 }
 
 /// A text of the root span for each row of its trace.
-fn of_root<'a>(all: &Rows<'a>, text: impl Fn(u32) -> &'a str) -> Result<ArrayRef, StorageError> {
-    let each = |trace: &Trace| repeat(trace.root.map_or("", &text), trace);
-    dictionary(all.traces.iter().flat_map(each))
+fn of_root<'a>(all: &'a Rows, text: impl Fn(u32) -> &'a str) -> Result<ArrayRef, StorageError> {
+    let mut codes = TextCodes::default();
+    let mut of_row = Vec::with_capacity(all.rows.len());
+    for trace in &all.traces {
+        let code = codes.code(trace.root.map_or("", &text));
+        of_row.extend(repeat(Some(code), trace));
+    }
+    codes.column(of_row.into_iter())
 }
 
 fn entity_refs<'a>(resources: impl Iterator<Item = &'a Resource>) -> ArrayRef {
@@ -193,64 +204,54 @@ fn entity_refs<'a>(resources: impl Iterator<Item = &'a Resource>) -> ArrayRef {
 pub(super) struct Collected<'a> {
     pub(super) resource: ScopeAttributes<'a>,
     pub(super) instrumentation: ScopeAttributes<'a>,
-    pub(super) span: ScopeAttributes<'a>,
+    pub(super) span: &'a ScopeAttributes<'a>,
     pub(super) event: ScopeAttributes<'a>,
     pub(super) link: ScopeAttributes<'a>,
     row_count: u64,
 }
 
 impl<'a> Collected<'a> {
-    pub(super) fn new(all: &Rows<'a>) -> Self {
-        let shared = |scope, lists: Vec<&'a [Attribute]>, index: fn(&Row<'_>) -> u32| {
+    pub(super) fn new(all: &'a Rows, arrived: &'a Arrived<'a>) -> Self {
+        let shared = |scope, lists: Vec<&'a [Attribute]>, index: fn(&SpanRow) -> u32| {
             let mut rows = vec![0u64; lists.len()];
             all.rows
                 .iter()
                 .for_each(|row| rows[index(row) as usize] += 1);
             let mut out = ScopeAttributes::new(scope, Collect::Values);
             for (unit, (attributes, rows)) in (0u32..).zip(lists.into_iter().zip(rows)) {
-                out.add(unit, attributes, rows);
+                out.add_all(unit, attributes, rows);
             }
             out
         };
-        let mut span = ScopeAttributes::new(AttributeScope::Span, Collect::Values);
-        let mut event = ScopeAttributes::new(AttributeScope::Event, Collect::Counts);
-        let mut link = ScopeAttributes::new(AttributeScope::Link, Collect::Counts);
-        let resources = all
-            .resources
-            .iter()
-            .map(|resource| &resource.attributes[..])
-            .collect();
-        let scopes = all
-            .scopes
-            .iter()
-            .map(|scope| &scope.attributes[..])
-            .collect();
-        let (mut events, mut links) = (0u32, 0u32);
-        for (row, number) in all.rows.iter().zip(0u32..) {
-            span.add(number, &row.span.attributes, 1);
-            for item in &row.span.events {
-                event.add(events, &item.attributes, 1);
-                // Only neighbours must differ.
-                events = events.wrapping_add(1) & (u32::MAX >> 1);
+        let of_items = |scope, items: &'a [Item<'a>]| {
+            let mut out = ScopeAttributes::new(scope, Collect::Counts);
+            // Only neighbours must differ.
+            for (unit, item) in (0..=u32::MAX >> 1).cycle().zip(items) {
+                for (position, (key, value)) in item.attributes.iter().enumerate() {
+                    out.add(unit, position, key, value.clone(), 1);
+                }
             }
-            for item in &row.span.links {
-                link.add(links, &item.attributes, 1);
-                links = links.wrapping_add(1) & (u32::MAX >> 1);
-            }
-        }
+            out
+        };
+        let resources = all.resources.iter().map(|one| &one.attributes[..]);
+        let scopes = all.scopes.iter().map(|one| &one.attributes[..]);
         Self {
-            resource: shared(AttributeScope::Resource, resources, |row| row.resource),
-            instrumentation: shared(AttributeScope::Instrumentation, scopes, |row| row.scope),
-            span,
-            event,
-            link,
+            resource: shared(AttributeScope::Resource, resources.collect(), |row| {
+                row.resource
+            }),
+            instrumentation: shared(AttributeScope::Instrumentation, scopes.collect(), |row| {
+                row.scope
+            }),
+            span: &arrived.attributes,
+            event: of_items(AttributeScope::Event, &arrived.events),
+            link: of_items(AttributeScope::Link, &arrived.links),
             row_count: all.rows.len() as u64,
         }
     }
 
     pub(super) fn promote(&self) -> Vec<Promoted> {
         promote(
-            &[&self.resource, &self.instrumentation, &self.span],
+            &[&self.resource, &self.instrumentation, self.span],
             self.row_count,
         )
     }
@@ -259,7 +260,7 @@ impl<'a> Collected<'a> {
         [
             &self.resource,
             &self.instrumentation,
-            &self.span,
+            self.span,
             &self.event,
             &self.link,
         ]
@@ -269,40 +270,31 @@ impl<'a> Collected<'a> {
         match scope {
             AttributeScope::Resource => &self.resource,
             AttributeScope::Instrumentation => &self.instrumentation,
-            AttributeScope::Span => &self.span,
+            AttributeScope::Span => self.span,
             AttributeScope::Event => &self.event,
             AttributeScope::Link => &self.link,
         }
     }
 
     /// The array of an attribute column.
-    pub(super) fn column(
-        &self,
-        promoted: &Promoted,
-        all: &Rows<'a>,
-    ) -> Result<ArrayRef, StorageError> {
+    pub(super) fn column(&self, promoted: &Promoted, all: &Rows) -> Result<ArrayRef, StorageError> {
         let attributes = self.scope(promoted.scope);
+        let absent = Key::new("");
         let key = attributes.keys.iter().find(|key| key.key == promoted.key);
-        let values = key
-            .and_then(|key| key.values.get(promoted.value_type as usize))
-            .map_or(&[][..], Vec::as_slice);
+        let key = key.unwrap_or(&absent);
         let rows = &all.rows;
+        let value_type = promoted.value_type;
         match promoted.scope {
-            AttributeScope::Resource => typed(
-                values,
-                promoted.value_type,
-                rows.iter().map(|row| row.resource),
-                all.resources.len(),
-            ),
-            AttributeScope::Instrumentation => typed(
-                values,
-                promoted.value_type,
-                rows.iter().map(|row| row.scope),
-                all.scopes.len(),
-            ),
+            AttributeScope::Resource => {
+                let units = rows.iter().map(|row| row.resource);
+                typed(key, value_type, units, all.resources.len())
+            }
+            AttributeScope::Instrumentation => {
+                let units = rows.iter().map(|row| row.scope);
+                typed(key, value_type, units, all.scopes.len())
+            }
             AttributeScope::Span | AttributeScope::Event | AttributeScope::Link => {
-                let numbers = 0..super::row_number(rows.len());
-                typed(values, promoted.value_type, numbers, rows.len())
+                typed(key, value_type, all.units.iter().copied(), rows.len())
             }
         }
     }
@@ -310,111 +302,83 @@ impl<'a> Collected<'a> {
 
 /// Spreads the values of units over the rows that have these units.
 fn typed(
-    values: &[Value<'_>],
+    key: &Key<'_>,
     value_type: ValueType,
     unit_of_row: impl ExactSizeIterator<Item = u32> + Clone,
     unit_count: usize,
 ) -> Result<ArrayRef, StorageError> {
-    let mut valid = vec![false; unit_count];
-    values
-        .iter()
-        .for_each(|value| valid[value.unit as usize] = true);
-    let row_valid = || {
-        nulls(
-            unit_of_row
-                .clone()
-                .map(|unit| valid[unit as usize])
-                .collect(),
-        )
-    };
-    macro_rules! primitive {
-        ($variant:path, $zero:expr, $finish:expr) => {{
-            let mut units = vec![$zero; unit_count];
-            for value in values {
-                if let $variant(content) = &value.attribute.value {
-                    units[value.unit as usize] = *content;
-                }
-            }
-            $finish(unit_of_row.clone().map(|unit| units[unit as usize]))
-        }};
-    }
     Ok(match value_type {
-        ValueType::Int => primitive!(AnyValue::Int, 0i64, |rows| {
-            Arc::new(Int64Array::new(ScalarBuffer::from_iter(rows), row_valid())) as ArrayRef
-        }),
-        ValueType::Double => primitive!(AnyValue::Double, 0f64, |rows| {
-            Arc::new(Float64Array::new(
-                ScalarBuffer::from_iter(rows),
-                row_valid(),
-            )) as ArrayRef
-        }),
-        ValueType::Bool => primitive!(AnyValue::Bool, false, |rows| {
-            Arc::new(BooleanArray::new(
-                FromIterator::from_iter(rows),
-                row_valid(),
-            )) as ArrayRef
-        }),
+        ValueType::Int => {
+            let (values, nulls) = spread_values(&key.ints, unit_of_row, unit_count);
+            Arc::new(Int64Array::new(ScalarBuffer::from(values), nulls))
+        }
+        ValueType::Double => {
+            let (values, nulls) = spread_values(&key.doubles, unit_of_row, unit_count);
+            Arc::new(Float64Array::new(ScalarBuffer::from(values), nulls))
+        }
+        ValueType::Bool => {
+            let (values, nulls) = spread_values(&key.bools, unit_of_row, unit_count);
+            Arc::new(BooleanArray::new(values.into(), nulls))
+        }
         ValueType::String
         | ValueType::StringArray
         | ValueType::IntArray
         | ValueType::DoubleArray
         | ValueType::BoolArray
-        | ValueType::Other => text(values, unit_of_row.clone(), unit_count, row_valid())?,
+        | ValueType::Other => text(key, unit_of_row, unit_count)?,
     })
 }
 
-fn text(
-    values: &[Value<'_>],
+fn spread_values<T: Copy + Default>(
+    from: &Values<T>,
     unit_of_row: impl ExactSizeIterator<Item = u32> + Clone,
     unit_count: usize,
-    valid: Option<arrow::buffer::NullBuffer>,
+) -> (Vec<T>, Option<NullBuffer>) {
+    let mut units = vec![T::default(); unit_count];
+    let mut valid = vec![false; unit_count];
+    for (unit, value) in from.units.iter().zip(&from.values) {
+        units[*unit as usize] = *value;
+        valid[*unit as usize] = true;
+    }
+    let values = unit_of_row.clone().map(|unit| units[unit as usize]);
+    let row_valid = unit_of_row.map(|unit| valid[unit as usize]).collect();
+    (values.collect(), nulls(row_valid))
+}
+
+fn text(
+    key: &Key<'_>,
+    unit_of_row: impl ExactSizeIterator<Item = u32>,
+    unit_count: usize,
 ) -> Result<ArrayRef, StorageError> {
-    fn content<'a>(value: &Value<'a>) -> &'a str {
-        match &value.attribute.value {
-            AnyValue::String(text) => text,
-            _ => "",
-        }
+    let mut units: Vec<Option<i32>> = vec![None; unit_count];
+    for (unit, code) in key.texts.units.iter().zip(&key.texts.values) {
+        units[*unit as usize] = Some(*code);
     }
-    let mut codes = TextCodes::default();
-    let mut units = vec![0i32; unit_count];
-    let mut plain = false;
-    for (position, value) in values.iter().enumerate() {
-        units[value.unit as usize] = codes.code(content(value));
-        // Early enough to save the memory of a dictionary that would not be used, late enough to
-        // have seen a fair part of the values.
-        if position % 65_536 == 65_535 && codes.value_count() > values.len() / 4 {
-            plain = true;
-            break;
-        }
+    let of_row: Vec<Option<i32>> = unit_of_row.map(|unit| units[unit as usize]).collect();
+    let value_count = of_row.iter().flatten().count();
+    if !key.text_codes.mostly_distinct(value_count) {
+        return key.text_codes.column(of_row.into_iter());
     }
-    let row_count = unit_of_row.clone().len();
-    let value_count = row_count
-        - valid
-            .as_ref()
-            .map_or(0, arrow::buffer::NullBuffer::null_count);
-    if !plain && !codes.mostly_distinct(value_count) {
-        let keys = unit_of_row.map(|unit| units[unit as usize]).collect();
-        return codes.dictionary(keys, valid);
-    }
-    let mut units: Vec<Option<&str>> = vec![None; unit_count];
-    values
-        .iter()
-        .for_each(|value| units[value.unit as usize] = Some(content(value)));
-    let texts = unit_of_row.map(|unit| units[unit as usize]);
+    let texts = of_row
+        .into_iter()
+        .map(|code| code.map(|code| key.text_codes.text(code)));
     Ok(Arc::new(text_array(texts, "bytes of one text attribute")?))
 }
 
 /// The list columns, in schema order.
 pub(super) fn lists(
-    all: &Rows<'_>,
+    all: &Rows,
+    arrived: &Arrived<'_>,
     collected: &Collected<'_>,
     promoted: &[Promoted],
 ) -> Result<Vec<ArrayRef>, StorageError> {
     let rows = &all.rows;
     let (shared, own) = rayon::join(
         || {
-            let resource = residual(&collected.resource, promoted, all.resources.len())?;
-            let scope = residual(&collected.instrumentation, promoted, all.scopes.len())?;
+            let resource = residual(&collected.resource, promoted);
+            let scope = residual(&collected.instrumentation, promoted);
+            let resource = entry_lists(&resource, 0..super::row_number(all.resources.len()))?;
+            let scope = entry_lists(&scope, 0..super::row_number(all.scopes.len()))?;
             Ok::<_, StorageError>([
                 spread(resource, rows.iter().map(|row| row.resource))?,
                 spread(scope, rows.iter().map(|row| row.scope))?,
@@ -422,10 +386,18 @@ pub(super) fn lists(
         },
         || {
             let (span, (events, links)) = rayon::join(
-                || residual(&collected.span, promoted, rows.len()),
-                || rayon::join(|| events(rows), || links(rows)),
+                || {
+                    let residual = residual(collected.span, promoted);
+                    entry_lists(&residual, all.units.iter().copied())?.finish()
+                },
+                || {
+                    rayon::join(
+                        || events(rows, &arrived.events),
+                        || links(rows, &arrived.links),
+                    )
+                },
             );
-            Ok::<_, StorageError>([span?.finish()?, events?, links?])
+            Ok::<_, StorageError>([span?, events?, links?])
         },
     );
     Ok(shared?.into_iter().chain(own?).collect())
@@ -452,38 +424,48 @@ fn spread(
         .map_err(|error| StorageError::arrow("repeating attribute lists", error))
 }
 
-/// Attributes of one scope that have no column, one list per unit.
-fn residual<'a>(
-    attributes: &ScopeAttributes<'a>,
-    promoted: &[Promoted],
-    unit_count: usize,
-) -> Result<EntryLists<'a>, StorageError> {
+/// Attributes of one scope that have no column, ordered by unit; those of a unit with equal keys are
+/// in the order received.
+fn residual<'a>(attributes: &ScopeAttributes<'a>, promoted: &[Promoted]) -> Vec<Rest<'a>> {
     let with_column: HashSet<(&str, ValueType)> = promoted
         .iter()
         .filter(|promoted| promoted.scope == attributes.scope)
         .map(|promoted| (promoted.key.as_str(), promoted.value_type))
         .collect();
-    let mut values: Vec<Value<'a>> = attributes
-        .keys
-        .iter()
-        .flat_map(|key| {
-            super::attributes::SCALARS
-                .into_iter()
-                .zip(&key.values)
-                .map(|v| (key.key, v))
-        })
-        .filter(|(key, (value_type, _))| !with_column.contains(&(*key, *value_type)))
-        .flat_map(|(_, (_, values))| values)
-        .copied()
-        .collect();
-    values.extend_from_slice(&attributes.rest);
-    // Attributes of a unit stand in one allocation: their addresses tell their order.
-    values.sort_unstable_by_key(|value| (value.unit, std::ptr::from_ref(value.attribute).addr()));
-    let mut values = values.into_iter().peekable();
+    let mut out = Vec::new();
+    // The first of equal keys stands in the list of its type, or is no scalar.
+    for key in &attributes.keys {
+        for value_type in SCALARS {
+            if !with_column.contains(&(key.key, value_type)) {
+                out.extend(
+                    key.datums(value_type)
+                        .into_iter()
+                        .map(|(unit, value)| Rest {
+                            unit,
+                            key: key.key,
+                            value,
+                        }),
+                );
+            }
+        }
+    }
+    out.extend_from_slice(&attributes.rest);
+    out.sort_by_key(|rest| rest.unit);
+    out
+}
+
+/// One list for each of the units, which come in any order.
+fn entry_lists<'r>(
+    residual: &'r [Rest<'r>],
+    units: impl Iterator<Item = u32>,
+) -> Result<EntryLists<'r>, StorageError> {
     let mut out = EntryLists::new();
-    for unit in 0..super::row_number(unit_count) {
-        while let Some(value) = values.next_if(|value| value.unit == unit) {
-            out.push(value.attribute);
+    for unit in units {
+        if !residual.is_empty() {
+            let from = residual.partition_point(|rest| rest.unit < unit);
+            for rest in residual[from..].iter().take_while(|rest| rest.unit == unit) {
+                out.push(rest.key, &rest.value);
+            }
         }
         out.end_list()?;
     }

@@ -20,14 +20,14 @@ const MAX_ATTRIBUTES: usize = 10_000;
 const MAX_SERVICES: usize = 4_096;
 
 pub(super) fn describe(
-    rows: &Rows<'_>,
+    rows: &Rows,
     collected: &Collected<'_>,
     promoted: &[Promoted],
     schema: &Schema,
     options: &EncodeOptions,
 ) -> BlockMeta {
-    let starts = || rows.rows.iter().map(|row| row.span.start_ns);
-    let ends = rows.rows.iter().map(|row| row.span.end_ns);
+    let starts = || rows.rows.iter().map(|row| row.start_ns);
+    let ends = rows.rows.iter().map(|row| row.end_ns);
     let (min_start_ns, max_start_ns) = (starts().min().unwrap_or(0), starts().max().unwrap_or(0));
     let row_count = rows.rows.len() as u64;
     let (attributes, attributes_complete) = attributes(collected, promoted);
@@ -61,7 +61,7 @@ pub(super) fn describe(
     }
 }
 
-fn services(rows: &Rows<'_>) -> Option<Vec<String>> {
+fn services(rows: &Rows) -> Option<Vec<String>> {
     let names = rows
         .resources
         .iter()

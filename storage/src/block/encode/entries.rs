@@ -8,10 +8,9 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 
+use super::attributes::Datum;
 use super::text::offset;
 use crate::error::StorageError;
-use crate::model::{AnyValue, Attribute};
-use crate::otlp::value_to_bytes;
 use crate::schema::{entry_fields, entry_item};
 
 /// Builds a list column of attributes.
@@ -25,7 +24,7 @@ pub(super) struct EntryLists<'a> {
     bools: BooleanBuilder,
     others: BinaryBuilder,
     /// Entries of the open list.
-    open: Vec<&'a Attribute>,
+    open: Vec<(&'a str, &'a Datum<'a>)>,
     text_bytes: usize,
     count: usize,
     /// Entries and bytes of each list.
@@ -50,8 +49,8 @@ impl<'a> EntryLists<'a> {
     }
 
     /// Adds an attribute to the open list.
-    pub(super) fn push(&mut self, attribute: &'a Attribute) {
-        self.open.push(attribute);
+    pub(super) fn push(&mut self, key: &'a str, value: &'a Datum<'a>) {
+        self.open.push((key, value));
     }
 
     /// Ends the open list. Entries are put in key order, so that the order of different keys on
@@ -59,9 +58,9 @@ impl<'a> EntryLists<'a> {
     pub(super) fn end_list(&mut self) -> Result<(), StorageError> {
         let before = (self.count, self.text_bytes);
         let mut open = std::mem::take(&mut self.open);
-        open.sort_by(|a, b| a.key.cmp(&b.key));
-        for attribute in open.drain(..) {
-            self.append(attribute)?;
+        open.sort_by_key(|(key, _)| *key);
+        for (key, value) in open.drain(..) {
+            self.append(key, value)?;
         }
         self.open = open;
         self.offsets
@@ -76,24 +75,21 @@ impl<'a> EntryLists<'a> {
         &self.sizes
     }
 
-    fn append(&mut self, attribute: &Attribute) -> Result<(), StorageError> {
+    fn append(&mut self, key: &str, value: &Datum<'_>) -> Result<(), StorageError> {
         let (mut text, mut int, mut double, mut boolean, mut other) =
             (None, None, None, None, None);
-        match &attribute.value {
-            AnyValue::String(value) => text = Some(value),
-            AnyValue::Int(value) => int = Some(*value),
-            AnyValue::Double(value) => double = Some(*value),
-            AnyValue::Bool(value) => boolean = Some(*value),
-            value @ (AnyValue::Empty
-            | AnyValue::Bytes(_)
-            | AnyValue::Array(_)
-            | AnyValue::KeyValueList(_)) => other = Some(value_to_bytes(value)),
+        match value {
+            Datum::Text(value) => text = Some(*value),
+            Datum::Int(value) => int = Some(*value),
+            Datum::Double(value) => double = Some(*value),
+            Datum::Bool(value) => boolean = Some(*value),
+            Datum::Other(_, bytes) => other = Some(bytes),
         }
-        let value_bytes = text.map_or(0, String::len) + other.as_ref().map_or(0, Vec::len);
-        self.text_bytes += attribute.key.len() + value_bytes;
+        let value_bytes = text.map_or(0, str::len) + other.map_or(0, Vec::len);
+        self.text_bytes += key.len() + value_bytes;
         // The builders panic past this, so it is checked before.
         offset(self.text_bytes, "bytes of attributes in lists")?;
-        self.keys.append_value(&attribute.key);
+        self.keys.append_value(key);
         self.strings.append_option(text);
         self.ints.append_option(int);
         self.doubles.append_option(double);

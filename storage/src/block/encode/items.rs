@@ -4,64 +4,90 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, StructArray, UInt32Array};
 
+use super::arrive::{Item, SpanRow};
 use super::entries::{EntryLists, list};
-use super::rows::Row;
 use super::text::{offset, text_array};
 use crate::error::StorageError;
-use crate::model::{Event, Link};
 use crate::schema::{event_fields, item, link_fields};
 
-pub(super) fn events(rows: &[Row<'_>]) -> Result<ArrayRef, StorageError> {
-    let offsets = offsets(rows.iter().map(|row| row.span.events.len()), "events")?;
-    let all = || rows.iter().flat_map(|row| &row.span.events);
-    let mut attributes = EntryLists::new();
-    for event in all() {
-        event
-            .attributes
-            .iter()
-            .for_each(|attribute| attributes.push(attribute));
-        attributes.end_list()?;
-    }
-    let names = text_array(
-        all().map(|event: &Event| Some(event.name.as_str())),
-        "event names",
-    )?;
+pub(super) fn events(rows: &[SpanRow], items: &[Item<'_>]) -> Result<ArrayRef, StorageError> {
+    let lists = Lists::new(rows, items, |row| row.events, "events")?;
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(names),
-        Arc::new(all().map(|event| event.time_ns).collect::<Int64Array>()),
-        Arc::new(UInt32Array::from_iter_values(
-            all().map(|event| event.dropped_attributes_count),
+        lists.texts("event names")?,
+        Arc::new(Int64Array::from_iter_values(
+            lists.items().map(|event| event.time_ns),
         )),
-        attributes.finish()?,
+        lists.dropped_attributes(),
+        lists.attributes()?,
     ];
-    structs(event_fields(), columns, offsets)
+    structs(event_fields(), columns, lists.offsets)
 }
 
-pub(super) fn links(rows: &[Row<'_>]) -> Result<ArrayRef, StorageError> {
-    let offsets = offsets(rows.iter().map(|row| row.span.links.len()), "links")?;
-    let all = || rows.iter().flat_map(|row| &row.span.links);
-    let mut attributes = EntryLists::new();
-    for link in all() {
-        link.attributes
-            .iter()
-            .for_each(|attribute| attributes.push(attribute));
-        attributes.end_list()?;
-    }
-    let states = text_array(
-        all().map(|link: &Link| Some(link.trace_state.as_str())),
-        "link states",
-    )?;
+pub(super) fn links(rows: &[SpanRow], items: &[Item<'_>]) -> Result<ArrayRef, StorageError> {
+    let lists = Lists::new(rows, items, |row| row.links, "links")?;
     let columns: Vec<ArrayRef> = vec![
-        fixed_bytes(16, all().map(|link| &link.trace_id.0[..]))?,
-        fixed_bytes(8, all().map(|link| &link.span_id.0[..]))?,
-        Arc::new(states),
-        Arc::new(UInt32Array::from_iter_values(all().map(|link| link.flags))),
+        fixed_bytes(16, lists.items().map(|link| &link.trace_id.0[..]))?,
+        fixed_bytes(8, lists.items().map(|link| &link.span_id.0[..]))?,
+        lists.texts("link states")?,
         Arc::new(UInt32Array::from_iter_values(
-            all().map(|link| link.dropped_attributes_count),
+            lists.items().map(|link| link.flags),
         )),
-        attributes.finish()?,
+        lists.dropped_attributes(),
+        lists.attributes()?,
     ];
-    structs(link_fields(), columns, offsets)
+    structs(link_fields(), columns, lists.offsets)
+}
+
+/// The items of all rows, in row order.
+struct Lists<'i, 'a> {
+    items: Vec<&'i Item<'a>>,
+    offsets: Vec<i32>,
+}
+
+impl<'i, 'a> Lists<'i, 'a> {
+    fn new(
+        rows: &[SpanRow],
+        items: &'i [Item<'a>],
+        range: impl Fn(&SpanRow) -> (u32, u32),
+        what: &'static str,
+    ) -> Result<Self, StorageError> {
+        let mut out = Self {
+            items: Vec::with_capacity(items.len()),
+            offsets: vec![0],
+        };
+        for row in rows {
+            let (start, end) = range(row);
+            out.items.extend(&items[start as usize..end as usize]);
+            out.offsets.push(offset(out.items.len(), what)?);
+        }
+        Ok(out)
+    }
+
+    fn items(&self) -> impl Iterator<Item = &'i Item<'a>> {
+        self.items.iter().copied()
+    }
+
+    fn texts(&self, what: &'static str) -> Result<ArrayRef, StorageError> {
+        let texts = self.items().map(|item| Some(item.text));
+        Ok(Arc::new(text_array(texts, what)?))
+    }
+
+    fn dropped_attributes(&self) -> ArrayRef {
+        Arc::new(UInt32Array::from_iter_values(
+            self.items().map(|item| item.dropped_attributes_count),
+        ))
+    }
+
+    fn attributes(&self) -> Result<ArrayRef, StorageError> {
+        let mut lists = EntryLists::new();
+        for item in self.items() {
+            for (key, value) in &item.attributes {
+                lists.push(key, value);
+            }
+            lists.end_list()?;
+        }
+        lists.finish()
+    }
 }
 
 /// An array of byte strings of one length.
@@ -74,19 +100,6 @@ pub(super) fn fixed_bytes<'a>(
     let array = FixedSizeBinaryArray::try_new(width, bytes.into(), None)
         .map_err(|error| StorageError::arrow("making an id column", error))?;
     Ok(Arc::new(array))
-}
-
-fn offsets(
-    lengths: impl Iterator<Item = usize>,
-    what: &'static str,
-) -> Result<Vec<i32>, StorageError> {
-    let mut total = 0;
-    let mut offsets = vec![0];
-    for length in lengths {
-        total += length;
-        offsets.push(offset(total, what)?);
-    }
-    Ok(offsets)
 }
 
 fn structs(

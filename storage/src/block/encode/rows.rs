@@ -1,26 +1,16 @@
-//! From groups of spans in any order to rows in block order.
+//! From spans in any order to rows in block order.
 
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
 
-use super::hash::{resource_hash, scope_hash, span_hash};
+use super::arrive::{Arrived, Origin, SpanRow};
+use super::hash::span_hash;
 use super::tree::{Node, TreeRow, arrange};
-use crate::error::StorageError;
 use crate::ids::TraceId;
-use crate::model::{InstrumentationScope, Resource, Span, SpanGroup};
-
-/// Most rows of one block. Nested-set numbers, two a row, are 32-bit.
-const MAX_ROWS: usize = 1 << 30;
-
-/// One row: a span, and which resource and scope it has.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Row<'a> {
-    pub(super) span: &'a Span,
-    pub(super) resource: u32,
-    pub(super) scope: u32,
-}
+use crate::model::{InstrumentationScope, Resource};
+use crate::otlp::{KeyInterner, span_from_bytes};
 
 /// One trace: a run of rows.
 #[derive(Debug, Clone, Copy)]
@@ -33,40 +23,41 @@ pub(super) struct Trace {
 
 /// The spans of a block in block order.
 #[derive(Debug)]
-pub(super) struct Rows<'a> {
-    pub(super) rows: Vec<Row<'a>>,
+pub(super) struct Rows {
+    pub(super) rows: Vec<SpanRow>,
+    /// Number on arrival of each row.
+    pub(super) units: Vec<u32>,
     pub(super) tree: Vec<TreeRow>,
     pub(super) traces: Vec<Trace>,
     /// Distinct resources, in the order in which rows first have them.
-    pub(super) resources: Vec<&'a Resource>,
+    pub(super) resources: Vec<Arc<Resource>>,
     /// Distinct scopes, in the order in which rows first have them.
-    pub(super) scopes: Vec<&'a InstrumentationScope>,
+    pub(super) scopes: Vec<Arc<InstrumentationScope>>,
 }
 
-/// Resources and scopes by content, and the rows in the order of arrival.
-struct Arrived<'a> {
-    rows: Vec<Row<'a>>,
-    resources: Vec<(&'a Resource, u128)>,
-    scopes: Vec<(&'a InstrumentationScope, u128)>,
-}
-
-pub(super) fn order<'a>(
-    groups: impl IntoIterator<Item = &'a SpanGroup>,
-) -> Result<Rows<'a>, StorageError> {
-    let arrived = arrive(groups)?;
-    let mut traces = by_trace(&arrived.rows);
+/// Puts spans in block order. Also gives those that repeat another one in every field, by their
+/// numbers on arrival; they are among the rows.
+pub(super) fn order(arrived: &Arrived<'_>) -> (Rows, HashSet<u32>) {
+    let mut units = ByTrace::new(&arrived.spans);
     // Traces are independent of each other, and small: work is shared out in runs of them.
-    let ordered: Vec<Ordered<'_>> = traces
-        .par_iter_mut()
+    let ordered: Vec<Ordered<'_>> = units
+        .traces()
+        .into_par_iter()
         .with_min_len(64)
-        .map(|rows| Ordered::new(rows, &arrived))
+        .map(|units| Ordered::new(units, arrived))
+        .collect();
+    let repeated: HashSet<u32> = ordered
+        .iter()
+        .flat_map(|trace| &trace.repeated)
+        .copied()
         .collect();
     let mut order: Vec<usize> = (0..ordered.len()).collect();
     order.par_sort_unstable_by_key(|i| (ordered[*i].start_ns, ordered[*i].trace_id));
 
-    let total: usize = ordered.iter().map(|trace| trace.rows.len()).sum();
+    let total = arrived.spans.len();
     let mut out = Rows {
         rows: Vec::with_capacity(total),
+        units: Vec::with_capacity(total),
         tree: Vec::with_capacity(total),
         traces: Vec::with_capacity(ordered.len()),
         resources: Vec::new(),
@@ -75,190 +66,184 @@ pub(super) fn order<'a>(
     for trace in order.into_iter().map(|i| &ordered[i]) {
         let first_row = super::row_number(out.rows.len());
         out.traces.push(Trace {
-            row_count: super::row_number(trace.rows.len()),
+            row_count: super::row_number(trace.tree.len()),
             root: trace.root.map(|root| first_row + root),
             duration_ns: trace.duration_ns,
         });
-        out.rows.extend_from_slice(&trace.rows);
+        for row in &trace.tree {
+            let unit = trace.units[row.node as usize];
+            out.units.push(unit);
+            out.rows.push(arrived.spans[unit as usize]);
+        }
         out.tree.extend_from_slice(&trace.tree);
     }
-    let resources = renumber(&mut out.rows, arrived.resources.len(), |row| {
+    let resources = renumber(&mut out.rows, arrived.resources.items.len(), |row| {
         &mut row.resource
     });
-    let scopes = renumber(&mut out.rows, arrived.scopes.len(), |row| &mut row.scope);
+    let scopes = renumber(&mut out.rows, arrived.scopes.items.len(), |row| {
+        &mut row.scope
+    });
     out.resources = resources
         .into_iter()
-        .map(|i| arrived.resources[i as usize].0)
+        .map(|i| Arc::clone(&arrived.resources.items[i as usize].0))
         .collect();
     out.scopes = scopes
         .into_iter()
-        .map(|i| arrived.scopes[i as usize].0)
+        .map(|i| Arc::clone(&arrived.scopes.items[i as usize].0))
         .collect();
-    Ok(out)
+    (out, repeated)
 }
 
-fn arrive<'a>(
-    groups: impl IntoIterator<Item = &'a SpanGroup>,
-) -> Result<Arrived<'a>, StorageError> {
-    let mut out = Arrived {
-        rows: Vec::new(),
-        resources: Vec::new(),
-        scopes: Vec::new(),
-    };
-    let mut resources = Distinct::default();
-    let mut scopes = Distinct::default();
-    for group in groups {
-        if group.spans.is_empty() {
-            continue;
+/// Numbers of spans, those of a trace together.
+struct ByTrace {
+    units: Vec<u32>,
+    /// Where each trace ends.
+    ends: Vec<usize>,
+}
+
+impl ByTrace {
+    fn new(spans: &[SpanRow]) -> Self {
+        let mut index: HashMap<TraceId, u32> = HashMap::new();
+        let mut last: Option<(TraceId, u32)> = None;
+        let mut counts: Vec<usize> = Vec::new();
+        let mut trace_of = Vec::with_capacity(spans.len());
+        for span in spans {
+            let trace = match last {
+                Some((id, trace)) if id == span.trace_id => trace,
+                _ => *index.entry(span.trace_id).or_insert_with(|| {
+                    counts.push(0);
+                    super::row_number(counts.len() - 1)
+                }),
+            };
+            last = Some((span.trace_id, trace));
+            counts[trace as usize] += 1;
+            trace_of.push(trace);
         }
-        let resource = resources.index(&group.resource, &mut out.resources, resource_hash);
-        let scope = scopes.index(&group.scope, &mut out.scopes, scope_hash);
-        out.rows.extend(group.spans.iter().map(|span| Row {
-            span,
-            resource,
-            scope,
-        }));
-        if out.rows.len() > MAX_ROWS {
-            return Err(StorageError::BlockTooLarge {
-                what: "spans",
-                count: out.rows.len() as u64,
-                limit: MAX_ROWS as u64,
-            });
+        let mut at = 0;
+        let mut next: Vec<usize> = Vec::with_capacity(counts.len());
+        for count in counts {
+            next.push(at);
+            at += count;
         }
+        let mut units = vec![0; spans.len()];
+        for (unit, trace) in (0u32..).zip(trace_of) {
+            let next = &mut next[trace as usize];
+            units[*next] = unit;
+            *next += 1;
+        }
+        Self { units, ends: next }
     }
-    if out.rows.is_empty() {
-        Err(StorageError::EmptyBlock)
-    } else {
-        Ok(out)
-    }
-}
 
-/// Numbers distinct contents; looks at the content once for each allocation.
-#[derive(Default)]
-struct Distinct {
-    by_address: HashMap<usize, u32>,
-    by_content: HashMap<u128, u32>,
-}
-
-impl Distinct {
-    fn index<'a, T>(
-        &mut self,
-        item: &'a Arc<T>,
-        items: &mut Vec<(&'a T, u128)>,
-        hash: impl Fn(&T) -> u128,
-    ) -> u32 {
-        let by_content = &mut self.by_content;
-        *self
-            .by_address
-            .entry(Arc::as_ptr(item).addr())
-            .or_insert_with(|| {
-                let hash = hash(item);
-                *by_content.entry(hash).or_insert_with(|| {
-                    items.push((item, hash));
-                    super::row_number(items.len() - 1)
-                })
-            })
+    fn traces(&mut self) -> Vec<&mut [u32]> {
+        let mut rest = &mut self.units[..];
+        let mut start = 0;
+        let mut out = Vec::with_capacity(self.ends.len());
+        for end in &self.ends {
+            let trace;
+            (trace, rest) = rest.split_at_mut(end - start);
+            start = *end;
+            out.push(trace);
+        }
+        out
     }
 }
 
-fn by_trace<'a>(rows: &[Row<'a>]) -> Vec<Vec<Row<'a>>> {
-    let mut traces: Vec<Vec<Row<'a>>> = Vec::new();
-    let mut index: HashMap<TraceId, usize> = HashMap::new();
-    let mut last: Option<(TraceId, usize)> = None;
-    for row in rows {
-        let id = row.span.trace_id;
-        let at = match last {
-            Some((last, at)) if last == id => at,
-            _ => *index.entry(id).or_insert_with(|| {
-                traces.push(Vec::new());
-                traces.len() - 1
-            }),
-        };
-        last = Some((id, at));
-        traces[at].push(*row);
-    }
-    traces
-}
-
-/// One trace, without repeated spans, in row order.
-struct Ordered<'a> {
+/// One trace in row order.
+struct Ordered<'u> {
     trace_id: TraceId,
     start_ns: i64,
     duration_ns: i64,
-    rows: Vec<Row<'a>>,
+    /// Numbers of the spans in stored order.
+    units: &'u [u32],
     tree: Vec<TreeRow>,
     root: Option<u32>,
+    repeated: Vec<u32>,
 }
 
-impl<'a> Ordered<'a> {
-    fn new(rows: &mut Vec<Row<'a>>, arrived: &Arrived<'a>) -> Self {
-        let rows = std::mem::take(rows);
-        let stored = stored_order(rows, arrived);
-        let nodes: Vec<Node> = stored.iter().map(|row| node(row.span)).collect();
+impl<'u> Ordered<'u> {
+    fn new(units: &'u mut [u32], arrived: &Arrived<'_>) -> Self {
+        let spans = &arrived.spans;
+        let repeated = stored_order(units, arrived);
+        let units = &*units;
+        let span = |unit: &u32| &spans[*unit as usize];
+        let nodes: Vec<Node> = units.iter().map(|unit| node(span(unit))).collect();
         let (tree, root) = arrange(&nodes);
-        let start_ns = stored.first().map_or(0, |row| row.span.start_ns);
-        let end_ns = stored
-            .iter()
-            .map(|row| row.span.end_ns)
-            .max()
-            .unwrap_or(start_ns);
+        let first = units.first().map(span);
+        let start_ns = first.map_or(0, |span| span.start_ns);
+        let end_ns = units.iter().map(|unit| span(unit).end_ns).max();
         Self {
-            trace_id: stored
-                .first()
-                .map(|row| row.span.trace_id)
-                .unwrap_or_default(),
+            trace_id: first.map(|span| span.trace_id).unwrap_or_default(),
             start_ns,
-            duration_ns: end_ns.saturating_sub(start_ns).max(0),
+            duration_ns: end_ns.unwrap_or(start_ns).saturating_sub(start_ns).max(0),
             root: root
                 .and_then(|root| tree.iter().position(|row| row.node == root))
                 .map(super::row_number),
-            rows: tree.iter().map(|row| stored[row.node as usize]).collect(),
+            units,
             tree,
+            repeated,
         }
     }
 }
 
-fn node(span: &Span) -> Node {
+fn node(span: &SpanRow) -> Node {
     Node {
         span_id: span.span_id,
-        parent: span.parent_span_id,
+        parent: span.parent,
         kind: span.kind,
     }
 }
 
-/// By start, then span id, then content; of equal spans only one. The content is hashed only where
-/// start and id leave a choice, which is rare.
-fn stored_order<'a>(mut rows: Vec<Row<'a>>, arrived: &Arrived<'a>) -> Vec<Row<'a>> {
-    let key = |row: &Row<'a>| (row.span.start_ns, row.span.span_id);
-    rows.sort_unstable_by_key(key);
-    if rows.windows(2).all(|two| key(&two[0]) != key(&two[1])) {
-        return rows;
-    }
-    let hash = |row: &Row<'a>| {
-        let resource = arrived.resources[row.resource as usize].1;
-        span_hash(row.span, resource, arrived.scopes[row.scope as usize].1)
+/// Sorts by start, then span id, then content, and gives all but one of equal spans. The content is
+/// looked at only where start and id leave a choice, which is rare.
+fn stored_order(units: &mut [u32], arrived: &Arrived<'_>) -> Vec<u32> {
+    let key = |unit: &u32| {
+        let span = &arrived.spans[*unit as usize];
+        (span.start_ns, span.span_id)
     };
-    let mut out = Vec::with_capacity(rows.len());
-    for run in rows.chunk_by(|a, b| key(a) == key(b)) {
-        if let [only] = run {
-            out.push(*only);
+    units.sort_unstable_by_key(key);
+    let mut repeated = Vec::new();
+    for run in units.chunk_by_mut(|a, b| key(a) == key(b)) {
+        if run.len() < 2 {
             continue;
         }
-        let mut seen = HashSet::new();
-        let mut hashed: Vec<(u128, Row<'a>)> = run.iter().map(|row| (hash(row), *row)).collect();
-        hashed.retain(|(hash, _)| seen.insert(*hash));
-        hashed.sort_unstable_by_key(|(hash, _)| *hash);
-        out.extend(hashed.into_iter().map(|(_, row)| row));
+        let mut hashed: Vec<(u128, u32)> = run
+            .iter()
+            .map(|unit| (content_hash(*unit, arrived), *unit))
+            .collect();
+        hashed.sort_unstable();
+        let mut last = None;
+        for (slot, (hash, unit)) in run.iter_mut().zip(hashed) {
+            if last == Some(hash) {
+                repeated.push(unit);
+            }
+            last = Some(hash);
+            *slot = unit;
+        }
     }
-    out
+    repeated
+}
+
+fn content_hash(unit: u32, arrived: &Arrived<'_>) -> u128 {
+    let row = &arrived.spans[unit as usize];
+    let resource = arrived.resources.items[row.resource as usize].1;
+    let scope = arrived.scopes.items[row.scope as usize].1;
+    match arrived.origins[unit as usize] {
+        Origin::Model(span) => span_hash(span, resource, scope),
+        Origin::Wire(bytes, offset_ns) => {
+            let span = span_from_bytes(bytes, &mut KeyInterner::default());
+            let mut span = span.unwrap_or_default();
+            span.shift(offset_ns);
+            span_hash(&span, resource, scope)
+        }
+    }
 }
 
 /// Renumbers by first appearance, so that numbers do not depend on the order of arrival. Returns
 /// the old number of each new one.
-fn renumber<'a>(
-    rows: &mut [Row<'a>],
+fn renumber(
+    rows: &mut [SpanRow],
     count: usize,
-    number: impl for<'r> Fn(&'r mut Row<'a>) -> &'r mut u32,
+    number: impl Fn(&mut SpanRow) -> &mut u32,
 ) -> Vec<u32> {
     let mut new_of_old = vec![u32::MAX; count];
     let mut old_of_new = Vec::new();

@@ -11,6 +11,8 @@ use crate::error::StorageError;
 
 /// Up to this many distinct values a dictionary always pays.
 const FEW_VALUES: usize = 1024;
+/// Stands for a text without a code.
+const NO_CODE: i32 = -1;
 
 /// Gives texts numbers in the order of first appearance.
 #[derive(Debug, Default)]
@@ -37,78 +39,61 @@ impl<'a> TextCodes<'a> {
         code
     }
 
-    pub(super) fn value_count(&self) -> usize {
-        self.values.len()
+    /// The text of a code.
+    pub(super) fn text(&self, code: i32) -> &'a str {
+        let index = usize::try_from(code).unwrap_or(usize::MAX);
+        self.values.get(index).copied().unwrap_or_default()
     }
 
-    /// Whether a dictionary would be nearly as long as the column.
+    /// Whether a dictionary would be nearly as long as a column with so many values.
     pub(super) fn mostly_distinct(&self, value_count: usize) -> bool {
         self.values.len() > FEW_VALUES && self.values.len() > value_count / 4
     }
 
-    pub(super) fn dictionary(
+    /// A dictionary column of codes, `None` for null. Its dictionary is in the order of first
+    /// appearance there, whatever the order in which the codes were given.
+    pub(super) fn column(
         &self,
-        keys: Vec<i32>,
-        nulls: Option<NullBuffer>,
+        codes: impl ExactSizeIterator<Item = Option<i32>>,
     ) -> Result<ArrayRef, StorageError> {
-        let keys = Int32Array::new(ScalarBuffer::from(keys), nulls);
-        let values = text_array(
-            self.values.iter().map(|value| Some(*value)),
-            "distinct texts",
-        )?;
+        let mut new_of_old = vec![NO_CODE; self.values.len()];
+        let mut values = Vec::new();
+        let mut valid = Vec::with_capacity(codes.len());
+        let mut keys = Vec::with_capacity(codes.len());
+        for code in codes {
+            valid.push(code.is_some());
+            keys.push(match code.and_then(|code| usize::try_from(code).ok()) {
+                None => 0,
+                Some(code) => {
+                    let new = &mut new_of_old[code];
+                    if *new == NO_CODE {
+                        *new = super::row_i32(values.len());
+                        values.push(self.values[code]);
+                    }
+                    *new
+                }
+            });
+        }
+        let keys = Int32Array::new(ScalarBuffer::from(keys), nulls(valid));
+        let values = text_array(values.into_iter().map(Some), "distinct texts")?;
         let array = DictionaryArray::<Int32Type>::try_new(keys, Arc::new(values))
             .map_err(|error| StorageError::arrow("making a dictionary", error))?;
         Ok(Arc::new(array))
     }
 }
 
-/// A dictionary column without nulls.
-pub(super) fn dictionary<'a>(
-    texts: impl Iterator<Item = &'a str>,
-) -> Result<ArrayRef, StorageError> {
-    let mut codes = TextCodes::default();
-    let keys = texts.map(|text| codes.code(text)).collect();
-    codes.dictionary(keys, None)
-}
-
 /// A dictionary column of texts that belong to units, such as resources, of which a row has one.
 /// `null_if_empty` makes empty texts null.
 pub(super) fn dictionary_of_units<'a>(
     units: impl Iterator<Item = &'a str>,
-    unit_of_row: impl Iterator<Item = u32> + Clone,
+    unit_of_row: impl ExactSizeIterator<Item = u32>,
     null_if_empty: bool,
 ) -> Result<ArrayRef, StorageError> {
     let mut codes = TextCodes::default();
-    let absent = |text: &str| null_if_empty && text.is_empty();
-    let units: Vec<(i32, bool)> = units
-        .map(|text| {
-            if absent(text) {
-                (0, false)
-            } else {
-                (codes.code(text), true)
-            }
-        })
+    let units: Vec<Option<i32>> = units
+        .map(|text| (!null_if_empty || !text.is_empty()).then(|| codes.code(text)))
         .collect();
-    let keys = unit_of_row
-        .clone()
-        .map(|unit| units[unit as usize].0)
-        .collect();
-    let valid = nulls(unit_of_row.map(|unit| units[unit as usize].1).collect());
-    codes.dictionary(keys, valid)
-}
-
-/// A dictionary column in which the empty text is null.
-pub(super) fn dictionary_or_null<'a>(
-    texts: impl Iterator<Item = &'a str>,
-) -> Result<ArrayRef, StorageError> {
-    let mut codes = TextCodes::default();
-    let mut valid = Vec::new();
-    let mut keys = Vec::new();
-    for text in texts {
-        valid.push(!text.is_empty());
-        keys.push(if text.is_empty() { 0 } else { codes.code(text) });
-    }
-    codes.dictionary(keys, nulls(valid))
+    codes.column(unit_of_row.map(|unit| units[unit as usize]))
 }
 
 /// A validity buffer; `None` where all is valid.

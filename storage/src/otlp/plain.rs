@@ -1,0 +1,424 @@
+//! Requests kept as the bytes they came in, and read only where they become a block.
+//!
+//! Decoded spans take several times the memory of their bytes, in dozens of pieces each; making and
+//! freeing these costs more than all else that happens to a span before it is stored. So a request is
+//! checked where it lies. If it is *plain*, its bytes are all that is kept. If it is not (a bad span,
+//! a limit passed, a field that says a thing twice), it is decoded, put right, and written anew.
+
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message as _;
+
+use super::decode::{self, KeyInterner, Rejection};
+use super::wire::{Fields, Wire};
+
+/// Levels of protobuf messages inside one value up to which bytes count as plain. Decoders stop at 100
+/// levels of a request, of which a value in an event is inside of six.
+const MAX_VALUE_LEVELS: u32 = 90;
+
+/// What single spans of a plain request may hold. Lengths in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct SpanBounds {
+    pub span_len: usize,
+    pub key_len: usize,
+    pub value_len: usize,
+    pub span_attributes: usize,
+    /// Of a resource or a scope.
+    pub resource_attributes: usize,
+    /// Of an event or a link.
+    pub event_attributes: usize,
+    pub events: usize,
+    pub links: usize,
+    /// Levels of arrays and maps in a value.
+    pub value_depth: u32,
+    /// Latest start, ns since the epoch.
+    pub start_ns: u64,
+}
+
+impl SpanBounds {
+    /// No bounds beyond what a block can hold.
+    pub const NONE: Self = Self {
+        span_len: usize::MAX,
+        key_len: usize::MAX,
+        value_len: usize::MAX,
+        span_attributes: usize::MAX,
+        resource_attributes: usize::MAX,
+        event_attributes: usize::MAX,
+        events: usize::MAX,
+        links: usize::MAX,
+        value_depth: u32::MAX,
+        start_ns: i64::MAX.unsigned_abs(),
+    };
+}
+
+/// The spans of a plain request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlainRequest {
+    bytes: Bytes,
+    span_count: usize,
+}
+
+impl PlainRequest {
+    /// Takes a request whose spans are all valid and within bounds, and whose bytes say each thing once.
+    /// `None` for any other; that says nothing about what is the matter.
+    #[must_use]
+    pub fn from_bytes(bytes: Bytes, bounds: &SpanBounds) -> Option<Self> {
+        let mut check = Check {
+            bounds,
+            span_count: 0,
+        };
+        check.request(&bytes)?;
+        let span_count = check.span_count;
+        Some(Self { bytes, span_count })
+    }
+
+    /// Takes the valid spans of a message, and says which were not.
+    #[must_use]
+    pub fn from_message(mut request: ExportTraceServiceRequest) -> (Self, Vec<Rejection>) {
+        let rejected = keep_valid(&mut request);
+        let scopes = request
+            .resource_spans
+            .iter()
+            .flat_map(|resource| &resource.scope_spans);
+        let kept = Self {
+            span_count: scopes.map(|scope| scope.spans.len()).sum(),
+            bytes: request.encode_to_vec().into(),
+        };
+        (kept, rejected)
+    }
+
+    /// Reads a request that was not checked before: takes the valid spans, and says which were not.
+    ///
+    /// # Errors
+    /// If the bytes are no `ExportTraceServiceRequest`.
+    pub fn read(bytes: Bytes) -> Result<(Self, Vec<Rejection>), prost::DecodeError> {
+        match Self::from_bytes(bytes.clone(), &SpanBounds::NONE) {
+            Some(plain) => Ok((plain, Vec::new())),
+            None => ExportTraceServiceRequest::decode(bytes).map(Self::from_message),
+        }
+    }
+
+    /// The latest end of a span, ns since the epoch.
+    #[must_use]
+    pub fn latest_end_ns(&self) -> Option<i64> {
+        let messages = |message, wanted| {
+            Fields::of(message).filter_map(move |(number, value)| match value {
+                Wire::Bytes(bytes) if number == wanted => Some(bytes),
+                _ => None,
+            })
+        };
+        let scopes = messages(&self.bytes, 1).flat_map(move |resource| messages(resource, 2));
+        let ends = scopes
+            .flat_map(move |scope| messages(scope, 2))
+            .map(|span| {
+                Fields::of(span).fold(0, |end, (number, value)| match (number, value) {
+                    (8, Wire::Fixed64(end)) => end,
+                    _ => end,
+                })
+            });
+        ends.max().and_then(|end| i64::try_from(end).ok())
+    }
+
+    /// The request in protobuf.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Number of spans.
+    #[must_use]
+    pub fn span_count(&self) -> usize {
+        self.span_count
+    }
+}
+
+/// Removes what [`decode::from_request`] turns away.
+fn keep_valid(request: &mut ExportTraceServiceRequest) -> Vec<Rejection> {
+    let mut keys = KeyInterner::default();
+    let mut rejected = Vec::new();
+    for resource_spans in &mut request.resource_spans {
+        let resource = resource_spans.resource.clone();
+        let resource = decode::resource(resource, String::new(), &mut keys).map(drop);
+        for scope_spans in &mut resource_spans.scope_spans {
+            let scope = scope_spans.scope.clone();
+            let scope = decode::scope(scope, String::new(), &mut keys).map(drop);
+            scope_spans.spans.retain(|span| {
+                let valid = resource.and(scope);
+                match valid.and_then(|()| decode::span(span.clone(), &mut keys)) {
+                    Ok(_) => true,
+                    Err(reason) => {
+                        rejected.push(Rejection {
+                            reason,
+                            span_name: span.name.clone(),
+                        });
+                        false
+                    }
+                }
+            });
+        }
+    }
+    rejected
+}
+
+/// The walk that finds out whether a request is plain. Everything is, or the walk ends.
+struct Check<'b> {
+    bounds: &'b SpanBounds,
+    span_count: usize,
+}
+
+/// Marks a field that may stand once.
+fn once(seen: &mut bool) -> Option<()> {
+    (!std::mem::replace(seen, true)).then_some(())
+}
+
+fn text(bytes: &[u8]) -> Option<()> {
+    std::str::from_utf8(bytes).ok().map(drop)
+}
+
+fn id<const N: usize>(bytes: &[u8]) -> Option<()> {
+    let id = <[u8; N]>::try_from(bytes).ok()?;
+    (id != [0; N]).then_some(())
+}
+
+fn time(unix_nano: u64) -> Option<()> {
+    i64::try_from(unix_nano).ok().map(drop)
+}
+
+/// Calls `field` for each field of a message, to its very end.
+fn each<'a>(message: &'a [u8], mut field: impl FnMut(u32, Wire<'a>) -> Option<()>) -> Option<()> {
+    let mut fields = Fields::of(message);
+    for (number, value) in fields.by_ref() {
+        field(number, value)?;
+    }
+    fields.is_complete().then_some(())
+}
+
+impl Check<'_> {
+    fn request(&mut self, message: &[u8]) -> Option<()> {
+        each(message, |number, value| match (number, value) {
+            (1, Wire::Bytes(resource_spans)) => self.resource_spans(resource_spans),
+            (1, _) => None,
+            _ => Some(()),
+        })
+    }
+
+    fn resource_spans(&mut self, message: &[u8]) -> Option<()> {
+        let mut has_resource = false;
+        each(message, |number, value| match (number, value) {
+            (1, Wire::Bytes(resource)) => {
+                once(&mut has_resource)?;
+                self.resource(resource)
+            }
+            (2, Wire::Bytes(scope_spans)) => self.scope_spans(scope_spans),
+            (3, Wire::Bytes(url)) => text(url),
+            (1..=3, _) => None,
+            _ => Some(()),
+        })
+    }
+
+    fn resource(&self, message: &[u8]) -> Option<()> {
+        let mut attributes = 0;
+        each(message, |number, value| match (number, value) {
+            (1, Wire::Bytes(attribute)) => {
+                attributes += 1;
+                self.attribute(attribute, 0, 0)
+            }
+            (2, Wire::Varint(_)) => Some(()),
+            (3, Wire::Bytes(entity)) => each(entity, |number, value| match (number, value) {
+                (1..=4, Wire::Bytes(part)) => text(part),
+                (1..=4, _) => None,
+                _ => Some(()),
+            }),
+            (1..=3, _) => None,
+            _ => Some(()),
+        })?;
+        (attributes <= self.bounds.resource_attributes).then_some(())
+    }
+
+    fn scope_spans(&mut self, message: &[u8]) -> Option<()> {
+        let mut has_scope = false;
+        each(message, |number, value| match (number, value) {
+            (1, Wire::Bytes(scope)) => {
+                once(&mut has_scope)?;
+                self.scope(scope)
+            }
+            (2, Wire::Bytes(span)) => self.span(span),
+            (3, Wire::Bytes(url)) => text(url),
+            (1..=3, _) => None,
+            _ => Some(()),
+        })
+    }
+
+    fn scope(&self, message: &[u8]) -> Option<()> {
+        let mut attributes = 0;
+        each(message, |number, value| match (number, value) {
+            (1 | 2, Wire::Bytes(part)) => text(part),
+            (3, Wire::Bytes(attribute)) => {
+                attributes += 1;
+                self.attribute(attribute, 0, 0)
+            }
+            (4, Wire::Varint(_)) => Some(()),
+            (1..=4, _) => None,
+            _ => Some(()),
+        })?;
+        (attributes <= self.bounds.resource_attributes).then_some(())
+    }
+
+    fn span(&mut self, message: &[u8]) -> Option<()> {
+        let bounds = self.bounds;
+        self.span_count += 1;
+        if message.len() > bounds.span_len {
+            return None;
+        }
+        let (mut has_trace_id, mut has_span_id, mut has_status) = (false, false, false);
+        let (mut attributes, mut events, mut links) = (0, 0, 0);
+        each(message, |number, value| match (number, value) {
+            (1, Wire::Bytes(trace_id)) => {
+                has_trace_id = true;
+                id::<16>(trace_id)
+            }
+            (2, Wire::Bytes(span_id)) => {
+                has_span_id = true;
+                id::<8>(span_id)
+            }
+            (3 | 5, Wire::Bytes(part)) => text(part),
+            (4, Wire::Bytes(parent)) => matches!(parent.len(), 0 | 8).then_some(()),
+            (6 | 10 | 12 | 14, Wire::Varint(_)) | (16, Wire::Fixed32(_)) => Some(()),
+            (7, Wire::Fixed64(start)) => (start <= bounds.start_ns).then_some(time(start)?),
+            (8, Wire::Fixed64(end)) => time(end),
+            (9, Wire::Bytes(attribute)) => {
+                attributes += 1;
+                self.attribute(attribute, 0, 0)
+            }
+            (11, Wire::Bytes(event)) => {
+                events += 1;
+                self.event(event)
+            }
+            (13, Wire::Bytes(link)) => {
+                links += 1;
+                self.link(link)
+            }
+            (15, Wire::Bytes(status)) => {
+                once(&mut has_status)?;
+                each(status, |number, value| match (number, value) {
+                    (2, Wire::Bytes(message)) => text(message),
+                    (3, Wire::Varint(_)) => Some(()),
+                    (2 | 3, _) => None,
+                    _ => Some(()),
+                })
+            }
+            (1..=16, _) => None,
+            _ => Some(()),
+        })?;
+        let within = attributes <= bounds.span_attributes
+            && events <= bounds.events
+            && links <= bounds.links;
+        (within && has_trace_id && has_span_id).then_some(())
+    }
+
+    fn event(&self, message: &[u8]) -> Option<()> {
+        let mut attributes = 0;
+        each(message, |number, value| match (number, value) {
+            (1, Wire::Fixed64(at)) => time(at),
+            (2, Wire::Bytes(name)) => text(name),
+            (3, Wire::Bytes(attribute)) => {
+                attributes += 1;
+                self.attribute(attribute, 0, 0)
+            }
+            (4, Wire::Varint(_)) => Some(()),
+            (1..=4, _) => None,
+            _ => Some(()),
+        })?;
+        (attributes <= self.bounds.event_attributes).then_some(())
+    }
+
+    fn link(&self, message: &[u8]) -> Option<()> {
+        let (mut has_trace_id, mut has_span_id, mut attributes) = (false, false, 0);
+        each(message, |number, value| match (number, value) {
+            (1, Wire::Bytes(trace_id)) => {
+                has_trace_id = true;
+                id::<16>(trace_id)
+            }
+            (2, Wire::Bytes(span_id)) => {
+                has_span_id = true;
+                id::<8>(span_id)
+            }
+            (3, Wire::Bytes(state)) => text(state),
+            (4, Wire::Bytes(attribute)) => {
+                attributes += 1;
+                self.attribute(attribute, 0, 0)
+            }
+            (5, Wire::Varint(_)) | (6, Wire::Fixed32(_)) => Some(()),
+            (1..=6, _) => None,
+            _ => Some(()),
+        })?;
+        let within = attributes <= self.bounds.event_attributes;
+        (within && has_trace_id && has_span_id).then_some(())
+    }
+
+    /// `depth` counts arrays and maps around the attribute, `levels` messages.
+    fn attribute(&self, message: &[u8], depth: u32, levels: u32) -> Option<()> {
+        let mut has_value = false;
+        each(message, |number, value| match (number, value) {
+            (1, Wire::Bytes(key)) => {
+                (key.len() <= self.bounds.key_len).then_some(())?;
+                text(key)
+            }
+            (2, Wire::Bytes(value)) => {
+                once(&mut has_value)?;
+                self.value(value, depth, levels)
+            }
+            // An index into a table of strings, which traces have not.
+            (3, Wire::Varint(_)) => Some(()),
+            (1..=3, _) => None,
+            _ => Some(()),
+        })
+    }
+
+    fn value(&self, message: &[u8], depth: u32, levels: u32) -> Option<()> {
+        if levels > MAX_VALUE_LEVELS {
+            return None;
+        }
+        let mut has_value = false;
+        each(message, |number, value| {
+            if number <= 8 {
+                once(&mut has_value)?;
+            }
+            match (number, value) {
+                (1, Wire::Bytes(value)) => {
+                    (value.len() <= self.bounds.value_len).then_some(())?;
+                    text(value)
+                }
+                (2 | 3 | 8, Wire::Varint(_)) | (4, Wire::Fixed64(_)) => Some(()),
+                (5, Wire::Bytes(array)) => self
+                    .nested(depth)?
+                    .items(array, |value| self.value(value, depth + 1, levels + 2)),
+                (6, Wire::Bytes(map)) => self.nested(depth)?.items(map, |attribute| {
+                    self.attribute(attribute, depth + 1, levels + 3)
+                }),
+                (7, Wire::Bytes(bytes)) => (bytes.len() <= self.bounds.value_len).then_some(()),
+                (1..=8, _) => None,
+                _ => Some(()),
+            }
+        })
+    }
+
+    /// Whether one more level of arrays and maps is allowed, even if nothing is in it.
+    fn nested(&self, depth: u32) -> Option<&Self> {
+        (depth < self.bounds.value_depth).then_some(self)
+    }
+
+    /// The items of an array or a map.
+    fn items<'a>(
+        &self,
+        message: &'a [u8],
+        mut item: impl FnMut(&'a [u8]) -> Option<()>,
+    ) -> Option<()> {
+        each(message, |number, value| match (number, value) {
+            (1, Wire::Bytes(message)) => item(message),
+            (1, _) => None,
+            _ => Some(()),
+        })
+    }
+}
