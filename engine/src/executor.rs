@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::optimizer::OptimizerRule;
 use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
@@ -624,7 +625,8 @@ impl Job {
             Kind::Comparison(tally) => {
                 let session = &self.scan.session;
                 let stream = stream()?;
-                let counter = lowered.counter(&stream.schema(), session, tally);
+                let reservation = MemoryConsumer::new("compare").register(task.memory_pool());
+                let counter = lowered.counter(&stream.schema(), session, tally, reservation);
                 let Some(mut counter) = counter.map_err(recovered)? else {
                     return Err(EngineError::other_query());
                 };
@@ -632,7 +634,7 @@ impl Job {
                 while let Some(batch) = stream.try_next().await? {
                     counter.add(&batch).map_err(recovered)?;
                 }
-                Kind::Comparison(counter.tally)
+                Kind::Comparison(counter.finish().map_err(recovered)?)
             }
         };
         self.scan.count_spans(prepared.spans);
