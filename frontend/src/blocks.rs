@@ -1,12 +1,19 @@
-//! The blocks of some snapshots, stored or not, and which of them a request can do without.
+//! The blocks of some snapshots, stored or not: which of them a request can do without, and reading
+//! those it cannot.
 
+use std::future::Future;
 use std::sync::Arc;
 
-use engine::PruneReason;
-use storage::block::MemoryBlock;
+use engine::{PruneReason, QueryCounters};
+use storage::StorageError;
 use storage::block::meta::BlockMeta;
+use storage::block::{BlockFile, MemoryBlock};
+use storage::ids::TenantId;
 use storage::snapshot::Snapshot;
 
+use crate::error::QueryError;
+use crate::query::{Frontend, off_reactor};
+use crate::schedule::{in_turn, run_whole};
 use crate::stats::QueryStats;
 
 /// A block, stored or not.
@@ -50,4 +57,41 @@ pub(crate) fn survivors(
         }
     }
     (found, stats)
+}
+
+impl Frontend {
+    /// Reads something of a block when it is the tenant's turn; once more as a whole where storage was
+    /// unavailable. Dropping the future stops it.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub(crate) async fn read_in_turn<T, F>(
+        &self,
+        tenant: &TenantId,
+        block: Block,
+        counters: &Arc<QueryCounters>,
+        live: impl FnOnce(&MemoryBlock) -> Result<T, StorageError> + Send + 'static,
+        stored: impl Fn(BlockFile) -> F + Clone + Send + Sync + 'static,
+    ) -> Result<T, QueryError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StorageError>> + Send + 'static,
+    {
+        match block {
+            Block::Live(block) => {
+                let _turn = self.job_turns.take(tenant, usize::MAX).await;
+                Ok(off_reactor(move || live(&block)).await??)
+            }
+            Block::Stored(block) => {
+                let retries = self.config().query_frontend.max_retries;
+                let read = run_whole(block, retries, |block| {
+                    let (engine, counters) = (Arc::clone(&self.engine), Arc::clone(counters));
+                    let (block, stored) = (Arc::clone(block), stored.clone());
+                    let job = async move { engine.read(&block, &counters, stored).await };
+                    in_turn(self.job_turns.clone(), tenant.clone(), job)
+                });
+                Ok(read.await?.value)
+            }
+        }
+    }
 }

@@ -133,6 +133,7 @@ impl Search<'_> {
                 Block::Live(block) => live.push(Arc::clone(block)),
             }
         }
+        let (stored, live): (Arc<[_]>, Arc<[_]>) = (stored.into(), live.into());
         let blocks = std::mem::take(&mut self.blocks);
         let (mut from, mut count) = (0, FIRST_ROUND);
         while from < blocks.len() {
@@ -165,13 +166,20 @@ impl Search<'_> {
     async fn slices(
         &self,
         round: &[Block],
-        stored: &[Arc<BlockMeta>],
-        live: &[Arc<MemoryBlock>],
+        stored: &Arc<[Arc<BlockMeta>]>,
+        live: &Arc<[Arc<MemoryBlock>]>,
     ) -> Result<Vec<Slice>, QueryError> {
         let ids: HashSet<BlockId> = round.iter().map(|block| block.meta().block_id).collect();
-        let reads = |block: &BlockMeta| ids.contains(&block.block_id);
-        let engine = &self.frontend.engine;
-        let pieces = engine.pieces(stored, live, reads, &self.context).await?;
+        let pieces = {
+            let (stored, live) = (Arc::clone(stored), Arc::clone(live));
+            let (engine, context) = (Arc::clone(&self.frontend.engine), self.context.clone());
+            async move {
+                let reads = |block: &BlockMeta| ids.contains(&block.block_id);
+                engine.pieces(&stored, &live, reads, &context).await
+            }
+        };
+        let turns = self.frontend.job_turns.clone();
+        let pieces = in_turn(turns, self.tenant.clone(), pieces).await?;
         let mut slices = pieces.slices(stored, live);
         for block in round {
             match block {
