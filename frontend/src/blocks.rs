@@ -95,3 +95,60 @@ impl Frontend {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use engine::{Engine, EngineOptions};
+    use futures::FutureExt;
+    use object_store::ObjectStore;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+    use prometheus::Registry;
+    use storage::block::{EncodeOptions, encode};
+    use storage::ids::BlockId;
+    use storage::snapshot::StoredBlocks;
+
+    use super::*;
+    use crate::config::FrontendConfig;
+
+    #[tokio::test]
+    async fn reads_of_blocks_wait_for_their_turn() {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let root = Path::default();
+        let engine = Engine::try_new(Arc::clone(&store), root.clone(), &EngineOptions::default());
+        let mut config = FrontendConfig::default();
+        config.query_frontend.metrics.concurrent_jobs = 1;
+        let frontend = Frontend::try_new(
+            Arc::new(engine.unwrap()),
+            Arc::new(StoredBlocks::new(store, root)),
+            config,
+            &Registry::new(),
+        );
+        let frontend = frontend.unwrap();
+        let tenant = TenantId::single();
+        let options = EncodeOptions::new(tenant.clone(), BlockId(ulid::Ulid::from(1_u128)));
+        let live = Arc::new(encode(&[], &options).unwrap());
+        let stored = Arc::clone(&live.meta);
+        let counters = Arc::default();
+        for block in [Block::Live(live), Block::Stored(stored)] {
+            let turn = frontend.job_turns.take(&tenant, 0).await.unwrap();
+            let read = frontend.read_in_turn(
+                &tenant,
+                block,
+                &counters,
+                |block| Ok(block.meta.row_count),
+                |file| async move { Ok(file.meta().row_count) },
+            );
+            let mut read = std::pin::pin!(read);
+            // However often it is looked at.
+            for _ in 0..3 {
+                assert!(read.as_mut().now_or_never().is_none());
+                tokio::task::yield_now().await;
+            }
+            drop(turn);
+            assert_eq!(read.await.unwrap(), 0);
+        }
+        // And none is kept.
+        frontend.job_turns.take(&tenant, 0).await.unwrap();
+    }
+}
