@@ -290,12 +290,23 @@ impl Engine {
         self.spawn(async move {
             let limit = scan.context.limit;
             let recovered = |error| recover(error, limit);
-            let Some(opened) = scan.open().await? else {
+            let Some(mut opened) = scan.open().await? else {
                 return Ok(Vec::new());
             };
             let lowered = LoweredSearch::lower(&plan, window, opened.block()).map_err(recovered)?;
             let task = scan.task_context().map_err(recovered)?;
             let span_count = opened.span_count;
+            // Of stored traces that are not in the answer, no more is read than it takes to know.
+            if opened.is_stored() {
+                match lowered.candidates(&scan, window, limits).await? {
+                    Some(traces) if traces.is_empty() => {
+                        scan.count_spans(span_count);
+                        return Ok(Vec::new());
+                    }
+                    Some(traces) => opened.expect_traces(traces),
+                    None => {}
+                }
+            }
             let spans = opened.scan(&lowered.columns()).map_err(recovered)?;
             let found = lowered.run(&plan, limits, spans, &scan.session, task).await;
             let found = found.map_err(recovered)?;

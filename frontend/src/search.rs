@@ -109,6 +109,7 @@ impl Frontend {
             limits: SearchLimits {
                 traces: request.limit,
                 spans_per_spanset: request.spans_per_spanset,
+                not_before_ns: None,
             },
             tenant: first(&request.tenants)?,
             context: QueryContext::new(self.config().query.max_memory_bytes, MEMORY_LIMIT_KEY),
@@ -209,7 +210,13 @@ impl Search<'_> {
     async fn search(&mut self, slices: Vec<Slice>) -> Result<(), QueryError> {
         let options = self.frontend.schedule_options();
         self.answer.stats.jobs_total += slices.len() as u64;
-        let (window, limits) = (self.window, self.limits);
+        // Once there are enough traces, the oldest of them says what is too old.
+        let oldest = self.answer.traces.last().map(|trace| trace.start_ns);
+        let limits = SearchLimits {
+            not_before_ns: oldest.filter(|_| self.answer.traces.len() >= self.limits.traces),
+            ..self.limits
+        };
+        let window = self.window;
         let run = |slice: &Slice| {
             let (engine, plan) = (Arc::clone(&self.frontend.engine), Arc::clone(&self.plan));
             let (slice, context) = (slice.clone(), self.context.clone());
