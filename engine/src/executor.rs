@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::optimizer::OptimizerRule;
 use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
@@ -289,12 +290,23 @@ impl Engine {
         self.spawn(async move {
             let limit = scan.context.limit;
             let recovered = |error| recover(error, limit);
-            let Some(opened) = scan.open().await? else {
+            let Some(mut opened) = scan.open().await? else {
                 return Ok(Vec::new());
             };
             let lowered = LoweredSearch::lower(&plan, window, opened.block()).map_err(recovered)?;
             let task = scan.task_context().map_err(recovered)?;
             let span_count = opened.span_count;
+            // Of stored traces that are not in the answer, no more is read than it takes to know.
+            if opened.is_stored() {
+                match lowered.candidates(&scan, window, limits).await? {
+                    Some(traces) if traces.is_empty() => {
+                        scan.count_spans(span_count);
+                        return Ok(Vec::new());
+                    }
+                    Some(traces) => opened.expect_traces(traces),
+                    None => {}
+                }
+            }
             let spans = opened.scan(&lowered.columns()).map_err(recovered)?;
             let found = lowered.run(&plan, limits, spans, &scan.session, task).await;
             let found = found.map_err(recovered)?;
@@ -626,7 +638,8 @@ impl Job {
             Kind::Comparison(tally) => {
                 let session = &self.scan.session;
                 let stream = stream()?;
-                let counter = lowered.counter(&stream.schema(), session, tally);
+                let reservation = MemoryConsumer::new("compare").register(task.memory_pool());
+                let counter = lowered.counter(&stream.schema(), session, tally, reservation);
                 let Some(mut counter) = counter.map_err(recovered)? else {
                     return Err(EngineError::other_query());
                 };
@@ -634,7 +647,7 @@ impl Job {
                 while let Some(batch) = stream.try_next().await? {
                     counter.add(&batch).map_err(recovered)?;
                 }
-                Kind::Comparison(counter.tally)
+                Kind::Comparison(counter.finish().map_err(recovered)?)
             }
         };
         self.scan.count_spans(prepared.spans);

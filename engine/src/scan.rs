@@ -9,7 +9,7 @@ use arrow::error::ArrowError;
 use datafusion::datasource::provider_as_source;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::{SessionState, TaskContext};
-use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use hashbrown::HashSet;
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -39,6 +39,7 @@ pub(crate) struct Scan {
 pub(crate) struct Opened {
     spans: Spans,
     without: Option<Arc<HashSet<TraceId>>>,
+    only: Option<Arc<HashSet<TraceId>>>,
     few: bool,
     /// Spans that are read.
     pub(crate) span_count: u64,
@@ -93,6 +94,7 @@ impl Scan {
         Ok(Some(Opened {
             spans,
             without,
+            only: None,
             few: false,
             span_count,
         }))
@@ -136,11 +138,22 @@ impl Opened {
         self.few = true;
     }
 
+    /// Reads the spans of few traces only.
+    pub(crate) fn expect_traces(&mut self, traces: HashSet<TraceId>) {
+        self.only = Some(Arc::new(traces));
+        self.few = true;
+    }
+
+    /// Whether the spans are in the store.
+    pub(crate) const fn is_stored(&self) -> bool {
+        matches!(self.spans, Spans::Stored { .. })
+    }
+
     /// A scan of the spans with some columns.
     pub(crate) fn scan(self, columns: &BTreeSet<String>) -> DataFusionResult<LogicalPlanBuilder> {
         // The planner handles the whole schema over and over, and a block has a hundred columns.
         let mut columns = columns.clone();
-        if self.without.is_some() {
+        if self.without.is_some() || self.only.is_some() {
             columns.insert(names::TRACE_ID.to_owned());
         }
         let table = match self.spans {
@@ -156,8 +169,12 @@ impl Opened {
         };
         let table = Arc::new(if self.few { table.read_late() } else { table });
         let scan = LogicalPlanBuilder::scan("spans", provider_as_source(table), None)?;
-        match self.without {
-            Some(without) => scan.filter(not_of_traces(column(names::TRACE_ID), without)),
+        let id = || column(names::TRACE_ID);
+        let without = self.without.map(|traces| not_of_traces(id(), traces));
+        let only = self.only.map(|traces| !not_of_traces(id(), traces));
+        let filters = without.into_iter().chain(only);
+        match filters.reduce(Expr::and) {
+            Some(filter) => scan.filter(filter),
             None => Ok(scan),
         }
     }

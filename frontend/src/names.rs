@@ -1,18 +1,22 @@
-//! Which names can be queried. The catalog lists them, so no block is read.
+//! Which names can be queried.
+//!
+//! The catalog lists them, so without a filter no block is read. With one, the names are those that a
+//! comparison of the spans which pass it has series for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use engine::search::{SearchPlan, SearchWindow};
-use engine::{PruneReason, prune_search};
+use engine::{Grid, PruneReason, prune_search};
 use storage::block::meta::AttributeScope;
 use storage::ids::TenantId;
 use storage::snapshot::Snapshot;
-use traceql::ast::{Attribute, Intrinsic, Scope};
+use traceql::Dialect;
+use traceql::ast::{Attribute, Intrinsic, Query, Scope};
 
 use crate::blocks::{Block, survivors};
-use crate::error::QueryError;
+use crate::error::{ErrorKind, QueryError};
 use crate::filter::usable_filter;
-use crate::query::Frontend;
+use crate::query::{Frontend, RangeRequest};
 use crate::stats::QueryStats;
 
 /// The functions that make series: the names of series in this engine.
@@ -73,19 +77,22 @@ pub struct AttributeNames {
 }
 
 impl Frontend {
-    /// The keys that occur in the blocks that may have matching spans: each is on some span of such a
-    /// block, which need not be one that matches.
+    /// The keys of attributes that matching spans have.
+    ///
+    /// Keys of events and links, which a filter selects no single ones of, are those of the blocks that
+    /// may have matching spans; so are all keys where there are more than an answer may have series, or
+    /// than a query may hold.
     ///
     /// # Errors
-    /// If the catalog cannot be read.
+    /// As for a query.
     pub async fn attribute_names(
         &self,
         request: &NamesRequest,
     ) -> Result<AttributeNames, QueryError> {
         let snapshots = self.snapshots(&request.tenants).await?;
-        let (blocks, stats) = request.blocks(&snapshots);
+        let (blocks, mut stats) = request.blocks(&snapshots);
         let mut by_scope: BTreeMap<AttributeScope, BTreeSet<String>> = BTreeMap::new();
-        for block in blocks {
+        for block in &blocks {
             for attribute in &block.meta().attributes {
                 let keys = by_scope.entry(attribute.scope).or_default();
                 if !keys.contains(&attribute.key) {
@@ -93,7 +100,58 @@ impl Frontend {
                 }
             }
         }
+        let grid = request.grid(&blocks);
+        drop((blocks, snapshots));
+        let filter = request.filter.as_deref().and_then(usable_filter);
+        if let (Some(filter), Some(grid)) = (filter, grid)
+            && let Some((found, spent)) = self.names_of_spans(request, &filter, grid).await?
+        {
+            stats = spent;
+            for (&scope, keys) in &mut by_scope {
+                if !matches!(scope, AttributeScope::Event | AttributeScope::Link) {
+                    keys.retain(|key| found.contains(&canonical(scope, key)));
+                }
+            }
+            by_scope.retain(|_, keys| !keys.is_empty());
+        }
         Ok(AttributeNames { by_scope, stats })
+    }
+
+    /// The names of the attributes that spans which pass a filter have, if there are not too many.
+    async fn names_of_spans(
+        &self,
+        request: &NamesRequest,
+        filter: &Query,
+        grid: Grid,
+    ) -> Result<Option<(HashSet<String>, QueryStats)>, QueryError> {
+        let answer = self
+            .query_range(&RangeRequest {
+                tenants: request.tenants.clone(),
+                query: format!("{filter} | compare({{ true }}, 1)"),
+                dialect: Dialect::default(),
+                grid,
+                max_series: None,
+                exemplars: 0,
+                timeout: None,
+            })
+            .await;
+        let answer = match answer {
+            Ok(answer) if answer.partial.is_some() => return Ok(None),
+            Ok(answer) => answer,
+            Err(error) => {
+                return match error.kind() {
+                    ErrorKind::Unsupported | ErrorKind::Execution | ErrorKind::LimitExceeded => {
+                        Ok(None)
+                    }
+                    _ => Err(error),
+                };
+            }
+        };
+        let labels = answer.series.series.into_iter().flat_map(|s| s.labels);
+        Ok(Some((
+            labels.map(|label| label.name).collect(),
+            answer.stats,
+        )))
     }
 
     /// Every name that a query can use, ordered: intrinsics, and attributes with their scope.
@@ -102,21 +160,14 @@ impl Frontend {
     /// As for [`Self::attribute_names`].
     pub async fn names(&self, request: &NamesRequest) -> Result<Vec<String>, QueryError> {
         let attributes = self.attribute_names(request).await?.by_scope;
-        let attributes = attributes.into_iter().flat_map(|(scope, keys)| {
-            keys.into_iter().map(move |key| Attribute::Key {
-                scope: scope_of(scope),
-                of_parent: false,
-                key,
-            })
-        });
+        let attributes = attributes
+            .into_iter()
+            .flat_map(|(scope, keys)| keys.into_iter().map(move |key| canonical(scope, &key)));
         let intrinsics = Intrinsic::ALL
             .into_iter()
             .filter(|intrinsic| is_listed(*intrinsic))
-            .map(Attribute::of_span);
-        let names: BTreeSet<String> = intrinsics
-            .chain(attributes)
-            .map(|name| name.canonical())
-            .collect();
+            .map(|intrinsic| Attribute::of_span(intrinsic).canonical());
+        let names: BTreeSet<String> = intrinsics.chain(attributes).collect();
         Ok(names.into_iter().collect())
     }
 }
@@ -138,6 +189,25 @@ impl NamesRequest {
             prune_search(filter, window, block).err()
         })
     }
+
+    /// The request's range as one interval, if some of these blocks have spans in it.
+    pub(crate) fn grid(&self, blocks: &[Block]) -> Option<Grid> {
+        // An open end of the range means the end of the data.
+        let first = blocks.iter().map(|block| block.meta().min_start_ns).min()?;
+        let last = blocks.iter().map(|block| block.meta().max_start_ns).max()?;
+        let start_ns = self.start_ns.max(first).saturating_sub(1);
+        Grid::instant(start_ns, self.end_ns.min(last))
+    }
+}
+
+/// The name of an attribute as a query writes it.
+fn canonical(scope: AttributeScope, key: &str) -> String {
+    let attribute = Attribute::Key {
+        scope: scope_of(scope),
+        of_parent: false,
+        key: key.to_owned(),
+    };
+    attribute.canonical()
 }
 
 const fn scope_of(scope: AttributeScope) -> Scope {

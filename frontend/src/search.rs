@@ -109,6 +109,7 @@ impl Frontend {
             limits: SearchLimits {
                 traces: request.limit,
                 spans_per_spanset: request.spans_per_spanset,
+                not_before_ns: None,
             },
             tenant: first(&request.tenants)?,
             context: QueryContext::new(self.config().query.max_memory_bytes, MEMORY_LIMIT_KEY),
@@ -133,6 +134,7 @@ impl Search<'_> {
                 Block::Live(block) => live.push(Arc::clone(block)),
             }
         }
+        let (stored, live): (Arc<[_]>, Arc<[_]>) = (stored.into(), live.into());
         let blocks = std::mem::take(&mut self.blocks);
         let (mut from, mut count) = (0, FIRST_ROUND);
         while from < blocks.len() {
@@ -165,13 +167,20 @@ impl Search<'_> {
     async fn slices(
         &self,
         round: &[Block],
-        stored: &[Arc<BlockMeta>],
-        live: &[Arc<MemoryBlock>],
+        stored: &Arc<[Arc<BlockMeta>]>,
+        live: &Arc<[Arc<MemoryBlock>]>,
     ) -> Result<Vec<Slice>, QueryError> {
         let ids: HashSet<BlockId> = round.iter().map(|block| block.meta().block_id).collect();
-        let reads = |block: &BlockMeta| ids.contains(&block.block_id);
-        let engine = &self.frontend.engine;
-        let pieces = engine.pieces(stored, live, reads, &self.context).await?;
+        let pieces = {
+            let (stored, live) = (Arc::clone(stored), Arc::clone(live));
+            let (engine, context) = (Arc::clone(&self.frontend.engine), self.context.clone());
+            async move {
+                let reads = |block: &BlockMeta| ids.contains(&block.block_id);
+                engine.pieces(&stored, &live, reads, &context).await
+            }
+        };
+        let turns = self.frontend.job_turns.clone();
+        let pieces = in_turn(turns, self.tenant.clone(), pieces).await?;
         let mut slices = pieces.slices(stored, live);
         for block in round {
             match block {
@@ -201,7 +210,13 @@ impl Search<'_> {
     async fn search(&mut self, slices: Vec<Slice>) -> Result<(), QueryError> {
         let options = self.frontend.schedule_options();
         self.answer.stats.jobs_total += slices.len() as u64;
-        let (window, limits) = (self.window, self.limits);
+        // Once there are enough traces, the oldest of them says what is too old.
+        let oldest = self.answer.traces.last().map(|trace| trace.start_ns);
+        let limits = SearchLimits {
+            not_before_ns: oldest.filter(|_| self.answer.traces.len() >= self.limits.traces),
+            ..self.limits
+        };
+        let window = self.window;
         let run = |slice: &Slice| {
             let (engine, plan) = (Arc::clone(&self.frontend.engine), Arc::clone(&self.plan));
             let (slice, context) = (slice.clone(), self.context.clone());

@@ -9,19 +9,15 @@ use std::time::Instant;
 
 use engine::{PruneReason, QueryCounters};
 use futures::{StreamExt, TryStreamExt, stream};
-use storage::block::{TraceSpans, live_trace, read_trace};
+use storage::block::{MemoryBlock, TraceSpans, live_trace, read_trace};
 use storage::ids::{TenantId, TraceId};
 use storage::model::SpanGroup;
 use storage::snapshot::Snapshot;
 
 use crate::blocks::{Block, survivors};
 use crate::error::QueryError;
-use crate::query::{Frontend, off_reactor};
-use crate::schedule::run_whole;
+use crate::query::{Frontend, first, off_reactor};
 use crate::stats::QueryStats;
-
-/// Blocks that are read at once. Each may hold a row group in memory until it is checked.
-const BLOCKS_AT_ONCE: usize = 8;
 
 /// Which trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,10 +82,13 @@ impl Frontend {
         let _turn = self.enter(&request.tenants).await?;
         let snapshots = self.snapshots(&request.tenants).await?;
         let (candidates, mut stats) = candidates(request, &snapshots);
-        let counters = QueryCounters::default();
+        let counters = Arc::new(QueryCounters::default());
+        let (tenant, trace_id) = (first(&request.tenants)?, request.trace_id);
+        let live = move |block: &MemoryBlock| live_trace(block, trace_id, max_bytes);
+        let stored = move |file| read_trace(file, trace_id, max_bytes);
         let parts = stream::iter(candidates)
-            .map(|block| self.part(block, request.trace_id, max_bytes, &counters))
-            .buffered(BLOCKS_AT_ONCE);
+            .map(|block| self.read_in_turn(tenant, block, &counters, live, stored))
+            .buffered(self.schedule_options().concurrent_jobs);
         let mut parts = std::pin::pin!(parts);
         let mut whole = TraceSpans::new(max_bytes);
         // In the order of the blocks, so that a partial trace is its beginning.
@@ -112,31 +111,6 @@ impl Frontend {
             stats,
             partial,
         })
-    }
-
-    /// The spans of the trace in one block.
-    async fn part(
-        &self,
-        block: Block,
-        trace_id: TraceId,
-        max_bytes: u64,
-        counters: &QueryCounters,
-    ) -> Result<TraceSpans, QueryError> {
-        match block {
-            Block::Live(block) => {
-                let found = off_reactor(move || live_trace(&block, trace_id, max_bytes));
-                Ok(found.await??)
-            }
-            Block::Stored(block) => {
-                let retries = self.config().query_frontend.max_retries;
-                let found = run_whole(block, retries, |block| {
-                    let read = |file| read_trace(file, trace_id, max_bytes);
-                    let block = Arc::clone(block);
-                    async move { self.engine.read(&block, counters, read).await }
-                });
-                Ok(found.await?.value)
-            }
-        }
     }
 }
 

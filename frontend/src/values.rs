@@ -8,10 +8,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
-use engine::{Grid, LabelValue, QueryCounters, Series};
+use engine::{LabelValue, QueryCounters, Series};
 use futures::{StreamExt, TryStreamExt, stream};
 use storage::block::meta::AttributeScope;
-use storage::block::{Value, ValueLimits, ValueSet, ValueSource, live_values, read_values};
+use storage::block::{
+    MemoryBlock, Value, ValueLimits, ValueSet, ValueSource, live_values, read_values,
+};
+use storage::ids::TenantId;
 use storage::schema::names as columns;
 use traceql::Dialect;
 use traceql::ast::{Attribute, Intrinsic, Query, Scope};
@@ -20,12 +23,8 @@ use crate::blocks::Block;
 use crate::error::QueryError;
 use crate::filter::usable_filter;
 use crate::names::NamesRequest;
-use crate::query::{Frontend, RangeRequest, off_reactor};
-use crate::schedule::run_whole;
+use crate::query::{Frontend, RangeRequest, first};
 use crate::stats::QueryStats;
-
-/// Blocks that are read at once.
-const BLOCKS_AT_ONCE: usize = 8;
 
 /// Distinct values of a name.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -135,7 +134,8 @@ impl Frontend {
         blocks.sort_by_key(|block| {
             std::cmp::Reverse((block.meta().max_start_ns, block.meta().block_id))
         });
-        let counters = QueryCounters::default();
+        let counters = Arc::new(QueryCounters::default());
+        let tenant = first(&request.tenants)?;
         let parts: Vec<(Block, ValueSource)> = blocks
             .iter()
             .flat_map(|block| sources.iter().map(|source| (block.clone(), source.clone())))
@@ -144,9 +144,9 @@ impl Frontend {
         let starts = request.start_ns..=request.end_ns;
         let sets = stream::iter(parts)
             .map(|(block, source)| {
-                self.read_block(block, source, starts.clone(), limits, &counters)
+                self.read_block(tenant, block, source, starts.clone(), limits, &counters)
             })
-            .buffered(BLOCKS_AT_ONCE);
+            .buffered(self.schedule_options().concurrent_jobs);
         let mut sets = std::pin::pin!(sets);
         let mut whole = ValueSet::new(limits);
         while !whole.is_full()
@@ -169,11 +169,12 @@ impl Frontend {
 
     async fn read_block(
         &self,
+        tenant: &TenantId,
         block: Block,
         source: ValueSource,
         starts: RangeInclusive<i64>,
         limits: ValueLimits,
-        counters: &QueryCounters,
+        counters: &Arc<QueryCounters>,
     ) -> Result<ValueSet, QueryError> {
         if let Some(services) = listed_services(&block, &source, &starts) {
             let mut set = ValueSet::new(limits);
@@ -182,23 +183,15 @@ impl Frontend {
                 .for_each(|name| set.insert(Value::String(name.clone())));
             return Ok(set);
         }
-        match block {
-            Block::Live(block) => {
-                let found = off_reactor(move || live_values(&block, &source, starts, limits));
-                Ok(found.await??)
-            }
-            Block::Stored(block) => {
-                let retries = self.config().query_frontend.max_retries;
-                let found = run_whole(block, retries, |block| {
-                    let (source, starts) = (source.clone(), starts.clone());
-                    let read =
-                        move |file| async move { read_values(file, &source, starts, limits).await };
-                    let block = Arc::clone(block);
-                    async move { self.engine.read(&block, counters, read).await }
-                });
-                Ok(found.await?.value)
-            }
-        }
+        let source = Arc::new(source);
+        let of_live = (Arc::clone(&source), starts.clone());
+        let live = move |block: &MemoryBlock| live_values(block, &of_live.0, of_live.1, limits);
+        let stored = move |file| {
+            let (source, starts) = (Arc::clone(&source), starts.clone());
+            async move { read_values(file, &source, starts, limits).await }
+        };
+        self.read_in_turn(tenant, block, counters, live, stored)
+            .await
     }
 
     /// Asks for the groups that the name makes.
@@ -209,16 +202,9 @@ impl Frontend {
         filter: Option<Query>,
         limits: ValueLimits,
     ) -> Result<Values, QueryError> {
-        // An open end of the range means the end of the data.
         let snapshots = self.snapshots(&request.tenants).await?;
         let (blocks, _) = request.blocks(&snapshots);
-        let first = blocks.iter().map(|block| block.meta().min_start_ns).min();
-        let last = blocks.iter().map(|block| block.meta().max_start_ns).max();
-        let (Some(first), Some(last)) = (first, last) else {
-            return Ok(Values::default());
-        };
-        let start_ns = request.start_ns.max(first).saturating_sub(1);
-        let Some(grid) = Grid::instant(start_ns, request.end_ns.min(last)) else {
+        let Some(grid) = request.grid(&blocks) else {
             return Ok(Values::default());
         };
         drop((blocks, snapshots));

@@ -16,6 +16,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, when};
 use storage::block::meta::BlockMeta;
 use storage::schema::names;
@@ -24,7 +25,7 @@ use traceql::ast::{Compare, FieldExpr, MetricsAggregate, MetricsFunction, Metric
 use crate::aggregate::StateKind;
 use crate::batch::Evaluation;
 use crate::compare::columns::Compared;
-use crate::compare::count::Counter;
+use crate::compare::count::{Counter, PlaceOf};
 use crate::compare::tally::Tally;
 use crate::exemplars::collect::Candidates;
 use crate::functions::group_key::Arrays;
@@ -428,6 +429,7 @@ impl Lowered {
         schema: &SchemaRef,
         session: &dyn Session,
         tally: Tally,
+        reservation: MemoryReservation,
     ) -> Result<Option<Counter<'a>>> {
         let Stage::Compare {
             compared,
@@ -437,19 +439,21 @@ impl Lowered {
             return Ok(None);
         };
         let evaluation = Evaluation::try_new(schema, session)?;
-        let physical = |expr: &Expr| evaluation.of(expr);
-        Ok(Some(Counter {
-            values: compared
-                .values
-                .iter()
-                .map(|value| physical(&value.expr))
-                .collect::<Result<_>>()?,
-            compared,
-            time: physical(&self.time)?,
+        let values = compared.values.iter();
+        let values = values.map(|value| evaluation.of(&value.expr));
+        let place = PlaceOf {
+            time: evaluation.of(&self.time)?,
             cursor: self.arguments.cursor(),
-            selection: physical(selection)?,
+            selection: evaluation.of(selection)?,
+        };
+        let values = values.collect::<Result<_>>()?;
+        Ok(Some(Counter::new(
+            compared,
+            values,
+            place,
             tally,
-        }))
+            reservation,
+        )))
     }
 
     /// Names of the columns that the query reads.

@@ -83,18 +83,14 @@ impl KeyValue {
             Type::Bool => Self::Bool(text == "true"),
             Type::Float => Self::float(text.parse().unwrap_or(f64::NAN)),
             Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => {
-                Self::array()
+                Self::String(NIL.into())
             }
-            _ => Self::typed(value_type, number()?),
+            _ => Self::of_number(value_type, number()?),
         })
     }
 
-    /// What every array is shown as.
-    pub(crate) fn array() -> Self {
-        Self::String(NIL.into())
-    }
-
-    fn typed(value_type: Type, number: i64) -> Self {
+    /// The value of a type whose values are whole numbers.
+    pub(crate) fn of_number(value_type: Type, number: i64) -> Self {
         match value_type {
             Type::Duration => Self::Duration(number),
             // Numbers that OTLP gives no name are one group with what they are shown as.
@@ -135,11 +131,6 @@ impl KeyColumn {
         })
     }
 
-    /// Number of rows.
-    pub(crate) fn len(&self) -> usize {
-        self.array.len()
-    }
-
     pub(crate) fn get(&self, row: usize) -> Result<KeyValue, DataFusionError> {
         let array = &self.array;
         if self.kind == KeyKind::Nil || array.is_null(row) {
@@ -155,7 +146,7 @@ impl KeyColumn {
             }
             KeyKind::Typed(Type::Bool) => KeyValue::Bool(array.as_boolean().value(row)),
             KeyKind::Typed(value_type) => {
-                KeyValue::typed(value_type, array.as_primitive::<Int64Type>().value(row))
+                KeyValue::of_number(value_type, array.as_primitive::<Int64Type>().value(row))
             }
             KeyKind::Tagged => KeyValue::untag(array.as_string::<i32>().value(row))?,
         })

@@ -4,7 +4,7 @@ mod aggregates;
 mod key;
 
 pub(crate) use aggregates::{Aggregates, base_labels};
-pub(crate) use key::{KeyColumn, KeyValue};
+pub(crate) use key::{KeyColumn, KeyValue, NIL};
 use traceql::ast::MetricsStage;
 
 use crate::compare::tally::Tally;
@@ -67,7 +67,7 @@ impl PartialSeries {
     pub fn memory_bytes(&self) -> usize {
         match &self.0 {
             Kind::Aggregates(aggregates) => aggregates.bytes(),
-            Kind::Comparison(tally) => tally.memory_bytes(),
+            Kind::Comparison(tally) => tally.bytes(),
         }
     }
 
@@ -89,9 +89,7 @@ impl PartialSeries {
             (Kind::Aggregates(held), MetricsStage::Aggregate(aggregate)) => {
                 held.finish(plan, aggregate)
             }
-            (Kind::Comparison(held), MetricsStage::Compare(compare)) => {
-                Ok(held.finish(compare.top_n))
-            }
+            (Kind::Comparison(held), MetricsStage::Compare(compare)) => held.finish(compare.top_n),
             _ => Err(EngineError::other_query()),
         }
     }

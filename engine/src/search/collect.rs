@@ -27,6 +27,9 @@ pub struct SearchLimits {
     pub traces: usize,
     /// Spans of each spanset.
     pub spans_per_spanset: usize,
+    /// Traces that started earlier are not wanted, whatever matches, ns since the epoch: those that
+    /// are known are all newer.
+    pub not_before_ns: Option<i64>,
 }
 
 /// Collects matching traces.

@@ -5,24 +5,29 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
-use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt as _;
+use hashbrown::HashSet;
 use storage::block::meta::BlockMeta;
+use storage::ids::TraceId;
 use storage::schema::names;
 use traceql::ast::{Attribute, Scope};
 
+use super::candidates::FirstFilter;
 use super::collect::{COLUMNS, Collector, SearchLimits};
 use super::plan::SearchPlan;
 use super::result::TraceMatch;
 use super::show::{Shown, key_without_scope};
 use crate::batch::Evaluation;
+use crate::error::{EngineError, recover};
 use crate::lower::column_names;
 use crate::lower::layout::{Layout, RESOLVED_PARENT_ID, column};
 use crate::lower::spansets::lower_stages;
 use crate::lower::value::Type;
+use crate::scan::Scan;
 use crate::spanset::derive::Derived;
 use crate::spanset::node::runnable;
 use crate::spanset::program::Program;
@@ -46,6 +51,8 @@ pub(crate) struct LoweredSearch {
     service: Expr,
     /// Columns that the scan reads.
     read: BTreeSet<String>,
+    /// What most traces can be left out by.
+    pub(crate) first_filter: Option<FirstFilter>,
 }
 
 impl LoweredSearch {
@@ -88,6 +95,7 @@ impl LoweredSearch {
             shown,
             service,
             read,
+            first_filter: FirstFilter::lower(plan, &layout)?,
         })
     }
 
@@ -100,6 +108,36 @@ impl LoweredSearch {
         read
     }
 
+    /// The traces of a slice that may be in the answer, if they are few.
+    pub(crate) async fn candidates(
+        &self,
+        slice: &Scan,
+        window: SearchWindow,
+        limits: SearchLimits,
+    ) -> Result<Option<HashSet<TraceId>>, EngineError> {
+        let Some(filter) = &self.first_filter else {
+            return Ok(None);
+        };
+        let recovered = |error| recover(error, slice.context.limit);
+        let (session, task) = (&slice.session, slice.task_context().map_err(recovered)?);
+        if let (Some(columns), Some(mut spans)) = (filter.few_columns(), slice.open().await?) {
+            spans.expect_few();
+            let spans = spans.scan(&columns).map_err(recovered)?;
+            let few = filter.few(spans, session, Arc::clone(&task));
+            if let Some(few) = few.await.map_err(recovered)? {
+                return Ok(Some(few));
+            }
+        }
+        match (filter.newest_columns(limits), slice.open().await?) {
+            (Some(columns), Some(spans)) => {
+                let spans = spans.scan(&columns).map_err(recovered)?;
+                let newest = filter.newest(window, limits, spans, session, task);
+                newest.await.map_err(recovered)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// The newest matching traces of a scan, newest first.
     pub(crate) async fn run(
         &self,
@@ -107,7 +145,7 @@ impl LoweredSearch {
         limits: SearchLimits,
         scan: LogicalPlanBuilder,
         session: &SessionState,
-        task: Arc<datafusion::execution::TaskContext>,
+        task: Arc<TaskContext>,
     ) -> Result<Vec<TraceMatch>> {
         let scan = scan
             .project(self.read.iter().map(|name| column(name)))?

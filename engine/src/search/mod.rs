@@ -1,8 +1,10 @@
 //! Searches: which traces match a query, and what their matching spans look like.
 //!
 //! A search runs the program of [`crate::spanset`] over the same whole traces as a metrics query, and
-//! keeps the newest that match. Reading order: [`plan`], [`result`], [`job`], [`collect`], [`show`].
+//! keeps the newest that match. Reading order: [`plan`], [`result`], [`job`],
+//! [`candidates`], [`collect`], [`show`].
 
+mod candidates;
 mod collect;
 pub(crate) mod job;
 mod plan;

@@ -256,6 +256,7 @@ impl Bench {
         let limits = SearchLimits {
             traces,
             spans_per_spanset: usize::MAX,
+            not_before_ns: None,
         };
         let mut found = Vec::new();
         for slice in self.with_whole_traces(slices, &context).await? {

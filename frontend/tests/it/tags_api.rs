@@ -178,6 +178,47 @@ async fn names_without_their_scope() {
 }
 
 #[tokio::test]
+async fn filters_leave_out_what_only_other_spans_have() {
+    let mut source = Mixed::new();
+    let mut mixed = spans("cart", 0, 3);
+    mixed[0].spans[1].attributes = vec![text("db.system", "pg"), text("cart only", "x")];
+    source.store(&mixed).await;
+    let mut live = spans("shop", 10, 2);
+    live[0].spans[0].attributes = vec![text("queue", "q")];
+    source.keep_live(&live);
+    let app = open(&source, FrontendConfig::default());
+    let names = async |query: &str| {
+        let uri = format!("/api/v2/search/tags?q={query}&{}", always());
+        let (status, body) = get_json(&app, &uri).await;
+        assert_eq!(status, 200, "{query}: {body}");
+        let scopes = body["scopes"].as_array().unwrap().iter();
+        let tags = scopes
+            .filter(|scope| scope["name"] != "intrinsic")
+            .map(|scope| format!("{}={}", scope["name"], scope["tags"]).replace('"', ""));
+        tags.collect::<Vec<_>>().join(" ")
+    };
+    let resource = "resource=[cluster,service.name]";
+    let never_narrowed = "event=[exception.message] instrumentation=[level]";
+    for (query, span) in [
+        ("{span.db.system=%22pg%22}", "[cart only,db.system]"),
+        ("{.queue!=nil}", "[queue]"),
+        (
+            "{.queue!=nil || span.db.system=%22pg%22}",
+            "[cart only,db.system,queue]",
+        ),
+        (
+            "{resource.service.name=%22shop%22 %26%26 span.ratio > 0.1 %26%26 .x =}",
+            "[cached,http.method,http.status_code,ratio]",
+        ),
+    ] {
+        let expected = format!("{resource} span={span} {never_narrowed}");
+        assert_eq!(names(query).await, expected, "{query}");
+    }
+    let nothing = names("{span.db.system=%22none%22}").await;
+    assert_eq!(nothing, "event=[exception.message]");
+}
+
+#[tokio::test]
 async fn times_and_filters_leave_out_blocks() {
     let mut source = Mixed::new();
     source.store(&spans("cart", 0, 1)).await;
