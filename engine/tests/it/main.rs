@@ -7,6 +7,7 @@ mod corpora;
 mod cuts;
 mod dialects;
 mod differential;
+mod encoded;
 mod exemplars;
 mod long;
 mod recorded;

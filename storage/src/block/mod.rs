@@ -8,6 +8,7 @@
 mod cache;
 pub mod decode;
 pub mod encode;
+pub mod encoded;
 mod encodings;
 pub mod footer;
 mod groups;
