@@ -119,6 +119,10 @@ fn joined<const PLANES: usize>(bytes: &[u8], count: usize) -> Result<Vec<u64>> {
 
 /// Texts with their lengths in front.
 fn texts(bytes: &[u8], count: usize) -> Result<ArrayRef> {
+    // Each has a length in front, so that a damaged count cannot ask for more memory than there is.
+    if count > bytes.len() / 4 {
+        return Err(too_short());
+    }
     let mut rest = bytes;
     let mut offsets = Vec::with_capacity(count + 1);
     let mut texts = Vec::with_capacity(bytes.len().saturating_sub(4 * count));
