@@ -39,7 +39,7 @@ use crate::exemplars::{self, PartialExemplars};
 use crate::grid::Grid;
 use crate::lower::{Lowered, lower};
 use crate::partial::{Kind, PartialSeries};
-use crate::physical::{RangeAggregateExec, UseRangeAggregate};
+use crate::physical::{EncodedAggregate, RangeAggregateExec, UseRangeAggregate};
 use crate::pieces::{self, ByTime, PairCache, PieceSource, Pieces};
 use crate::plan::MetricsPlan;
 use crate::prune::picks_few;
@@ -121,6 +121,9 @@ pub struct EngineOptions {
     pub threads: usize,
     /// Bytes of file metadata (footers and page indexes) kept in memory.
     pub metadata_cache_bytes: u64,
+    /// Whether every query runs as a DataFusion plan, without the operator that does the common ones
+    /// faster. The answers are the same.
+    pub general: bool,
 }
 
 impl Default for EngineOptions {
@@ -128,6 +131,7 @@ impl Default for EngineOptions {
         Self {
             threads: 0,
             metadata_cache_bytes: 256 << 20,
+            general: false,
         }
     }
 }
@@ -139,6 +143,7 @@ pub struct Engine {
     metadata: Arc<MetadataCache>,
     session: SessionState,
     pairs: PairCache,
+    general: bool,
     /// `None` only while the engine is being dropped.
     runtime: Option<Runtime>,
 }
@@ -179,6 +184,7 @@ impl Engine {
             metadata: Arc::new(MetadataCache::new(metadata_bytes)),
             session: session_state(),
             pairs: PairCache::default(),
+            general: options.general,
             runtime: Some(runtime),
         })
     }
@@ -453,6 +459,7 @@ impl Engine {
             scan: self.scan(slice, context),
             plan: Arc::clone(plan),
             grid,
+            general: self.general,
         }
     }
 
@@ -559,30 +566,40 @@ struct Job {
     scan: Scan,
     plan: Arc<MetricsPlan>,
     grid: Grid,
+    /// Whether it is to run as a DataFusion plan, whatever else is possible.
+    general: bool,
 }
 
 struct Prepared {
     lowered: Lowered,
-    logical: String,
-    physical: Arc<dyn ExecutionPlan>,
+    plan: Plan,
     /// Spans that are read.
     spans: u64,
 }
 
+enum Plan {
+    /// One operator for all.
+    Encoded(Box<EncodedAggregate>),
+    DataFusion {
+        logical: String,
+        physical: Arc<dyn ExecutionPlan>,
+    },
+}
+
 impl Prepared {
     fn to_string_with_metrics(&self, metrics: bool) -> String {
+        let (logical, physical) = match &self.plan {
+            Plan::Encoded(aggregate) => return aggregate.to_string(),
+            Plan::DataFusion { logical, physical } => (logical, physical.as_ref()),
+        };
         let physical = if metrics {
-            datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(
-                self.physical.as_ref(),
-            )
-            .indent(false)
-            .to_string()
-        } else {
-            displayable(self.physical.as_ref())
+            datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(physical)
                 .indent(false)
                 .to_string()
+        } else {
+            displayable(physical).indent(false).to_string()
         };
-        format!("{}\n{physical}", self.logical)
+        format!("{logical}\n{physical}")
     }
 }
 
@@ -599,16 +616,29 @@ impl Job {
         let session = &self.scan.session;
         let prepare = async {
             let lowered = lower(&self.plan, &self.grid, opened.block(), limit)?;
-            let span_count = opened.span_count;
-            let spans = opened.scan(&lowered.columns())?;
-            let logical = session.optimize(&lowered.logical_plan(spans)?)?;
+            let spans = opened.span_count;
+            if let Some(stored) = opened.stored().filter(|_| !self.general)
+                && let Some(aggregate) = EncodedAggregate::plan(&lowered, stored, session)?
+            {
+                let plan = Plan::Encoded(Box::new(aggregate));
+                return DataFusionResult::Ok(Prepared {
+                    lowered,
+                    plan,
+                    spans,
+                });
+            }
+            let scan = opened.scan(&lowered.columns())?;
+            let logical = session.optimize(&lowered.logical_plan(scan)?)?;
             let shown = logical.display_indent().to_string();
             let physical = session.create_physical_plan(&logical).await?;
-            DataFusionResult::Ok(Prepared {
-                lowered,
+            let plan = Plan::DataFusion {
                 logical: shown,
                 physical,
-                spans: span_count,
+            };
+            DataFusionResult::Ok(Prepared {
+                lowered,
+                plan,
+                spans,
             })
         };
         let prepared = prepare.await.map_err(|error| recover(error, limit))?;
@@ -618,8 +648,19 @@ impl Job {
     async fn run(&self, prepared: &Prepared) -> Result<PartialSeries, EngineError> {
         let limit = self.scan.context.limit;
         let recovered = |error| recover(error, limit);
+        let lowered = &prepared.lowered;
+        let empty = self.scan.context.empty_series(&self.plan, self.grid).0;
+        let physical = match (&prepared.plan, empty) {
+            (Plan::Encoded(aggregate), Kind::Aggregates(mut series)) => {
+                let groups = aggregate.aggregate(&self.scan.context.pool).await;
+                series.add(groups.map_err(recovered)?, lowered.key_kinds())?;
+                self.scan.count_spans(prepared.spans);
+                return Ok(PartialSeries(Kind::Aggregates(series)));
+            }
+            (Plan::Encoded(_), Kind::Comparison(_)) => return Err(EngineError::other_query()),
+            (Plan::DataFusion { physical, .. }, _) => physical,
+        };
         let task = self.scan.task_context().map_err(recovered)?;
-        let (lowered, physical) = (&prepared.lowered, &prepared.physical);
         let stream = || execute_stream(Arc::clone(physical), Arc::clone(&task)).map_err(recovered);
         let series = match self.scan.context.empty_series(&self.plan, self.grid).0 {
             Kind::Aggregates(mut series) => {

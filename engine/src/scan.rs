@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use datafusion::datasource::provider_as_source;
 use datafusion::error::Result as DataFusionResult;
@@ -13,6 +13,7 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use hashbrown::HashSet;
 use object_store::ObjectStore;
 use object_store::path::Path;
+use storage::block::footer::BlockFooter;
 use storage::block::meta::BlockMeta;
 use storage::block::{BlockFile, MemoryBlock, MetadataCache, read_traces};
 use storage::ids::TraceId;
@@ -49,7 +50,7 @@ enum Spans {
     Live(Arc<MemoryBlock>),
     Stored {
         file: BlockFile,
-        schema: SchemaRef,
+        footer: Arc<BlockFooter>,
         row_groups: Vec<usize>,
     },
 }
@@ -67,9 +68,9 @@ impl Scan {
                 let mut file = self.file(block)?;
                 let footer = file.footer().await?;
                 let schema = footer.schema();
-                let schema = schema.map_err(|error| EngineError::Internal(error.into()))?;
+                schema.map_err(|error| EngineError::Internal(error.into()))?;
                 Spans::Stored {
-                    schema: Arc::clone(schema),
+                    footer,
                     file,
                     row_groups: row_groups.clone(),
                 }
@@ -133,6 +134,22 @@ impl Opened {
         }
     }
 
+    /// The file of the block, its footer, and the row groups that are read, where whole row groups of a
+    /// stored block are.
+    pub(crate) fn stored(&self) -> Option<(&BlockFile, &BlockFooter, &[usize])> {
+        match (&self.spans, &self.without) {
+            (
+                Spans::Stored {
+                    file,
+                    footer,
+                    row_groups,
+                },
+                None,
+            ) => Some((file, footer, row_groups)),
+            _ => None,
+        }
+    }
+
     /// Expects that few spans pass the filters, see [`SpanTable::read_late`].
     pub(crate) fn expect_few(&mut self) {
         self.few = true;
@@ -160,10 +177,11 @@ impl Opened {
             Spans::Live(block) => SpanTable::live(Arc::new(only(&block, &columns)?)),
             Spans::Stored {
                 file,
-                schema,
+                footer,
                 row_groups,
             } => {
-                let schema = schema.project(&indices(&schema, &columns))?;
+                let schema = footer.schema()?;
+                let schema = schema.project(&indices(schema, &columns))?;
                 SpanTable::stored(file, &Arc::new(schema), row_groups)
             }
         };

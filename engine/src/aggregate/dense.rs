@@ -7,7 +7,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::ops::Range;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::common::internal_err;
 use datafusion::error::{DataFusionError, Result};
@@ -15,7 +15,7 @@ use datafusion::error::{DataFusionError, Result};
 use super::StateKind;
 use super::cell::{Cell, CountCell, ExtremeCell, SumCell};
 use super::histogram::Log2Histogram;
-use super::interval::IntervalCursor;
+use super::interval::{IntervalCursor, Moments};
 use super::rows::{StateBuilder, StateReader};
 use super::sketch::Sketch;
 use crate::grid::Placement;
@@ -28,16 +28,16 @@ pub(crate) trait RangeState: Any + Debug + Send + Sync {
     /// Makes room for groups `0..groups`.
     fn grow(&mut self, groups: usize);
 
-    /// Adds spans: row `i` has time `times[i]` and belongs to group `groups[i]`, or to group 0 where
-    /// there are no `groups`. Rows outside the grid, rows that `filter` leaves out, and rows without
-    /// a value are not counted.
+    /// Adds spans: row `i` is at moment `i` of `moments` and belongs to group `groups[i]`, or to group
+    /// 0 where there are no `groups`. Rows outside the grid, rows that `filter` leaves out, and rows
+    /// without a value are not counted.
     ///
     /// # Errors
     /// If that takes more memory than allowed, or the values are of a type that has no sum.
     fn update(
         &mut self,
         groups: Option<&[u32]>,
-        times: &Int64Array,
+        moments: Moments<'_>,
         values: Option<&ArrayRef>,
         filter: Option<&BooleanArray>,
     ) -> Result<()>;
@@ -240,13 +240,13 @@ impl<C: Cell> Dense<C> {
     #[inline]
     fn for_each_run(
         &mut self,
-        times: &Int64Array,
+        moments: Moments<'_>,
         mut add: impl FnMut(Range<usize>, &mut [C]) -> usize,
     ) -> Result<()> {
-        let times = times.values();
+        let rows = moments.len();
         let mut row = 0;
-        while row < times.len() {
-            let (interval, length) = self.cursor.run(&times[row..]);
+        while row < rows {
+            let (interval, length) = moments.run(row, &mut self.cursor);
             if let Some(interval) = interval {
                 let allocated = add(row..row + length, self.open(interval)?);
                 if allocated > 0 {
@@ -265,11 +265,11 @@ impl<C: Cell> Dense<C> {
     fn for_each(
         &mut self,
         groups: Option<&[u32]>,
-        times: &Int64Array,
+        moments: Moments<'_>,
         keep: impl Fn(usize) -> bool,
         add: impl Fn(&mut C, usize) -> usize,
     ) -> Result<()> {
-        self.for_each_run(times, |rows, cells| {
+        self.for_each_run(moments, |rows, cells| {
             let mut allocated = 0;
             match groups {
                 None => {
@@ -293,7 +293,7 @@ impl<C: Cell> Dense<C> {
     fn count(
         &mut self,
         groups: Option<&[u32]>,
-        times: &Int64Array,
+        moments: Moments<'_>,
         filter: Option<&BooleanArray>,
     ) -> Result<()> {
         let add = |cell: &mut C, _row| {
@@ -301,13 +301,15 @@ impl<C: Cell> Dense<C> {
             0
         };
         match (groups, filter) {
-            (None, None) => self.for_each_run(times, |rows, cells| {
+            (None, None) => self.for_each_run(moments, |rows, cells| {
                 let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
                 cells[0].add_spans(count);
                 0
             }),
-            (groups, None) => self.for_each(groups, times, |_| true, add),
-            (groups, Some(filter)) => self.for_each(groups, times, |row| passes(filter, row), add),
+            (groups, None) => self.for_each(groups, moments, |_| true, add),
+            (groups, Some(filter)) => {
+                self.for_each(groups, moments, |row| passes(filter, row), add)
+            }
         }
     }
 
@@ -332,7 +334,7 @@ impl<C: Viewable> RangeState for Dense<C> {
     fn update(
         &mut self,
         groups: Option<&[u32]>,
-        times: &Int64Array,
+        moments: Moments<'_>,
         values: Option<&ArrayRef>,
         filter: Option<&BooleanArray>,
     ) -> Result<()> {
@@ -340,7 +342,7 @@ impl<C: Viewable> RangeState for Dense<C> {
             self.grow(1);
         }
         let Some(values) = values else {
-            return self.count(groups, times, filter);
+            return self.count(groups, moments, filter);
         };
         let counted = |row: usize| filter.is_none_or(|filter| passes(filter, row));
         match values.data_type() {
@@ -348,10 +350,10 @@ impl<C: Viewable> RangeState for Dense<C> {
                 let values = values.as_primitive::<Int64Type>();
                 let add = |cell: &mut C, row: usize| cell.add_int(values.values()[row]);
                 if filter.is_none() && values.null_count() == 0 {
-                    self.for_each(groups, times, |_| true, add)
+                    self.for_each(groups, moments, |_| true, add)
                 } else {
                     let keep = |row: usize| values.is_valid(row) && counted(row);
-                    self.for_each(groups, times, keep, add)
+                    self.for_each(groups, moments, keep, add)
                 }
             }
             DataType::Float64 => {
@@ -360,7 +362,7 @@ impl<C: Viewable> RangeState for Dense<C> {
                     values.is_valid(row) && !values.value(row).is_nan() && counted(row)
                 };
                 let add = |cell: &mut C, row: usize| cell.add_float(values.values()[row]);
-                self.for_each(groups, times, keep, add)
+                self.for_each(groups, moments, keep, add)
             }
             DataType::Null => Ok(()),
             other => internal_err!("cannot aggregate values of type {other}"),

@@ -65,9 +65,73 @@ impl IntervalCursor {
     }
 }
 
+/// The interval of what is outside the grid.
+pub(crate) const OUTSIDE: u32 = u32::MAX;
+
+/// When the spans of some rows start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Moments<'a> {
+    /// At these times, in the unit of the grid.
+    Times(&'a [i64]),
+    /// In these intervals, or [`OUTSIDE`].
+    Intervals(&'a [u32]),
+    /// All in one interval.
+    Same {
+        /// Which.
+        interval: usize,
+        /// How many rows there are.
+        rows: usize,
+    },
+}
+
+impl Moments<'_> {
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Times(times) => times.len(),
+            Self::Intervals(intervals) => intervals.len(),
+            Self::Same { rows, .. } => *rows,
+        }
+    }
+
+    /// The interval of a row, if any, and how many rows, counted from this one, are certain to be
+    /// treated as it is.
+    #[inline]
+    pub(crate) fn run(&self, row: usize, cursor: &mut IntervalCursor) -> (Option<usize>, usize) {
+        match self {
+            Self::Times(times) => cursor.run(&times[row..]),
+            Self::Intervals(intervals) => {
+                let intervals = &intervals[row..];
+                let Some(&first) = intervals.first() else {
+                    return (None, 1);
+                };
+                let length = intervals.iter().take_while(|other| **other == first);
+                let length = length.count();
+                let inside = (first != OUTSIDE).then(|| usize::try_from(first).ok());
+                (inside.flatten(), length)
+            }
+            Self::Same { interval, rows } => (Some(*interval), rows - row),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::IntervalCursor;
+    use super::{IntervalCursor, Moments, OUTSIDE};
+
+    #[test]
+    fn moments_in_intervals_run_as_long_as_they_are_equal() {
+        let mut cursor = IntervalCursor::new(0, 10, 3);
+        let moments = Moments::Intervals(&[2, 2, OUTSIDE, OUTSIDE, 0]);
+        assert_eq!(moments.run(0, &mut cursor), (Some(2), 2));
+        assert_eq!(moments.run(2, &mut cursor), (None, 2));
+        assert_eq!(moments.run(4, &mut cursor), (Some(0), 1));
+        let same = Moments::Same {
+            interval: 1,
+            rows: 5,
+        };
+        assert_eq!(same.run(2, &mut cursor), (Some(1), 3));
+    }
 
     #[test]
     fn agrees_with_the_definition_in_any_order() {

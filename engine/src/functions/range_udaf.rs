@@ -24,7 +24,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
-use crate::aggregate::interval::IntervalCursor;
+use crate::aggregate::interval::{IntervalCursor, Moments};
 use crate::aggregate::rows::state_type;
 use crate::aggregate::{RangeState, StateKind, new_state};
 use crate::limit::MemoryLimit;
@@ -220,7 +220,8 @@ impl GroupsAccumulator for RangeAccumulator {
         let (time, value) = self.columns(values)?;
         self.state.grow(total_num_groups);
         let groups = numbers(group_indices)?;
-        self.state.update(Some(&groups), time, value, opt_filter)
+        let moments = Moments::Times(time.values());
+        self.state.update(Some(&groups), moments, value, opt_filter)
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
@@ -260,7 +261,8 @@ impl GroupsAccumulator for RangeAccumulator {
             let mut state = self.arguments.new_state(self.kind);
             let value = value.map(|value| value.slice(row, 1));
             let filter = opt_filter.map(|filter| filter.slice(row, 1));
-            state.update(None, &time.slice(row, 1), value.as_ref(), filter.as_ref())?;
+            let moments = Moments::Times(&time.values()[row..=row]);
+            state.update(None, moments, value.as_ref(), filter.as_ref())?;
             states.push(state.take(1));
         }
         let states: Vec<_> = states.iter().map(AsRef::as_ref).collect();
@@ -280,7 +282,8 @@ impl GroupsAccumulator for RangeAccumulator {
 impl Accumulator for RangeAccumulator {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let (time, value) = self.columns(values)?;
-        self.state.update(None, time, value, None)
+        let moments = Moments::Times(time.values());
+        self.state.update(None, moments, value, None)
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {

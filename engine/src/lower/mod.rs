@@ -407,6 +407,20 @@ impl Lowered {
         builder.aggregate(keys, [state])?.build()
     }
 
+    /// The time of a span, in the unit of the grid.
+    pub(crate) fn time(&self) -> &Expr {
+        &self.time
+    }
+
+    /// The condition that selects spans by themselves, if there is any; `None` where spans are
+    /// selected otherwise.
+    pub(crate) fn filter(&self) -> Option<Option<&Expr>> {
+        match &self.source {
+            Source::Filter(predicate) => Some(predicate.as_ref()),
+            Source::Spansets { .. } => None,
+        }
+    }
+
     /// How the key columns of the result are read.
     pub(crate) fn key_kinds(&self) -> &[KeyKind] {
         match &self.stage {

@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
-use datafusion::common::ScalarValue;
+use datafusion::common::{ScalarValue, internal_err};
 use datafusion::error::Result;
 use hashbrown::HashMap;
 
@@ -41,10 +41,42 @@ impl Grouping {
             .iter_mut()
             .zip(keys)
             .map(|(column, key)| column.numbers(key));
-        let mut numbers = numbers.collect::<Result<Vec<_>>>()?;
+        let numbers = numbers.collect::<Result<Vec<_>>>()?;
+        Ok(self.combine(numbers))
+    }
+
+    /// The number that a key column of a row has for each of its codes.
+    pub(crate) fn look_up(
+        &mut self,
+        column: usize,
+        table: &mut KeyTable,
+        codes: &[u32],
+    ) -> Result<Vec<u32>> {
+        let Some(interner) = self.columns.get_mut(column) else {
+            return internal_err!("there are fewer keys");
+        };
+        let number = |&code: &u32| {
+            let known = table.numbers.get(index(code));
+            known.copied().unwrap_or(UNNUMBERED)
+        };
+        let mut numbers: Vec<u32> = codes.iter().map(number).collect();
+        // Numbered when a row first has them: not every value of a dictionary is in use.
+        if numbers.contains(&UNNUMBERED) {
+            for (slot, &code) in numbers.iter_mut().zip(codes) {
+                if *slot == UNNUMBERED {
+                    *slot = interner.number_in(table, index(code))?;
+                }
+            }
+        }
+        Ok(numbers)
+    }
+
+    /// The group of each row by the numbers of its keys; `None` if there are no keys, and so only one
+    /// group.
+    pub(crate) fn combine(&mut self, mut numbers: Vec<Vec<u32>>) -> Option<Vec<u32>> {
         let width = numbers.len();
         if width < 2 {
-            return Ok(numbers.pop());
+            return numbers.pop();
         }
         let rows = numbers.first().map_or(0, Vec::len);
         let mut groups = Vec::with_capacity(rows);
@@ -72,7 +104,7 @@ impl Grouping {
             }
             groups.push(group);
         }
-        Ok(Some(groups))
+        Some(groups)
     }
 
     /// Number of groups so far.
@@ -122,6 +154,40 @@ struct Interner {
     bytes: usize,
     /// The dictionary seen last.
     dictionary: Option<Dictionary>,
+}
+
+/// Distinct values of a key column, and the numbers of those that rows were seen to have.
+#[derive(Debug)]
+pub(crate) struct KeyTable {
+    values: ArrayRef,
+    /// The values as texts, or as integers.
+    texts: Option<StringArray>,
+    integers: Option<Int64Array>,
+    numbers: Vec<u32>,
+}
+
+impl KeyTable {
+    /// A table of values by code, none of which has a number yet.
+    pub(crate) fn try_new(values: &ArrayRef) -> Result<Self> {
+        let is_text = match values.data_type() {
+            DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => true,
+            DataType::Dictionary(_, values) => **values == DataType::Utf8,
+            _ => false,
+        };
+        let (texts, integers) = if is_text {
+            let texts = cast(values, &DataType::Utf8)?;
+            (Some(texts.as_string().clone()), None)
+        } else {
+            let integers = as_integers(values)?;
+            (None, Some(integers.as_primitive::<Int64Type>().clone()))
+        };
+        Ok(Self {
+            values: Arc::clone(values),
+            texts,
+            integers,
+            numbers: vec![UNNUMBERED; values.len()],
+        })
+    }
 }
 
 /// A dictionary and the numbers of its values.
@@ -213,19 +279,27 @@ impl Interner {
         Ok(key.iter().map(number).collect())
     }
 
+    /// The number of one of the values of a table.
+    fn number_in(&mut self, table: &mut KeyTable, code: usize) -> Result<u32> {
+        if let Some(&number) = table.numbers.get(code)
+            && number != UNNUMBERED
+        {
+            return Ok(number);
+        }
+        let number = match (&table.texts, &table.integers) {
+            (Some(texts), _) if texts.is_valid(code) => self.text(texts.value(code)),
+            (_, Some(integers)) if integers.is_valid(code) => {
+                self.integer(integers.value(code), &table.values, code)?
+            }
+            _ => self.null(),
+        };
+        table.numbers[code] = number;
+        Ok(number)
+    }
+
     /// Integers, booleans, and the bits of floats.
     fn integers(&mut self, key: &ArrayRef) -> Result<Vec<u32>> {
-        if *key.data_type() == DataType::Float64 {
-            let bits = key
-                .to_data()
-                .into_builder()
-                .data_type(DataType::Int64)
-                .build()?;
-            let bits = arrow::array::make_array(bits);
-            return self.mapped(&bits, key);
-        }
-        let mapped = cast(key, &DataType::Int64)?;
-        self.mapped(&mapped, key)
+        self.mapped(&as_integers(key)?, key)
     }
 
     fn mapped(&mut self, integers: &ArrayRef, key: &ArrayRef) -> Result<Vec<u32>> {
@@ -334,6 +408,15 @@ impl Dictionary {
         let number = |&code| self.numbers.get(slot(code)).copied().unwrap_or(UNNUMBERED);
         codes.values().iter().map(number).collect()
     }
+}
+
+/// Integers and booleans as integers, floats as their bits.
+fn as_integers(key: &ArrayRef) -> Result<ArrayRef> {
+    if *key.data_type() == DataType::Float64 {
+        let bits = key.to_data().into_builder().data_type(DataType::Int64);
+        return Ok(arrow::array::make_array(bits.build()?));
+    }
+    Ok(cast(key, &DataType::Int64)?)
 }
 
 fn slot(code: i32) -> usize {

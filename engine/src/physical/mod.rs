@@ -1,5 +1,7 @@
 //! Operators that DataFusion does not have, and the rules that put them in.
 
+mod encoded_aggregate;
+mod encoded_window;
 mod grouping;
 mod range_aggregate;
 
@@ -9,6 +11,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
 
+pub(crate) use encoded_aggregate::EncodedAggregate;
 pub(crate) use grouping::Grouping;
 pub(crate) use range_aggregate::{Groups, RangeAggregateExec, UseRangeAggregate};
 

@@ -33,6 +33,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt as _, stream};
 
 use super::grouping::Grouping;
+use crate::aggregate::interval::Moments;
 use crate::aggregate::{RangeState, StateKind};
 use crate::functions::range_udaf::{RangeArguments, RangeUdaf};
 
@@ -262,12 +263,9 @@ impl Aggregation {
         let value = self.value.as_ref().map(evaluate).transpose()?;
         let groups = self.grouping.groups(&keys)?;
         self.state.grow(self.grouping.len());
-        self.state.update(
-            groups.as_deref(),
-            as_int64_array(&time)?,
-            value.as_ref(),
-            None,
-        )
+        let times = Moments::Times(as_int64_array(&time)?.values());
+        self.state
+            .update(groups.as_deref(), times, value.as_ref(), None)
     }
 
     fn bytes(&self) -> usize {

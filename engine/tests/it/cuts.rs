@@ -172,7 +172,7 @@ fn searches_and_exemplars_do_not_depend_on_the_cut() {
     });
 }
 
-fn bits(set: &SeriesSet) -> Vec<(String, Vec<u64>)> {
+pub(crate) fn bits(set: &SeriesSet) -> Vec<(String, Vec<u64>)> {
     let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect();
     set.series
         .iter()

@@ -9,6 +9,7 @@ mod cuts;
 mod dialects;
 mod differential;
 mod drilldown;
+mod encoded;
 mod exemplars;
 mod long;
 mod recorded;

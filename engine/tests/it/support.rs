@@ -30,15 +30,30 @@ pub(crate) struct Bench {
     pub(crate) prune: bool,
 }
 
-/// The store and the engine of all benches: making an engine costs more than most queries do.
-static SHARED: LazyLock<(Arc<dyn ObjectStore>, Arc<Engine>)> = LazyLock::new(|| {
+/// What all benches share: making an engine costs more than most queries do.
+struct Shared {
+    store: Arc<dyn ObjectStore>,
+    engine: Arc<Engine>,
+    /// An engine that runs everything as DataFusion plans.
+    general: Arc<Engine>,
+}
+
+static SHARED: LazyLock<Shared> = LazyLock::new(|| {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let options = EngineOptions {
-        threads: 2,
-        ..EngineOptions::default()
+    let engine = |general| {
+        let options = EngineOptions {
+            threads: 2,
+            general,
+            ..EngineOptions::default()
+        };
+        let engine = Engine::try_new(Arc::clone(&store), Path::default(), &options);
+        Arc::new(engine.expect("threads start"))
     };
-    let engine = Engine::try_new(Arc::clone(&store), Path::default(), &options);
-    (store, Arc::new(engine.expect("threads start")))
+    Shared {
+        engine: engine(false),
+        general: engine(true),
+        store,
+    }
 });
 
 /// Number of blocks made.
@@ -46,11 +61,19 @@ static BLOCKS: AtomicU64 = AtomicU64::new(0);
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let (store, engine) = &*SHARED;
         Self {
-            store: Arc::clone(store),
-            engine: Arc::clone(engine),
+            store: Arc::clone(&SHARED.store),
+            engine: Arc::clone(&SHARED.engine),
             prune: true,
+        }
+    }
+
+    /// The same store, but everything runs as DataFusion plans.
+    pub(crate) fn general(&self) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            engine: Arc::clone(&SHARED.general),
+            prune: self.prune,
         }
     }
 
@@ -92,8 +115,17 @@ impl Bench {
             row_group_rows,
             ..WriteOptions::default()
         };
+        self.written(groups, &options).await
+    }
+
+    /// The spans as one stored block, one slice for each of its row groups.
+    pub(crate) async fn written(
+        &mut self,
+        groups: &[SpanGroup],
+        options: &WriteOptions,
+    ) -> Vec<Slice> {
         let mut slices = Vec::new();
-        for slice in self.stored_as_one_slice(groups, &options).await {
+        for slice in self.stored_as_one_slice(groups, options).await {
             if let Slice::Stored { block, row_groups } = slice {
                 slices.extend(row_groups.into_iter().map(|index| Slice::Stored {
                     block: Arc::clone(&block),
@@ -217,6 +249,15 @@ impl Bench {
             slices.retain(|slice| kept(slice, |block| engine::prune(plan, &grid, block)));
         }
         Ok(slices)
+    }
+
+    /// The plan of a metrics query over a slice, as text.
+    pub(crate) async fn explain(&self, query: &str, grid: Grid, slice: Slice) -> String {
+        let query = traceql::compile(query).expect("the query compiles");
+        let plan = Arc::new(MetricsPlan::analyse(&query).expect("a metrics query"));
+        let context = QueryContext::new(1 << 30, "test.memory");
+        let explained = self.engine.explain_job(&plan, grid, slice, &context, false);
+        explained.await.expect("it can be explained")
     }
 
     /// The answer to a metrics query, and at most `count` exemplars of its series.

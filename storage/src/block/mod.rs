@@ -9,6 +9,7 @@ mod cache;
 mod coded;
 pub mod decode;
 pub mod encode;
+pub mod encoded;
 mod encodings;
 pub mod footer;
 mod groups;

@@ -1,0 +1,246 @@
+//! Some rows of a row group as codes, and what is known of each value by its code.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array};
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Int32Type, Int64Type, SchemaRef};
+use datafusion::common::internal_err;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::physical_expr::PhysicalExpr;
+use storage::StorageError;
+use storage::block::encoded::EncodedColumn;
+
+use crate::aggregate::interval::{IntervalCursor, OUTSIDE};
+
+/// The codes of one column in some neighbouring rows.
+#[derive(Debug)]
+pub(super) enum Codes {
+    /// All have the same.
+    Same(u32),
+    /// They count up from this one.
+    From(usize),
+    Each(Vec<u32>),
+}
+
+/// Rows of a window.
+#[derive(Debug)]
+pub(super) enum Rows {
+    /// All, so many.
+    All(usize),
+    /// Some, ascending.
+    Some(Vec<u32>),
+}
+
+impl Rows {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::All(count) => *count,
+            Self::Some(rows) => rows.len(),
+        }
+    }
+
+    /// Those whose code is to be kept.
+    pub(super) fn filter(self, codes: &Codes, keep: &[bool]) -> Self {
+        let kept = |code: usize| keep.get(code).copied().unwrap_or(false);
+        match (self, codes) {
+            (rows, &Codes::Same(code)) if kept(index(code)) => rows,
+            (_, Codes::Same(_)) => Self::Some(Vec::new()),
+            (Self::All(count), Codes::Each(codes)) => {
+                compacted(codes.iter().take(count).map(|&code| kept(index(code))))
+            }
+            (Self::All(count), &Codes::From(first)) => compacted((first..first + count).map(kept)),
+            (Self::Some(mut rows), Codes::Each(codes)) => {
+                rows.retain(|&row| codes.get(index(row)).is_some_and(|&c| kept(index(c))));
+                Self::Some(rows)
+            }
+            (Self::Some(mut rows), &Codes::From(first)) => {
+                rows.retain(|&row| kept(first + index(row)));
+                Self::Some(rows)
+            }
+        }
+    }
+}
+
+/// The places of those that are true.
+fn compacted(kept: impl ExactSizeIterator<Item = bool>) -> Rows {
+    let count = kept.len();
+    let mut rows = vec![0_u32; count];
+    let mut length = 0;
+    // Written in any case and kept or not, which takes no jump that could be guessed wrongly.
+    for (row, kept) in (0..).zip(kept) {
+        rows[length] = row;
+        length += usize::from(kept);
+    }
+    if length == count {
+        return Rows::All(count);
+    }
+    rows.truncate(length);
+    Rows::Some(rows)
+}
+
+impl Codes {
+    /// The codes of the next rows of a column.
+    pub(super) fn read(column: &mut EncodedColumn, rows: usize) -> Result<Self, StorageError> {
+        if let Some(first) = column.place() {
+            return Ok(Self::From(first));
+        }
+        if let Some(code) = column.repeated(rows)? {
+            return Ok(Self::Same(code));
+        }
+        let mut codes = vec![0; rows];
+        column.read(&mut codes)?;
+        Ok(Self::Each(codes))
+    }
+
+    /// The codes of some of the rows.
+    pub(super) fn of(&self, rows: &Rows) -> Vec<u32> {
+        match (self, rows) {
+            (&Self::Same(code), rows) => vec![code; rows.len()],
+            (Self::Each(codes), Rows::All(_)) => codes.clone(),
+            (Self::Each(codes), Rows::Some(rows)) => {
+                rows.iter().map(|&row| codes[index(row)]).collect()
+            }
+            (Self::From(first), Rows::All(count)) => (number(*first)..).take(*count).collect(),
+            (Self::From(first), Rows::Some(rows)) => {
+                let first = number(*first);
+                rows.iter().map(|row| first + row).collect()
+            }
+        }
+    }
+
+    /// The values of some of the rows.
+    pub(super) fn pick(&self, values: &ArrayRef, rows: &Rows) -> Result<ArrayRef> {
+        if let (Self::From(first), Rows::All(count)) = (self, rows) {
+            return Ok(values.slice(*first, *count));
+        }
+        let codes = UInt32Array::from(self.of(rows));
+        Ok(take(values, &codes, None)?)
+    }
+}
+
+/// An expression of one column, and what it comes to for each of the column's values.
+#[derive(Debug, Clone)]
+pub(super) struct Derived {
+    /// Which of the columns read.
+    pub(super) column: usize,
+    pub(super) expr: Arc<dyn PhysicalExpr>,
+    /// A schema of that column alone.
+    pub(super) schema: SchemaRef,
+}
+
+impl Derived {
+    /// The results by code.
+    pub(super) fn evaluate(&self, column: &EncodedColumn) -> Result<ArrayRef> {
+        let values = column.values();
+        let presented = match self.schema.field(0).data_type() {
+            DataType::Dictionary(..) => as_dictionary(values)?,
+            _ => Arc::clone(values),
+        };
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), vec![presented])?;
+        self.expr.evaluate(&batch)?.into_array(values.len())
+    }
+
+    /// Of each code, whether the result is true.
+    pub(super) fn truths(&self, column: &EncodedColumn) -> Result<Vec<bool>> {
+        let result = self.evaluate(column)?;
+        let Some(result): Option<&BooleanArray> = result.as_boolean_opt() else {
+            return internal_err!("a condition is a boolean");
+        };
+        Ok(result.iter().map(|truth| truth == Some(true)).collect())
+    }
+}
+
+/// Values as a dictionary whose codes are their places.
+fn as_dictionary(values: &ArrayRef) -> Result<ArrayRef> {
+    // What is null is so in the codes, where everyone looks for it.
+    let code = |place: usize| {
+        let code = values.is_valid(place).then(|| i32::try_from(place));
+        code.transpose()
+    };
+    let too_many = |error| DataFusionError::External(Box::new(error));
+    let codes = (0..values.len())
+        .map(code)
+        .collect::<Result<Int32Array, _>>();
+    let codes = codes.map_err(too_many)?;
+    let dictionary = DictionaryArray::<Int32Type>::try_new(codes, Arc::clone(values))?;
+    Ok(Arc::new(dictionary))
+}
+
+/// Which interval each value of a time column is in.
+#[derive(Debug)]
+pub(super) struct Intervals {
+    by_code: Vec<u32>,
+    /// Numbers of the stretches of neighbouring codes in one interval.
+    stretches: Vec<u32>,
+}
+
+/// When some rows of a window start.
+#[derive(Debug)]
+pub(super) enum When {
+    /// All in one interval, or outside of all.
+    Same(Option<usize>),
+    Each(Vec<u32>),
+    Times(Vec<i64>),
+}
+
+impl Intervals {
+    pub(super) fn new(times: &ArrayRef, cursor: &mut IntervalCursor) -> Result<Self> {
+        let Some(times) = times.as_primitive_opt::<Int64Type>() else {
+            return internal_err!("times are integers");
+        };
+        let interval = |&time: &i64| cursor.find(time).map_or(OUTSIDE, number);
+        let by_code: Vec<u32> = times.values().iter().map(interval).collect();
+        let mut stretches = Vec::with_capacity(by_code.len());
+        let mut stretch = 0;
+        let mut last = None;
+        for &interval in &by_code {
+            stretch += u32::from(last.is_some_and(|last| last != interval));
+            last = Some(interval);
+            stretches.push(stretch);
+        }
+        Ok(Self { by_code, stretches })
+    }
+
+    /// The intervals of some of the rows.
+    pub(super) fn of(&self, codes: &Codes, rows: &Rows) -> When {
+        let interval = |code: u32| self.by_code.get(index(code)).copied().unwrap_or(OUTSIDE);
+        let one = |code| {
+            let interval = interval(code);
+            When::Same((interval != OUTSIDE).then(|| index(interval)))
+        };
+        match codes {
+            Codes::Same(code) => one(*code),
+            Codes::From(_) => When::Each(codes.of(rows).into_iter().map(interval).collect()),
+            Codes::Each(each) => {
+                // Seconds get their codes as they first come, nearly in order.
+                let (least, most) = bounds(each);
+                let stretch = |code| self.stretches.get(index(code));
+                if stretch(least) == stretch(most) {
+                    return one(least);
+                }
+                When::Each(match rows {
+                    Rows::All(_) => each.iter().map(|&code| interval(code)).collect(),
+                    Rows::Some(rows) => {
+                        let code = |&row: &u32| interval(each[index(row)]);
+                        rows.iter().map(code).collect()
+                    }
+                })
+            }
+        }
+    }
+}
+
+fn bounds(codes: &[u32]) -> (u32, u32) {
+    let both = |(least, most): (u32, u32), &code: &u32| (least.min(code), most.max(code));
+    codes.iter().fold((u32::MAX, 0), both)
+}
+
+pub(super) fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,119 @@
+//! Aggregation over encoded columns answers as the general path does, to the last bit.
+
+use engine::{Grid, Slice};
+use storage::block::WriteOptions;
+use storage::model::SpanGroup;
+use testkit::generate::{nasty_grid, random_span_local_query};
+use testkit::testdata::samples;
+
+use crate::cuts::bits;
+use crate::differential::{check_all, traces};
+use crate::support::{Bench, block_on, grid};
+
+/// Many pages, which end in other rows in every row group.
+const SMALL: WriteOptions = WriteOptions {
+    row_group_rows: 60,
+    page_rows: 7,
+    zstd_level: 1,
+};
+
+const QUERIES: [&str; 12] = [
+    "{} | count_over_time()",
+    "{ status = error } | rate() by (resource.service.name)",
+    "{ resource.service.name =~ \"f.*\" } | rate() by (span.http.status_code)",
+    "{ duration > 1ms && span.http.status_code >= 200 } | rate() by (name, kind)",
+    "{ duration < 1ms } | quantile_over_time(duration, .5, .99) by (resource.service.name)",
+    "{} | histogram_over_time(duration) by (span.http.method)",
+    "{} | avg_over_time(span.http.status_code) by (name)",
+    "{ kind = server } | max_over_time(duration) by (span.does.not.exist)",
+    "{ span.http.status_code = nil } | min_over_time(duration)",
+    "{ name != \"\" } | sum_over_time(duration) by (span.http.status_code, status)",
+    "{} | count_over_time() by (span:childCount)",
+    "{ trace:id = \"0\" } | rate()",
+];
+
+async fn check(
+    query: &str,
+    over: Grid,
+    groups: &[SpanGroup],
+    options: &WriteOptions,
+) -> Result<(), String> {
+    let mut bench = Bench::new();
+    let slices = bench.written(groups, options).await;
+    let general = bench.general().run(query, over, slices.clone()).await;
+    let encoded = bench.run(query, over, slices).await;
+    match (general, encoded) {
+        (Ok(general), Ok(encoded)) if bits(&general) == bits(&encoded) => Ok(()),
+        (Err(general), Err(encoded)) if general.to_string() == encoded.to_string() => Ok(()),
+        (general, encoded) => Err(format!("{encoded:?} instead of {general:?}")),
+    }
+}
+
+#[test]
+fn random_queries_have_one_answer() {
+    check_all(random_span_local_query, |seed, text| {
+        let groups = traces(seed, text);
+        let mut over = grid(nasty_grid());
+        // Whole seconds are read from another column.
+        if seed.is_multiple_of(2) {
+            const SECOND_NS: i64 = 1_000_000_000;
+            over.start_ns = over.start_ns / SECOND_NS * SECOND_NS;
+            over.step_ns = (over.step_ns / SECOND_NS + 1) * SECOND_NS;
+        }
+        block_on(check(text, over, &groups, &SMALL))
+    });
+}
+
+#[test]
+fn recorded_spans_have_one_answer() {
+    let options = WriteOptions {
+        row_group_rows: 30_000,
+        page_rows: 3_000,
+        ..SMALL
+    };
+    let samples = samples().expect("the samples are in the repository");
+    for sample in samples
+        .iter()
+        .filter(|sample| sample.name.contains("oteldemo"))
+    {
+        let groups = sample.load().expect("a sample loads");
+        let starts = groups.iter().flat_map(|g| &g.spans).map(|s| s.start_ns);
+        let first = starts.clone().min().expect("spans");
+        let last = starts.max().expect("spans");
+        for step_ns in [1_000_000_000, 333_333_333] {
+            let over = Grid::aligned(first, last, step_ns).expect("a grid");
+            for query in QUERIES {
+                let checked = block_on(check(query, over, &groups, &options));
+                checked.unwrap_or_else(|error| panic!("{query}, step {step_ns} ns: {error}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn flat_columns_are_read_encoded_and_others_are_not() {
+    let groups = traces(7, "");
+    block_on(async {
+        let mut bench = Bench::new();
+        let slices = bench.written(&groups, &SMALL).await;
+        let slice: &Slice = slices.first().expect("a block with spans");
+        let over = grid(nasty_grid());
+        for (query, encoded) in [
+            (
+                "{ status = error } | rate() by (resource.service.name)",
+                true,
+            ),
+            ("{ event:name = \"x\" } | rate()", false),
+            ("{} >> {} | rate()", false),
+        ] {
+            let plan = bench.explain(query, over, slice.clone()).await;
+            assert_eq!(
+                plan.starts_with("EncodedAggregate"),
+                encoded,
+                "{query}\n{plan}"
+            );
+            let plan = bench.general().explain(query, over, slice.clone()).await;
+            assert!(!plan.starts_with("EncodedAggregate"), "{query}\n{plan}");
+        }
+    });
+}

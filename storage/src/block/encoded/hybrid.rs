@@ -1,0 +1,358 @@
+//! Parquet's hybrid of runs and bit-packed numbers: dictionary codes, definition levels, booleans.
+//!
+//! A sequence of runs. A header `2n` (LEB128) is followed by one number in as few whole bytes as its
+//! width needs, repeated `n` times; a header `2n + 1` by `8n` numbers packed without gaps, lowest bits
+//! first. <https://parquet.apache.org/docs/file-format/data-pages/encodings/>
+
+use bytes::Bytes;
+use parquet::errors::{ParquetError, Result};
+
+/// Widest numbers.
+const MAX_WIDTH: u32 = 32;
+/// Numbers that are unpacked at once: they fill whole bytes, whatever their width.
+const BLOCK: usize = 8;
+/// Bytes that unpacking a block looks at: 32 bytes of the widest numbers and a word beyond.
+const WINDOW: usize = 40;
+
+/// Numbers of one width, read in order.
+#[derive(Debug, Clone)]
+pub(crate) struct Hybrid {
+    bytes: Bytes,
+    width: u32,
+    /// Where the next run starts.
+    next: usize,
+    run: Run,
+}
+
+/// What is left of a run.
+#[derive(Debug, Clone)]
+enum Run {
+    Repeated {
+        number: u32,
+        left: usize,
+    },
+    Packed {
+        /// Where the numbers start.
+        from: usize,
+        /// How many were read.
+        read: usize,
+        left: usize,
+    },
+}
+
+impl Hybrid {
+    /// Numbers of so many bits.
+    pub(crate) fn new(bytes: Bytes, width: u32) -> Result<Self> {
+        if width > MAX_WIDTH {
+            return Err(damaged("a code of more than 32 bits"));
+        }
+        let run = Run::Repeated { number: 0, left: 0 };
+        Ok(Self {
+            bytes,
+            width,
+            next: 0,
+            run,
+        })
+    }
+
+    /// One number, over and over.
+    pub(crate) fn constant(number: u32) -> Self {
+        let run = Run::Repeated {
+            number,
+            left: usize::MAX,
+        };
+        Self {
+            bytes: Bytes::new(),
+            width: 0,
+            next: 0,
+            run,
+        }
+    }
+
+    /// Reads as many numbers as there is room for.
+    pub(crate) fn read(&mut self, mut out: &mut [u32]) -> Result<()> {
+        while !out.is_empty() {
+            let count = self.run()?.min(out.len());
+            let (now, later) = out.split_at_mut(count);
+            match self.run {
+                Run::Repeated { number, .. } => now.fill(number),
+                Run::Packed { from, read, .. } => {
+                    let packed = self.bytes.get(from..).unwrap_or_default();
+                    unpack(packed, self.width, read, now);
+                }
+            }
+            self.advance(count);
+            out = later;
+        }
+        Ok(())
+    }
+
+    /// Leaves out so many numbers.
+    pub(crate) fn skip(&mut self, mut count: usize) -> Result<()> {
+        while count > 0 {
+            let skipped = self.run()?.min(count);
+            self.advance(skipped);
+            count -= skipped;
+        }
+        Ok(())
+    }
+
+    /// The number that the next `count` ones all are, if that can be seen without reading them.
+    pub(crate) fn repeated(&mut self, count: usize) -> Result<Option<u32>> {
+        if count == 0 || self.run()? < count {
+            return Ok(None);
+        }
+        Ok(match self.run {
+            Run::Repeated { number, .. } => Some(number),
+            Run::Packed { .. } => None,
+        })
+    }
+
+    /// How many numbers are left of the run, which is made to be one with some left.
+    fn run(&mut self) -> Result<usize> {
+        loop {
+            let (Run::Repeated { left, .. } | Run::Packed { left, .. }) = self.run;
+            if left > 0 {
+                return Ok(left);
+            }
+            self.run = self.next_run()?;
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        match &mut self.run {
+            Run::Repeated { left, .. } => *left -= count,
+            Run::Packed { read, left, .. } => {
+                *read += count;
+                *left -= count;
+            }
+        }
+    }
+
+    fn next_run(&mut self) -> Result<Run> {
+        let header = self.header()?;
+        let count = usize::try_from(header >> 1).unwrap_or(usize::MAX);
+        let width = usize::try_from(self.width).unwrap_or_default();
+        if header & 1 == 0 {
+            let bytes = self.take(width.div_ceil(8))?;
+            let number = word(self.bytes.get(bytes..self.next).unwrap_or_default());
+            let mask = mask(self.width);
+            return Ok(Run::Repeated {
+                number: low(number & mask),
+                left: count,
+            });
+        }
+        let length = count.checked_mul(width).ok_or_else(too_short)?;
+        let from = self.next;
+        // A writer may leave out the bytes behind the last number that counts.
+        let there = length.min(self.bytes.len().saturating_sub(from));
+        self.next += there;
+        let left = match width {
+            0 => count.saturating_mul(BLOCK),
+            _ => (there * 8) / width,
+        };
+        Ok(Run::Packed {
+            from,
+            read: 0,
+            left,
+        })
+    }
+
+    fn header(&mut self) -> Result<u64> {
+        let mut header = 0_u64;
+        for shift in (0..35).step_by(7) {
+            let at = self.take(1)?;
+            let byte = u64::from(self.bytes.get(at).copied().unwrap_or_default());
+            header |= (byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(header);
+            }
+        }
+        Err(damaged("a run of more than 2^35 numbers"))
+    }
+
+    /// Where the next so many bytes are.
+    fn take(&mut self, count: usize) -> Result<usize> {
+        let from = self.next;
+        let to = from.checked_add(count).ok_or_else(too_short)?;
+        if to > self.bytes.len() {
+            return Err(too_short());
+        }
+        self.next = to;
+        Ok(from)
+    }
+}
+
+fn damaged(what: &str) -> ParquetError {
+    ParquetError::General(what.to_owned())
+}
+
+fn too_short() -> ParquetError {
+    ParquetError::EOF("a page has fewer codes than rows".to_owned())
+}
+
+const fn mask(width: u32) -> u64 {
+    (1 << width) - 1
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "masked to 32 bits at most")]
+const fn low(number: u64) -> u32 {
+    number as u32
+}
+
+/// Up to eight bytes as a number; bytes that are not there are zero.
+fn word(bytes: &[u8]) -> u64 {
+    if let Some(whole) = bytes.first_chunk() {
+        return u64::from_le_bytes(*whole);
+    }
+    let mut padded = [0; 8];
+    padded[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(padded)
+}
+
+/// Unpacks numbers from the one at `first` on.
+fn unpack(packed: &[u8], width: u32, first: usize, out: &mut [u32]) {
+    let one = |number: usize| {
+        let bit = number * usize::try_from(width).unwrap_or_default();
+        let bytes = packed.get(bit / 8..).unwrap_or_default();
+        low((word(bytes) >> (bit % 8)) & mask(width))
+    };
+    let to_boundary = (BLOCK - first % BLOCK) % BLOCK;
+    let (head, rest) = out.split_at_mut(to_boundary.min(out.len()));
+    for (number, slot) in (first..).zip(head) {
+        *slot = one(number);
+    }
+    let first = first + to_boundary;
+    let start = first / BLOCK * usize::try_from(width).unwrap_or_default();
+    let blocks = unpack_blocks(packed.get(start..).unwrap_or_default(), width, rest);
+    for (number, slot) in (first + blocks * BLOCK..).zip(&mut rest[blocks * BLOCK..]) {
+        *slot = one(number);
+    }
+}
+
+/// Unpacks whole blocks as long as there is a window of bytes, and says how many.
+fn unpack_blocks(packed: &[u8], width: u32, out: &mut [u32]) -> usize {
+    macro_rules! by_width {
+        ($($width:literal)+) => {
+            match width {
+                $($width => blocks_of::<$width>(packed, out),)+
+                _ => {
+                    out.fill(0);
+                    out.len() / BLOCK
+                }
+            }
+        };
+    }
+    by_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32)
+}
+
+/// With the width known, all places and shifts are constants.
+fn blocks_of<const WIDTH: usize>(packed: &[u8], out: &mut [u32]) -> usize {
+    let mask = (1_u64 << WIDTH) - 1;
+    let (blocks, _) = out.as_chunks_mut::<BLOCK>();
+    let mut done = 0;
+    for block in blocks {
+        let window = packed
+            .get(done * WIDTH..)
+            .and_then(<[u8]>::first_chunk::<WINDOW>);
+        let Some(window) = window else {
+            break;
+        };
+        for (number, slot) in block.iter_mut().enumerate() {
+            let bit = number * WIDTH;
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&window[bit / 8..bit / 8 + 8]);
+            *slot = low((u64::from_le_bytes(bytes) >> (bit % 8)) & mask);
+        }
+        done += 1;
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Encodes runs as a writer may: repeated ones, and packed ones filled up with zeros.
+    fn encode(runs: &[(bool, Vec<u32>)], width: u32) -> (Vec<u8>, Vec<u32>) {
+        let (mut bytes, mut numbers) = (Vec::new(), Vec::new());
+        let header = |bytes: &mut Vec<u8>, mut header: usize| {
+            while header >= 0x80 {
+                bytes.push(u8::try_from(header & 0x7f).unwrap() | 0x80);
+                header >>= 7;
+            }
+            bytes.push(u8::try_from(header).unwrap());
+        };
+        for (packed, run) in runs {
+            let run: Vec<u32> = run
+                .iter()
+                .map(|&n| low(u64::from(n) & mask(width)))
+                .collect();
+            if *packed {
+                let groups = run.len().div_ceil(8);
+                header(&mut bytes, groups << 1 | 1);
+                let mut padded = run.clone();
+                padded.resize(groups * 8, 0);
+                let mut bits = vec![false; groups * 8 * width as usize];
+                for (at, number) in padded.iter().enumerate() {
+                    for bit in 0..width as usize {
+                        bits[at * width as usize + bit] = number >> bit & 1 == 1;
+                    }
+                }
+                for byte in bits.chunks(8) {
+                    let set = byte.iter().enumerate().filter(|(_, set)| **set);
+                    bytes.push(set.fold(0, |byte, (bit, _)| byte | 1 << bit));
+                }
+                numbers.extend(padded);
+            } else if let Some(&number) = run.first() {
+                header(&mut bytes, run.len() << 1);
+                bytes.extend(&number.to_le_bytes()[..width.div_ceil(8) as usize]);
+                numbers.extend(std::iter::repeat_n(number, run.len()));
+            }
+        }
+        (bytes, numbers)
+    }
+
+    proptest! {
+        #[test]
+        fn reads_what_was_written(
+            width in 0_u32..=32,
+            runs in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u32>(), 1..70)), 0..6),
+            steps in prop::collection::vec((any::<bool>(), 0_usize..40), 0..40),
+        ) {
+            let (bytes, numbers) = encode(&runs, width);
+            let mut hybrid = Hybrid::new(Bytes::from(bytes), width).unwrap();
+            let mut at = 0;
+            for (skip, count) in steps {
+                let count = count.min(numbers.len() - at);
+                let expected = &numbers[at..at + count];
+                if count > 0 && let Some(number) = hybrid.repeated(count).unwrap() {
+                    prop_assert!(expected.iter().all(|n| *n == number));
+                }
+                if skip {
+                    hybrid.skip(count).unwrap();
+                } else {
+                    let mut read = vec![7; count];
+                    hybrid.read(&mut read).unwrap();
+                    prop_assert_eq!(&read[..], expected);
+                }
+                at += count;
+            }
+            hybrid.skip(numbers.len() - at).unwrap();
+            prop_assert!(hybrid.read(&mut [0]).is_err());
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            width in 0_u32..40,
+            bytes in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            if let Ok(mut hybrid) = Hybrid::new(Bytes::from(bytes), width) {
+                let _outcome = hybrid.read(&mut [0; 100]);
+                let _outcome = hybrid.skip(usize::MAX);
+            }
+        }
+    }
+}
