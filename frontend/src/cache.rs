@@ -612,7 +612,7 @@ mod tests {
             // The first is in use all the time.
             assert_eq!(cache.cover(&wanted(&blocks[0], grid), &[0]).kept.len(), 1);
             let bytes = cache.inner.metrics.bytes.get();
-            assert_eq!(bytes, ((number + 1).min(10) * one) as i64);
+            assert_eq!(usize::try_from(bytes), Ok((number + 1).min(10) * one));
         }
         let is_kept = |block| cache.cover(&wanted(block, grid), &[0]).kept.len() == 1;
         let kept: Vec<bool> = blocks.iter().map(is_kept).collect();

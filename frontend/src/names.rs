@@ -140,9 +140,7 @@ impl Frontend {
             Ok(answer) => answer,
             Err(error) => {
                 return match error.kind() {
-                    ErrorKind::Unsupported | ErrorKind::Execution | ErrorKind::LimitExceeded => {
-                        Ok(None)
-                    }
+                    ErrorKind::Execution | ErrorKind::LimitExceeded => Ok(None),
                     _ => Err(error),
                 };
             }
