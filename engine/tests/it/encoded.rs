@@ -52,7 +52,7 @@ async fn check(
 #[test]
 fn random_queries_have_one_answer() {
     check_all(random_span_local_query, |seed, text| {
-        let groups = traces(seed, text);
+        let groups = traces(seed);
         let mut over = grid(nasty_grid());
         // Whole seconds are read from another column.
         if seed.is_multiple_of(2) {
@@ -92,7 +92,7 @@ fn recorded_spans_have_one_answer() {
 
 #[test]
 fn flat_columns_are_read_encoded_and_others_are_not() {
-    let groups = traces(7, "");
+    let groups = traces(7);
     block_on(async {
         let mut bench = Bench::new();
         let slices = bench.written(&groups, &SMALL).await;
