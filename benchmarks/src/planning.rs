@@ -104,14 +104,18 @@ fn split(catalog: &Manifest, window: &Window) -> Result<crate::usage::Spent, Ben
     let meter = crate::usage::Meter::start_fine();
     let query = traceql::compile_with(SPLIT, &dialect.into())
         .map_err(|_| BenchError::Input(format!("{SPLIT} does not compile")))?;
-    let plan = engine::MetricsPlan::analyse(&query)?;
+    let series = engine::SeriesPlan::analyse(&query)?;
+    let plan = series
+        .operands()
+        .first()
+        .ok_or_else(|| BenchError::Input(format!("{SPLIT} has no series")))?;
     let mut kept = Vec::new();
     for block in &catalog.blocks {
-        if let Ok(row_groups) = engine::prune(&plan, &window.grid, block) {
+        if let Ok(row_groups) = engine::prune(plan, &window.grid, block) {
             kept.push((Arc::clone(block), row_groups));
         }
     }
-    let jobs = frontend::split::split(&plan, &window.grid, &kept, &[], &options);
+    let jobs = frontend::split::split(plan, &window.grid, &kept, &[], &options);
     let spent = meter.spent();
     if jobs.0.len() < catalog.blocks.len() {
         return Err(BenchError::Input(

@@ -254,9 +254,12 @@ impl Bench {
     /// The plan of a metrics query over a slice, as text.
     pub(crate) async fn explain(&self, query: &str, grid: Grid, slice: Slice) -> String {
         let query = traceql::compile(query).expect("the query compiles");
-        let plan = Arc::new(MetricsPlan::analyse(&query).expect("a metrics query"));
+        let plan = SeriesPlan::analyse(&query).expect("a metrics query");
+        let [plan] = plan.operands() else {
+            unreachable!("one metrics query: {query}");
+        };
         let context = QueryContext::new(1 << 30, "test.memory");
-        let explained = self.engine.explain_job(&plan, grid, slice, &context, false);
+        let explained = self.engine.explain_job(plan, grid, slice, &context, false);
         explained.await.expect("it can be explained")
     }
 
