@@ -113,20 +113,18 @@ impl Field {
         self.duckdb.percentile_bounds(question, &window)
     }
 
-    /// Queries for series, in each of these modes.
+    /// Queries for series.
     pub(crate) fn metrics(
         &mut self,
         run: &mut Run,
         suite: &str,
-        modes: &[Mode],
+        mode: Mode,
         effort: Effort,
         wanted: impl Fn(&Question) -> bool,
     ) {
         for question in METRICS.iter().filter(|question| wanted(question)) {
-            for &mode in modes {
-                let asked = self.ask(run, suite, question, mode, effort);
-                run.keep_failure(suite, question.name, asked);
-            }
+            let asked = self.ask(run, suite, question, mode, effort);
+            run.keep_failure(suite, question.name, asked);
         }
     }
 

@@ -123,10 +123,7 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
         threads: options.threads,
         rounds: effort.rounds,
     });
-    // What was measured is kept even if a later suite fails.
-    let result = suites(&mut run, options, &large, &small, &runtime);
-    write(&mut run, &options.out)?;
-    result?;
+    suites(&mut run, options, &large, &small, &runtime)?;
     if run.failures.is_empty() {
         Ok(())
     } else {
@@ -150,9 +147,14 @@ fn suites(
         run.engines = field.names();
         field.sizes(run)?;
         if options.wants(Suite::Metrics) {
-            field.metrics(run, METRICS_SUITE, &[Mode::Warm], effort, wanted);
-            field.metrics(run, METRICS_SUITE, &[Mode::Refresh], effort, wanted);
-            field.metrics(run, METRICS_SUITE, &[Mode::Cold], options.cold(), wanted);
+            for (mode, effort) in [
+                (Mode::Warm, effort),
+                (Mode::Refresh, effort),
+                (Mode::Cold, options.cold()),
+            ] {
+                field.metrics(run, METRICS_SUITE, mode, effort, wanted);
+                write(run, &options.out)?;
+            }
         }
         if options.wants(Suite::Dashboard) {
             field.dashboard(run, effort)?;
@@ -162,7 +164,8 @@ fn suites(
         let mut field = enter(small, None)?;
         // The queries of Drilldown are those of the others in other intervals.
         let basic = |question: &Question| wanted(question) && !question.name.starts_with('D');
-        field.metrics(run, SMALL_SUITE, &[Mode::Warm], effort, basic);
+        field.metrics(run, SMALL_SUITE, Mode::Warm, effort, basic);
+        write(run, &options.out)?;
     }
     if options.wants(Suite::Lookup) {
         let mut field = enter(small, Some(&*native))?;
@@ -170,12 +173,14 @@ fn suites(
             run.engines = field.names();
         }
         field.lookups(run, options.cold(), wanted)?;
+        write(run, &options.out)?;
     }
     if options.wants(Suite::Planning) {
         planning::run(run, small, effort.rounds.max(5), threads, handle)?;
     }
     if options.wants(Suite::Growth) {
         growth::run(run, small, 3, threads, handle)?;
+        write(run, &options.out)?;
     }
     if options.wants(Suite::Ingest) {
         let spans = options.data.spans / if options.quick { 10 } else { 5 };
@@ -188,10 +193,11 @@ fn suites(
         };
         ingest::run(run, &load, runtime)?;
     }
-    Ok(())
+    write(run, &options.out)
 }
 
-/// Measurements, report and plot, side by side.
+/// Measurements, report and plot, side by side: after every suite, so that what was measured is kept
+/// whatever a later one does.
 fn write(run: &mut Run, out: &Path) -> Result<(), BenchError> {
     run.write(&out.with_extension("json"))?;
     report::write(run, out)
