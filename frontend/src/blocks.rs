@@ -106,6 +106,7 @@ mod tests {
     use prometheus::Registry;
     use storage::block::{EncodeOptions, encode};
     use storage::ids::BlockId;
+    use storage::model::{Span, SpanGroup};
     use storage::snapshot::StoredBlocks;
 
     use super::*;
@@ -127,7 +128,12 @@ mod tests {
         let frontend = frontend.unwrap();
         let tenant = TenantId::single();
         let options = EncodeOptions::new(tenant.clone(), BlockId(ulid::Ulid::from(1_u128)));
-        let live = Arc::new(encode(&[], &options).unwrap());
+        let group = SpanGroup {
+            resource: Arc::default(),
+            scope: Arc::default(),
+            spans: vec![Span::default()],
+        };
+        let live = Arc::new(encode(&[group], &options).unwrap());
         let stored = Arc::clone(&live.meta);
         let counters = Arc::default();
         for block in [Block::Live(live), Block::Stored(stored)] {
@@ -146,7 +152,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             drop(turn);
-            assert_eq!(read.await.unwrap(), 0);
+            assert_eq!(read.await.unwrap(), 1);
         }
         // And none is kept.
         frontend.job_turns.take(&tenant, 0).await.unwrap();

@@ -545,4 +545,25 @@ mod tests {
             ["selection 1 5", "selection 2 7", "selection_total nil 18"]
         );
     }
+
+    #[test]
+    fn a_part_of_the_intervals_counts_elsewhere() {
+        let placement = |from, count, at| Placement { from, count, at };
+        let mut spans = Spans::default();
+        for (at, count) in [(0, 1), (2, 2), (3, 3), (4, 4), (7, 5)] {
+            spans.add(at, count, true);
+        }
+        let part = |spans: &Spans, placement, by_place| {
+            let mut into = Vec::new();
+            spans.part(placement, by_place, &mut into);
+            into
+        };
+        let placed = part(&spans, placement(1, 2, 5), true);
+        assert_eq!(placed, [(10, 2), (11, 3), (12, 4)]);
+        let mut only = Spans::default();
+        only.add(1, 7, false);
+        assert_eq!(part(&only, placement(0, 1, 3), false), [(7, 7)]);
+        assert_eq!(part(&only, placement(0, 0, 3), false), []);
+        assert_eq!(part(&only, placement(1, 1, 0), false), []);
+    }
 }
