@@ -2,7 +2,7 @@
 //!
 //! What a query does with a value it can do once per distinct value of a row group instead of once
 //! per row, if it gets to see the dictionary and the codes. Reading order: [`hybrid`] (how Parquet
-//! stores codes), [`values`] (how it stores values), [`column`] (a column chunk, page by page).
+//! stores codes), [`values`] (how it stores values), [`mod@column`] (a column chunk, page by page).
 
 mod column;
 mod hybrid;
