@@ -24,12 +24,15 @@ use datafusion::logical_expr::{
 
 /// A scalar function made of a closure.
 ///
-/// Two functions are the same if name, parameters and return type are: the closure must follow from
-/// those alone.
+/// Two functions are the same if name, parameters, inner expressions and return type are: the closure
+/// must follow from those alone.
 pub(crate) struct Function {
     name: &'static str,
     /// What the closure captured, as text; also what EXPLAIN shows in front of the arguments.
     parameters: String,
+    /// The expressions that the closure evaluates by itself, on other rows than those of its
+    /// arguments. Kept as they are, because no text of an expression tells all of them apart.
+    inner: Vec<Expr>,
     return_type: DataType,
     signature: Signature,
     body: Body,
@@ -47,16 +50,47 @@ impl Function {
         arguments: Vec<Expr>,
         body: impl Fn(&[ArrayRef]) -> Result<ArrayRef> + Send + Sync + 'static,
     ) -> Expr {
-        let signature = Signature::variadic_any(Volatility::Immutable);
         let parameters = parameters.into();
-        let function = Self {
+        Self::new(name, parameters, Vec::new(), return_type, body).applied_to(arguments)
+    }
+
+    /// A call of a function that evaluates `inner` on rows of its own.
+    pub(crate) fn call_on_inner(
+        name: &'static str,
+        inner: Vec<Expr>,
+        return_type: DataType,
+        arguments: Vec<Expr>,
+        body: impl Fn(&[ArrayRef]) -> Result<ArrayRef> + Send + Sync + 'static,
+    ) -> Expr {
+        let shown: Vec<_> = inner.iter().map(|e| e.schema_name().to_string()).collect();
+        Self::new(name, shown.join(", "), inner, return_type, body).applied_to(arguments)
+    }
+
+    fn new(
+        name: &'static str,
+        parameters: String,
+        inner: Vec<Expr>,
+        return_type: DataType,
+        body: impl Fn(&[ArrayRef]) -> Result<ArrayRef> + Send + Sync + 'static,
+    ) -> Self {
+        let signature = Signature::variadic_any(Volatility::Immutable);
+        Self {
             name,
             parameters,
+            inner,
             return_type,
             signature,
             body: Arc::new(body),
-        };
-        ScalarUDF::new_from_impl(function).call(arguments)
+        }
+    }
+
+    fn applied_to(self, arguments: Vec<Expr>) -> Expr {
+        ScalarUDF::new_from_impl(self).call(arguments)
+    }
+
+    /// What tells functions apart.
+    fn identity(&self) -> (&str, &str, &[Expr], &DataType) {
+        (self.name, &self.parameters, &self.inner, &self.return_type)
     }
 }
 
@@ -71,8 +105,7 @@ impl fmt::Debug for Function {
 
 impl PartialEq for Function {
     fn eq(&self, other: &Self) -> bool {
-        (self.name, &self.parameters, &self.return_type)
-            == (other.name, &other.parameters, &other.return_type)
+        self.identity() == other.identity()
     }
 }
 
@@ -80,7 +113,7 @@ impl Eq for Function {}
 
 impl Hash for Function {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.name, &self.parameters, &self.return_type).hash(state);
+        self.identity().hash(state);
     }
 }
 

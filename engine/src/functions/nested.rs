@@ -137,9 +137,9 @@ pub(crate) fn any(nested: Nested, condition: &Expr, lists: Expr, start_ns: Expr)
         Nested::Event => "any_event",
         Nested::Link => "any_link",
     };
-    Ok(Function::call(
+    Ok(Function::call_on_inner(
         name,
-        condition.to_string(),
+        vec![condition.clone()],
         DataType::Boolean,
         vec![lists, start_ns],
         move |args| {
@@ -166,9 +166,9 @@ pub(crate) fn first(
         Nested::Event => "first_event",
         Nested::Link => "first_link",
     };
-    Ok(Function::call(
+    Ok(Function::call_on_inner(
         name,
-        value.to_string(),
+        vec![value.clone()],
         value_type,
         vec![lists, start_ns],
         move |args| {
@@ -201,9 +201,9 @@ pub(crate) fn last(
         Nested::Event => "last_event",
         Nested::Link => "last_link",
     };
-    Ok(Function::call(
+    Ok(Function::call_on_inner(
         name,
-        format!("{value} where {condition}"),
+        vec![value.clone(), condition.clone()],
         value_type,
         vec![lists, start_ns],
         move |args| {
