@@ -17,7 +17,7 @@ use datafusion::logical_expr::{Expr, lit, when};
 use super::Function;
 use crate::error::{EngineError, EvaluationError};
 
-fn fail<T>(error: EvaluationError) -> Result<T> {
+pub(super) fn fail<T>(error: EvaluationError) -> Result<T> {
     Err(DataFusionError::External(Box::new(
         EngineError::Evaluation(error),
     )))
@@ -44,32 +44,6 @@ pub(crate) fn require_bool(value: Expr, expression: &str) -> Expr {
     )
 }
 
-/// A null boolean that fails where none of `numbers` has a value.
-pub(crate) fn require_number(numbers: Vec<Expr>, expression: &str) -> Expr {
-    let expression = expression.to_owned();
-    let name = expression.clone();
-    // With no numbers at all, a column is still needed to know how many rows fail.
-    let arguments = [lit(ScalarValue::Int64(None))]
-        .into_iter()
-        .chain(numbers)
-        .collect();
-    Function::call(
-        "require_number",
-        name,
-        DataType::Boolean,
-        arguments,
-        move |args| {
-            let present = presence(args)?;
-            if present.true_count() < present.len() {
-                return fail(EvaluationError::NotNumeric {
-                    expression: expression.clone(),
-                });
-            }
-            Ok(new_null_array(&DataType::Boolean, present.len()))
-        },
-    )
-}
-
 /// Whether any of `values` is present, evaluating all of them.
 pub(crate) fn any_present(values: Vec<Expr>) -> Expr {
     let arguments = [lit(ScalarValue::Int64(None))]
@@ -77,13 +51,16 @@ pub(crate) fn any_present(values: Vec<Expr>) -> Expr {
         .chain(values)
         .collect();
     Function::call("any_present", "", DataType::Boolean, arguments, |args| {
-        Ok(Arc::new(presence(args)?) as ArrayRef)
+        let rows = args.first().map_or(0, |column| column.len());
+        Ok(Arc::new(presence(args.iter().map(AsRef::as_ref), rows)?) as ArrayRef)
     })
 }
 
 /// Rows on which some column has a value.
-fn presence(columns: &[ArrayRef]) -> Result<BooleanArray> {
-    let rows = columns.first().map_or(0, |column| column.len());
+pub(super) fn presence<'a>(
+    columns: impl Iterator<Item = &'a dyn Array>,
+    rows: usize,
+) -> Result<BooleanArray> {
     let mut present = BooleanArray::from(vec![false; rows]);
     for column in columns {
         present = or(&present, &is_not_null(column)?)?;

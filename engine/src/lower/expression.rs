@@ -7,7 +7,7 @@
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::{Expr, Operator, binary_expr, lit, when};
+use datafusion::logical_expr::{Expr, Operator, binary_expr, lit};
 use storage::schema::names;
 use traceql::ast::{
     Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Kind, Literal, Status, UnaryOp,
@@ -16,9 +16,10 @@ use traceql::ast::{
 use super::layout::{Layout, RESOLVED_PARENT_ID, Row, arrow_type, column};
 use super::scope::nested_of;
 use super::value::{Alternative, Predicate, Type, Value, cast, either};
+use crate::functions::arithmetic::{self, is_arithmetic};
 use crate::functions::ids::parse_id;
 use crate::functions::nested;
-use crate::functions::{arithmetic, check, float, list, regex};
+use crate::functions::{check, float, list, regex};
 
 impl Layout<'_> {
     /// The spans for which `expr` is true.
@@ -70,12 +71,9 @@ impl Layout<'_> {
             FieldExprKind::Literal(literal) => Ok(Value::literal(literal)),
             FieldExprKind::Attribute(attribute) => self.resolve(attribute),
             FieldExprKind::Unary {
-                op: UnaryOp::Neg,
-                operand,
-            } => self.negative(operand, expr),
-            FieldExprKind::Binary { op, lhs, rhs } if is_arithmetic(*op) => {
-                self.arithmetic(*op, lhs, rhs, expr)
-            }
+                op: UnaryOp::Neg, ..
+            } => self.arithmetic(expr),
+            FieldExprKind::Binary { op, .. } if is_arithmetic(*op) => self.arithmetic(expr),
             FieldExprKind::Unary { .. }
             | FieldExprKind::Binary { .. }
             | FieldExprKind::NilTest { .. } => {
@@ -202,90 +200,56 @@ impl Layout<'_> {
         })
     }
 
-    fn negative(&self, operand: &FieldExpr, whole: &FieldExpr) -> Result<Value> {
-        let Value {
-            mut alternatives,
-            mut failures,
-            ..
-        } = self.value(operand)?;
-        alternatives.retain(|a| a.value_type.is_numeric());
-        let numbers = alternatives.iter().map(|a| a.expr.clone()).collect();
-        failures.push(check::require_number(numbers, &whole.to_string()));
-        for Alternative { value_type, expr } in &mut alternatives {
-            *expr = arithmetic::negate(expr.clone(), arrow_type(*value_type));
+    fn arithmetic(&self, expr: &FieldExpr) -> Result<Value> {
+        let mut operands = Vec::new();
+        let fails_by_itself = self.operands(expr, &mut operands)?;
+        let with_arrays = operands.iter().any(Value::has_arrays);
+        let can_fail = fails_by_itself || with_arrays || operands.iter().any(|it| it.can_fail);
+        let mut failures = Vec::new();
+        let mut forms = Vec::with_capacity(operands.len());
+        for operand in operands {
+            // What is neither a number nor an array counts only beside an array, or by failing.
+            let counts = |a: &Alternative| {
+                let is_array = a.value_type.element().is_some();
+                a.value_type.is_numeric() || is_array || with_arrays || operand.can_fail
+            };
+            let counting = operand.alternatives.into_iter().filter(counts);
+            forms.push(counting.map(|a| (a.value_type, a.expr)).collect());
+            failures.extend(operand.failures);
         }
+        let forms = arithmetic::forms(expr, forms, failures, self.dialect)?;
+        let alternatives = forms.into_iter();
+        let alternatives = alternatives.map(|(value_type, expr)| Alternative { value_type, expr });
         Ok(Value {
-            alternatives,
-            literal: None,
-            can_fail: true,
-            failures,
+            alternatives: alternatives.collect(),
+            can_fail,
+            ..Value::default()
         })
     }
 
-    fn arithmetic(
-        &self,
-        op: BinaryOp,
-        lhs: &FieldExpr,
-        rhs: &FieldExpr,
-        whole: &FieldExpr,
-    ) -> Result<Value> {
-        let text = whole.to_string();
-        let (lhs, rhs) = (self.value(lhs)?, self.value(rhs)?);
-        let ints = lhs.get(Type::Int).zip(rhs.get(Type::Int));
-        let int =
-            ints.map(|(l, r)| arithmetic::on_ints(op, l.clone(), r.clone(), &text, self.dialect));
-        let divisor_is_safe = matches!(rhs.literal, Some(Literal::Int(value)) if value != 0);
-        let divides = int.is_some() && matches!(op, BinaryOp::Div | BinaryOp::Mod);
-        let only_ints = |value: &Value| {
-            value
-                .alternatives
-                .iter()
-                .all(|a| a.value_type == Type::Int || !a.value_type.is_numeric())
-        };
-        let float = match (lhs.as_float(), rhs.as_float()) {
-            (Some(l), Some(r)) if !(only_ints(&lhs) && only_ints(&rhs)) => {
-                let float = arithmetic::on_floats(op, l, r, &text);
-                // Two integers stay an integer.
-                Some(match &int {
-                    Some(int) => when(int.clone().is_not_null(), lit(ScalarValue::Float64(None)))
-                        .otherwise(float)?,
-                    None => float,
-                })
+    /// Appends the operands of an arithmetic expression that are none themselves, left to right.
+    /// Returns whether the operations may fail on operands of their types.
+    fn operands(&self, expr: &FieldExpr, found: &mut Vec<Value>) -> Result<bool> {
+        match &expr.kind {
+            FieldExprKind::Unary {
+                op: UnaryOp::Neg,
+                operand,
+            } => {
+                self.operands(operand, found)?;
+                Ok(true)
             }
-            _ => None,
-        };
-        let mut result = Value {
-            can_fail: lhs.can_fail
-                || rhs.can_fail
-                || lhs.has_arrays()
-                || rhs.has_arrays()
-                || divides && !divisor_is_safe,
-            failures: refuse_arrays(&lhs, &rhs, &text),
-            ..Value::default()
-        };
-        let mut push =
-            |value_type, expr| result.alternatives.push(Alternative { value_type, expr });
-        if let Some(int) = int {
-            push(Type::Int, int);
+            FieldExprKind::Binary { op, lhs, rhs } if is_arithmetic(*op) => {
+                let lhs_fails = self.operands(lhs, found)?;
+                let rhs_fails = self.operands(rhs, found)?;
+                let divides = matches!(op, BinaryOp::Div | BinaryOp::Mod);
+                let by_constant = matches!(&rhs.kind, FieldExprKind::Literal(literal) if *literal != Literal::Int(0));
+                Ok(lhs_fails || rhs_fails || divides && !by_constant)
+            }
+            _ => {
+                found.push(self.value(expr)?);
+                Ok(false)
+            }
         }
-        if let Some(float) = float {
-            push(Type::Float, float);
-        }
-        // What has no numeric result is false, not absent.
-        let numeric = result.is_present();
-        let is_false = when(numeric, lit(ScalarValue::Boolean(None))).otherwise(lit(false))?;
-        result.alternatives.push(Alternative {
-            value_type: Type::Bool,
-            expr: is_false,
-        });
-        // A number that only one side has is in no alternative of the result. What is no number
-        // is an attribute or stands for the lack of a number, and cannot fail by itself.
-        let both_numbers = lhs.as_float().is_some() && rhs.as_float().is_some();
-        for side in [lhs, rhs] {
-            let failures = side.unused_failures(|t| both_numbers || !t.is_numeric());
-            result.failures.extend(failures);
-        }
-        Ok(result)
     }
 
     /// Whether `expr` is a condition on some event or link, which holds or does not.
@@ -318,18 +282,6 @@ fn is_boolean(expr: &FieldExpr) -> bool {
         | FieldExprKind::NilTest { .. } => true,
         FieldExprKind::Binary { op, .. } => !is_arithmetic(*op),
     }
-}
-
-pub(crate) const fn is_arithmetic(op: BinaryOp) -> bool {
-    matches!(
-        op,
-        BinaryOp::Add
-            | BinaryOp::Sub
-            | BinaryOp::Mul
-            | BinaryOp::Div
-            | BinaryOp::Mod
-            | BinaryOp::Pow
-    )
 }
 
 const fn is_comparison(op: BinaryOp) -> bool {
@@ -488,19 +440,6 @@ fn compare_list(
         scalar.expr.clone(),
         &compared_as,
     ))
-}
-
-/// What makes arithmetic between an array and anything fail.
-fn refuse_arrays(lhs: &Value, rhs: &Value, text: &str) -> Vec<Expr> {
-    let mut refusals = Vec::new();
-    for l in &lhs.alternatives {
-        for r in &rhs.alternatives {
-            if l.value_type.element().is_some() || r.value_type.element().is_some() {
-                refusals.push(check::refuse_both(l.expr.clone(), r.expr.clone(), text));
-            }
-        }
-    }
-    refusals
 }
 
 /// The two sides of a comparison of an attribute with a text, whichever way round.

@@ -183,16 +183,6 @@ impl Value {
             .reduce(|a, b| either(Type::Int, a, b));
         (int, self.get(Type::Float).cloned())
     }
-
-    /// Every numeric form as a float; `None` if there is none.
-    pub(crate) fn as_float(&self) -> Option<Expr> {
-        let (int, float) = self.numbers();
-        let int = int.map(|expr| cast(expr, DataType::Float64));
-        match (int, float) {
-            (Some(int), Some(float)) => Some(either(Type::Float, int, float)),
-            (int, float) => int.or(float),
-        }
-    }
 }
 
 /// OTLP's number of a status.
