@@ -16,8 +16,8 @@ use arrow::datatypes::{DataType, Int64Type, Schema};
 use datafusion::catalog::Session;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
-use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Expr, lit};
 use datafusion::physical_expr::PhysicalExpr;
 use storage::StorageError;
 use storage::block::BlockFile;
@@ -25,7 +25,9 @@ use storage::block::encoded::{EncodedColumn, can_read};
 use storage::block::footer::BlockFooter;
 
 use super::encoded_window::{Codes, Derived, Intervals, Rows, When};
-use super::grouping::{Grouping, KeyTable};
+use super::grouping::Grouping;
+use super::interner::KeyTable;
+use super::page_index::{Remaining, remaining};
 use super::range_aggregate::Groups;
 use crate::aggregate::interval::{IntervalCursor, Moments};
 use crate::aggregate::{RangeState, StateKind};
@@ -42,7 +44,7 @@ const WINDOWS_AT_ONCE: usize = 64;
 #[derive(Debug, Clone)]
 pub(crate) struct EncodedAggregate {
     file: BlockFile,
-    row_groups: Vec<usize>,
+    remaining: Vec<Remaining>,
     /// What is read: names, and leaf columns of the file with their types.
     names: Vec<String>,
     leaves: Vec<(usize, DataType)>,
@@ -187,9 +189,19 @@ impl EncodedAggregate {
             Some(group.columns().get(*leaf)?.uncompressed_size())
         };
         filters.sort_by_key(bytes);
+        let (start, end) = (lit(lowered.arguments.start), lit(lowered.arguments.end()));
+        let time_is_inside = lowered
+            .time()
+            .clone()
+            .gt(start)
+            .and(lowered.time().clone().lt_eq(end));
+        // Looked at by the page only: what each row's time comes to is found anyhow.
+        let inside = planner.derived(&time_is_inside)?;
+        let conditions = filters.iter().chain(&inside);
+        let conditions = conditions.map(|condition| (&condition.expr, &condition.schema));
         Ok(Some(Self {
             file: file.clone(),
-            row_groups: row_groups.to_vec(),
+            remaining: remaining(footer, row_groups, conditions)?,
             names: planner.names,
             leaves: planner.leaves,
             filters,
@@ -210,19 +222,19 @@ impl EncodedAggregate {
         let reservation = MemoryConsumer::new("EncodedAggregate").register(pool);
         let mut aggregation = Aggregation::new(self);
         let mut file = self.file.clone();
-        let footer = file.footer().await.map_err(external)?;
-        for &row_group in &self.row_groups {
-            let columns = EncodedColumn::open(&mut file, row_group, &self.leaves).await;
+        for Remaining { row_group, rows } in &self.remaining {
+            let columns = EncodedColumn::open(&mut file, *row_group, &self.leaves).await;
             aggregation.open(columns.map_err(external)?);
-            let rows = footer.metadata().row_group(row_group).num_rows();
-            let rows = usize::try_from(rows).unwrap_or_default();
-            let (mut row, mut windows) = (0, 0);
-            while row < rows {
-                row = aggregation.window(row, rows)?;
-                windows += 1;
-                if windows % WINDOWS_AT_ONCE == 0 {
-                    reservation.try_resize(aggregation.bytes())?;
-                    tokio::task::yield_now().await;
+            let mut windows = 0;
+            for rows in rows {
+                let mut row = rows.start;
+                while row < rows.end {
+                    row = aggregation.window(row, rows.end)?;
+                    windows += 1;
+                    if windows % WINDOWS_AT_ONCE == 0 {
+                        reservation.try_resize(aggregation.bytes())?;
+                        tokio::task::yield_now().await;
+                    }
                 }
             }
             reservation.try_resize(aggregation.bytes())?;
@@ -264,7 +276,7 @@ impl<'a> Aggregation<'a> {
             intervals: None,
             value: None,
             cursor: plan.arguments.cursor(),
-            grouping: Grouping::new(plan.key_types.iter().cloned()),
+            grouping: Grouping::new(&plan.key_types),
             state: plan.arguments.new_state(plan.kind),
         }
     }
@@ -282,10 +294,10 @@ impl<'a> Aggregation<'a> {
         self.grouping.bytes() + self.state.bytes()
     }
 
-    /// Counts some rows from `start` on, and says which row is the next.
-    fn window(&mut self, start: usize, rows: usize) -> Result<usize> {
+    /// Counts some rows from `start` on that are before `last`, and says which row is the next.
+    fn window(&mut self, start: usize, last: usize) -> Result<usize> {
         let ends = self.columns.iter().map(|column| column.page_end(start));
-        let limit = rows.min(start + WINDOW_ROWS);
+        let limit = last.min(start + WINDOW_ROWS);
         // No page ends where it starts; but if one did, this would never end.
         let end = ends.fold(limit, usize::min).max(start + 1);
         let mut window = Window {
@@ -442,11 +454,11 @@ impl fmt::Display for EncodedAggregate {
         if !filters.is_empty() {
             writeln!(f, "  filters=[{filters}]")?;
         }
-        writeln!(
-            f,
-            "  columns=[{}], row groups={:?}",
-            self.names.join(", "),
-            self.row_groups
-        )
+        write!(f, "  columns=[{}]", self.names.join(", "))?;
+        for Remaining { row_group, rows } in &self.remaining {
+            let count: usize = rows.iter().map(ExactSizeIterator::len).sum();
+            write!(f, ", {count} rows of row group {row_group}")?;
+        }
+        writeln!(f)
     }
 }

@@ -1,8 +1,11 @@
 //! Aggregation over encoded columns answers as the general path does, to the last bit.
 
+use std::path::Path;
+
 use engine::{Grid, Slice};
 use storage::block::WriteOptions;
 use storage::model::SpanGroup;
+use testkit::corpus::CorpusFile;
 use testkit::generate::{nasty_grid, random_span_local_query};
 use testkit::testdata::samples;
 
@@ -17,7 +20,7 @@ const SMALL: WriteOptions = WriteOptions {
     zstd_level: 1,
 };
 
-const QUERIES: [&str; 12] = [
+const QUERIES: [&str; 13] = [
     "{} | count_over_time()",
     "{ status = error } | rate() by (resource.service.name)",
     "{ resource.service.name =~ \"f.*\" } | rate() by (span.http.status_code)",
@@ -30,6 +33,7 @@ const QUERIES: [&str; 12] = [
     "{ name != \"\" } | sum_over_time(duration) by (span.http.status_code, status)",
     "{} | count_over_time() by (span:childCount)",
     "{ trace:id = \"0\" } | rate()",
+    "{ duration > 3s && kind = server } | rate() by (name)",
 ];
 
 async fn check(
@@ -80,7 +84,13 @@ fn recorded_spans_have_one_answer() {
         let starts = groups.iter().flat_map(|g| &g.spans).map(|s| s.start_ns);
         let first = starts.clone().min().expect("spans");
         let last = starts.max().expect("spans");
-        for step_ns in [1_000_000_000, 333_333_333] {
+        // All of the time that the spans take, and a part of it.
+        let part = first + (last - first) / 3;
+        for (step_ns, last) in [
+            (1_000_000_000, last),
+            (333_333_333, last),
+            (7_000_000, part),
+        ] {
             let over = Grid::aligned(first, last, step_ns).expect("a grid");
             for query in QUERIES {
                 let checked = block_on(check(query, over, &groups, &options));
@@ -88,6 +98,45 @@ fn recorded_spans_have_one_answer() {
             }
         }
     }
+}
+
+#[test]
+fn pages_that_cannot_match_are_left_out() {
+    // Four pages of ten spans that start one second after another; the last two have long ones.
+    let trace = |at: u64| {
+        let duration = if at <= 20 { "1s" } else { "2s" };
+        format!("trace {at}\n  a/span @{at}s +{duration}\n")
+    };
+    let text: String = (1..=40).map(trace).collect();
+    let file = CorpusFile::parse(Path::new("spans"), &text).expect("the spans parse");
+    let options = WriteOptions {
+        row_group_rows: 1000,
+        page_rows: 10,
+        ..SMALL
+    };
+    const SECOND_NS: i64 = 1_000_000_000;
+    block_on(async {
+        let mut bench = Bench::new();
+        let slices = bench.written(&file.groups, &options).await;
+        let slice: &Slice = slices.first().expect("a block with spans");
+        for (query, last_s, rows) in [
+            ("{} | rate()", 40, Some(40)),
+            ("{} | rate()", 13, Some(20)),
+            ("{ duration > 1s } | rate()", 40, Some(20)),
+            (
+                "{ duration > 1s && name = \"span\" } | rate()",
+                30,
+                Some(10),
+            ),
+            ("{ duration > 2s } | rate()", 40, None),
+        ] {
+            let over = Grid::aligned(SECOND_NS, last_s * SECOND_NS, SECOND_NS).expect("a grid");
+            let plan = bench.explain(query, over, slice.clone()).await;
+            let read = rows.map(|rows| format!(" {rows} rows of row group 0"));
+            let as_expected = read.map_or(!plan.contains("row group"), |read| plan.contains(&read));
+            assert!(as_expected, "{query} until {last_s} s\n{plan}");
+        }
+    });
 }
 
 #[test]
