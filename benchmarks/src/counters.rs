@@ -50,9 +50,6 @@ const QUESTIONS: [&str; 9] = [
 ];
 /// Files compress a little differently with every release of the compressor.
 const BYTES_TOLERANCE: f64 = 0.02;
-/// With nothing in memory, two readers of a block that start together both read its footer.
-const COLD_BYTES_TOLERANCE: f64 = 0.1;
-const COLD_REQUESTS_TOLERANCE: f64 = 0.15;
 /// Instructions and allocations move with compilers and thread timing.
 const WORK_TOLERANCE: f64 = 0.05;
 const UPDATE: &str = "target/release/spandrel-bench counters --update";
@@ -225,9 +222,7 @@ fn regressions(kept: &Table, counted: &Table) -> String {
                 continue;
             };
             let tolerance = match cost.as_str() {
-                "cold_bytes" => COLD_BYTES_TOLERANCE,
-                "cold_requests" => COLD_REQUESTS_TOLERANCE,
-                "warm_bytes" => BYTES_TOLERANCE,
+                "cold_bytes" | "warm_bytes" => BYTES_TOLERANCE,
                 "instructions" | "allocations" => WORK_TOLERANCE,
                 _ => 0.0,
             };

@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::OnceCell;
 
 use crate::block::footer::BlockFooter;
+use crate::error::StorageError;
 use crate::ids::BlockId;
 
 /// How much was read from the store. Shared by all readers of whatever is to be counted together.
@@ -34,7 +37,8 @@ impl ReadCounters {
     }
 }
 
-/// Footers of blocks, the least recently used dropped first.
+/// Footers of blocks, the least recently used dropped first. However many readers want one at the same
+/// time, one of them loads it.
 ///
 /// With a footer goes the knowledge of which column chunks were found unharmed; a chunk is checked
 /// again when its footer comes back after having been dropped.
@@ -46,6 +50,8 @@ pub struct MetadataCache {
 #[derive(Default)]
 struct State {
     entries: HashMap<BlockId, Entry>,
+    /// Footers on their way, as long as someone waits for them.
+    loading: HashMap<BlockId, Weak<OnceCell<Arc<BlockFooter>>>>,
     bytes: usize,
     clock: u64,
 }
@@ -81,24 +87,40 @@ impl MetadataCache {
         self.state().bytes
     }
 
-    pub(crate) fn get(&self, block: BlockId) -> Option<Arc<BlockFooter>> {
-        let mut state = self.state();
-        state.clock += 1;
-        let now = state.clock;
-        let entry = state.entries.get_mut(&block)?;
-        entry.last_used = now;
-        Some(Arc::clone(&entry.footer))
+    /// The footer of a block: the one that is kept, or the one that `load` gives, to whoever wants it
+    /// now. Where `load` fails or is dropped, the next who waits calls their own.
+    ///
+    /// # Errors
+    ///
+    /// If `load` fails.
+    pub(crate) async fn get_or_load(
+        &self,
+        block: BlockId,
+        load: impl Future<Output = Result<BlockFooter, StorageError>>,
+    ) -> Result<Arc<BlockFooter>, StorageError> {
+        let cell = {
+            let mut state = self.state();
+            if let Some(kept) = state.get(block) {
+                return Ok(kept);
+            }
+            match state.loading.get(&block).and_then(Weak::upgrade) {
+                Some(cell) => cell,
+                None => {
+                    let cell = Arc::default();
+                    state.loading.retain(|_, cell| cell.strong_count() > 0);
+                    state.loading.insert(block, Arc::downgrade(&cell));
+                    cell
+                }
+            }
+        };
+        let load = || async { Ok(self.keep(block, load.await?)) };
+        cell.get_or_try_init(load).await.map(Arc::clone)
     }
 
-    /// Keeps a footer, and gives back the one to use: where two readers loaded the same one at the
-    /// same time, both go on with the first.
-    pub(crate) fn insert(&self, block: BlockId, footer: BlockFooter) -> Arc<BlockFooter> {
+    fn keep(&self, block: BlockId, footer: BlockFooter) -> Arc<BlockFooter> {
         let mut state = self.state();
         state.clock += 1;
         let last_used = state.clock;
-        if let Some(present) = state.entries.get(&block) {
-            return Arc::clone(&present.footer);
-        }
         let bytes = footer.memory_bytes();
         let footer = Arc::new(footer);
         state.bytes += bytes;
@@ -107,7 +129,9 @@ impl MetadataCache {
             bytes,
             last_used,
         };
-        state.entries.insert(block, entry);
+        if let Some(before) = state.entries.insert(block, entry) {
+            state.bytes -= before.bytes;
+        }
         while state.bytes > self.capacity_bytes {
             // Footers are few and large, so looking at all of them is cheap against loading one.
             let oldest = state
@@ -126,5 +150,14 @@ impl MetadataCache {
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn get(&mut self, block: BlockId) -> Option<Arc<BlockFooter>> {
+        self.clock += 1;
+        let entry = self.entries.get_mut(&block)?;
+        entry.last_used = self.clock;
+        Some(Arc::clone(&entry.footer))
     }
 }

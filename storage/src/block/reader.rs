@@ -137,7 +137,7 @@ impl BlockFile {
         &self.counters
     }
 
-    /// The footer, from the cache or the store; one request at most.
+    /// The footer, from the cache or the store; one request at most, and that for all who wait for it.
     ///
     /// # Errors
     ///
@@ -146,12 +146,8 @@ impl BlockFile {
         if let Some(footer) = &self.footer {
             return Ok(Arc::clone(footer));
         }
-        let footer = match self.cache.get(self.meta.block_id) {
-            Some(footer) => footer,
-            None => self
-                .cache
-                .insert(self.meta.block_id, self.load_footer().await?),
-        };
+        let load = self.load_footer();
+        let footer = self.cache.get_or_load(self.meta.block_id, load).await?;
         self.footer = Some(Arc::clone(&footer));
         Ok(footer)
     }

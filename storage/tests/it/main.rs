@@ -12,6 +12,7 @@
 mod catalog;
 mod common;
 mod damage;
+mod footer;
 mod plain;
 mod round_trip;
 mod trace;
