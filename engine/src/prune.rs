@@ -14,8 +14,10 @@ use traceql::ast::{
     SpansetExpr, SpansetOp, Stage, Status, StructuralForm, UnaryOp,
 };
 
+use crate::functions::arithmetic::is_arithmetic;
 use crate::grid::Grid;
-use crate::lower::expression::{attribute_and_text, is_arithmetic};
+use crate::lower::expression::attribute_and_text;
+use crate::lower::scope::stored_scopes;
 use crate::plan::{MetricsPlan, Selection};
 use crate::search::{SearchPlan, SearchWindow};
 
@@ -296,22 +298,16 @@ fn missing(expr: &FieldExpr, block: &BlockMeta) -> Option<PruneReason> {
     else {
         return None;
     };
-    let scopes: &[AttributeScope] = match scope {
-        Scope::Resource if key == "service.name" => return None,
-        Scope::Unscoped => &[AttributeScope::Span, AttributeScope::Resource],
-        Scope::Span => &[AttributeScope::Span],
-        Scope::Resource => &[AttributeScope::Resource],
-        Scope::Event => &[AttributeScope::Event],
-        Scope::Link => &[AttributeScope::Link],
-        Scope::Instrumentation => &[AttributeScope::Instrumentation],
-    };
+    if *scope == Scope::Resource && key == "service.name" {
+        return None;
+    }
     let listed = |scope: &AttributeScope| {
         block
             .attributes
             .binary_search_by(|a| (a.scope, a.key.as_str()).cmp(&(*scope, key.as_str())))
             .is_ok()
     };
-    let absent = block.attributes_complete && !scopes.iter().any(listed);
+    let absent = block.attributes_complete && !stored_scopes(*scope).iter().any(listed);
     absent.then(|| PruneReason::Attribute(attribute.canonical()))
 }
 

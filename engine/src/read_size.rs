@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
 use storage::block::meta::{AttributeScope, BlockMeta, ColumnMeta, ValueType};
-use traceql::ast::{Attribute, MetricsStage, Scope};
+use traceql::ast::{Attribute, MetricsStage};
 
 use crate::grid::Grid;
 use crate::limit::MemoryLimit;
 use crate::lower::lower;
+use crate::lower::scope::stored_scopes;
 use crate::plan::MetricsPlan;
 use crate::search::job::LoweredSearch;
 use crate::search::{SearchPlan, SearchWindow};
@@ -42,15 +43,8 @@ impl<'a> ReadSizes<'a> {
             let Attribute::Key { scope, key, .. } = attribute else {
                 continue;
             };
-            let scopes: &[AttributeScope] = match scope {
-                Scope::Unscoped => &[AttributeScope::Span, AttributeScope::Resource],
-                Scope::Span => &[AttributeScope::Span],
-                Scope::Resource => &[AttributeScope::Resource],
-                Scope::Event => &[AttributeScope::Event],
-                Scope::Link => &[AttributeScope::Link],
-                Scope::Instrumentation => &[AttributeScope::Instrumentation],
-            };
-            keys.extend(scopes.iter().map(|scope| (*scope, key.clone())));
+            let scopes = stored_scopes(scope).iter();
+            keys.extend(scopes.map(|scope| (*scope, key.clone())));
         }
         Self {
             plan,

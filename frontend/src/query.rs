@@ -233,9 +233,11 @@ impl Frontend {
             if let Some(job) = work.jobs.0.first() {
                 let slice = job.slice.clone();
                 let analyze = mode == ExplainMode::Analyze;
+                // Runs the job for its plan's counters; what the query reads is counted below.
+                let own = self.context(&Finished::default());
                 let lowered = self
                     .engine
-                    .explain_job(operand, grid, slice, &context, analyze)
+                    .explain_job(operand, grid, slice, &own, analyze)
                     .await?;
                 steps.push(("lower", lowered));
             }

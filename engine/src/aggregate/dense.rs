@@ -110,6 +110,16 @@ pub(crate) struct Matrix<'a, C> {
 }
 
 impl<'a, C: Cell> Matrix<'a, C> {
+    /// Number of intervals.
+    pub(crate) const fn intervals(&self) -> usize {
+        self.intervals
+    }
+
+    /// The cells of one interval by group, up to the last group with something in it or before.
+    pub(crate) fn interval(&self, interval: usize) -> &'a [C] {
+        self.cells.get(interval).map_or(&[], Vec::as_slice)
+    }
+
     /// The cells of one group over all intervals; `None` where nothing was counted.
     pub(crate) fn group(
         &self,

@@ -268,7 +268,7 @@ impl<'a> Shown<'a> {
             Self::Text(text) => ("string", Cow::Borrowed(*text)),
             Self::Other(value) => {
                 let (value_type, text) = value.sort_key();
-                (value_type, Cow::Owned(text))
+                (value_type, Cow::Owned(text.into_owned()))
             }
         }
     }

@@ -8,7 +8,8 @@ use hashbrown::HashMap;
 use traceql::ast::{MetricsAggregate, MetricsFunction};
 
 use super::key::{KeyColumn, KeyValue, NIL};
-use crate::aggregate::cell::{ExtremeCell, SumCell};
+use super::top::Top;
+use crate::aggregate::cell::{CountCell, ExtremeCell, SumCell};
 use crate::aggregate::dense::Cells;
 use crate::aggregate::histogram::{Log2Histogram, bound};
 use crate::aggregate::interval::IntervalCursor;
@@ -20,7 +21,7 @@ use crate::limit::MemoryLimit;
 use crate::lower::{KeyKind, state_kind};
 use crate::physical::Groups;
 use crate::plan::MetricsPlan;
-use crate::series::{Label, LabelValue, Series, SeriesSet, apply_second_stages};
+use crate::series::{Label, LabelValue, Series, SeriesSet, apply_second_stages, label_ranks};
 
 /// The aggregation states of the series that some spans make.
 #[derive(Debug)]
@@ -224,8 +225,16 @@ impl Aggregates {
         };
         let mut groups: Vec<_> = self.groups.iter().collect();
         groups.sort_unstable_by_key(|(_, index)| **index);
-        for (key, &number) in groups {
-            finisher.group(labels_of(aggregate, key), self.state.cells(), index(number))?;
+        let labels = groups.iter().map(|(key, _)| labels_of(aggregate, key));
+        let labels: Vec<Vec<Label>> = labels.collect();
+        let in_answer = match Top::first_of(&plan.second_stages) {
+            Some(top) => finisher.survivors(top, &labels, self.state.cells()),
+            None => None,
+        };
+        for (group, labels) in labels.into_iter().enumerate() {
+            if in_answer.as_ref().is_none_or(|kept| kept[group]) {
+                finisher.group(labels, self.state.cells(), group)?;
+            }
         }
         let mut set = SeriesSet {
             grid: self.grid,
@@ -292,6 +301,19 @@ struct Finisher<'a> {
 }
 
 impl Finisher<'_> {
+    /// Of each group, whether a stage leaves something of its series; `None` where a group has several.
+    fn survivors(&self, top: Top, labels: &[Vec<Label>], cells: Cells<'_>) -> Option<Vec<bool>> {
+        let labels: Vec<_> = labels.iter().map(Vec::as_slice).collect();
+        let ranks = || label_ranks(&labels);
+        match cells {
+            Cells::Count(cells) => Some(top.survivors(&cells, &ranks(), |cell| self.count(cell))),
+            Cells::Min(cells) => Some(top.survivors(&cells, &ranks(), |cell| self.extreme(cell))),
+            Cells::Max(cells) => Some(top.survivors(&cells, &ranks(), |cell| self.extreme(cell))),
+            Cells::Sum(cells) => Some(top.survivors(&cells, &ranks(), |cell| self.sum(cell))),
+            Cells::Sketch(_) | Cells::Log2(_) => None,
+        }
+    }
+
     fn group(
         &mut self,
         labels: Vec<Label>,
@@ -300,30 +322,24 @@ impl Finisher<'_> {
     ) -> Result<(), EngineError> {
         match cells {
             Cells::Count(cells) => {
-                let values = cells.group(index);
-                let values = values.map(|cell| self.count(cell.map_or(0, |cell| cell.0)));
+                let values = cells.group(index).map(|cell| self.count(cell));
                 let values = values.collect();
                 self.push(labels, values)
             }
             Cells::Min(cells) => {
-                let value = |cell: &ExtremeCell<1>| cell.value.value();
-                self.push(labels, self.scaled(cells.group(index), value))
+                let values = cells.group(index).map(|cell| self.extreme(cell));
+                let values = values.collect();
+                self.push(labels, values)
             }
             Cells::Max(cells) => {
-                let value = |cell: &ExtremeCell<-1>| cell.value.value();
-                self.push(labels, self.scaled(cells.group(index), value))
+                let values = cells.group(index).map(|cell| self.extreme(cell));
+                let values = values.collect();
+                self.push(labels, values)
             }
             Cells::Sum(cells) => {
-                let average = matches!(self.aggregate.function, MetricsFunction::AvgOverTime);
-                let value = |cell: &SumCell| {
-                    let sum = cell.sum.value();
-                    if average {
-                        sum / as_float(cell.count)
-                    } else {
-                        sum
-                    }
-                };
-                self.push(labels, self.scaled(cells.group(index), value))
+                let values = cells.group(index).map(|cell| self.sum(cell));
+                let values = values.collect();
+                self.push(labels, values)
             }
             Cells::Sketch(cells) => self.quantiles(&labels, cells.group(index), Sketch::quantile),
             Cells::Log2(cells) => match self.aggregate.function {
@@ -333,22 +349,28 @@ impl Finisher<'_> {
         }
     }
 
-    fn count(&self, count: u64) -> f64 {
-        let count = as_float(count);
+    /// Nothing counted is a count of zero.
+    fn count(&self, cell: Option<&CountCell>) -> f64 {
+        let count = as_float(cell.map_or(0, |cell| cell.0));
         match self.aggregate.function {
             MetricsFunction::Rate => count * (1.0 / self.step_seconds),
             _ => count,
         }
     }
 
-    fn scaled<'c, C: 'c>(
-        &self,
-        cells: impl Iterator<Item = Option<&'c C>>,
-        value: impl Fn(&C) -> f64,
-    ) -> Vec<f64> {
-        cells
-            .map(|cell| cell.map_or(f64::NAN, |cell| value(cell) / self.scale))
-            .collect()
+    fn extreme<const SIGN: i8>(&self, cell: Option<&ExtremeCell<SIGN>>) -> f64 {
+        cell.map_or(f64::NAN, |cell| cell.value.value() / self.scale)
+    }
+
+    fn sum(&self, cell: Option<&SumCell>) -> f64 {
+        let Some(cell) = cell else {
+            return f64::NAN;
+        };
+        let sum = cell.sum.value();
+        match self.aggregate.function {
+            MetricsFunction::AvgOverTime => sum / as_float(cell.count) / self.scale,
+            _ => sum / self.scale,
+        }
     }
 
     fn quantiles<'c, C: 'c>(

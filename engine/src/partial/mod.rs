@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod key;
+mod top;
 
 pub(crate) use aggregates::{Aggregates, base_labels};
 pub(crate) use key::{KeyColumn, KeyValue, NIL};

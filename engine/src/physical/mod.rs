@@ -3,6 +3,8 @@
 mod encoded_aggregate;
 mod encoded_window;
 mod grouping;
+mod interner;
+mod page_index;
 mod range_aggregate;
 
 use std::sync::Arc;

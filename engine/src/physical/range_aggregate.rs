@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::cast;
 use datafusion::common::cast::as_int64_array;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::internal_err;
@@ -180,12 +181,13 @@ impl ExecutionPlan for RangeAggregateExec {
         let result_schema = Arc::clone(&schema);
         let groups = self.start(partition, context)?;
         let result = async move {
-            let Groups {
-                mut keys,
-                mut state,
-            } = groups.await?;
-            keys.push(state.take(state.group_count()));
-            Ok(RecordBatch::try_new(result_schema, keys)?)
+            let Groups { keys, mut state } = groups.await?;
+            let fields = result_schema.fields().iter();
+            let as_declared = keys.iter().zip(fields);
+            let as_declared = as_declared.map(|(key, field)| cast(key, field.data_type()));
+            let mut columns = as_declared.collect::<std::result::Result<Vec<_>, _>>()?;
+            columns.push(state.take(state.group_count()));
+            Ok(RecordBatch::try_new(result_schema, columns)?)
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             schema,
@@ -197,7 +199,7 @@ impl ExecutionPlan for RangeAggregateExec {
 /// Groups and what was counted in them.
 #[derive(Debug)]
 pub(crate) struct Groups {
-    /// The key columns, one row a group.
+    /// The key columns without dictionaries, one row a group.
     pub(crate) keys: Vec<ArrayRef>,
     /// The states, group by group.
     pub(crate) state: Box<dyn RangeState>,
@@ -220,7 +222,7 @@ impl RangeAggregateExec {
         let schema = self.schema();
         let key_types = schema.fields()[..self.keys.len()]
             .iter()
-            .map(|field| field.data_type().clone());
+            .map(|field| field.data_type());
         let mut aggregation = Aggregation {
             grouping: Grouping::new(key_types),
             state: self.arguments.new_state(self.kind),

@@ -3,11 +3,12 @@
 mod arithmetic;
 mod second_stage;
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 pub use arithmetic::SeriesPlan;
 pub use second_stage::apply as apply_second_stages;
-pub(crate) use second_stage::satisfies_filters;
+pub(crate) use second_stage::{Extreme, label_ranks, satisfies_filters};
 
 use crate::grid::Grid;
 
@@ -54,12 +55,12 @@ pub enum LabelValue {
 impl LabelValue {
     /// The value's type and text as Tempo orders series by: `bool`, `double`, `int`, `string`.
     #[must_use]
-    pub fn sort_key(&self) -> (&'static str, String) {
+    pub fn sort_key(&self) -> (&'static str, Cow<'_, str>) {
         match self {
-            Self::Bool(value) => ("bool", value.to_string()),
-            Self::Float(value) => ("double", value.to_string()),
-            Self::Int(value) => ("int", value.to_string()),
-            Self::String(value) => ("string", value.clone()),
+            Self::Bool(value) => ("bool", value.to_string().into()),
+            Self::Float(value) => ("double", value.to_string().into()),
+            Self::Int(value) => ("int", value.to_string().into()),
+            Self::String(value) => ("string", value.as_str().into()),
         }
     }
 

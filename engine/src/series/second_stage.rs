@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use traceql::ast::{ComparisonOp, SecondStage};
 
-use super::{LabelValue, Series, SeriesSet};
+use super::{Label, LabelValue, SeriesSet};
 
 /// Applies the stages left to right. A series left without samples disappears.
 pub fn apply(set: &mut SeriesSet, stages: &[SecondStage]) {
@@ -21,8 +21,9 @@ pub fn apply(set: &mut SeriesSet, stages: &[SecondStage]) {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Extreme {
+/// Which values a stage keeps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Extreme {
     Largest,
     Smallest,
 }
@@ -36,27 +37,21 @@ fn keep_extremes(set: &mut SeriesSet, limit: i64, extreme: Extreme) {
     if set.series.len() <= limit {
         return;
     }
-    let mut label_rank: Vec<usize> = (0..set.series.len()).collect();
-    label_rank.sort_by(|&a, &b| compare_labels(&set.series[a], &set.series[b]));
-    let mut rank_of = vec![0_usize; set.series.len()];
-    for (rank, &index) in label_rank.iter().enumerate() {
-        rank_of[index] = rank;
-    }
+    let labels: Vec<_> = set.series.iter().map(|s| s.labels.as_slice()).collect();
+    let rank_of = label_ranks(&labels);
     let intervals = set.series.first().map_or(0, |series| series.values.len());
+    let mut present: Vec<usize> = Vec::with_capacity(set.series.len());
     for interval in 0..intervals {
-        let mut present: Vec<usize> = (0..set.series.len())
-            .filter(|&i| !set.series[i].values[interval].is_nan())
-            .collect();
+        let value = |series: usize| set.series[series].values[interval];
+        present.clear();
+        present.extend((0..set.series.len()).filter(|&series| !value(series).is_nan()));
         if present.len() <= limit {
             continue;
         }
-        present.sort_by(|&a, &b| {
-            let (x, y) = (
-                set.series[a].values[interval],
-                set.series[b].values[interval],
-            );
+        // Only which come first, not in what order: that is a sort less in each interval.
+        present.select_nth_unstable_by(limit, |&a, &b| {
             // Neither is NaN, and zeros of either sign are equal.
-            let by_value = x.partial_cmp(&y).unwrap_or(Ordering::Equal);
+            let by_value = value(a).partial_cmp(&value(b)).unwrap_or(Ordering::Equal);
             let ascending = by_value.then_with(|| rank_of[b].cmp(&rank_of[a]));
             match extreme {
                 Extreme::Largest => ascending.reverse(),
@@ -69,30 +64,30 @@ fn keep_extremes(set: &mut SeriesSet, limit: i64, extreme: Extreme) {
     }
 }
 
-/// Label values position by position as text; values that are no text compare as empty, then by
-/// type and bits. Series whose values are the same go by the names of their labels.
-fn compare_labels(a: &Series, b: &Series) -> Ordering {
-    let keys = |series: &Series| {
-        series
-            .labels
-            .iter()
-            .map(|label| tie_key(&label.value))
-            .collect::<Vec<_>>()
-    };
-    let names = |series: &Series| -> Vec<String> {
-        let labels = series.labels.iter();
-        labels.map(|label| label.name.clone()).collect()
-    };
-    let by_value = keys(a).cmp(&keys(b));
-    by_value.then_with(|| names(a).cmp(&names(b)))
+/// The place of each series in the order of labels: position by position the values as text; values
+/// that are no text compare as empty, then by type and bits. Series whose values are the same go by
+/// the names of their labels, and those whose names are as well by their place.
+pub(crate) fn label_ranks(series: &[&[Label]]) -> Vec<usize> {
+    let mut ordered: Vec<usize> = (0..series.len()).collect();
+    ordered.sort_by_cached_key(|&index| {
+        let labels = series[index];
+        let values: Vec<_> = labels.iter().map(|label| tie_key(&label.value)).collect();
+        let names: Vec<_> = labels.iter().map(|label| label.name.as_str()).collect();
+        (values, names)
+    });
+    let mut ranks = vec![0; series.len()];
+    for (rank, &index) in ordered.iter().enumerate() {
+        ranks[index] = rank;
+    }
+    ranks
 }
 
-fn tie_key(value: &LabelValue) -> (String, u8, u64) {
+fn tie_key(value: &LabelValue) -> (&str, u8, u64) {
     match value {
-        LabelValue::Int(value) => (String::new(), 0, value.cast_unsigned()),
-        LabelValue::Float(value) => (String::new(), 1, value.to_bits()),
-        LabelValue::String(text) => (text.clone(), 2, 0),
-        LabelValue::Bool(value) => (String::new(), 3, u64::from(*value)),
+        LabelValue::Int(value) => ("", 0, value.cast_unsigned()),
+        LabelValue::Float(value) => ("", 1, value.to_bits()),
+        LabelValue::String(text) => (text, 2, 0),
+        LabelValue::Bool(value) => ("", 3, u64::from(*value)),
     }
 }
 

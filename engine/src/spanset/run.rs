@@ -141,7 +141,7 @@ impl Run<'_> {
             self.column(*failure, partition)?;
         }
         let key = self.column(by.key, partition)?;
-        let mut grouping = Grouping::new([key.data_type().clone()]);
+        let mut grouping = Grouping::new([key.data_type()]);
         let groups = grouping
             .groups(std::slice::from_ref(&key))?
             .unwrap_or_default();

@@ -7,6 +7,7 @@
 //!
 //! A result that is no number, such as 0 / 0, is a missing point; 1 / 0 is infinite.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -270,18 +271,18 @@ fn combine(values: &mut [f64], others: &[f64], operation: impl Fn(f64, f64) -> f
 }
 
 /// Labels in an order of their own; values differ by type, too.
-type Key = Vec<(String, (&'static str, String))>;
+type Key<'a> = Vec<(&'a str, (&'static str, Cow<'a, str>))>;
 
-fn key(labels: &[Label]) -> Key {
-    let mut key: Key = labels
+fn key(labels: &[Label]) -> Key<'_> {
+    let mut key: Key<'_> = labels
         .iter()
-        .map(|label| (label.name.clone(), label.value.sort_key()))
+        .map(|label| (label.name.as_str(), label.value.sort_key()))
         .collect();
     key.sort_unstable();
     key
 }
 
-fn by_labels(series: &[Series]) -> Result<HashMap<Key, &Series>, EngineError> {
+fn by_labels(series: &[Series]) -> Result<HashMap<Key<'_>, &Series>, EngineError> {
     let mut found = HashMap::with_capacity(series.len());
     for series in series {
         if found.insert(key(&series.labels), series).is_some() {
