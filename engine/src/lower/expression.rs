@@ -116,6 +116,14 @@ impl Layout<'_> {
 
     fn logic(&self, conjunction: bool, lhs: &FieldExpr, rhs: &FieldExpr) -> Result<Predicate> {
         let (lhs, rhs) = (self.predicate(lhs)?, self.predicate(rhs)?);
+        // Dashboards join their conditions to `true`.
+        let changes_nothing = lit(conjunction);
+        if lhs.expr == changes_nothing {
+            return Ok(rhs);
+        }
+        if rhs.expr == changes_nothing {
+            return Ok(lhs);
+        }
         let can_fail = lhs.can_fail || rhs.can_fail;
         let expr = match (can_fail, conjunction) {
             (true, _) => check::strict_logic(lhs.expr, rhs.expr, conjunction),

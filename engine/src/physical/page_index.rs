@@ -13,6 +13,7 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion_datasource_parquet::{
     PagePruningAccessPlanFilter, ParquetAccessPlan, ParquetFileMetrics, RowGroupAccess,
 };
+use parquet::arrow::arrow_reader::RowSelector;
 use storage::block::footer::BlockFooter;
 
 /// Rows of one row group to look at.
@@ -47,20 +48,22 @@ pub(super) fn remaining<'a>(
     }
     let left = row_groups.iter().map(|&row_group| {
         let count = metadata.row_group(row_group).num_rows();
-        let rows = match access.inner().get(row_group) {
-            Some(RowGroupAccess::Scan) => vec![0..usize::try_from(count).unwrap_or_default()],
-            Some(RowGroupAccess::Selection(selection)) => {
-                let mut next = 0;
-                let ranges = selection.iter().map(|step| {
-                    let range = next..next + step.row_count;
-                    next = range.end;
-                    (!step.skip && !range.is_empty()).then_some(range)
-                });
-                ranges.flatten().collect()
-            }
+        let all = RowSelector::select(usize::try_from(count).unwrap_or_default());
+        let steps = match access.inner().get(row_group) {
+            Some(RowGroupAccess::Scan) => vec![all],
+            Some(RowGroupAccess::Selection(selection)) => selection.iter().copied().collect(),
             Some(RowGroupAccess::Skip) | None => Vec::new(),
         };
-        Remaining { row_group, rows }
+        let mut next = 0;
+        let ranges = steps.into_iter().map(|step| {
+            let range = next..next + step.row_count;
+            next = range.end;
+            (!step.skip && !range.is_empty()).then_some(range)
+        });
+        Remaining {
+            row_group,
+            rows: ranges.flatten().collect(),
+        }
     });
     Ok(left.filter(|left| !left.rows.is_empty()).collect())
 }

@@ -152,6 +152,10 @@ fn flat_columns_are_read_encoded_and_others_are_not() {
                 "{ status = error } | rate() by (resource.service.name)",
                 true,
             ),
+            (
+                "{ nestedSetParent < 0 && true && status = error } | rate()",
+                true,
+            ),
             ("{ event:name = \"x\" } | rate()", false),
             ("{} >> {} | rate()", false),
         ] {

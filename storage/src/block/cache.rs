@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
 
 use crate::block::footer::BlockFooter;
@@ -93,10 +94,10 @@ impl MetadataCache {
     /// # Errors
     ///
     /// If `load` fails.
-    pub(crate) async fn get_or_load(
+    pub(crate) async fn get_or_load<'a>(
         &self,
         block: BlockId,
-        load: impl Future<Output = Result<BlockFooter, StorageError>>,
+        load: impl FnOnce() -> BoxFuture<'a, Result<BlockFooter, StorageError>>,
     ) -> Result<Arc<BlockFooter>, StorageError> {
         let cell = {
             let mut state = self.state();
@@ -113,7 +114,8 @@ impl MetadataCache {
                 }
             }
         };
-        let load = || async { Ok(self.keep(block, load.await?)) };
+        // Boxed, because every read of a block holds this future and few ever load.
+        let load = || async { Ok(self.keep(block, load().await?)) };
         cell.get_or_try_init(load).await.map(Arc::clone)
     }
 

@@ -18,6 +18,7 @@ pub mod memory;
 pub mod meta;
 pub mod publish;
 pub mod reader;
+mod run_of_rows;
 pub mod trace;
 mod trace_filter;
 pub mod traces;

@@ -146,7 +146,7 @@ impl BlockFile {
         if let Some(footer) = &self.footer {
             return Ok(Arc::clone(footer));
         }
-        let load = self.load_footer();
+        let load = || self.load_footer().boxed();
         let footer = self.cache.get_or_load(self.meta.block_id, load).await?;
         self.footer = Some(Arc::clone(&footer));
         Ok(footer)

@@ -10,9 +10,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch};
 use futures::TryStreamExt;
 use hashbrown::HashSet;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 
 use crate::block::MemoryBlock;
@@ -21,6 +19,7 @@ use crate::block::encode::hash::span_hash;
 use crate::block::groups::{GroupHash, Groups, group_hash};
 use crate::block::meta::BlockMeta;
 use crate::block::reader::BlockFile;
+use crate::block::run_of_rows;
 use crate::error::StorageError;
 use crate::ids::TraceId;
 use crate::model::{InstrumentationScope, Resource, Span, SpanGroup};
@@ -159,22 +158,12 @@ pub async fn read_trace(
         let Some(rows) = find(&file, &metadata, row_group, trace_id).await? else {
             continue;
         };
-        let columns = columns(&metadata, |name| !is_derived(name));
-        let selection = RowSelection::from(vec![
-            RowSelector::skip(rows.start),
-            RowSelector::select(rows.len()),
-        ]);
+        let wanted = |name: &str| !is_derived(name);
         let mut stream =
-            ParquetRecordBatchStreamBuilder::new_with_metadata(file.clone(), metadata.clone())
-                .with_row_groups(vec![row_group])
-                .with_projection(columns)
-                .with_row_selection(selection)
-                .with_batch_size(DECODE_ROWS)
-                .build()
-                .map_err(fail)?;
+            run_of_rows::read(&file, &metadata, (row_group, rows), &wanted, DECODE_ROWS)?;
         let mut decoder = Decoder::new(file.meta());
         while spans.is_complete()
-            && let Some(batch) = stream.try_next().await.map_err(fail)?
+            && let Some(batch) = stream.try_next().await?
         {
             spans.decode(&mut decoder, &batch)?;
         }

@@ -1,0 +1,150 @@
+//! Some neighbouring rows of a row group, from as few columns as have something to say about them.
+//!
+//! Opening a column costs more than a few rows of it are worth: a decompressor, a dictionary, a page of
+//! twenty thousand rows. The page index knows of many columns that their rows there have no value, or
+//! all the same number; these are made up instead of read.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, ListArray, RecordBatch, UInt32Array, new_empty_array, new_null_array,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use futures::{Stream, TryStreamExt};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection, RowSelector};
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+
+use crate::block::reader::BlockFile;
+use crate::error::StorageError;
+
+/// What the page index says of a column in some rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// No row has a value, or an element.
+    Nothing,
+    /// All rows have this number.
+    Number(u32),
+}
+
+/// The columns that are `wanted`, in some rows of a row group, batch by batch.
+///
+/// # Errors
+///
+/// If the store fails, or the block is damaged.
+pub(super) fn read(
+    file: &BlockFile,
+    metadata: &ArrowReaderMetadata,
+    (row_group, rows): (usize, Range<usize>),
+    wanted: &dyn Fn(&str) -> bool,
+    batch_rows: usize,
+) -> Result<impl Stream<Item = Result<RecordBatch, StorageError>> + use<>, StorageError> {
+    let object = file.path().to_string();
+    let fail = move |error| StorageError::from_parquet(&object, error);
+    let mut opened = Vec::new();
+    let mut made_up = Vec::new();
+    for (root, field) in metadata.schema().fields().iter().enumerate() {
+        if !wanted(field.name()) {
+            continue;
+        }
+        match content(metadata.metadata(), (row_group, &rows), root, field) {
+            Some(content) => made_up.push((Arc::clone(field), content)),
+            None => opened.push(root),
+        }
+    }
+    let selection = RowSelection::from(vec![
+        RowSelector::skip(rows.start),
+        RowSelector::select(rows.len()),
+    ]);
+    let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(file.clone(), metadata.clone())
+        .with_row_groups(vec![row_group])
+        .with_projection(ProjectionMask::roots(metadata.parquet_schema(), opened))
+        .with_row_selection(selection)
+        .with_batch_size(batch_rows)
+        .build()
+        .map_err(&fail)?;
+    Ok(stream
+        .map_err(fail)
+        .and_then(move |batch| std::future::ready(with_columns(&batch, &made_up))))
+}
+
+/// What a column has in all of the rows, if that shows without reading it.
+fn content(
+    metadata: &ParquetMetaData,
+    (row_group, rows): (usize, &Range<usize>),
+    root: usize,
+    field: &Field,
+) -> Option<Content> {
+    let is_list = matches!(field.data_type(), DataType::List(_));
+    if !is_list && !field.is_nullable() && *field.data_type() != DataType::UInt32 {
+        return None;
+    }
+    let schema = metadata.file_metadata().schema_descr();
+    let indexes = metadata.column_index()?.get(row_group)?;
+    let offsets = metadata.offset_index()?.get(row_group)?;
+    let mut found = None;
+    let leaves = (0..schema.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == root);
+    for leaf in leaves {
+        let (index, pages) = (indexes.get(leaf)?, offsets.get(leaf)?.page_locations());
+        let starts = |page: usize| usize::try_from(pages.get(page)?.first_row_index).ok();
+        let overlapping = (0..pages.len()).filter(|page| {
+            starts(*page).is_none_or(|start| start < rows.end)
+                && starts(page + 1).is_none_or(|end| end > rows.start)
+        });
+        for page in overlapping {
+            let of_page = content_of_page(index, page)?;
+            if found.is_some_and(|found| found != of_page) {
+                return None;
+            }
+            found = Some(of_page);
+        }
+    }
+    match found? {
+        Content::Number(_) if *field.data_type() != DataType::UInt32 => None,
+        content => Some(content),
+    }
+}
+
+fn content_of_page(index: &ColumnIndexMetaData, page: usize) -> Option<Content> {
+    if u64::try_from(page).ok()? >= index.num_pages() {
+        return None;
+    }
+    if index.is_null_page(page) {
+        return Some(Content::Nothing);
+    }
+    let ColumnIndexMetaData::INT32(numbers) = index else {
+        return None;
+    };
+    let (least, most) = (numbers.min_value(page)?, numbers.max_value(page)?);
+    let is_one = least == most && numbers.null_count(page) == Some(0);
+    is_one.then(|| Content::Number(least.cast_unsigned()))
+}
+
+/// A batch and the columns that were not read.
+fn with_columns(
+    batch: &RecordBatch,
+    made_up: &[(FieldRef, Content)],
+) -> Result<RecordBatch, StorageError> {
+    let rows = batch.num_rows();
+    let mut fields = batch.schema().fields().to_vec();
+    let mut columns = batch.columns().to_vec();
+    for (field, content) in made_up {
+        let column: ArrayRef = match (content, field.data_type()) {
+            (Content::Number(number), _) => Arc::new(UInt32Array::from_value(*number, rows)),
+            (Content::Nothing, DataType::List(item)) if !field.is_nullable() => {
+                let lengths = OffsetBuffer::new_zeroed(rows);
+                let items = new_empty_array(item.data_type());
+                Arc::new(ListArray::new(Arc::clone(item), lengths, items, None))
+            }
+            (Content::Nothing, data_type) => new_null_array(data_type, rows),
+        };
+        fields.push(Arc::clone(field));
+        columns.push(column);
+    }
+    let schema: SchemaRef = Arc::new(Schema::new(fields));
+    RecordBatch::try_new(schema, columns)
+        .map_err(|error| StorageError::arrow("reading some rows of a block", error))
+}
