@@ -109,7 +109,9 @@ fn content(
 }
 
 fn content_of_page(index: &ColumnIndexMetaData, page: usize) -> Option<Content> {
-    if u64::try_from(page).ok()? >= index.num_pages() {
+    // Of what has no order, such as NaN, nothing is known.
+    let is_known = !matches!(index, ColumnIndexMetaData::NONE);
+    if !is_known || u64::try_from(page).ok()? >= index.num_pages() {
         return None;
     }
     if index.is_null_page(page) {
