@@ -9,6 +9,7 @@ use traceql::ast::{
 };
 
 use crate::fingerprint::Fingerprint;
+use crate::lower::nested_set::parent_test;
 use crate::prune::Patterns;
 
 /// Which spans a query selects.
@@ -24,10 +25,6 @@ impl Selection {
     /// What the stages of a pipeline need to see. `needs_traces`: what follows them needs whole
     /// traces.
     pub(crate) fn of(pipeline: &Pipeline, dialect: Dialect, needs_traces: bool) -> Self {
-        let mut attributes = pipeline.attributes().into_iter();
-        if needs_traces || attributes.any(|attribute| needs_trace(attribute, dialect)) {
-            return Self::Traces(pipeline.clone());
-        }
         let mut conditions = Vec::new();
         for stage in &pipeline.stages {
             match stage {
@@ -38,6 +35,9 @@ impl Selection {
                 Stage::Select(_) => {}
                 _ => return Self::Traces(pipeline.clone()),
             }
+        }
+        if needs_traces || conditions.iter().any(|it| looks_around(it, dialect)) {
+            return Self::Traces(pipeline.clone());
         }
         Self::Spans(conditions)
     }
@@ -118,9 +118,15 @@ pub struct MetricsPlan {
 impl MetricsPlan {
     /// Decides how to run a metrics query that is all or a part of `whole`.
     pub(crate) fn of(metrics: &MetricsQuery, whole: &Query) -> Self {
-        let needs_traces = used(&metrics.stage)
-            .into_iter()
-            .any(|attribute| needs_trace(attribute, whole.dialect));
+        let needs_traces = match &metrics.stage {
+            MetricsStage::Aggregate(_) => used(&metrics.stage)
+                .into_iter()
+                .any(|attribute| needs_trace(attribute, whole.dialect)),
+            MetricsStage::Compare(compare) => {
+                let mut condition = compare.selection.iter();
+                condition.any(|condition| looks_around(condition, whole.dialect))
+            }
+        };
         let log2 = |name: &str, value: &Literal| {
             name == "quantile" && *value == Literal::String("log2".to_owned())
         };
@@ -211,10 +217,27 @@ fn exemplars(query: &Query) -> Option<usize> {
 /// Whether an attribute takes a look at other spans of the trace: those that a block has no column
 /// for.
 fn needs_trace(attribute: &Attribute, dialect: Dialect) -> bool {
-    dialect == Dialect::Spandrel
-        && (attribute.is_of_parent()
-            || *attribute == Attribute::of_span(Intrinsic::Parent)
-            || *attribute == Attribute::of_span(Intrinsic::SpanSelfTime))
+    *attribute == Attribute::of_span(Intrinsic::NestedSetParent)
+        || dialect == Dialect::Spandrel
+            && (attribute.is_of_parent()
+                || *attribute == Attribute::of_span(Intrinsic::Parent)
+                || *attribute == Attribute::of_span(Intrinsic::SpanSelfTime))
+}
+
+/// Whether a condition on a span takes a look at other spans of the trace.
+fn looks_around(condition: &FieldExpr, dialect: Dialect) -> bool {
+    match &condition.kind {
+        FieldExprKind::Literal(_) => false,
+        FieldExprKind::Attribute(attribute) => needs_trace(attribute, dialect),
+        FieldExprKind::Unary { operand, .. } => looks_around(operand, dialect),
+        FieldExprKind::Binary { op, lhs, rhs } => {
+            parent_test(*op, lhs, rhs).is_none()
+                && (looks_around(lhs, dialect) || looks_around(rhs, dialect))
+        }
+        FieldExprKind::NilTest { operand, .. } => operand
+            .as_ref()
+            .is_some_and(|operand| looks_around(operand, dialect)),
+    }
 }
 
 /// The attributes that a stage looks at.

@@ -107,7 +107,7 @@ impl Columns {
         format!(
             r#"INSERT INTO {TABLE} SELECT
     fromUnixTimestamp64Nano(start_ns), lower(hex("trace:id")), lower(hex("span:id")),
-    if("nestedSetParent" > 0, lower(hex(parent_id)), ''), ifNull(toString(trace_state), ''), name,
+    if(depth > 1, lower(hex(parent_id)), ''), ifNull(toString(trace_state), ''), name,
     ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'][kind + 1],
     ifNull("resource.service.name", ''), {resource}, "instrumentation:name", "instrumentation:version", {span},
     duration, ['Unset', 'Ok', 'Error'][status + 1], "statusMessage",
@@ -116,8 +116,8 @@ impl Columns {
     arrayMap(x -> lower(hex(x.trace_id)), links), arrayMap(x -> lower(hex(x.span_id)), links),
     arrayMap(x -> x.trace_state, links), arrayMap(x -> {attributes}, links)
 FROM {file} AS spans
-LEFT JOIN (SELECT "trace:id" AS parent_trace, "nestedSetLeft" AS parent_left, "span:id" AS parent_id FROM {file}) AS parents
-ON spans."trace:id" = parent_trace AND spans."nestedSetParent" = parent_left"#
+ASOF LEFT JOIN (SELECT "trace:id" AS parent_trace, depth + 1 AS level, trace_row AS parent_row, "span:id" AS parent_id FROM {file}) AS parents
+ON spans."trace:id" = parent_trace AND spans.depth = level AND spans.trace_row > parent_row"#
         )
     }
 }

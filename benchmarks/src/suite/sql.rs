@@ -194,7 +194,7 @@ impl Writer<'_> {
             "error" => plain("status = 2", "StatusCode = 'Error'"),
             "server" => plain("kind = 2", "SpanKind = 'Server'"),
             "client" => plain("kind = 3", "SpanKind = 'Client'"),
-            "root" => plain("\"nestedSetParent\" < 0", "ParentSpanId = ''"),
+            "root" => plain("depth = 1", "ParentSpanId = ''"),
             "trace" => Some(self.hex(names::TRACE_ID, "TraceId")),
             "span" => Some(self.hex(names::SPAN_ID, "SpanId")),
             "bucket" => {
@@ -254,26 +254,37 @@ impl Writer<'_> {
             Dialect::MergeTree => format!(
                 "(TraceId, ParentSpanId) IN (SELECT TraceId, SpanId FROM {table} WHERE {condition})"
             ),
-            Dialect::DuckDb | Dialect::ClickHouse => format!(
-                "({trace}, \"nestedSetParent\") IN \
-                 (SELECT {trace}, \"nestedSetLeft\" FROM {table} WHERE {condition})"
+            Dialect::DuckDb | Dialect::DataFusion => format!(
+                "EXISTS (SELECT 1 FROM {table} AS p WHERE {} AND p.depth = {table}.depth - 1 AND p.{condition})",
+                self.is_above("p")
             ),
-            Dialect::DataFusion => format!(
-                "EXISTS (SELECT 1 FROM {table} AS p WHERE p.{trace} = {table}.{trace} AND \
-                 p.\"nestedSetLeft\" = {table}.\"nestedSetParent\" AND p.{condition})"
+            // The last span before this one that is one less deep.
+            Dialect::ClickHouse => format!(
+                "({trace}, trace_row) IN (SELECT c.{trace}, c.trace_row \
+                 FROM (SELECT {trace}, trace_row, depth - 1 AS level FROM {table}) AS c \
+                 ASOF JOIN (SELECT {trace}, trace_row, depth AS level, ({condition}) AS holds FROM {table}) AS p \
+                 ON c.{trace} = p.{trace} AND c.level = p.level AND c.trace_row > p.trace_row WHERE p.holds)"
             ),
         }
     }
 
+    /// Whether another row is of a span above.
+    fn is_above(&self, other: &str) -> String {
+        let (table, trace) = (self.table, quoted(names::TRACE_ID));
+        format!(
+            "{other}.{trace} = {table}.{trace} AND {other}.trace_row < {table}.trace_row AND \
+             {table}.trace_row <= {other}.trace_row + {other}.descendants"
+        )
+    }
+
     /// A span above is of this service.
     fn ancestor(&self, service: &str) -> Option<String> {
-        let (table, trace) = (self.table, quoted(names::TRACE_ID));
         let is_service = format!("a.{} = '{service}'", quoted(names::SERVICE_NAME));
         match self.dialect {
             Dialect::DuckDb | Dialect::DataFusion => Some(format!(
-                "EXISTS (SELECT 1 FROM {table} AS a WHERE a.{trace} = {table}.{trace} AND \
-                 a.\"nestedSetLeft\" < {table}.\"nestedSetLeft\" AND \
-                 a.\"nestedSetRight\" > {table}.\"nestedSetRight\" AND {is_service})"
+                "EXISTS (SELECT 1 FROM {} AS a WHERE {} AND {is_service})",
+                self.table,
+                self.is_above("a")
             )),
             // No joins on ranges without first making all pairs; and the exporter's table has
             // parents only.

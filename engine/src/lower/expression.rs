@@ -14,6 +14,7 @@ use traceql::ast::{
 };
 
 use super::layout::{Layout, RESOLVED_PARENT_ID, Row, arrow_type, column};
+use super::nested_set::parent_test;
 use super::scope::nested_of;
 use super::value::{Alternative, Predicate, Type, Value, cast, either};
 use crate::functions::arithmetic::{self, is_arithmetic};
@@ -180,8 +181,8 @@ impl Layout<'_> {
         rhs: &FieldExpr,
         whole: &FieldExpr,
     ) -> Result<Predicate> {
-        if let Some(by_id) = id_comparison(op, lhs, rhs) {
-            return Ok(Predicate::infallible(by_id));
+        if let Some(test) = id_comparison(op, lhs, rhs).or_else(|| parent_test(op, lhs, rhs)) {
+            return Ok(Predicate::infallible(test));
         }
         let text = whole.to_string();
         let (left, right) = (self.value(lhs)?, self.value(rhs)?);

@@ -10,6 +10,7 @@ use storage::schema::names;
 use traceql::Dialect;
 use traceql::ast::{Attribute, Intrinsic, Scope};
 
+use super::nested_set;
 use super::value::{Alternative, Type, Value, either};
 use crate::functions::attribute;
 use crate::functions::ids::hex_text;
@@ -18,6 +19,9 @@ use crate::spanset::derive;
 
 /// The column that resolves a span's literal parent id; the scan computes it.
 pub(crate) const RESOLVED_PARENT_ID: &str = "span:parentID (resolved)";
+
+/// The columns that it follows from.
+pub(crate) const RESOLVED_FROM: [&str; 3] = [names::SPAN_ID, names::DEPTH, names::PARENT_ID];
 
 /// What a row is while an expression is lowered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,9 +139,9 @@ impl<'a> Layout<'a> {
             Intrinsic::RootServiceName => of(Type::String, names::ROOT_SERVICE_NAME),
             Intrinsic::InstrumentationName => of(Type::String, names::SCOPE_NAME),
             Intrinsic::InstrumentationVersion => of(Type::String, names::SCOPE_VERSION),
-            Intrinsic::NestedSetLeft => self.int32(names::NESTED_SET_LEFT),
-            Intrinsic::NestedSetRight => self.int32(names::NESTED_SET_RIGHT),
-            Intrinsic::NestedSetParent => self.int32(names::NESTED_SET_PARENT),
+            Intrinsic::NestedSetLeft => Ok(Value::of(Type::Int, nested_set::left()?)),
+            Intrinsic::NestedSetRight => Ok(Value::of(Type::Int, nested_set::right()?)),
+            Intrinsic::NestedSetParent => Ok(Value::of(Type::Int, nested_set::parent()?)),
             Intrinsic::EventName => {
                 let name = self
                     .nested_value(Nested::Event, &[(Type::String, column(nested::EVENT_NAME))])?;
@@ -168,14 +172,6 @@ impl<'a> Layout<'a> {
             }
             Intrinsic::Parent => Ok(Value::default()),
         }
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "one arm of many that can fail")]
-    fn int32(&self, name: &str) -> Result<Value> {
-        Ok(Value::of(
-            Type::Int,
-            super::value::cast(column(name), DataType::Int64),
-        ))
     }
 
     /// A value of an event or link: itself where rows are such, else the one of a span's first or last.

@@ -2,10 +2,12 @@
 //!
 //! `Aggregate[by labels; range state] ← Filter ← Scan(spans)`, with types decided by what the block
 //! holds; where whole traces matter, [`Spanset`](crate::spanset) stands in place of the filter.
-//! Reading order: [`value`], [`layout`], [`expression`], [`scope`], [`spansets`].
+//! Reading order: [`value`], [`layout`], [`nested_set`], [`expression`], [`scope`],
+//! [`spansets`].
 
 pub(crate) mod expression;
 pub(crate) mod layout;
+pub(crate) mod nested_set;
 pub(crate) mod scope;
 pub(crate) mod spansets;
 pub(crate) mod value;
@@ -38,7 +40,7 @@ use crate::spanset::derive::Derived;
 use crate::spanset::node::SpansetNode;
 use crate::spanset::program::Program;
 use crate::spanset::traces::{TraceShape, TraceWindow};
-use layout::{Layout, RESOLVED_PARENT_ID, column};
+use layout::{Layout, RESOLVED_FROM, RESOLVED_PARENT_ID, column};
 use value::{Predicate, Type, Value, cast};
 
 /// Name of the column of states in the result; the group keys stand before it.
@@ -477,7 +479,7 @@ impl Lowered {
             Source::Spansets { read, .. } => read.clone(),
         };
         if names.remove(RESOLVED_PARENT_ID) {
-            names.extend([names::SPAN_ID, names::PARENT_ROW, names::PARENT_ID].map(str::to_owned));
+            names.extend(RESOLVED_FROM.map(str::to_owned));
         }
         names
     }

@@ -26,9 +26,8 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion_datasource_parquet::{ParquetAccessPlan, RowGroupAccess};
 use storage::block::MemoryBlock;
 use storage::block::reader::BlockFile;
-use storage::schema::names;
 
-use crate::lower::layout::RESOLVED_PARENT_ID;
+use crate::lower::layout::{RESOLVED_FROM, RESOLVED_PARENT_ID};
 use parent_id::ParentIdExec;
 
 /// Every block is opened through its own reader, so the store behind this URL is never asked.
@@ -166,7 +165,7 @@ impl TableProvider for SpanTable {
             .copied()
             .filter(|&index| index != virtual_index)
             .collect();
-        for name in [names::SPAN_ID, names::PARENT_ROW, names::PARENT_ID] {
+        for name in RESOLVED_FROM {
             let index = self.schema.index_of(name)?;
             if !columns.contains(&index) {
                 columns.push(index);

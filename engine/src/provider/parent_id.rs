@@ -1,8 +1,8 @@
 //! The literal parent id of every span.
 //!
-//! Input: spans in stored order with `span:id`, `parent_row` and `span:parentID`. A parent inside the
-//! block is stored as "so many rows back", which costs next to nothing on disk; this operator looks
-//! the id up. Output: the wanted columns, with the resolved id (zeros for a root) among them.
+//! Input: spans in stored order with `span:id`, `depth` and `span:parentID`. The parent of a span is the
+//! last one before it that is one less deep, which costs next to nothing on disk; this operator looks
+//! its id up. Output: the wanted columns, with the resolved id (zeros for a root) among them.
 //!
 //! Row groups never cut a trace, so the rows of whole row groups always hold the parents they
 //! refer to. The operator sits directly on the scan and lets no filter through.
@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, FixedSizeBinaryBuilder, RecordBatch};
-use arrow::datatypes::{SchemaRef, UInt32Type};
+use arrow::datatypes::{Int32Type, SchemaRef};
 use datafusion::common::internal_err;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
@@ -108,7 +108,7 @@ impl ExecutionPlan for ParentIdExec {
         let input = self.input.execute(partition, context)?;
         let mut resolver = Resolver {
             schema: Arc::clone(&self.schema),
-            seen: Vec::new(),
+            above: Vec::new(),
         };
         let stream = input.map(move |batch| resolver.resolve(&batch?));
         Ok(Box::pin(RecordBatchStreamAdapter::new(
@@ -120,36 +120,31 @@ impl ExecutionPlan for ParentIdExec {
 
 struct Resolver {
     schema: SchemaRef,
-    /// Span ids of all rows so far, 8 bytes a row of one slice.
-    seen: Vec<[u8; 8]>,
+    /// Ids of the last span and of those above it.
+    above: Vec<[u8; 8]>,
 }
 
 impl Resolver {
     fn resolve(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let input = |name: &str| named(batch, name);
         let ids = input(names::SPAN_ID)?.as_fixed_size_binary();
-        let offsets = input(names::PARENT_ROW)?.as_primitive::<UInt32Type>();
+        let depths = input(names::DEPTH)?.as_primitive::<Int32Type>();
         let literals = input(names::PARENT_ID)?.as_fixed_size_binary();
         let mut parents = FixedSizeBinaryBuilder::with_capacity(batch.num_rows(), 8);
         for row in 0..batch.num_rows() {
+            let level = depths.value(row).unsigned_abs() as usize;
+            if level == 0 || level > self.above.len() + 1 {
+                return internal_err!("a span's parent lies in front of its row group");
+            }
+            self.above.truncate(level - 1);
+            match self.above.last() {
+                Some(parent) => parents.append_value(parent)?,
+                None if literals.is_valid(row) => parents.append_value(literals.value(row))?,
+                None => parents.append_value([0; 8])?,
+            }
             let mut id = [0; 8];
             id.copy_from_slice(ids.value(row));
-            let position = self.seen.len();
-            self.seen.push(id);
-            let back = usize::try_from(offsets.value(row)).unwrap_or(usize::MAX);
-            if literals.is_valid(row) {
-                parents.append_value(literals.value(row))?;
-            } else if back == 0 {
-                parents.append_value([0; 8])?;
-            } else {
-                match position
-                    .checked_sub(back)
-                    .and_then(|parent| self.seen.get(parent))
-                {
-                    Some(parent) => parents.append_value(parent)?,
-                    None => return internal_err!("a span's parent lies in front of its row group"),
-                }
-            }
+            self.above.push(id);
         }
         let parents: Arc<dyn Array> = Arc::new(parents.finish());
         let columns = self.schema.fields().iter().map(|field| {

@@ -24,7 +24,7 @@ use super::show::{Shown, key_without_scope};
 use crate::batch::Evaluation;
 use crate::error::{EngineError, recover};
 use crate::lower::column_names;
-use crate::lower::layout::{Layout, RESOLVED_PARENT_ID, column};
+use crate::lower::layout::{Layout, RESOLVED_FROM, RESOLVED_PARENT_ID, column};
 use crate::lower::spansets::lower_stages;
 use crate::lower::value::Type;
 use crate::scan::Scan;
@@ -103,7 +103,7 @@ impl LoweredSearch {
     pub(crate) fn columns(&self) -> BTreeSet<String> {
         let mut read = self.read.clone();
         if read.remove(RESOLVED_PARENT_ID) {
-            read.extend([names::SPAN_ID, names::PARENT_ROW, names::PARENT_ID].map(str::to_owned));
+            read.extend(RESOLVED_FROM.map(str::to_owned));
         }
         read
     }

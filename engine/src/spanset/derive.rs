@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn self_time_is_what_children_leave() {
         // A span of 100 with children 10–30, 20–40, 35–36 and 90–120, and a lone one.
-        let forest = Forest::new(vec![0, 5, 6], &[0, 1, 2, 3, 4, 0]);
+        let forest = Forest::new(vec![0, 5, 6], &[1, 2, 2, 2, 2, 1]);
         let starts = Int64Array::from(vec![0, 10, 20, 35, 90, 7]);
         let durations = Int64Array::from(vec![100, 20, 20, 1, 30, 5]);
         let batch = RecordBatch::try_from_iter([

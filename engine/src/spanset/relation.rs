@@ -6,7 +6,7 @@
 //! its notes per spanset, which costs the same whether a trace has one spanset or a thousand.
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, UInt32Type};
+use arrow::datatypes::Int32Type;
 use datafusion::error::Result;
 use hashbrown::HashMap;
 use storage::schema::names;
@@ -27,7 +27,8 @@ pub(crate) enum Kinship {
     Parents,
     /// Those, and the parents that they name: spans that lack the same parent are siblings.
     NamedParents,
-    /// The numbers of the nested set: what no root of the trace leads to is in no relation.
+    /// Those, but what no root of the trace leads to is in no relation: it has no numbers in the
+    /// nested set.
     NestedSet,
 }
 
@@ -36,9 +37,8 @@ impl Kinship {
     pub(crate) const fn columns(self) -> &'static [&'static str] {
         match self {
             Self::None => &[],
-            Self::Parents => &[names::PARENT_ROW],
-            Self::NamedParents => &[names::PARENT_ROW, names::PARENT_ID],
-            Self::NestedSet => &[names::PARENT_ROW, names::NESTED_SET_LEFT],
+            Self::Parents | Self::NestedSet => &[names::DEPTH],
+            Self::NamedParents => &[names::DEPTH, names::PARENT_ID],
         }
     }
 }
@@ -75,8 +75,8 @@ pub(crate) struct Sides<'a> {
 impl Forest {
     /// The trees of some whole traces, from the columns of a kinship.
     pub(crate) fn read(batch: &RecordBatch, traces: Vec<u32>, kinship: Kinship) -> Result<Self> {
-        let parents = named(batch, names::PARENT_ROW)?.as_primitive::<UInt32Type>();
-        let mut forest = Self::new(traces, parents.values());
+        let depths = named(batch, names::DEPTH)?.as_primitive::<Int32Type>();
+        let mut forest = Self::new(traces, depths.values());
         match kinship {
             Kinship::None | Kinship::Parents => {}
             Kinship::NamedParents => {
@@ -90,24 +90,27 @@ impl Forest {
                 }
             }
             Kinship::NestedSet => {
-                let left = named(batch, names::NESTED_SET_LEFT)?.as_primitive::<Int32Type>();
-                forest.related = left.values().iter().map(|&left| left != 0).collect();
+                forest.related = depths.values().iter().map(|&depth| depth > 0).collect();
             }
         }
         Ok(forest)
     }
 
-    /// The trees of rows that are `parent_rows` behind their parents (0: none in the trace).
-    pub(crate) fn new(traces: Vec<u32>, parent_rows: &[u32]) -> Self {
-        let rows = row(parent_rows.len());
+    /// The trees of rows of such depths: the parent of a row is the last one before it that is one
+    /// less deep. Signs do not matter.
+    pub(crate) fn new(traces: Vec<u32>, depths: &[i32]) -> Self {
+        let rows = row(depths.len());
+        // The last row of each depth; of none at the top.
+        let mut last: Vec<u32> = vec![NONE];
         let parent: Vec<u32> = (0..rows)
-            .zip(parent_rows)
-            .map(|(row, &back)| {
-                if back == 0 {
-                    NONE
-                } else {
-                    row.checked_sub(back).unwrap_or(NONE)
+            .zip(depths)
+            .map(|(row, depth)| {
+                let depth = (depth.unsigned_abs() as usize).max(1);
+                if depth >= last.len() {
+                    last.resize(depth + 1, NONE);
                 }
+                last[depth] = row;
+                last[depth - 1]
             })
             .collect();
         // A span's subtree ends where the last of its children's does, and those stand behind it.
@@ -303,7 +306,7 @@ mod tests {
     }
 
     fn by_parents() -> Forest {
-        Forest::new(vec![0, 6, 7], &[0, 1, 1, 3, 0, 1, 0])
+        Forest::new(vec![0, 6, 7], &[1, 2, 3, 2, -1, -2, 1])
     }
 
     fn mask(rows: &[usize]) -> Vec<bool> {
@@ -382,7 +385,7 @@ mod tests {
         // Two roots, two spans that lack the parent 8, one that lacks 9.
         let forest = Forest {
             named_parent: vec![0, 0, 8, 8, 9],
-            ..Forest::new(vec![0, 5], &[0; 5])
+            ..Forest::new(vec![0, 5], &[1, 1, -1, -1, -1])
         };
         let related = |left: [bool; 5]| {
             let sides = Sides {

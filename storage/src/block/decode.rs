@@ -57,8 +57,8 @@ pub fn decode_batches(
 pub(crate) struct Decoder<'a> {
     meta: &'a BlockMeta,
     object: String,
-    /// Ids of all rows so far: a parent may be in an earlier batch.
-    ids: Vec<SpanId>,
+    /// Ids of the last row and those above it: a parent may be in an earlier batch.
+    above: Vec<SpanId>,
     keys: KeyInterner,
 }
 
@@ -67,7 +67,7 @@ impl<'a> Decoder<'a> {
         Self {
             meta,
             object: meta.block_id.to_string(),
-            ids: Vec::new(),
+            above: Vec::new(),
             keys: KeyInterner::default(),
         }
     }
@@ -82,7 +82,7 @@ impl<'a> Decoder<'a> {
         let mut shared = Shared::default();
         for row in 0..batch.num_rows() {
             let (resource, scope) = shared.of(&columns, row, &mut self.keys)?;
-            let span = columns.span(row, &mut self.ids, &mut self.keys)?;
+            let span = columns.span(row, &mut self.above, &mut self.keys)?;
             each(resource, scope, span);
         }
         Ok(())
@@ -365,7 +365,7 @@ struct Columns<'a> {
     object: &'a str,
     trace_id: &'a FixedSizeBinaryArray,
     span_id: &'a FixedSizeBinaryArray,
-    parent_row: &'a UInt32Array,
+    depth: &'a Int32Array,
     parent_id: &'a FixedSizeBinaryArray,
     start_ns: &'a Int64Array,
     duration: &'a Int64Array,
@@ -476,7 +476,7 @@ impl<'a> Columns<'a> {
             object,
             trace_id: plain!(names::TRACE_ID),
             span_id: plain!(names::SPAN_ID),
-            parent_row: plain!(names::PARENT_ROW),
+            depth: plain!(names::DEPTH),
             parent_id: plain!(names::PARENT_ID),
             start_ns: plain!(names::START_NS),
             duration: plain!(names::DURATION),
@@ -574,24 +574,26 @@ impl<'a> Columns<'a> {
     fn span(
         &self,
         row: usize,
-        ids: &mut Vec<SpanId>,
+        above: &mut Vec<SpanId>,
         keys: &mut KeyInterner,
     ) -> Result<Span, StorageError> {
         let span_id = SpanId(bytes(self.span_id, row));
-        let parent_span_id = match self.parent_row.value(row) as usize {
-            0 => self
+        let level = self.depth.value(row).unsigned_abs() as usize;
+        if level == 0 || level > above.len() + 1 {
+            return Err(malformed(
+                self.object,
+                "a span without its parent before it",
+            ));
+        }
+        above.truncate(level - 1);
+        let parent_span_id = match above.last() {
+            Some(parent) => Some(*parent),
+            None => self
                 .parent_id
                 .is_valid(row)
                 .then(|| SpanId(bytes(self.parent_id, row))),
-            back => {
-                let parent = ids.len().checked_sub(back).and_then(|at| ids.get(at));
-                Some(
-                    *parent
-                        .ok_or_else(|| malformed(self.object, "a parent before the first row"))?,
-                )
-            }
         };
-        ids.push(span_id);
+        above.push(span_id);
         let start_ns = self.start_ns.value(row);
         let end_ns = if self.end_ns.is_valid(row) {
             self.end_ns.value(row)

@@ -20,6 +20,9 @@ const STATISTICS_BYTES: usize = 64;
 enum Form {
     /// Dictionary, compressed. Falls back to plain values where the dictionary grows too long.
     Dictionary,
+    /// Dictionary as the library writes it: short runs are runs, and codes as narrow as can be. Where
+    /// neighbours are mostly equal that decodes faster, and takes no more.
+    ShortRuns,
     /// Random bytes: neither encoding nor compression gains anything.
     Random,
     /// As they are, compressed: long runs of equal wide values.
@@ -60,11 +63,8 @@ fn form(field: &Field, path: &ColumnPath) -> Form {
     match field.name().as_str() {
         names::TRACE_ID | names::TRACE_DURATION => Form::Plain,
         names::SPAN_ID | names::PARENT_ID => Form::Random,
-        names::START_NS
-        | names::DURATION
-        | names::PARENT_ROW
-        | names::NESTED_SET_LEFT
-        | names::NESTED_SET_RIGHT => Form::ByteStreamSplit,
+        names::START_NS | names::DURATION => Form::ByteStreamSplit,
+        names::START_S => Form::ShortRuns,
         names::EVENTS | names::LINKS => match path.parts().last().map(String::as_str) {
             Some(names::LINK_SPAN_ID | names::LINK_TRACE_ID) => Form::Random,
             Some(names::EVENT_TIME_NS) => Form::Delta,
@@ -88,7 +88,7 @@ fn apply_form(
     match form {
         // These are not written here but where their values hardly repeat.
         Form::Dictionary if is_number(data_type) => plain(properties, Encoding::BYTE_STREAM_SPLIT),
-        Form::Dictionary => properties,
+        Form::Dictionary | Form::ShortRuns => properties,
         Form::Random => plain(properties, Encoding::PLAIN)
             .set_column_compression(path, Compression::UNCOMPRESSED),
         Form::Plain => plain(properties, Encoding::PLAIN),

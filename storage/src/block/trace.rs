@@ -32,11 +32,10 @@ const SEARCH_ROWS: usize = 8_192;
 const DECODE_ROWS: usize = 1_024;
 
 /// Columns that say nothing which the others do not say as well.
-const DERIVED: [&str; 8] = [
+const DERIVED: [&str; 7] = [
+    names::TRACE_ROW,
+    names::DESCENDANTS,
     names::START_S,
-    names::NESTED_SET_LEFT,
-    names::NESTED_SET_RIGHT,
-    names::NESTED_SET_PARENT,
     names::CHILD_COUNT,
     names::ROOT_NAME,
     names::ROOT_SERVICE_NAME,

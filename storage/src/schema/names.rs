@@ -7,9 +7,13 @@
 pub const TRACE_ID: &str = "trace:id";
 /// Span id, 8 bytes.
 pub const SPAN_ID: &str = "span:id";
-/// How many rows back the parent is; 0 where the parent is not in the block, or there is none.
-pub const PARENT_ROW: &str = "parent_row";
-/// Parent span id where `parent_row` does not lead to it; null for a root.
+/// Rows of the trace before this one.
+pub const TRACE_ROW: &str = "trace_row";
+/// 1 for a root, one more than its parent for any other span; negative where no root leads to.
+pub const DEPTH: &str = "depth";
+/// Spans below; they are on the rows that follow.
+pub const DESCENDANTS: &str = "descendants";
+/// Parent span id where the parent is not in the block; null for a root.
 pub const PARENT_ID: &str = "span:parentID";
 /// Start, whole seconds since the epoch, rounded up.
 pub const START_S: &str = "start_s";
@@ -27,12 +31,6 @@ pub const KIND: &str = "kind";
 pub const STATUS: &str = "status";
 /// Status message; empty if none.
 pub const STATUS_MESSAGE: &str = "statusMessage";
-/// Nested-set left.
-pub const NESTED_SET_LEFT: &str = "nestedSetLeft";
-/// Nested-set right.
-pub const NESTED_SET_RIGHT: &str = "nestedSetRight";
-/// Nested-set left of the parent; -1 for a root.
-pub const NESTED_SET_PARENT: &str = "nestedSetParent";
 /// Number of direct children.
 pub const CHILD_COUNT: &str = "span:childCount";
 /// Name of the trace's root span; empty if there is none.

@@ -54,9 +54,6 @@ pub(super) fn fixed(all: &Rows, arrived: &Arrived<'_>) -> Result<Vec<ArrayRef>, 
     let uint32 = |f: fn(&SpanRow) -> u32| -> Make<'_> {
         Box::new(move || Ok(Arc::new(UInt32Array::from_iter_values(rows.iter().map(f)))))
     };
-    let nested = |f: fn(&super::tree::TreeRow) -> i32| -> Make<'_> {
-        Box::new(move || Ok(Arc::new(Int32Array::from_iter_values(tree.iter().map(f)))))
-    };
     let resource = move |row: &SpanRow| &*all.resources[row.resource as usize];
     let scope = move |row: &SpanRow| &*all.scopes[row.scope as usize];
     let of_resource = rows.iter().map(|row| row.resource);
@@ -65,8 +62,19 @@ pub(super) fn fixed(all: &Rows, arrived: &Arrived<'_>) -> Result<Vec<ArrayRef>, 
         Box::new(|| fixed_bytes(16, rows.iter().map(|row| &row.trace_id.0[..]))),
         Box::new(|| fixed_bytes(8, rows.iter().map(|row| &row.span_id.0[..]))),
         Box::new(|| {
+            let each = |trace: &Trace| 0..trace.row_count;
             Ok(Arc::new(UInt32Array::from_iter_values(
-                tree.iter().map(|row| row.parent_row),
+                all.traces.iter().flat_map(each),
+            )))
+        }),
+        Box::new(|| {
+            Ok(Arc::new(Int32Array::from_iter_values(
+                tree.iter().map(|row| row.depth),
+            )))
+        }),
+        Box::new(|| {
+            Ok(Arc::new(UInt32Array::from_iter_values(
+                tree.iter().map(|row| row.descendants),
             )))
         }),
         Box::new(|| literal_parents(all)),
@@ -85,10 +93,11 @@ pub(super) fn fixed(all: &Rows, arrived: &Arrived<'_>) -> Result<Vec<ArrayRef>, 
             let codes = rows.iter().map(|row| Some(row.status_message));
             arrived.status_messages.column(codes)
         }),
-        nested(|row| row.left),
-        nested(|row| row.right),
-        nested(|row| row.parent),
-        nested(|row| row.child_count),
+        Box::new(|| {
+            Ok(Arc::new(Int32Array::from_iter_values(
+                tree.iter().map(|row| row.child_count),
+            )))
+        }),
         Box::new(|| of_root(all, |row| arrived.names.text(rows[row as usize].name))),
         Box::new(|| {
             of_root(all, |row| {
@@ -152,13 +161,13 @@ pub(super) fn fixed(all: &Rows, arrived: &Arrived<'_>) -> Result<Vec<ArrayRef>, 
     columns.par_iter().map(|make| make()).collect()
 }
 
-/// Parent ids that `parent_row` does not lead to.
+/// Parent ids of those that have no parent in the block.
 fn literal_parents(all: &Rows) -> Result<ArrayRef, StorageError> {
     let mut out = FixedSizeBinaryBuilder::with_capacity(all.rows.len(), 8);
     for (row, tree) in all.rows.iter().zip(&all.tree) {
-        // Where there is a parent row, its id is the parent id: that is how it was found.
+        // The id of a row that is the parent is the parent id: that is how it was found.
         match row.parent {
-            Some(id) if tree.parent_row == 0 => out
+            Some(id) if tree.depth.abs() == 1 => out
                 .append_value(id.0)
                 .map_err(|error| StorageError::arrow("making the parent column", error))?,
             _ => out.append_null(),

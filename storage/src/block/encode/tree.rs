@@ -1,4 +1,4 @@
-//! The tree of one trace: order of rows, parents, nested-set numbers, child counts.
+//! The tree of one trace: order of rows, depths, descendants, child counts.
 //!
 //! A pure function of ids, kinds and the order given. Whatever a trace looks like (several roots,
 //! missing parents, one id twice, parents in a circle) every span gets exactly one row, and a
@@ -26,12 +26,11 @@ pub(super) struct Node {
 pub(super) struct TreeRow {
     /// Index of the span among the nodes given.
     pub(super) node: u32,
-    /// How many rows back the parent is; 0 for none.
-    pub(super) parent_row: u32,
-    pub(super) left: i32,
-    pub(super) right: i32,
-    /// `left` of the parent; -1 for a root.
-    pub(super) parent: i32,
+    /// 1 for a root, 2 for its children, and so on. Negative where no root leads to, or the trace is
+    /// such that none counts: -1 for the top of a tree.
+    pub(super) depth: i32,
+    /// Rows below, which follow it.
+    pub(super) descendants: u32,
     pub(super) child_count: i32,
 }
 
@@ -51,13 +50,15 @@ pub(super) fn arrange(nodes: &[Node]) -> (Vec<TreeRow>, Option<u32>) {
     let numbered = !roots.is_empty() && !ids.more_than_two;
 
     let mut walk = Walk::new(&parents);
+    walk.is_below_root = numbered;
     for root in &roots {
-        walk.descend(*root, numbered);
+        walk.descend(*root);
     }
+    walk.is_below_root = false;
     // A span whose parent is not in the trace, or unclear, starts a tree of its own.
     for node in positions(nodes) {
         if parents[node as usize] == NONE {
-            walk.descend(node, false);
+            walk.descend(node);
         }
     }
     // All that is left goes round in circles or hangs on a circle. Each circle opens at its first
@@ -65,7 +66,7 @@ pub(super) fn arrange(nodes: &[Node]) -> (Vec<TreeRow>, Option<u32>) {
     for node in positions(nodes) {
         if walk.row_of[node as usize] == NONE {
             let start = first_of_circle(&parents, node);
-            walk.descend(start, false);
+            walk.descend(start);
         }
     }
 
@@ -196,7 +197,8 @@ struct Walk {
     children: Children,
     rows: Vec<TreeRow>,
     row_of: Vec<u32>,
-    counter: i32,
+    /// Whether what is visited now counts as below a root.
+    is_below_root: bool,
     /// Rows being descended from, each with the next of its children to visit.
     stack: Vec<(u32, u32)>,
 }
@@ -207,17 +209,17 @@ impl Walk {
             children: Children::new(parents),
             rows: Vec::with_capacity(parents.len()),
             row_of: vec![NONE; parents.len()],
-            counter: 0,
+            is_below_root: false,
             stack: Vec::new(),
         }
     }
 
     /// Visits a node as the top of a tree, and all below it that was not visited yet.
-    fn descend(&mut self, top: u32, numbered: bool) {
+    fn descend(&mut self, top: u32) {
         if self.row_of[top as usize] != NONE {
             return;
         }
-        self.enter(top, None, numbered);
+        self.enter(top);
         while let Some((row, child)) = self.stack.last_mut() {
             let row = *row;
             let node = self.rows[row as usize].node as usize;
@@ -225,34 +227,26 @@ impl Walk {
                 let next = self.children.list[*child as usize];
                 *child += 1;
                 if self.row_of[next as usize] == NONE {
-                    self.enter(next, Some(row), numbered);
+                    self.enter(next);
                 }
             } else {
-                if numbered {
-                    self.counter += 1;
-                    self.rows[row as usize].right = self.counter;
-                }
+                let rows = super::row_number(self.rows.len());
+                self.rows[row as usize].descendants = rows - row - 1;
                 self.stack.pop();
             }
         }
     }
 
-    fn enter(&mut self, node: u32, parent: Option<u32>, numbered: bool) {
+    /// Visits a node below those on the stack.
+    fn enter(&mut self, node: u32) {
         let row = super::row_number(self.rows.len());
-        let mut entry = TreeRow {
-            node,
-            ..TreeRow::default()
-        };
-        if let Some(parent) = parent {
-            entry.parent_row = row - parent;
-        }
-        if numbered {
-            self.counter += 1;
-            entry.left = self.counter;
-            entry.parent = parent.map_or(-1, |parent| self.rows[parent as usize].left);
-        }
+        let depth = super::row_i32(self.stack.len() + 1);
         self.row_of[node as usize] = row;
-        self.rows.push(entry);
+        self.rows.push(TreeRow {
+            node,
+            depth: if self.is_below_root { depth } else { -depth },
+            ..TreeRow::default()
+        });
         self.stack.push((row, self.children.starts[node as usize]));
     }
 }

@@ -17,8 +17,8 @@ fn nodes(spans: &[(u64, u64, i32)]) -> Vec<Node> {
     spans.iter().map(node).collect()
 }
 
-/// Each row as (id, rows back, left, right, parent, children).
-type Seen = (u64, u32, i32, i32, i32, i32);
+/// Each row as (id, depth, descendants, children).
+type Seen = (u64, i32, u32, i32);
 
 fn check(spans: &[(u64, u64, i32)], expected: &[Seen]) {
     let (rows, _) = arrange(&nodes(spans));
@@ -26,14 +26,7 @@ fn check(spans: &[(u64, u64, i32)], expected: &[Seen]) {
         .iter()
         .map(|row| {
             let id = spans[row.node as usize].0;
-            (
-                id,
-                row.parent_row,
-                row.left,
-                row.right,
-                row.parent,
-                row.child_count,
-            )
+            (id, row.depth, row.descendants, row.child_count)
         })
         .collect();
     assert_eq!(seen, expected);
@@ -51,39 +44,33 @@ fn one_root_with_a_chain_and_a_missing_parent() {
             (6, 5, 0),
         ],
         &[
-            (1, 0, 1, 8, -1, 2),
-            (2, 1, 2, 5, 1, 1),
-            (3, 1, 3, 4, 2, 0),
-            (4, 3, 6, 7, 1, 0),
-            (5, 0, 0, 0, 0, 1),
-            (6, 1, 0, 0, 0, 0),
+            (1, 1, 3, 2),
+            (2, 2, 1, 1),
+            (3, 3, 0, 0),
+            (4, 2, 0, 0),
+            (5, -1, 1, 1),
+            (6, -2, 0, 0),
         ],
     );
 }
 
 #[test]
-fn two_roots_share_one_counter() {
-    check(
-        &[(11, 0, 0), (12, 0, 0)],
-        &[(11, 0, 1, 2, -1, 0), (12, 0, 3, 4, -1, 0)],
-    );
+fn the_last_of_two_roots_names_the_trace() {
+    check(&[(11, 0, 0), (12, 0, 0)], &[(11, 1, 0, 0), (12, 1, 0, 0)]);
     let (_, root) = arrange(&nodes(&[(11, 0, 0), (12, 0, 0)]));
-    assert_eq!(root, Some(1), "the last root names the trace");
+    assert_eq!(root, Some(1));
 }
 
 #[test]
-fn without_a_root_all_numbers_are_zero() {
-    check(
-        &[(1, 9, 0), (2, 1, 0)],
-        &[(1, 0, 0, 0, 0, 0), (2, 1, 0, 0, 0, 0)],
-    );
+fn without_a_root_all_depths_are_negative() {
+    check(&[(1, 9, 0), (2, 1, 0)], &[(1, -1, 1, 0), (2, -2, 0, 0)]);
 }
 
 #[test]
 fn children_stay_in_stored_order_below_their_parent() {
     check(
         &[(3, 1, 0), (1, 0, 0), (2, 1, 0)],
-        &[(1, 0, 1, 6, -1, 2), (3, 1, 2, 3, 1, 0), (2, 2, 4, 5, 1, 0)],
+        &[(1, 1, 2, 2), (3, 2, 0, 0), (2, 2, 0, 0)],
     );
 }
 
@@ -99,11 +86,11 @@ fn client_and_server_may_share_an_id() {
             (4, 2, SERVER),
         ],
         &[
-            (1, 0, 1, 10, -1, 1),
-            (2, 1, 2, 9, 1, 2),
-            (2, 1, 3, 6, 2, 1),
-            (3, 1, 4, 5, 3, 0),
-            (4, 3, 7, 8, 2, 0),
+            (1, 1, 4, 1),
+            (2, 2, 3, 2),
+            (2, 3, 1, 1),
+            (3, 4, 0, 0),
+            (4, 3, 0, 0),
         ],
     );
 }
@@ -112,25 +99,15 @@ fn client_and_server_may_share_an_id() {
 fn two_of_an_id_without_the_wanted_kind_have_no_children() {
     check(
         &[(1, 0, 0), (2, 1, 1), (2, 1, 1), (3, 2, 0)],
-        &[
-            (1, 0, 1, 6, -1, 2),
-            (2, 1, 2, 3, 1, 0),
-            (2, 2, 4, 5, 1, 0),
-            (3, 0, 0, 0, 0, 0),
-        ],
+        &[(1, 1, 2, 2), (2, 2, 0, 0), (2, 2, 0, 0), (3, -1, 0, 0)],
     );
 }
 
 #[test]
-fn three_of_an_id_leave_the_whole_trace_unnumbered() {
+fn three_of_an_id_make_all_depths_negative() {
     check(
         &[(1, 0, 0), (2, 1, 0), (2, 1, 0), (2, 1, 0)],
-        &[
-            (1, 0, 0, 0, 0, 0),
-            (2, 1, 0, 0, 0, 0),
-            (2, 2, 0, 0, 0, 0),
-            (2, 3, 0, 0, 0, 0),
-        ],
+        &[(1, -1, 3, 0), (2, -2, 0, 0), (2, -2, 0, 0), (2, -2, 0, 0)],
     );
 }
 
@@ -147,12 +124,12 @@ fn circles_open_at_their_first_span() {
             (6, 6, 0),
         ],
         &[
-            (1, 0, 1, 2, -1, 0),
-            (4, 0, 0, 0, 0, 1),
-            (3, 1, 0, 0, 0, 1),
-            (2, 1, 0, 0, 0, 2),
-            (5, 1, 0, 0, 0, 0),
-            (6, 0, 0, 0, 0, 0),
+            (1, 1, 0, 0),
+            (4, -1, 3, 1),
+            (3, -2, 2, 1),
+            (2, -3, 1, 2),
+            (5, -4, 0, 0),
+            (6, -1, 0, 0),
         ],
     );
 }
@@ -161,8 +138,8 @@ fn circles_open_at_their_first_span() {
 fn a_very_long_chain_costs_no_stack() {
     let spans: Vec<(u64, u64, i32)> = (1..=1_000_000).map(|i| (i, i - 1, 0)).collect();
     let (rows, _) = arrange(&nodes(&spans));
-    assert_eq!((rows[0].left, rows[0].right), (1, 2_000_000));
-    assert!(rows[1..].iter().all(|row| row.parent_row == 1));
+    assert_eq!((rows[0].depth, rows[0].descendants), (1, 999_999));
+    assert!((1..).zip(&rows).all(|(depth, row)| row.depth == depth));
     let circle: Vec<(u64, u64, i32)> = (1..=300_000)
         .map(|i| (i, if i == 1 { 300_000 } else { i - 1 }, 0))
         .collect();
