@@ -15,9 +15,9 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::hybrid::Hybrid;
 use super::values::{self, is_known};
 use crate::block::footer::chunk_range;
+use crate::block::hybrid::Hybrid;
 use crate::block::reader::BlockFile;
 use crate::error::StorageError;
 

@@ -1,8 +1,4 @@
-//! Parquet's hybrid of runs and bit-packed numbers: dictionary codes, definition levels, booleans.
-//!
-//! A sequence of runs. A header `2n` (LEB128) is followed by one number in as few whole bytes as its
-//! width needs, repeated `n` times; a header `2n + 1` by `8n` numbers packed without gaps, lowest bits
-//! first. <https://parquet.apache.org/docs/file-format/data-pages/encodings/>
+//! Reads the hybrid in order, number by number or run by run.
 
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
@@ -16,7 +12,7 @@ const WINDOW: usize = 40;
 
 /// Numbers of one width, read in order.
 #[derive(Debug, Clone)]
-pub(crate) struct Hybrid {
+pub(in crate::block) struct Hybrid {
     bytes: Bytes,
     width: u32,
     /// Where the next run starts.
@@ -42,7 +38,7 @@ enum Run {
 
 impl Hybrid {
     /// Numbers of so many bits.
-    pub(crate) fn new(bytes: Bytes, width: u32) -> Result<Self> {
+    pub(in crate::block) fn new(bytes: Bytes, width: u32) -> Result<Self> {
         if width > MAX_WIDTH {
             return Err(damaged("a code of more than 32 bits"));
         }
@@ -56,7 +52,7 @@ impl Hybrid {
     }
 
     /// One number, over and over.
-    pub(crate) fn constant(number: u32) -> Self {
+    pub(in crate::block) fn constant(number: u32) -> Self {
         let run = Run::Repeated {
             number,
             left: usize::MAX,
@@ -70,7 +66,7 @@ impl Hybrid {
     }
 
     /// Reads as many numbers as there is room for.
-    pub(crate) fn read(&mut self, mut out: &mut [u32]) -> Result<()> {
+    pub(in crate::block) fn read(&mut self, mut out: &mut [u32]) -> Result<()> {
         while !out.is_empty() {
             let count = self.run()?.min(out.len());
             let (now, later) = out.split_at_mut(count);
@@ -88,7 +84,7 @@ impl Hybrid {
     }
 
     /// Leaves out so many numbers.
-    pub(crate) fn skip(&mut self, mut count: usize) -> Result<()> {
+    pub(in crate::block) fn skip(&mut self, mut count: usize) -> Result<()> {
         while count > 0 {
             let skipped = self.run()?.min(count);
             self.advance(skipped);
@@ -98,7 +94,7 @@ impl Hybrid {
     }
 
     /// The number that the next `count` ones all are, if that can be seen without reading them.
-    pub(crate) fn repeated(&mut self, count: usize) -> Result<Option<u32>> {
+    pub(in crate::block) fn repeated(&mut self, count: usize) -> Result<Option<u32>> {
         if count == 0 || self.run()? < count {
             return Ok(None);
         }

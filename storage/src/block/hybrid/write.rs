@@ -1,4 +1,4 @@
-//! Parquet's hybrid of run lengths and bit packing, for levels and dictionary codes.
+//! Writes the hybrid so that a compressor finds what repeats.
 
 /// Shorter runs of equal values stay among the packed ones: a reader unpacks a few values faster than
 /// it changes its mode.
@@ -8,7 +8,7 @@ const SHORTEST_RUN: usize = 32;
 pub(super) const WIDTHS: [u8; 7] = [1, 2, 4, 8, 16, 24, 32];
 
 /// The narrowest of [`WIDTHS`] that holds a value.
-pub(super) fn width_of(largest: u32) -> u8 {
+pub(in crate::block) fn width_of(largest: u32) -> u8 {
     let bits = 32 - largest.leading_zeros();
     WIDTHS
         .into_iter()
@@ -17,7 +17,7 @@ pub(super) fn width_of(largest: u32) -> u8 {
 }
 
 /// Appends values, each less than 2^`width`, with `width` one of [`WIDTHS`].
-pub(super) fn encode(values: &[u32], width: u8, out: &mut Vec<u8>) {
+pub(in crate::block) fn encode(values: &[u32], width: u8, out: &mut Vec<u8>) {
     let (mut packed_from, mut at) = (0, 0);
     while at < values.len() {
         let run = values[at..]
@@ -73,73 +73,6 @@ fn varint(mut value: u64, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Decodes as the format's description says, one value at a time.
-    fn decode(mut bytes: &[u8], width: u8, count: usize) -> Vec<u32> {
-        let mut out = Vec::new();
-        while out.len() < count {
-            let (mut header, mut shift) = (0u64, 0);
-            loop {
-                let byte = bytes[0];
-                bytes = &bytes[1..];
-                header |= u64::from(byte & 0x7f) << shift;
-                shift += 7;
-                if byte & 0x80 == 0 {
-                    break;
-                }
-            }
-            let number = usize::try_from(header >> 1).unwrap();
-            if header & 1 == 0 {
-                let len = usize::from(width.div_ceil(8));
-                let mut value = [0; 4];
-                value[..len].copy_from_slice(&bytes[..len]);
-                bytes = &bytes[len..];
-                out.extend(std::iter::repeat_n(u32::from_le_bytes(value), number));
-            } else {
-                for at in 0..number * 8 {
-                    let bit = |bit: usize| u32::from(bytes[bit / 8] >> (bit % 8) & 1);
-                    let value = (0..usize::from(width))
-                        .map(|b| bit(at * usize::from(width) + b) << b)
-                        .sum();
-                    out.push(value);
-                }
-                bytes = &bytes[number * usize::from(width)..];
-            }
-        }
-        assert!(bytes.is_empty());
-        out.truncate(count);
-        out
-    }
-
-    #[test]
-    fn values_come_back_whatever_their_runs() {
-        for width in WIDTHS {
-            let largest = u32::MAX >> (32 - u32::from(width));
-            for runs in [
-                vec![1; 100],
-                vec![0],
-                vec![],
-                vec![40],
-                vec![3, 200, 1, 1, 33, 7, 31, 64, 1],
-                vec![8, 32, 8, 1000, 2],
-                vec![1, 39, 1, 38],
-            ] {
-                let values: Vec<u32> = (1u32..)
-                    .zip(&runs)
-                    .flat_map(|(i, run)| {
-                        std::iter::repeat_n(i.wrapping_mul(0x9e37_79b9) & largest, *run)
-                    })
-                    .collect();
-                let mut out = Vec::new();
-                encode(&values, width, &mut out);
-                assert_eq!(
-                    decode(&out, width, values.len()),
-                    values,
-                    "{width} {runs:?}"
-                );
-            }
-        }
-    }
 
     #[test]
     fn a_long_run_costs_a_few_bytes() {
