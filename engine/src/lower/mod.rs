@@ -22,7 +22,9 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, when};
 use storage::block::meta::BlockMeta;
 use storage::schema::names;
-use traceql::ast::{Compare, FieldExpr, MetricsAggregate, MetricsFunction, MetricsStage};
+use traceql::ast::{
+    Compare, FieldExpr, MetricsAggregate, MetricsFunction, MetricsStage, Pipeline, SpansetExpr,
+};
 
 use crate::aggregate::StateKind;
 use crate::batch::Evaluation;
@@ -157,7 +159,13 @@ fn lower_before(
 ) -> Result<Lowered> {
     let (time, arguments) = time_and_grid(grid, limit);
     let used = || stage.expressions().chain([&time]);
-    let source = match &plan.selection {
+    // Exemplars show what the query names, though spans were selected without looking at others.
+    let looks_around = !Derived::among(column_names(used())).0.is_empty();
+    let selection = match &plan.selection {
+        Selection::Spans(filters) if looks_around => &Selection::Traces(pipeline_of(filters)),
+        selection => selection,
+    };
+    let source = match selection {
         Selection::Spans(filters) => Source::Filter(predicate(filters, layout, &time, &arguments)?),
         Selection::Traces(pipeline) => {
             let program = spansets::lower_stages(&pipeline.stages, layout)?;
@@ -187,6 +195,19 @@ fn lower_before(
         stage,
         arguments,
     })
+}
+
+/// The pipeline that selects spans by some conditions.
+fn pipeline_of(filters: &[FieldExpr]) -> Pipeline {
+    let stage = |condition: &FieldExpr| {
+        traceql::ast::Stage::Spansets(SpansetExpr::Filter {
+            range: condition.range,
+            condition: Some(condition.clone()),
+        })
+    };
+    Pipeline {
+        stages: filters.iter().map(stage).collect(),
+    }
 }
 
 impl Stage {
