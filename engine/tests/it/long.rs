@@ -61,7 +61,7 @@ fn conditions_on_conditions() {
 fn long_sums() {
     for operator in [" + ", " / "] {
         for attribute in ["span.i", "span.mixed"] {
-            let sum = chain(1000, operator, |_| attribute.into());
+            let sum = chain(500, operator, |_| attribute.into());
             check(&format!("{sum} > 5"));
         }
     }
