@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::catalog::Session;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -27,6 +28,7 @@ use hashbrown::HashSet;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use storage::StorageError;
+use storage::block::footer::BlockFooter;
 use storage::block::meta::BlockMeta;
 use storage::block::{BlockFile, MemoryBlock, MetadataCache, live_trace_ids, read_trace_ids};
 use storage::ids::{BlockId, TraceId};
@@ -39,7 +41,7 @@ use crate::exemplars::{self, PartialExemplars};
 use crate::grid::Grid;
 use crate::lower::{Lowered, lower};
 use crate::partial::{Kind, PartialSeries};
-use crate::physical::{EncodedAggregate, RangeAggregateExec, UseRangeAggregate};
+use crate::physical::{EncodedAggregate, EncodedCompare, RangeAggregateExec, UseRangeAggregate};
 use crate::pieces::{self, ByTime, PairCache, PieceSource, Pieces};
 use crate::plan::MetricsPlan;
 use crate::prune::picks_few;
@@ -579,17 +581,34 @@ struct Prepared {
 
 enum Plan {
     /// One operator for all.
-    Encoded(Box<EncodedAggregate>),
+    Aggregate(Box<EncodedAggregate>),
+    Compare(Box<EncodedCompare>),
     DataFusion {
         logical: String,
         physical: Arc<dyn ExecutionPlan>,
     },
 }
 
+impl Plan {
+    /// One operator over encoded columns, where there is one for the query and its block.
+    fn encoded(
+        lowered: &Lowered,
+        stored: (&BlockFile, &BlockFooter, &[usize]),
+        session: &dyn Session,
+    ) -> DataFusionResult<Option<Self>> {
+        if let Some(aggregate) = EncodedAggregate::plan(lowered, stored, session)? {
+            return Ok(Some(Self::Aggregate(Box::new(aggregate))));
+        }
+        let compare = EncodedCompare::plan(lowered, stored, session)?;
+        Ok(compare.map(|compare| Self::Compare(Box::new(compare))))
+    }
+}
+
 impl Prepared {
     fn to_string_with_metrics(&self, metrics: bool) -> String {
         let (logical, physical) = match &self.plan {
-            Plan::Encoded(aggregate) => return aggregate.to_string(),
+            Plan::Aggregate(aggregate) => return aggregate.to_string(),
+            Plan::Compare(compare) => return compare.to_string(),
             Plan::DataFusion { logical, physical } => (logical, physical.as_ref()),
         };
         let physical = if metrics {
@@ -617,10 +636,12 @@ impl Job {
         let prepare = async {
             let lowered = lower(&self.plan, &self.grid, opened.block(), limit)?;
             let spans = opened.span_count;
-            if let Some(stored) = opened.stored().filter(|_| !self.general)
-                && let Some(aggregate) = EncodedAggregate::plan(&lowered, stored, session)?
-            {
-                let plan = Plan::Encoded(Box::new(aggregate));
+            let stored = opened.stored().filter(|_| !self.general);
+            let encoded = match stored {
+                Some(stored) => Plan::encoded(&lowered, stored, session)?,
+                None => None,
+            };
+            if let Some(plan) = encoded {
                 return DataFusionResult::Ok(Prepared {
                     lowered,
                     plan,
@@ -651,13 +672,21 @@ impl Job {
         let lowered = &prepared.lowered;
         let empty = self.scan.context.empty_series(&self.plan, self.grid).0;
         let physical = match (&prepared.plan, empty) {
-            (Plan::Encoded(aggregate), Kind::Aggregates(mut series)) => {
+            (Plan::Aggregate(aggregate), Kind::Aggregates(mut series)) => {
                 let groups = aggregate.aggregate(&self.scan.context.pool).await;
                 series.add(groups.map_err(recovered)?, lowered.key_kinds())?;
                 self.scan.count_spans(prepared.spans);
                 return Ok(PartialSeries(Kind::Aggregates(series)));
             }
-            (Plan::Encoded(_), Kind::Comparison(_)) => return Err(EngineError::other_query()),
+            (Plan::Compare(compare), Kind::Comparison(tally)) => {
+                let tally = compare.count(&self.scan.context.pool, tally).await;
+                let series = Kind::Comparison(tally.map_err(recovered)?);
+                self.scan.count_spans(prepared.spans);
+                return Ok(PartialSeries(series));
+            }
+            (Plan::Aggregate(_), Kind::Comparison(_)) | (Plan::Compare(_), Kind::Aggregates(_)) => {
+                return Err(EngineError::other_query());
+            }
             (Plan::DataFusion { physical, .. }, _) => physical,
         };
         let task = self.scan.task_context().map_err(recovered)?;

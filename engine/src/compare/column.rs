@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, DictionaryArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float64Array, Int64Array, StringArray,
+};
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
 use datafusion::error::{DataFusionError, Result};
+use storage::block::encoded::RowCodes;
 
 use super::codes::CodeCounts;
 use super::numbers::Numbers;
 use super::places::Places;
-use super::tally::{Found, Tally, place_count};
+use super::spans::place_count;
+use super::tally::Tally;
+use super::values::Found;
 use crate::grid::Grid;
 use crate::lower::value::Type;
 use crate::partial::KeyValue;
@@ -19,30 +24,31 @@ use crate::partial::KeyValue;
 /// So many distinct numbers are forgotten once they are counted.
 const MAX_NUMBERS: usize = 1 << 16;
 
-/// Counts the spans of batches by the values of one column.
+/// Counts spans by the values of one column.
 #[derive(Debug)]
-pub(super) struct ColumnCounter {
+pub(crate) struct ColumnCounter {
     /// Where the attribute is in the tally.
     attribute: usize,
     value_type: Type,
     counts: CodeCounts,
-    /// The texts of the codes that are counted, where the column is one of texts.
+    /// What the codes stand for that are counted: values of a dictionary, or [`Self::numbers`].
     dictionary: Option<ArrayRef>,
-    /// The numbers of the codes, where it is one of numbers.
+    /// The numbers of codes, where a column of numbers has no dictionary.
     numbers: Numbers,
     /// The codes of a batch.
-    codes: Vec<u32>,
+    codes: RowCodes,
 }
 
 impl ColumnCounter {
-    pub(super) fn new(attribute: usize, value_type: Type, grid: &Grid) -> Self {
+    /// Counts nothing yet. `attribute` is the place of the attribute in the tally.
+    pub(crate) fn new(attribute: usize, value_type: Type, grid: &Grid) -> Self {
         Self {
             attribute,
             value_type,
             counts: CodeCounts::new(place_count(grid)),
             dictionary: None,
             numbers: Numbers::default(),
-            codes: Vec::new(),
+            codes: RowCodes::default(),
         }
     }
 
@@ -59,17 +65,21 @@ impl ColumnCounter {
         if self.value_type.element().is_some() {
             // Each array is shown as the same text, so they are one value.
             let codes = vec![0; values.len()];
-            return self.add_codes(&codes, values.nulls(), 1, places, tally);
+            return self.add_each(&codes, values.nulls(), 1, places, tally);
         }
         match values.data_type() {
             DataType::Dictionary(..) => match values.as_dictionary_opt::<Int32Type>() {
                 Some(values) => self.add_dictionary(values, places, tally),
-                None => Err(unexpected(values)),
+                None => Err(unexpected(values.data_type())),
             },
+            // Texts without codes are mostly distinct.
             DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => {
-                self.add_texts(values, places, tally)
+                self.add_values(values, places, tally)
             }
-            DataType::Boolean => self.add_bools(values.as_boolean(), places, tally),
+            DataType::Boolean => {
+                let codes: Vec<u32> = values.as_boolean().values().iter().map(u32::from).collect();
+                self.add_each(&codes, values.nulls(), 2, places, tally)
+            }
             DataType::Float64 => {
                 let numbers = values.as_primitive::<Float64Type>().values();
                 let bits = numbers.iter().map(|&number| float_bits(number));
@@ -98,46 +108,50 @@ impl ColumnCounter {
         let texts = values.values();
         let is_held = |held: &ArrayRef| held.to_data().ptr_eq(&texts.to_data());
         if !self.dictionary.as_ref().is_some_and(is_held) {
-            self.drain(tally)?;
-            self.dictionary = Some(Arc::clone(texts));
-            self.counts.restart(texts.len());
+            self.begin(Arc::clone(texts), tally)?;
         }
         // Codes are checked when an array is made, except at nulls, where none is looked at.
-        let mut codes = std::mem::take(&mut self.codes);
-        codes.clear();
-        codes.extend(
-            values
-                .keys()
-                .values()
-                .iter()
-                .map(|code| code.unsigned_abs()),
-        );
-        let added = self.add_codes(&codes, values.nulls(), texts.len(), places, tally);
-        self.codes = codes;
-        added
+        let codes = values.keys().values().iter();
+        let codes: Vec<u32> = codes.map(|code| code.unsigned_abs()).collect();
+        self.add_each(&codes, values.nulls(), texts.len(), places, tally)
     }
 
-    /// Texts without codes are mostly distinct.
-    fn add_texts(&self, values: &ArrayRef, places: &Places, tally: &mut Tally) -> Result<()> {
-        let values = cast(values, &DataType::Utf8)?;
-        let texts = values.as_string::<i32>();
-        let held = tally.values(self.attribute);
-        for (text, &place) in texts.iter().zip(&places.of_row) {
-            if let Some(text) = text {
-                held.add(Found::Text(text), &[(place, 1)]);
-            }
-        }
+    /// Goes on to codes of other values.
+    ///
+    /// # Errors
+    /// If the values so far are of a type that attributes do not have.
+    pub(crate) fn begin(&mut self, dictionary: ArrayRef, tally: &mut Tally) -> Result<()> {
+        self.drain(tally)?;
+        self.counts.restart(dictionary.len());
+        self.dictionary = Some(dictionary);
         Ok(())
     }
 
-    fn add_bools(
-        &mut self,
-        values: &BooleanArray,
+    /// Counts rows by values that have no codes.
+    ///
+    /// # Errors
+    /// If they are of a type that attributes do not have.
+    pub(crate) fn add_values(
+        &self,
+        values: &ArrayRef,
         places: &Places,
         tally: &mut Tally,
     ) -> Result<()> {
-        let codes: Vec<u32> = values.values().iter().map(u32::from).collect();
-        self.add_codes(&codes, values.nulls(), 2, places, tally)
+        let by_row = Values::try_new(values, self.value_type)?;
+        let held = tally.values(self.attribute);
+        let mut add = |row: usize| held.add(by_row.get(row), &[(places.of_row(row), 1)]);
+        match values.nulls() {
+            None => places.kept().ones().for_each(add),
+            // Mostly few rows have a value.
+            Some(nulls) => {
+                for row in nulls.valid_indices() {
+                    if places.kept().get(row) {
+                        add(row);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn add_numbers(
@@ -152,10 +166,9 @@ impl ColumnCounter {
             self.numbers.clear();
             self.counts.restart(0);
         }
-        let mut codes = std::mem::take(&mut self.codes);
-        codes.clear();
         // Neighbours are often equal.
         let mut last: Option<(u64, u32)> = None;
+        let mut codes = Vec::with_capacity(bits.len());
         for (row, bits) in bits.enumerate() {
             codes.push(match last {
                 Some((before, code)) if before == bits => code,
@@ -168,16 +181,41 @@ impl ColumnCounter {
             });
         }
         let distinct = self.numbers.values().len();
-        let added = self.add_codes(&codes, nulls, distinct, places, tally);
-        self.codes = codes;
-        added
+        self.add_each(&codes, nulls, distinct, places, tally)
     }
 
-    /// Counts rows by codes below `distinct`.
-    fn add_codes(
+    /// Counts rows by codes below `distinct`, one for each row.
+    fn add_each(
         &mut self,
         codes: &[u32],
         nulls: Option<&NullBuffer>,
+        distinct: usize,
+        places: &Places,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
+        let mut rows = std::mem::take(&mut self.codes);
+        match (nulls, codes) {
+            (None, &[first, ..]) if codes.iter().all(|&code| code == first) => {
+                rows.set_same(first, codes.len());
+            }
+            _ => rows.set_each(
+                codes,
+                nulls.map(|nulls| move |row: usize| nulls.is_valid(row)),
+            ),
+        }
+        let added = self.add_codes(&rows, distinct, places, tally);
+        self.codes = rows;
+        added
+    }
+
+    /// Counts rows by their codes, all below `distinct`.
+    ///
+    /// # Errors
+    /// If what they stand for is of a type that attributes do not have.
+    pub(crate) fn add_codes(
+        &mut self,
+        rows: &RowCodes,
         distinct: usize,
         places: &Places,
         tally: &mut Tally,
@@ -186,54 +224,83 @@ impl ColumnCounter {
             self.drain(tally)?;
             self.counts.restart(distinct);
         }
-        let counts = &mut self.counts;
-        match (nulls.filter(|nulls| nulls.null_count() > 0), codes.first()) {
-            (Some(nulls), _) => {
-                let rows = nulls.valid_indices();
-                counts.add(rows.map(|row| (codes[row], places.of_row[row])));
-            }
-            (None, Some(&first)) if codes.iter().all(|&code| code == first) => {
-                counts.add_runs(first, &places.runs);
-            }
-            (None, _) => {
-                let places = places.of_row.iter().copied();
-                counts.add(codes.iter().copied().zip(places));
-            }
-        }
+        self.counts.add(rows, places);
         Ok(())
     }
 
     /// Hands over to the tally what is counted by code.
-    pub(super) fn drain(&mut self, tally: &mut Tally) -> Result<()> {
-        let values = tally.values(self.attribute);
-        let numbers = self.numbers.values();
-        let dictionary = match &self.dictionary {
-            Some(texts) => Some(cast(texts, &DataType::Utf8)?),
-            None => None,
+    ///
+    /// # Errors
+    /// If the values are of a type that attributes do not have.
+    pub(crate) fn drain(&mut self, tally: &mut Tally) -> Result<()> {
+        let values = match &self.dictionary {
+            Some(dictionary) => Values::try_new(dictionary, self.value_type)?,
+            None => Values::Numbers(self.value_type, self.numbers.values()),
         };
-        let texts = dictionary.as_ref().map(|texts| texts.as_string::<i32>());
-        self.counts.drain(|code, spans| {
-            let code = code as usize;
-            let value = match (texts, self.value_type) {
-                // A dictionary may hold null as a value.
-                (Some(texts), _) if texts.is_null(code) => Found::Other(KeyValue::Nil),
-                (Some(texts), _) => Found::Text(texts.value(code)),
-                (None, Type::Bool) => Found::Other(KeyValue::Bool(code == 1)),
-                (None, Type::Float) => Found::Other(KeyValue::Float(numbers[code])),
-                (None, value_type) if value_type.element().is_some() => Found::array(),
-                (None, value_type) => {
-                    let number = numbers[code].cast_signed();
-                    Found::Other(KeyValue::of_number(value_type, number))
-                }
-            };
-            values.add(value, spans);
-        });
+        let held = tally.values(self.attribute);
+        self.counts
+            .drain(|code, spans| held.add(values.get(code as usize), spans));
         Ok(())
     }
 
     /// Bytes that are held besides the tally.
-    pub(super) fn bytes(&self) -> usize {
-        self.counts.bytes() + self.numbers.bytes() + self.codes.capacity() * size_of::<u32>()
+    pub(crate) fn bytes(&self) -> usize {
+        self.counts.bytes() + self.numbers.bytes()
+    }
+}
+
+/// Values by their codes, or those of rows.
+enum Values<'a> {
+    Texts(StringArray),
+    Floats(&'a Float64Array),
+    Bools(&'a BooleanArray),
+    /// Of a type that whole numbers have.
+    Whole(Type, Int64Array),
+    /// As 64-bit patterns.
+    Numbers(Type, &'a [u64]),
+}
+
+impl<'a> Values<'a> {
+    fn try_new(values: &'a ArrayRef, value_type: Type) -> Result<Self> {
+        let as_type = |data_type| cast(values, &data_type);
+        Ok(match values.data_type() {
+            DataType::Dictionary(..)
+            | DataType::Utf8
+            | DataType::Utf8View
+            | DataType::LargeUtf8 => Self::Texts(as_type(DataType::Utf8)?.as_string().clone()),
+            DataType::Float64 => Self::Floats(values.as_primitive()),
+            DataType::Boolean => Self::Bools(values.as_boolean()),
+            DataType::Int32 | DataType::Int64 => {
+                Self::Whole(value_type, as_type(DataType::Int64)?.as_primitive().clone())
+            }
+            other => return Err(unexpected(other)),
+        })
+    }
+
+    /// The value at a place; that of none at all counts nowhere.
+    fn get(&self, at: usize) -> Found<'_> {
+        let nil = Found::Other(KeyValue::Nil);
+        match self {
+            Self::Texts(texts) if texts.is_valid(at) => Found::Text(texts.value(at)),
+            Self::Floats(numbers) if numbers.is_valid(at) => {
+                Found::Other(KeyValue::float(numbers.value(at)))
+            }
+            Self::Bools(bools) if bools.is_valid(at) => {
+                Found::Other(KeyValue::Bool(bools.value(at)))
+            }
+            Self::Whole(value_type, numbers) if numbers.is_valid(at) => {
+                Found::Other(KeyValue::of_number(*value_type, numbers.value(at)))
+            }
+            Self::Numbers(Type::Bool, _) => Found::Other(KeyValue::Bool(at == 1)),
+            Self::Numbers(value_type, _) if value_type.element().is_some() => Found::array(),
+            Self::Numbers(Type::Float, bits) => bits
+                .get(at)
+                .map_or(nil, |bits| Found::Other(KeyValue::Float(*bits))),
+            Self::Numbers(value_type, bits) => bits.get(at).map_or(nil, |bits| {
+                Found::Other(KeyValue::of_number(*value_type, bits.cast_signed()))
+            }),
+            Self::Texts(_) | Self::Floats(_) | Self::Bools(_) | Self::Whole(..) => nil,
+        }
     }
 }
 
@@ -246,7 +313,6 @@ fn float_bits(number: f64) -> u64 {
     if number == 0.0 { 0 } else { number.to_bits() }
 }
 
-fn unexpected(values: &ArrayRef) -> DataFusionError {
-    let data_type = values.data_type();
+fn unexpected(data_type: &DataType) -> DataFusionError {
     DataFusionError::Internal(format!("cannot compare values of type {data_type}"))
 }

@@ -57,7 +57,7 @@ pub(crate) struct ResidualColumn {
 #[derive(Debug, Default)]
 pub(crate) struct Compared {
     pub(crate) values: Vec<ValueColumn>,
-    pub(crate) residuals: Vec<ResidualColumn>,
+    pub(crate) residuals: Vec<Arc<ResidualColumn>>,
 }
 
 impl Compared {
@@ -114,12 +114,12 @@ impl Compared {
             }
         }
         if let (true, Some(name)) = (has_residual, names::residual(stored)) {
-            self.residuals.push(ResidualColumn {
+            self.residuals.push(Arc::new(ResidualColumn {
                 scope,
                 name,
                 lists: column(name),
                 shadows,
-            });
+            }));
         }
     }
 

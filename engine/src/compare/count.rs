@@ -17,10 +17,10 @@ use super::tally::Tally;
 use crate::aggregate::interval::IntervalCursor;
 
 /// Counts what is compared.
-pub(crate) struct Counter<'a> {
+pub(crate) struct Counter {
     /// Each with what has its values.
     columns: Vec<(ColumnCounter, Arc<dyn PhysicalExpr>)>,
-    residuals: Vec<ResidualCounter<'a>>,
+    residuals: Vec<ResidualCounter>,
     time: Arc<dyn PhysicalExpr>,
     cursor: IntervalCursor,
     /// Whether a span is of the selection.
@@ -37,10 +37,10 @@ pub(crate) struct PlaceOf {
     pub(crate) selection: Arc<dyn PhysicalExpr>,
 }
 
-impl<'a> Counter<'a> {
+impl Counter {
     /// Counts into a tally. `values` has an expression for each of [`Compared::values`].
     pub(crate) fn new(
-        compared: &'a Compared,
+        compared: &Compared,
         values: Vec<Arc<dyn PhysicalExpr>>,
         place: PlaceOf,
         mut tally: Tally,
@@ -57,6 +57,7 @@ impl<'a> Counter<'a> {
             residuals: compared
                 .residuals
                 .iter()
+                .cloned()
                 .map(ResidualCounter::new)
                 .collect(),
             time: place.time,
@@ -74,7 +75,7 @@ impl<'a> Counter<'a> {
         };
         let rows = batch.num_rows();
         let selected = self.selection.evaluate(&batch)?.into_array(rows)?;
-        let places = Places::new(&intervals, selected.as_boolean());
+        let places = Places::of(intervals, selected.as_boolean());
         for (column, expr) in &mut self.columns {
             let values = expr.evaluate(&batch)?.into_array(rows)?;
             column.add(&values, &places, &mut self.tally)?;

@@ -2,15 +2,20 @@
 //!
 //! One pass over all attribute columns counts spans by value and by place: side (*selection* or
 //! *baseline*) and interval. What is counted per row is the code of a value; values themselves are
-//! looked at once for each dictionary. [`columns`] says what is counted; [`count`] takes batches,
-//! [`mod@column`] a column and [`residual`] a list of attributes of them, with [`codes`] and [`numbers`] to
-//! count with; [`tally`] holds and merges the counts and makes series of them.
+//! looked at once for each dictionary. [`columns`] says what is counted, and [`places`] where; [`count`]
+//! takes batches, or [`EncodedCompare`](crate::physical::EncodedCompare) what lies encoded in a block;
+//! [`mod@column`] takes a column and [`residual`] a list of attributes of them, with [`codes`] and
+//! [`numbers`] to count with. [`tally`] holds and merges the counts, as [`values`] with their [`spans`],
+//! and makes series of the [`mod@commonest`].
 
 mod codes;
-mod column;
+pub(crate) mod column;
 pub(crate) mod columns;
+mod commonest;
 pub(crate) mod count;
 mod numbers;
-mod places;
-mod residual;
+pub(crate) mod places;
+pub(crate) mod residual;
+mod spans;
 pub(crate) mod tally;
+mod values;

@@ -73,7 +73,7 @@ pub(crate) enum Stage {
     Compare {
         compared: Compared,
         /// Whether a span is of the selection.
-        selection: Expr,
+        selection: Predicate,
     },
     /// Nothing: some of them are shown.
     Exemplars(Box<Candidates>),
@@ -234,12 +234,18 @@ impl Stage {
         };
         let (after, until) = compare.window_ns;
         let selection = if compare.window_ns == (0, 0) {
-            condition.expr
+            condition
         } else {
             let start = column(names::START_NS);
             let inside = start.clone().gt(lit(after)).and(start.lt_eq(lit(until)));
+            let Predicate { expr, can_fail } = condition;
             // The condition may fail outside, too.
-            check::strict_logic(condition.expr, inside, true)
+            let expr = if can_fail {
+                check::strict_logic(expr, inside, true)
+            } else {
+                expr.and(inside)
+            };
+            Predicate { expr, can_fail }
         };
         Ok(Self::Compare {
             compared: Compared::of(block, layout)?,
@@ -254,7 +260,7 @@ impl Stage {
             Self::Compare {
                 compared,
                 selection,
-            } => Box::new(compared.expressions().chain([selection])),
+            } => Box::new(compared.expressions().chain([&selection.expr])),
             Self::Exemplars(candidates) => Box::new(candidates.expressions()),
         }
     }
@@ -461,13 +467,13 @@ impl Lowered {
     }
 
     /// A counter of selected spans, if that is what the query does.
-    pub(crate) fn counter<'a>(
-        &'a self,
+    pub(crate) fn counter(
+        &self,
         schema: &SchemaRef,
         session: &dyn Session,
         tally: Tally,
         reservation: MemoryReservation,
-    ) -> Result<Option<Counter<'a>>> {
+    ) -> Result<Option<Counter>> {
         let Stage::Compare {
             compared,
             selection,
@@ -481,7 +487,7 @@ impl Lowered {
         let place = PlaceOf {
             time: evaluation.of(&self.time)?,
             cursor: self.arguments.cursor(),
-            selection: evaluation.of(selection)?,
+            selection: evaluation.of(&selection.expr)?,
         };
         let values = values.collect::<Result<_>>()?;
         Ok(Some(Counter::new(

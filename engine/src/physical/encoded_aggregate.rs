@@ -12,28 +12,28 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Int64Type, Schema};
+use arrow::datatypes::{DataType, Int64Type};
 use datafusion::catalog::Session;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
-use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, lit};
 use datafusion::physical_expr::PhysicalExpr;
-use storage::StorageError;
 use storage::block::BlockFile;
-use storage::block::encoded::{EncodedColumn, can_read};
+use storage::block::encoded::EncodedColumn;
 use storage::block::footer::BlockFooter;
 
-use super::encoded_window::{Codes, Derived, Intervals, Rows, When};
+use super::encoded_plan::{EncodedColumns, Planner};
+use super::encoded_window::{
+    Cached, Codes, Derived, Intervals, Rows, When, Window, cached, external, window_end,
+};
 use super::grouping::Grouping;
 use super::interner::KeyTable;
 use super::page_index::{Remaining, remaining};
 use super::range_aggregate::Groups;
 use crate::aggregate::interval::{IntervalCursor, Moments};
 use crate::aggregate::{RangeState, StateKind};
-use crate::batch::Evaluation;
 use crate::functions::range_udaf::RangeArguments;
-use crate::lower::{Lowered, Stage, column_names};
+use crate::lower::{Lowered, Stage};
 
 /// Rows that are looked at together: few enough that their codes stay in the nearest cache.
 const WINDOW_ROWS: usize = 2048;
@@ -45,9 +45,7 @@ const WINDOWS_AT_ONCE: usize = 64;
 pub(crate) struct EncodedAggregate {
     file: BlockFile,
     remaining: Vec<Remaining>,
-    /// What is read: names, and leaf columns of the file with their types.
-    names: Vec<String>,
-    leaves: Vec<(usize, DataType)>,
+    columns: EncodedColumns,
     filters: Vec<Derived>,
     keys: Vec<Key>,
     /// Types of the key columns.
@@ -64,58 +62,6 @@ enum Key {
     /// One for all rows.
     Constant(ArrayRef),
     Derived(Derived),
-}
-
-/// Gathers what expressions need while they are made ready.
-struct Planner<'a> {
-    session: &'a dyn Session,
-    footer: &'a BlockFooter,
-    schema: &'a Schema,
-    row_groups: &'a [usize],
-    names: Vec<String>,
-    leaves: Vec<(usize, DataType)>,
-}
-
-impl Planner<'_> {
-    /// Where a column will be among those read; `None` if it is not one that can be.
-    fn column(&mut self, name: &str) -> Option<usize> {
-        if let Some(known) = self.names.iter().position(|known| known == name) {
-            return Some(known);
-        }
-        let data_type = self.schema.field_with_name(name).ok()?.data_type();
-        let metadata = self.footer.metadata();
-        let columns = metadata.file_metadata().schema_descr().columns();
-        let leaf = columns
-            .iter()
-            .position(|column| column.path().parts() == [name])?;
-        let mut groups = self.row_groups.iter();
-        if !groups.all(|&group| can_read(metadata, group, leaf, data_type)) {
-            return None;
-        }
-        self.names.push(name.to_owned());
-        self.leaves.push((leaf, data_type.clone()));
-        Some(self.names.len() - 1)
-    }
-
-    /// An expression of one column; `None` if it is not that.
-    fn derived(&mut self, expr: &Expr) -> Result<Option<Derived>> {
-        let names = column_names([expr].into_iter());
-        let mut names = names.iter();
-        let (Some(name), None) = (names.next(), names.next()) else {
-            return Ok(None);
-        };
-        let Some(column) = self.column(name) else {
-            return Ok(None);
-        };
-        let field = self.schema.field_with_name(name)?.clone();
-        let schema = Arc::new(Schema::new(vec![field]));
-        let expr = Evaluation::try_new(&schema, self.session)?.of(expr)?;
-        Ok(Some(Derived {
-            column,
-            expr,
-            schema,
-        }))
-    }
 }
 
 impl EncodedAggregate {
@@ -144,21 +90,14 @@ impl EncodedAggregate {
         else {
             return Ok(None);
         };
-        let mut planner = Planner {
-            session,
-            footer,
-            schema,
-            row_groups,
-            names: Vec::new(),
-            leaves: Vec::new(),
+        let mut planner = Planner::new(session, footer, schema, row_groups);
+        let filters = match filter {
+            None => Vec::new(),
+            Some(filter) => match planner.conditions(filter)? {
+                None => return Ok(None),
+                Some(filters) => filters,
+            },
         };
-        let mut filters = Vec::new();
-        for condition in filter.into_iter().flat_map(split_conjunction) {
-            let Some(condition) = planner.derived(condition)? else {
-                return Ok(None);
-            };
-            filters.push(condition);
-        }
         let (mut own_keys, mut key_types) = (Vec::new(), Vec::new());
         for key in keys {
             if let Expr::Literal(value, _) = key {
@@ -182,13 +121,6 @@ impl EncodedAggregate {
         let Some(time) = planner.column(&time.name) else {
             return Ok(None);
         };
-        // A condition on a dictionary is cheaper than one on each row's own value.
-        let bytes = |derived: &Derived| {
-            let (leaf, _) = planner.leaves.get(derived.column)?;
-            let group = footer.metadata().row_groups().get(*row_groups.first()?)?;
-            Some(group.columns().get(*leaf)?.uncompressed_size())
-        };
-        filters.sort_by_key(bytes);
         let (start, end) = (lit(lowered.arguments.start), lit(lowered.arguments.end()));
         let time_is_inside = lowered
             .time()
@@ -202,8 +134,7 @@ impl EncodedAggregate {
         Ok(Some(Self {
             file: file.clone(),
             remaining: remaining(footer, row_groups, conditions)?,
-            names: planner.names,
-            leaves: planner.leaves,
+            columns: planner.columns(),
             filters,
             keys: own_keys,
             key_types,
@@ -223,7 +154,7 @@ impl EncodedAggregate {
         let mut aggregation = Aggregation::new(self);
         let mut file = self.file.clone();
         for Remaining { row_group, rows } in &self.remaining {
-            let columns = EncodedColumn::open(&mut file, *row_group, &self.leaves).await;
+            let columns = EncodedColumn::open(&mut file, *row_group, &self.columns.leaves).await;
             aggregation.open(columns.map_err(external)?);
             let mut windows = 0;
             for rows in rows {
@@ -245,13 +176,6 @@ impl EncodedAggregate {
         })
     }
 }
-
-fn external(error: StorageError) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
-}
-
-/// A table by code, and the values that it is of.
-type Cached<T> = Option<(u64, T)>;
 
 /// What was found out so far.
 struct Aggregation<'a> {
@@ -296,15 +220,8 @@ impl<'a> Aggregation<'a> {
 
     /// Counts some rows from `start` on that are before `last`, and says which row is the next.
     fn window(&mut self, start: usize, last: usize) -> Result<usize> {
-        let ends = self.columns.iter().map(|column| column.page_end(start));
-        let limit = last.min(start + WINDOW_ROWS);
-        // No page ends where it starts; but if one did, this would never end.
-        let end = ends.fold(limit, usize::min).max(start + 1);
-        let mut window = Window {
-            start,
-            rows: end - start,
-            codes: self.columns.iter().map(|_| None).collect(),
-        };
+        let end = window_end(self.columns.iter(), start, last.min(start + WINDOW_ROWS));
+        let mut window = Window::new(start, end, self.columns.len());
         let mut selected = Rows::All(window.rows);
         let plan = self.plan;
         for (filter, known) in plan.filters.iter().zip(&mut self.filters) {
@@ -385,46 +302,6 @@ impl<'a> Aggregation<'a> {
     }
 }
 
-/// What is known by code, found out again if the values are others.
-fn cached<'a, T>(
-    known: &'a mut Cached<T>,
-    column: &EncodedColumn,
-    make: impl FnOnce(&EncodedColumn) -> Result<T>,
-) -> Result<&'a mut T> {
-    let generation = column.generation();
-    let made = match known.take() {
-        Some((of, made)) if of == generation => made,
-        _ => make(column)?,
-    };
-    Ok(&mut known.insert((generation, made)).1)
-}
-
-/// Some neighbouring rows, of which columns are read as they are needed.
-struct Window {
-    start: usize,
-    rows: usize,
-    codes: Vec<Option<Codes>>,
-}
-
-impl Window {
-    fn read<'c>(
-        &mut self,
-        columns: &'c mut [EncodedColumn],
-        index: usize,
-    ) -> Result<(&'c EncodedColumn, &Codes)> {
-        let column = &mut columns[index];
-        let codes = &mut self.codes[index];
-        let codes = match codes.take() {
-            Some(read) => codes.insert(read),
-            None => {
-                column.seek(self.start).map_err(external)?;
-                codes.insert(Codes::read(column, self.rows).map_err(external)?)
-            }
-        };
-        Ok((column, codes))
-    }
-}
-
 impl fmt::Display for EncodedAggregate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |exprs: &mut dyn Iterator<Item = &Arc<dyn PhysicalExpr>>| {
@@ -444,7 +321,7 @@ impl fmt::Display for EncodedAggregate {
             "EncodedAggregate: by=[{}], {}({}",
             keys.join(", "),
             self.kind.function_name(),
-            self.names.get(self.time).map_or("", String::as_str)
+            self.columns.names.get(self.time).map_or("", String::as_str)
         )?;
         if let Some(value) = &self.value {
             write!(f, ", {}", value.expr)?;
@@ -454,7 +331,7 @@ impl fmt::Display for EncodedAggregate {
         if !filters.is_empty() {
             writeln!(f, "  filters=[{filters}]")?;
         }
-        write!(f, "  columns=[{}]", self.names.join(", "))?;
+        write!(f, "  columns=[{}]", self.columns.names.join(", "))?;
         for Remaining { row_group, rows } in &self.remaining {
             let count: usize = rows.iter().map(ExactSizeIterator::len).sum();
             write!(f, ", {count} rows of row group {row_group}")?;

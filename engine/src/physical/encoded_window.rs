@@ -244,3 +244,74 @@ pub(super) fn index(number: u32) -> usize {
 fn number(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
+
+/// A table by code, and the values that it is of.
+pub(super) type Cached<T> = Option<(u64, T)>;
+
+/// What is known by code, found out again if the values are others.
+pub(super) fn cached<'a, T>(
+    known: &'a mut Cached<T>,
+    column: &EncodedColumn,
+    make: impl FnOnce(&EncodedColumn) -> Result<T>,
+) -> Result<&'a mut T> {
+    let generation = column.generation();
+    let made = match known.take() {
+        Some((of, made)) if of == generation => made,
+        _ => make(column)?,
+    };
+    Ok(&mut known.insert((generation, made)).1)
+}
+
+/// Some neighbouring rows, of which columns are read as they are needed.
+pub(super) struct Window {
+    pub(super) start: usize,
+    pub(super) rows: usize,
+    codes: Vec<Option<Codes>>,
+}
+
+impl Window {
+    /// The rows from `start` to `end`, of so many columns.
+    pub(super) fn new(start: usize, end: usize, columns: usize) -> Self {
+        Self {
+            start,
+            rows: end - start,
+            codes: (0..columns).map(|_| None).collect(),
+        }
+    }
+
+    /// A column, and its codes in these rows.
+    ///
+    /// # Errors
+    /// If the column is damaged.
+    pub(super) fn read<'c>(
+        &mut self,
+        columns: &'c mut [EncodedColumn],
+        index: usize,
+    ) -> Result<(&'c EncodedColumn, &Codes)> {
+        let column = &mut columns[index];
+        let codes = &mut self.codes[index];
+        let codes = match codes.take() {
+            Some(read) => codes.insert(read),
+            None => {
+                column.seek(self.start).map_err(external)?;
+                codes.insert(Codes::read(column, self.rows).map_err(external)?)
+            }
+        };
+        Ok((column, codes))
+    }
+}
+
+pub(super) fn external(error: StorageError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+/// Where a window that starts at a row ends: no later than any page.
+pub(super) fn window_end<'c>(
+    columns: impl Iterator<Item = &'c EncodedColumn>,
+    start: usize,
+    limit: usize,
+) -> usize {
+    let ends = columns.map(|column| column.page_end(start));
+    // No page ends where it starts; but if one did, this would never end.
+    ends.fold(limit, usize::min).max(start + 1)
+}

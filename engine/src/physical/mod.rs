@@ -1,6 +1,9 @@
 //! Operators that DataFusion does not have, and the rules that put them in.
 
 mod encoded_aggregate;
+mod encoded_compare;
+mod encoded_lists;
+mod encoded_plan;
 mod encoded_window;
 mod grouping;
 mod interner;
@@ -14,6 +17,7 @@ use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
 
 pub(crate) use encoded_aggregate::EncodedAggregate;
+pub(crate) use encoded_compare::EncodedCompare;
 pub(crate) use grouping::Grouping;
 pub(crate) use range_aggregate::{Groups, RangeAggregateExec, UseRangeAggregate};
 

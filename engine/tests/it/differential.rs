@@ -6,7 +6,8 @@ use storage::block::decode;
 use storage::model::SpanGroup;
 use testkit::compare::{Tolerance, compare_search, compare_series};
 use testkit::generate::{
-    cut, nasty_grid, nasty_traces, random_query, random_search, random_span_local_query,
+    cut, nasty_grid, nasty_traces, random_comparison, random_query, random_search,
+    random_span_local_query,
 };
 use testkit::reference::{self, EvalError, TraceResult, metrics, search};
 use traceql::{Dialect, Query};
@@ -51,6 +52,11 @@ fn single_spans_agree_with_the_reference() {
 #[test]
 fn metrics_agree_with_the_reference() {
     check_all(random_query, check_metrics);
+}
+
+#[test]
+fn comparisons_agree_with_the_reference() {
+    check_all(random_comparison, check_metrics);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Aggregation over encoded columns answers as the general path does, to the last bit.
+//! Aggregation and comparison over encoded columns answer as the general path does, to the last bit.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use engine::{Grid, Slice};
 use storage::block::WriteOptions;
 use storage::model::SpanGroup;
 use testkit::corpus::CorpusFile;
-use testkit::generate::{nasty_grid, random_span_local_query};
+use testkit::generate::{nasty_grid, random_comparison, random_span_local_query};
 use testkit::testdata::samples;
 
 use crate::cuts::bits;
@@ -20,7 +20,7 @@ const SMALL: WriteOptions = WriteOptions {
     zstd_level: 1,
 };
 
-const QUERIES: [&str; 13] = [
+const QUERIES: [&str; 16] = [
     "{} | count_over_time()",
     "{ status = error } | rate() by (resource.service.name)",
     "{ resource.service.name =~ \"f.*\" } | rate() by (span.http.status_code)",
@@ -34,6 +34,9 @@ const QUERIES: [&str; 13] = [
     "{} | count_over_time() by (span:childCount)",
     "{ trace:id = \"0\" } | rate()",
     "{ duration > 3s && kind = server } | rate() by (name)",
+    "{} | compare({ status = error }, 3)",
+    "{ kind = server } | compare({ duration > 1ms && resource.service.name != \"cart\" })",
+    "{ duration > 1ms } | compare({})",
 ];
 
 async fn check(
@@ -55,7 +58,16 @@ async fn check(
 
 #[test]
 fn random_queries_have_one_answer() {
-    check_all(random_span_local_query, |seed, text| {
+    check_random(random_span_local_query);
+}
+
+#[test]
+fn random_comparisons_have_one_answer() {
+    check_random(random_comparison);
+}
+
+fn check_random(write: fn(u64) -> String) {
+    check_all(write, |seed, text| {
         let groups = traces(seed);
         let mut over = grid(nasty_grid());
         // Whole seconds are read from another column.
@@ -156,17 +168,15 @@ fn flat_columns_are_read_encoded_and_others_are_not() {
                 "{ nestedSetParent < 0 && true && status = error } | rate()",
                 true,
             ),
+            ("{ kind = client } | compare({ status = error })", true),
             ("{ event:name = \"x\" } | rate()", false),
             ("{} >> {} | rate()", false),
+            ("{} | compare({ event:name = \"x\" })", false),
         ] {
             let plan = bench.explain(query, over, slice.clone()).await;
-            assert_eq!(
-                plan.starts_with("EncodedAggregate"),
-                encoded,
-                "{query}\n{plan}"
-            );
+            assert_eq!(plan.starts_with("Encoded"), encoded, "{query}\n{plan}");
             let plan = bench.general().explain(query, over, slice.clone()).await;
-            assert!(!plan.starts_with("EncodedAggregate"), "{query}\n{plan}");
+            assert!(!plan.starts_with("Encoded"), "{query}\n{plan}");
         }
     });
 }

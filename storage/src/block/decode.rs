@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::block::MemoryBlock;
+use crate::block::entries::{Entries, EntryValue, field};
 use crate::block::groups::Groups;
 use crate::block::meta::{AttributeScope, BlockMeta};
 use crate::error::StorageError;
@@ -187,7 +188,12 @@ struct AttributeColumns<'a> {
 }
 
 impl AttributeColumns<'_> {
-    fn read(&self, row: usize, keys: &mut KeyInterner) -> Result<Vec<Attribute>, StorageError> {
+    fn read(
+        &self,
+        row: usize,
+        keys: &mut KeyInterner,
+        object: &str,
+    ) -> Result<Vec<Attribute>, StorageError> {
         let mut out = Vec::new();
         for (key, column) in &self.typed {
             if let Some(value) = column.get(row) {
@@ -197,7 +203,7 @@ impl AttributeColumns<'_> {
                 });
             }
         }
-        self.residual.read(row, keys, &mut out)?;
+        self.residual.read(row, keys, object, &mut out)?;
         Ok(out)
     }
 
@@ -212,99 +218,68 @@ impl AttributeColumns<'_> {
     }
 }
 
-/// A list column of attributes.
-pub(crate) struct Entries<'a> {
-    lists: &'a ListArray,
-    keys: &'a StringArray,
-    strings: &'a StringArray,
-    ints: &'a Int64Array,
-    doubles: &'a Float64Array,
-    bools: &'a BooleanArray,
-    others: &'a BinaryArray,
-    object: &'a str,
-}
-
-impl<'a> Entries<'a> {
-    pub(crate) fn new(array: &'a ArrayRef, object: &'a str) -> Option<Self> {
-        let lists = array.as_list_opt::<i32>()?;
-        let entries = lists.values().as_struct_opt()?;
-        Some(Self {
-            lists,
-            keys: field(entries, names::ENTRY_KEY)?,
-            strings: field(entries, names::ENTRY_STRING)?,
-            ints: field(entries, names::ENTRY_INT)?,
-            doubles: field(entries, names::ENTRY_DOUBLE)?,
-            bools: field(entries, names::ENTRY_BOOL)?,
-            others: field(entries, names::ENTRY_OTHER)?,
-            object,
-        })
-    }
-
+impl Entries<'_> {
     fn read(
         &self,
         row: usize,
         keys: &mut KeyInterner,
+        object: &str,
         out: &mut Vec<Attribute>,
     ) -> Result<(), StorageError> {
-        for at in range(self.lists, row) {
-            let value = self.value(at, keys)?;
+        for at in self.of_row(row) {
+            let value = self.decoded(at, keys, object)?;
             out.push(Attribute {
-                key: keys.intern(self.keys.value(at)),
+                key: keys.intern(self.key(at)),
                 value,
             });
         }
         Ok(())
     }
 
-    /// The values that a key has in a row.
-    pub(crate) fn values_of(
+    /// The value of an entry, decoded.
+    pub(crate) fn decoded(
         &self,
-        row: usize,
-        key: &str,
+        at: usize,
         keys: &mut KeyInterner,
-    ) -> impl Iterator<Item = Result<AnyValue, StorageError>> {
-        let of_key = range(self.lists, row).filter(move |at| self.keys.value(*at) == key);
-        of_key.map(move |at| self.value(at, keys))
-    }
-
-    fn value(&self, at: usize, keys: &mut KeyInterner) -> Result<AnyValue, StorageError> {
-        if self.strings.is_valid(at) {
-            Ok(AnyValue::String(self.strings.value(at).to_owned()))
-        } else if self.ints.is_valid(at) {
-            Ok(AnyValue::Int(self.ints.value(at)))
-        } else if self.doubles.is_valid(at) {
-            Ok(AnyValue::Double(self.doubles.value(at)))
-        } else if self.bools.is_valid(at) {
-            Ok(AnyValue::Bool(self.bools.value(at)))
-        } else {
-            let value = value_from_bytes(self.others.value(at), keys);
-            value.ok_or_else(|| malformed(self.object, "an attribute value"))
-        }
+        object: &str,
+    ) -> Result<AnyValue, StorageError> {
+        Ok(match self.value(at) {
+            EntryValue::String(text) => AnyValue::String(text.to_owned()),
+            EntryValue::Int(number) => AnyValue::Int(number),
+            EntryValue::Double(number) => AnyValue::Double(number),
+            EntryValue::Bool(truth) => AnyValue::Bool(truth),
+            EntryValue::Other(bytes) => value_from_bytes(bytes, keys)
+                .ok_or_else(|| malformed(object, "an attribute value"))?,
+        })
     }
 
     fn sign(&self, row: usize, out: &mut Vec<u8>) {
-        let range = range(self.lists, row);
+        let range = self.of_row(row);
         out.extend(range.len().to_le_bytes());
         let mut bytes = |content: &[u8]| {
             out.extend(content.len().to_le_bytes());
             out.extend_from_slice(content);
         };
         for at in range {
-            bytes(self.keys.value(at).as_bytes());
-            if self.strings.is_valid(at) {
-                bytes(b"s");
-                bytes(self.strings.value(at).as_bytes());
-            } else if self.ints.is_valid(at) {
-                bytes(b"i");
-                bytes(&self.ints.value(at).to_le_bytes());
-            } else if self.doubles.is_valid(at) {
-                bytes(b"d");
-                bytes(&self.doubles.value(at).to_le_bytes());
-            } else if self.bools.is_valid(at) {
-                bytes(if self.bools.value(at) { b"t" } else { b"f" });
-            } else {
-                bytes(b"o");
-                bytes(self.others.value(at));
+            bytes(self.key(at).as_bytes());
+            match self.value(at) {
+                EntryValue::String(text) => {
+                    bytes(b"s");
+                    bytes(text.as_bytes());
+                }
+                EntryValue::Int(number) => {
+                    bytes(b"i");
+                    bytes(&number.to_le_bytes());
+                }
+                EntryValue::Double(number) => {
+                    bytes(b"d");
+                    bytes(&number.to_le_bytes());
+                }
+                EntryValue::Bool(truth) => bytes(if truth { b"t" } else { b"f" }),
+                EntryValue::Other(value) => {
+                    bytes(b"o");
+                    bytes(value);
+                }
             }
         }
     }
@@ -313,10 +288,6 @@ impl<'a> Entries<'a> {
 fn range(lists: &ListArray, row: usize) -> std::ops::Range<usize> {
     let offset = |at: usize| usize::try_from(lists.value_offsets()[at]).unwrap_or(0);
     offset(row)..offset(row + 1)
-}
-
-fn field<'a, T: 'static>(entries: &'a StructArray, name: &str) -> Option<&'a T> {
-    entries.column_by_name(name)?.as_any().downcast_ref()
 }
 
 /// Resources and scopes of a batch, each made once.
@@ -409,14 +380,14 @@ struct Items<'a> {
 }
 
 impl<'a> Items<'a> {
-    fn new(array: &'a ArrayRef, object: &'a str) -> Option<Self> {
+    fn new(array: &'a ArrayRef) -> Option<Self> {
         let lists = array.as_list_opt::<i32>()?;
         let fields = lists.values().as_struct_opt()?;
         Some(Self {
             lists,
             fields,
             dropped_attributes: field(fields, names::ITEM_DROPPED_ATTRIBUTES)?,
-            attributes: Entries::new(fields.column_by_name(names::ITEM_ATTRIBUTES)?, object)?,
+            attributes: Entries::new(fields.column_by_name(names::ITEM_ATTRIBUTES)?)?,
         })
     }
 
@@ -424,9 +395,10 @@ impl<'a> Items<'a> {
         &self,
         at: usize,
         keys: &mut KeyInterner,
+        object: &str,
     ) -> Result<Vec<Attribute>, StorageError> {
         let mut out = Vec::new();
-        self.attributes.read(at, keys, &mut out)?;
+        self.attributes.read(at, keys, object, &mut out)?;
         Ok(out)
     }
 }
@@ -451,7 +423,7 @@ impl<'a> Columns<'a> {
             };
         }
         let text = |name: &str| Text::new(array(name)?).ok_or_else(|| malformed(object, name));
-        let items = |name| Items::new(array(name)?, object).ok_or_else(|| malformed(object, name));
+        let items = |name| Items::new(array(name)?).ok_or_else(|| malformed(object, name));
         let attributes = |scope: AttributeScope, residual: &str| {
             let mut typed = Vec::new();
             for attribute in meta.attributes.iter().filter(|a| a.scope == scope) {
@@ -460,8 +432,8 @@ impl<'a> Columns<'a> {
                     typed.push((attribute.key.as_str(), column));
                 }
             }
-            let residual = Entries::new(array(residual)?, object)
-                .ok_or_else(|| malformed(object, residual))?;
+            let residual =
+                Entries::new(array(residual)?).ok_or_else(|| malformed(object, residual))?;
             Ok::<_, StorageError>(AttributeColumns { typed, residual })
         };
         let entity_refs: &ListArray = plain!(names::RESOURCE_ENTITY_REFS);
@@ -547,7 +519,7 @@ impl<'a> Columns<'a> {
 
     fn resource(&self, row: usize, keys: &mut KeyInterner) -> Result<Resource, StorageError> {
         Ok(Resource {
-            attributes: self.resource_attributes.read(row, keys)?,
+            attributes: self.resource_attributes.read(row, keys, self.object)?,
             dropped_attributes_count: self.resource_dropped_attributes.value(row),
             schema_url: self.resource_schema_url.owned(row),
             entity_refs: self
@@ -565,7 +537,7 @@ impl<'a> Columns<'a> {
         Ok(InstrumentationScope {
             name: self.scope_name.owned(row),
             version: self.scope_version.owned(row),
-            attributes: self.scope_attributes.read(row, keys)?,
+            attributes: self.scope_attributes.read(row, keys, self.object)?,
             dropped_attributes_count: self.scope_dropped_attributes.value(row),
             schema_url: self.scope_schema_url.owned(row),
         })
@@ -610,7 +582,7 @@ impl<'a> Columns<'a> {
             kind: self.kind.value(row),
             start_ns,
             end_ns,
-            attributes: self.span_attributes.read(row, keys)?,
+            attributes: self.span_attributes.read(row, keys, self.object)?,
             dropped_attributes_count: self.dropped_attributes.value(row),
             events: range(self.events.lists, row)
                 .map(|at| self.event(at, keys))
@@ -629,7 +601,7 @@ impl<'a> Columns<'a> {
         Ok(Event {
             time_ns: self.event_times.value(at),
             name: self.event_names.value(at).to_owned(),
-            attributes: self.events.attributes(at, keys)?,
+            attributes: self.events.attributes(at, keys, self.object)?,
             dropped_attributes_count: self.events.dropped_attributes.value(at),
         })
     }
@@ -639,7 +611,7 @@ impl<'a> Columns<'a> {
             trace_id: TraceId(bytes(self.link_trace_ids, at)),
             span_id: SpanId(bytes(self.link_span_ids, at)),
             trace_state: self.link_states.value(at).to_owned(),
-            attributes: self.links.attributes(at, keys)?,
+            attributes: self.links.attributes(at, keys, self.object)?,
             dropped_attributes_count: self.links.dropped_attributes.value(at),
             flags: self.link_flags.value(at),
         })

@@ -7,10 +7,12 @@
 
 mod cache;
 mod coded;
+mod column_batches;
 pub mod decode;
 pub mod encode;
 pub mod encoded;
 mod encodings;
+mod entries;
 pub mod footer;
 mod groups;
 mod hybrid;
@@ -27,8 +29,10 @@ pub mod verify;
 pub mod writer;
 
 pub use cache::{MetadataCache, ReadCounters};
+pub use column_batches::ColumnBatches;
 pub use decode::{decode, decode_batches};
 pub use encode::{EncodeOptions, encode, encode_requests};
+pub use entries::{Entries, EntryValue};
 pub use memory::MemoryBlock;
 pub use publish::{ReadBack, store_block};
 pub use reader::{BlockFile, read_block};

@@ -23,5 +23,7 @@ mod workload;
 
 pub use self::cut::cut;
 pub use self::nasty::{NASTY_STEP_NS, nasty_grid, nasty_traces};
-pub use self::query::{random_filter, random_query, random_search, random_span_local_query};
+pub use self::query::{
+    random_comparison, random_filter, random_query, random_search, random_span_local_query,
+};
 pub use self::workload::{Batches, Workload, request};

@@ -47,6 +47,20 @@ pub fn random_span_local_query(seed: u64) -> String {
     })
 }
 
+/// A comparison of all spans, or of those that one filter picks.
+#[must_use]
+pub fn random_comparison(seed: u64) -> String {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    valid(&mut rng, |rng| {
+        let filter = if rng.random_bool(0.5) {
+            "{ }".to_owned()
+        } else {
+            light_filter(rng)
+        };
+        format!("{filter} | {}", compare(rng))
+    })
+}
+
 /// A metrics query of any form.
 #[must_use]
 pub fn random_query(seed: u64) -> String {
@@ -241,6 +255,17 @@ mod tests {
         assert!(different > 350, "{different} different queries");
         assert!((1..60).contains(&failed), "{failed} queries fail");
         assert!(empty < 200, "{empty} queries find nothing");
+    }
+
+    #[test]
+    fn comparisons_are_varied_and_mostly_succeed() {
+        let traces = nasty_traces(5, 20);
+        let (different, failed, empty) = statistics(random_comparison, |query| {
+            metrics(query, &traces, nasty_grid())
+        });
+        assert!(different > 200, "{different} different queries");
+        assert!(failed < 60, "{failed} queries fail");
+        assert!(empty < 140, "{empty} queries find nothing");
     }
 
     #[test]

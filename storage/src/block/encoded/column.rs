@@ -3,18 +3,20 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, UInt32Array, new_empty_array, new_null_array};
+use arrow::array::{ArrayRef, UInt32Array, new_empty_array, new_null_array};
 use arrow::compute::{concat, take};
 use arrow::datatypes::DataType;
-use bytes::{Buf, Bytes, buf};
+use bytes::Bytes;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
-use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
+use super::chunk::ChunkBytes;
+use super::page::{Codes, Loaded, damaged};
+use super::row_codes::RowCodes;
 use super::values::{self, is_known};
 use crate::block::footer::chunk_range;
 use crate::block::hybrid::Hybrid;
@@ -46,27 +48,6 @@ impl std::fmt::Debug for EncodedColumn {
             .field("data_type", &self.data_type)
             .finish_non_exhaustive()
     }
-}
-
-/// The page that is being read.
-struct Loaded {
-    rows: Range<usize>,
-    /// The row that is read next.
-    row: usize,
-    values: ArrayRef,
-    /// Another number for other values.
-    generation: u64,
-    codes: Codes,
-}
-
-enum Codes {
-    /// The code of a row is its place in the page.
-    Place,
-    Coded {
-        codes: Hybrid,
-        /// Definition levels: 1 where a row has a code. Always read along.
-        present: Option<Hybrid>,
-    },
 }
 
 /// Whether a column chunk has a form that [`EncodedColumn`] reads: flat, of simple values.
@@ -260,6 +241,21 @@ impl EncodedColumn {
         read.map_err(|error| self.fail(error))
     }
 
+    /// Reads the codes of so many next rows, all of this page, except of those that have no value.
+    /// Where codes are [places](Self::place) every row has one, and what it stands for may be null.
+    ///
+    /// # Errors
+    ///
+    /// If the page is damaged, or does not have so many rows.
+    pub fn read_rows(
+        &mut self,
+        rows: usize,
+        codes: &mut RowCodes,
+    ) -> std::result::Result<(), StorageError> {
+        let read = self.page.read_rows(rows, codes);
+        read.map_err(|error| self.fail(error))
+    }
+
     fn fail(&self, error: ParquetError) -> StorageError {
         StorageError::from_parquet(&self.object, error)
     }
@@ -425,127 +421,6 @@ fn booleans(bytes: &Bytes, count: usize) -> Result<ArrayRef> {
     Ok(Arc::new(bits.collect::<arrow::array::BooleanArray>()))
 }
 
-impl Loaded {
-    fn skip_to(&mut self, row: usize) -> Result<()> {
-        let count = row
-            .checked_sub(self.row)
-            .ok_or_else(|| damaged("rows are read in order"))?;
-        if let Codes::Coded { codes, present } = &mut self.codes {
-            let with_code = match present {
-                None => count,
-                Some(present) => skip_levels(present, count)?,
-            };
-            codes.skip(with_code)?;
-        }
-        self.row = row;
-        Ok(())
-    }
-
-    /// The code of rows that have no value.
-    fn null(&self) -> Result<u32> {
-        Ok(u32::try_from(self.values.len().saturating_sub(1))?)
-    }
-
-    fn repeated(&mut self, rows: usize) -> Result<Option<u32>> {
-        let null = self.null()?;
-        let Codes::Coded { codes, present } = &mut self.codes else {
-            return Ok(None);
-        };
-        let repeated = match present {
-            None => codes.repeated(rows)?,
-            Some(present) => match present.repeated(rows)? {
-                Some(0) => Some(null),
-                Some(_) => codes.repeated(rows)?,
-                None => None,
-            },
-        };
-        let known = |code: &u32| usize::try_from(*code).is_ok_and(|c| c < self.values.len());
-        match repeated {
-            Some(code) if !known(&code) => Err(damaged("a code without a value")),
-            repeated => Ok(repeated),
-        }
-    }
-
-    fn read(&mut self, out: &mut [u32]) -> Result<()> {
-        let count = out.len();
-        if count > self.rows.end - self.row {
-            return Err(damaged("rows are read page by page"));
-        }
-        let null = self.null()?;
-        match &mut self.codes {
-            Codes::Place => {
-                let first = u32::try_from(self.row - self.rows.start)?;
-                for (code, slot) in (first..).zip(out.iter_mut()) {
-                    *slot = code;
-                }
-            }
-            Codes::Coded {
-                codes,
-                present: None,
-            } => codes.read(out)?,
-            Codes::Coded {
-                codes,
-                present: Some(present),
-            } => read_present(codes, present, null, out)?,
-        }
-        self.row += count;
-        let largest = out.iter().copied().max().unwrap_or_default();
-        if count > 0 && usize::try_from(largest)? >= self.values.len() {
-            return Err(damaged("a code without a value"));
-        }
-        Ok(())
-    }
-}
-
-/// Reads codes of the rows that have one, and gives the others `null`.
-fn read_present(
-    codes: &mut Hybrid,
-    present: &mut Hybrid,
-    null: u32,
-    out: &mut [u32],
-) -> Result<()> {
-    match present.repeated(out.len())? {
-        Some(0) => {
-            out.fill(null);
-            present.skip(out.len())
-        }
-        Some(_) => {
-            present.skip(out.len())?;
-            codes.read(out)
-        }
-        None => {
-            present.read(out)?;
-            let count = out.iter().filter(|level| **level != 0).count();
-            let mut found = vec![0; count + 1];
-            codes.read(&mut found[..count])?;
-            let mut next = 0;
-            for slot in out {
-                let there = *slot != 0;
-                *slot = if there { found[next] } else { null };
-                next += usize::from(there);
-            }
-            Ok(())
-        }
-    }
-}
-
-/// Leaves out so many definition levels, and says how many of them were 1.
-fn skip_levels(present: &mut Hybrid, mut count: usize) -> Result<usize> {
-    let mut levels = [0; 256];
-    let mut ones = 0;
-    while count > 0 {
-        if let Some(level) = present.repeated(count)? {
-            present.skip(count)?;
-            return Ok(ones + if level == 0 { 0 } else { count });
-        }
-        let levels = &mut levels[..count.min(256)];
-        present.read(levels)?;
-        ones += levels.iter().filter(|level| **level != 0).count();
-        count -= levels.len();
-    }
-    Ok(ones)
-}
-
 /// What the values of a column of this type are.
 fn value_type(data_type: &DataType) -> &DataType {
     match data_type {
@@ -554,49 +429,6 @@ fn value_type(data_type: &DataType) -> &DataType {
     }
 }
 
-fn damaged(what: &str) -> ParquetError {
-    ParquetError::General(what.to_owned())
-}
-
-fn page_too_short() -> ParquetError {
+pub(super) fn page_too_short() -> ParquetError {
     ParquetError::EOF("a page ends inside its definition levels".to_owned())
-}
-
-/// The bytes of a column chunk at their place in the file.
-struct ChunkBytes {
-    start: u64,
-    bytes: Bytes,
-}
-
-impl ChunkBytes {
-    fn from(&self, start: u64) -> Result<usize> {
-        let outside = || ParquetError::EOF(format!("byte {start} is outside the column chunk"));
-        let from = usize::try_from(start.checked_sub(self.start).ok_or_else(outside)?)?;
-        (from <= self.bytes.len())
-            .then_some(from)
-            .ok_or_else(outside)
-    }
-}
-
-impl Length for ChunkBytes {
-    fn len(&self) -> u64 {
-        self.start + self.bytes.len() as u64
-    }
-}
-
-impl ChunkReader for ChunkBytes {
-    type T = buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T> {
-        Ok(self.bytes.slice(self.from(start)?..).reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        let from = self.from(start)?;
-        let to = from
-            .checked_add(length)
-            .filter(|to| *to <= self.bytes.len());
-        let to = to.ok_or_else(page_too_short)?;
-        Ok(self.bytes.slice(from..to))
-    }
 }

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 
+use crate::block::encoded::Bits;
+
 /// Widest numbers.
 const MAX_WIDTH: u32 = 32;
 /// Numbers that are unpacked at once: they fill whole bytes, whatever their width.
@@ -79,6 +81,26 @@ impl Hybrid {
             }
             self.advance(count);
             out = later;
+        }
+        Ok(())
+    }
+
+    /// Reads so many numbers of one bit.
+    pub(crate) fn read_bits(&mut self, mut count: usize, out: &mut Bits) -> Result<()> {
+        if self.width != 1 {
+            return Err(damaged("bits of another width"));
+        }
+        while count > 0 {
+            let now = self.run()?.min(count);
+            match self.run {
+                Run::Repeated { number, .. } => out.push_same(number != 0, now),
+                Run::Packed { from, read, .. } => {
+                    let packed = self.bytes.get(from..).unwrap_or_default();
+                    for_each_word(packed, read, now, |word, bits| out.push(word, bits));
+                }
+            }
+            self.advance(now);
+            count -= now;
         }
         Ok(())
     }
@@ -206,6 +228,17 @@ fn word(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(padded)
 }
 
+/// Hands over bits from the one at `first` on, in words of at most 64.
+fn for_each_word(packed: &[u8], first: usize, count: usize, mut each: impl FnMut(u64, usize)) {
+    let (mut bit, end) = (first, first + count);
+    while bit < end {
+        let bits = (64 - bit % 8).min(end - bit);
+        let bytes = packed.get(bit / 8..).unwrap_or_default();
+        each(word(bytes) >> (bit % 8), bits);
+        bit += bits;
+    }
+}
+
 /// Unpacks numbers from the one at `first` on.
 fn unpack(packed: &[u8], width: u32, first: usize, out: &mut [u32]) {
     let one = |number: usize| {
@@ -231,6 +264,8 @@ fn unpack_blocks(packed: &[u8], width: u32, out: &mut [u32]) -> usize {
     macro_rules! by_width {
         ($($width:literal)+) => {
             match width {
+                8 => whole_bytes::<1>(packed, out),
+                16 => whole_bytes::<2>(packed, out),
                 $($width => blocks_of::<$width>(packed, out),)+
                 _ => {
                     out.fill(0);
@@ -239,7 +274,19 @@ fn unpack_blocks(packed: &[u8], width: u32, out: &mut [u32]) -> usize {
             }
         };
     }
-    by_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32)
+    by_width!(1 2 3 4 5 6 7 9 10 11 12 13 14 15 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32)
+}
+
+/// Numbers of whole bytes, of which many are unpacked by one instruction.
+fn whole_bytes<const BYTES: usize>(packed: &[u8], out: &mut [u32]) -> usize {
+    let (numbers, _) = packed.as_chunks::<BYTES>();
+    let blocks = numbers.len().min(out.len()) / BLOCK;
+    for (slot, bytes) in out[..blocks * BLOCK].iter_mut().zip(numbers) {
+        let mut number = [0; 4];
+        number[..BYTES].copy_from_slice(bytes);
+        *slot = u32::from_le_bytes(number);
+    }
+    blocks
 }
 
 /// With the width known, all places and shifts are constants.
@@ -329,6 +376,12 @@ mod tests {
                 }
                 if skip {
                     hybrid.skip(count).unwrap();
+                } else if width == 1 {
+                    let mut read = Bits::default();
+                    hybrid.read_bits(count, &mut read).unwrap();
+                    let expected = expected.iter().map(|n| *n == 1);
+                    let read: Vec<bool> = (0..count).map(|row| read.get(row)).collect();
+                    prop_assert_eq!(read, expected.collect::<Vec<_>>());
                 } else {
                     let mut read = vec![7; count];
                     hybrid.read(&mut read).unwrap();

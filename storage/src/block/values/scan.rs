@@ -12,7 +12,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::set::{Value, ValueSet};
 use super::{Place, items};
-use crate::block::decode::Entries;
+use crate::block::entries::Entries;
 use crate::block::reader::BlockFile;
 use crate::error::StorageError;
 use crate::otlp::KeyInterner;
@@ -88,15 +88,15 @@ pub(super) fn batch(
         }
         Place::Entries(scope, key) => match names::residual(*scope) {
             Some(name) => {
-                let entries = Entries::new(column(name)?, object);
+                let entries = Entries::new(column(name)?);
                 let entries = entries.ok_or_else(|| malformed(object, name))?;
-                values_of(&entries, key, rows.into_iter(), set)
+                values_of(&entries, key, rows.into_iter(), object, set)
             }
             None => {
                 let name = items(*scope);
-                let found = item_entries(column(name)?, &rows, object);
+                let found = item_entries(column(name)?, &rows);
                 let (entries, rows) = found.ok_or_else(|| malformed(object, name))?;
-                values_of(&entries, key, rows.into_iter(), set)
+                values_of(&entries, key, rows.into_iter(), object, set)
             }
         },
     }
@@ -157,18 +157,14 @@ fn event_names(events: &ArrayRef, rows: &[usize], set: &mut ValueSet) -> Option<
 }
 
 /// The attributes of events or links, and which of these are in the rows.
-fn item_entries<'a>(
-    items: &'a ArrayRef,
-    rows: &[usize],
-    object: &'a str,
-) -> Option<(Entries<'a>, Vec<usize>)> {
+fn item_entries<'a>(items: &'a ArrayRef, rows: &[usize]) -> Option<(Entries<'a>, Vec<usize>)> {
     let lists = items.as_list_opt::<i32>()?;
     let attributes = lists
         .values()
         .as_struct_opt()?
         .column_by_name(names::ITEM_ATTRIBUTES)?;
     let items = elements(lists, rows).collect();
-    Some((Entries::new(attributes, object)?, items))
+    Some((Entries::new(attributes)?, items))
 }
 
 /// Indexes of the elements of the lists in some rows.
@@ -182,12 +178,14 @@ fn values_of(
     entries: &Entries<'_>,
     key: &str,
     rows: impl Iterator<Item = usize>,
+    object: &str,
     set: &mut ValueSet,
 ) -> Result<(), StorageError> {
     let mut keys = KeyInterner::default();
     for row in rows {
-        for value in entries.values_of(row, key, &mut keys) {
-            Value::of(value?, &mut |value| set.insert(value));
+        for at in entries.of_row(row).filter(|at| entries.key(*at) == key) {
+            let value = entries.decoded(at, &mut keys, object)?;
+            Value::of(value, &mut |value| set.insert(value));
         }
     }
     Ok(())
