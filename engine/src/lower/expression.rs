@@ -117,14 +117,6 @@ impl Layout<'_> {
 
     fn logic(&self, conjunction: bool, lhs: &FieldExpr, rhs: &FieldExpr) -> Result<Predicate> {
         let (lhs, rhs) = (self.predicate(lhs)?, self.predicate(rhs)?);
-        // Dashboards join their conditions to `true`.
-        let changes_nothing = lit(conjunction);
-        if lhs.expr == changes_nothing {
-            return Ok(rhs);
-        }
-        if rhs.expr == changes_nothing {
-            return Ok(lhs);
-        }
         let can_fail = lhs.can_fail || rhs.can_fail;
         let expr = match (can_fail, conjunction) {
             (true, _) => check::strict_logic(lhs.expr, rhs.expr, conjunction),
@@ -329,7 +321,7 @@ fn any_of(tests: impl IntoIterator<Item = Expr>, can_fail: bool) -> Expr {
 }
 
 /// `op` with its sides swapped.
-const fn mirrored(op: BinaryOp) -> BinaryOp {
+pub(super) const fn mirrored(op: BinaryOp) -> BinaryOp {
     match op {
         BinaryOp::Lt => BinaryOp::Gt,
         BinaryOp::LtEq => BinaryOp::GtEq,

@@ -9,6 +9,7 @@ use datafusion::logical_expr::{Expr, lit, when};
 use storage::schema::names;
 use traceql::ast::{Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Literal};
 
+use super::expression::mirrored;
 use super::layout::column;
 use super::value::cast;
 use crate::spanset::derive::of_parent;
@@ -96,14 +97,4 @@ pub(crate) fn parent_test(op: BinaryOp, lhs: &FieldExpr, rhs: &FieldExpr) -> Opt
 
 fn is_parent(attribute: &Attribute) -> bool {
     *attribute == Attribute::of_span(Intrinsic::NestedSetParent)
-}
-
-const fn mirrored(op: BinaryOp) -> BinaryOp {
-    match op {
-        BinaryOp::Lt => BinaryOp::Gt,
-        BinaryOp::LtEq => BinaryOp::GtEq,
-        BinaryOp::Gt => BinaryOp::Lt,
-        BinaryOp::GtEq => BinaryOp::LtEq,
-        other => other,
-    }
 }

@@ -11,8 +11,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 use datafusion::catalog::Session;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
@@ -91,12 +91,8 @@ impl EncodedAggregate {
             return Ok(None);
         };
         let mut planner = Planner::new(session, footer, schema, row_groups);
-        let filters = match filter {
-            None => Vec::new(),
-            Some(filter) => match planner.conditions(filter)? {
-                None => return Ok(None),
-                Some(filters) => filters,
-            },
+        let Some(filters) = planner.conditions(filter)? else {
+            return Ok(None);
         };
         let (mut own_keys, mut key_types) = (Vec::new(), Vec::new());
         for key in keys {
@@ -225,14 +221,17 @@ impl<'a> Aggregation<'a> {
         let mut selected = Rows::All(window.rows);
         let plan = self.plan;
         for (filter, known) in plan.filters.iter().zip(&mut self.filters) {
-            let (column, codes) = window.read(&mut self.columns, filter.column)?;
-            let keep = cached(known, column, |column| filter.truths(column))?;
-            selected = selected.filter(codes, keep);
+            selected = selected.restrict(filter, known, (&mut window, &mut self.columns))?;
             if selected.len() == 0 {
                 return Ok(end);
             }
         }
-        let when = self.when(&mut window, &selected)?;
+        let when = When::of(
+            &selected,
+            (&mut window, &mut self.columns),
+            plan.time,
+            (&mut self.intervals, &mut self.cursor),
+        )?;
         if matches!(when, When::Same(None)) {
             return Ok(end);
         }
@@ -257,20 +256,6 @@ impl<'a> Aggregation<'a> {
         self.state
             .update(groups.as_deref(), moments, values.as_ref(), None)?;
         Ok(end)
-    }
-
-    fn when(&mut self, window: &mut Window, selected: &Rows) -> Result<When> {
-        let (column, codes) = window.read(&mut self.columns, self.plan.time)?;
-        if matches!(codes, Codes::From(_)) {
-            let times = codes.pick(column.values(), selected)?;
-            let times = times.as_primitive::<Int64Type>().values();
-            return Ok(When::Times(times.to_vec()));
-        }
-        let cursor = &mut self.cursor;
-        let intervals = cached(&mut self.intervals, column, |column| {
-            Intervals::new(column.values(), cursor)
-        })?;
-        Ok(intervals.of(codes, selected))
     }
 
     fn groups(&mut self, window: &mut Window, selected: &Rows) -> Result<Option<Vec<u32>>> {

@@ -10,9 +10,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray};
+use arrow::array::{Array as _, ArrayRef};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::Int64Type;
 use datafusion::catalog::Session;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
@@ -25,7 +24,7 @@ use storage::block::footer::BlockFooter;
 use super::encoded_lists::{Lists, Residual};
 use super::encoded_plan::{EncodedColumns, Planner};
 use super::encoded_window::{
-    Cached, Codes, Derived, Intervals, Rows, When, Window, cached, external, window_end,
+    Cached, Codes, Derived, Intervals, Rows, When, Window, external, window_end,
 };
 use crate::aggregate::interval::{IntervalCursor, OUTSIDE};
 use crate::compare::column::ColumnCounter;
@@ -105,13 +104,9 @@ impl EncodedCompare {
         }
         let planner = || Planner::new(session, footer, schema, row_groups);
         let mut placing = planner();
-        let filters = match filter {
-            None => Some(Vec::new()),
-            Some(filter) => placing.conditions(filter)?,
-        };
         let (Some(filters), Some(selection), Some(time)) = (
-            filters,
-            placing.conditions(&selection.expr)?,
+            placing.conditions(filter)?,
+            placing.conditions(Some(&selection.expr))?,
             placing.column(&time.name),
         ) else {
             return Ok(None);
@@ -315,12 +310,18 @@ impl<'a> Comparison<'a> {
         let mut window = Window::new(start, end, self.placing.len());
         let mut kept = Rows::All(window.rows);
         for (filter, known) in self.plan.filters.iter().zip(&mut self.filters) {
-            kept = restrict(kept, filter, known, &mut window, &mut self.placing)?;
+            kept = kept.restrict(filter, known, (&mut window, &mut self.placing))?;
             if kept.len() == 0 {
                 return Ok(None);
             }
         }
-        let intervals = match self.when(&mut window)? {
+        let when = When::of(
+            &Rows::All(window.rows),
+            (&mut window, &mut self.placing),
+            self.plan.time,
+            (&mut self.intervals, &mut self.cursor),
+        )?;
+        let intervals = match when {
             When::Same(None) => return Ok(None),
             When::Same(Some(interval)) => {
                 RowIntervals::Same(u32::try_from(interval).unwrap_or(OUTSIDE))
@@ -337,7 +338,7 @@ impl<'a> Comparison<'a> {
         };
         let mut selected = Rows::All(window.rows);
         for (condition, known) in self.plan.selection.iter().zip(&mut self.selection) {
-            selected = restrict(selected, condition, known, &mut window, &mut self.placing)?;
+            selected = selected.restrict(condition, known, (&mut window, &mut self.placing))?;
         }
         let [kept, selected] = [kept, selected].map(|rows| match rows {
             Rows::All(rows) => Bits::same(true, rows),
@@ -346,34 +347,6 @@ impl<'a> Comparison<'a> {
         let places = Places::new(kept, selected, intervals);
         Ok((!places.is_empty()).then_some(places))
     }
-
-    fn when(&mut self, window: &mut Window) -> Result<When> {
-        let all = Rows::All(window.rows);
-        let (column, codes) = window.read(&mut self.placing, self.plan.time)?;
-        if matches!(codes, Codes::From(_)) {
-            let times = codes.pick(column.values(), &all)?;
-            let times = times.as_primitive::<Int64Type>().values();
-            return Ok(When::Times(times.to_vec()));
-        }
-        let cursor = &mut self.cursor;
-        let intervals = cached(&mut self.intervals, column, |column| {
-            Intervals::new(column.values(), cursor)
-        })?;
-        Ok(intervals.of(codes, &all))
-    }
-}
-
-/// Leaves the rows that a condition holds for.
-fn restrict(
-    rows: Rows,
-    condition: &Derived,
-    known: &mut Cached<Vec<bool>>,
-    window: &mut Window,
-    columns: &mut [EncodedColumn],
-) -> Result<Rows> {
-    let (column, codes) = window.read(columns, condition.column)?;
-    let keep = cached(known, column, |column| condition.truths(column))?;
-    Ok(rows.filter(codes, keep))
 }
 
 /// The rows that have a value.

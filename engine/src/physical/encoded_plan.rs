@@ -83,13 +83,14 @@ impl<'a> Planner<'a> {
 
     /// A conjunction of conditions that are each of one column, those on short columns first: a
     /// condition on a dictionary is cheaper than one on each row's own value. `None` if it is not
-    /// that.
+    /// that. Without a condition there are none.
     ///
     /// # Errors
     /// If an expression cannot be made ready.
-    pub(super) fn conditions(&mut self, condition: &Expr) -> Result<Option<Vec<Derived>>> {
+    pub(super) fn conditions(&mut self, condition: Option<&Expr>) -> Result<Option<Vec<Derived>>> {
         let mut conditions = Vec::new();
-        for condition in split_conjunction(condition) {
+        for condition in condition.into_iter().flat_map(split_conjunction) {
+            // Dashboards join their conditions to `true`.
             if matches!(
                 condition,
                 Expr::Literal(ScalarValue::Boolean(Some(true)), _)

@@ -41,8 +41,23 @@ impl Rows {
         }
     }
 
+    /// Those that a condition holds for.
+    ///
+    /// # Errors
+    /// If the column is damaged, or the condition cannot be evaluated.
+    pub(super) fn restrict(
+        self,
+        condition: &Derived,
+        known: &mut Cached<Vec<bool>>,
+        (window, columns): (&mut Window, &mut [EncodedColumn]),
+    ) -> Result<Self> {
+        let (column, codes) = window.read(columns, condition.column)?;
+        let keep = cached(known, column, |column| condition.truths(column))?;
+        Ok(self.filter(codes, keep))
+    }
+
     /// Those whose code is to be kept.
-    pub(super) fn filter(self, codes: &Codes, keep: &[bool]) -> Self {
+    fn filter(self, codes: &Codes, keep: &[bool]) -> Self {
         let kept = |code: usize| keep.get(code).copied().unwrap_or(false);
         match (self, codes) {
             (rows, &Codes::Same(code)) if kept(index(code)) => rows,
@@ -143,7 +158,7 @@ impl Derived {
     }
 
     /// Of each code, whether the result is true.
-    pub(super) fn truths(&self, column: &EncodedColumn) -> Result<Vec<bool>> {
+    fn truths(&self, column: &EncodedColumn) -> Result<Vec<bool>> {
         let result = self.evaluate(column)?;
         let Some(result): Option<&BooleanArray> = result.as_boolean_opt() else {
             return internal_err!("a condition is a boolean");
@@ -185,8 +200,32 @@ pub(super) enum When {
     Times(Vec<i64>),
 }
 
+impl When {
+    /// When rows of a window start, by the `time` among the columns.
+    ///
+    /// # Errors
+    /// If the column is damaged.
+    pub(super) fn of(
+        rows: &Rows,
+        (window, columns): (&mut Window, &mut [EncodedColumn]),
+        time: usize,
+        (known, cursor): (&mut Cached<Intervals>, &mut IntervalCursor),
+    ) -> Result<Self> {
+        let (column, codes) = window.read(columns, time)?;
+        if matches!(codes, Codes::From(_)) {
+            let times = codes.pick(column.values(), rows)?;
+            let times = times.as_primitive::<Int64Type>().values();
+            return Ok(Self::Times(times.to_vec()));
+        }
+        let intervals = cached(known, column, |column| {
+            Intervals::new(column.values(), cursor)
+        })?;
+        Ok(intervals.of(codes, rows))
+    }
+}
+
 impl Intervals {
-    pub(super) fn new(times: &ArrayRef, cursor: &mut IntervalCursor) -> Result<Self> {
+    fn new(times: &ArrayRef, cursor: &mut IntervalCursor) -> Result<Self> {
         let Some(times) = times.as_primitive_opt::<Int64Type>() else {
             return internal_err!("times are integers");
         };
@@ -204,7 +243,7 @@ impl Intervals {
     }
 
     /// The intervals of some of the rows.
-    pub(super) fn of(&self, codes: &Codes, rows: &Rows) -> When {
+    fn of(&self, codes: &Codes, rows: &Rows) -> When {
         let interval = |code: u32| self.by_code.get(index(code)).copied().unwrap_or(OUTSIDE);
         let one = |code| {
             let interval = interval(code);
