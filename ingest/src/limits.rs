@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
-use storage::otlp::{Rejection, RejectionReason, SpanBounds};
+use storage::otlp::{PlainBounds, Rejection, RejectionReason};
 
 use crate::config::LimitsConfig;
 
@@ -84,9 +84,10 @@ impl Report {
     }
 }
 
-/// What the spans of a request may hold for there to be nothing to do for [`apply`].
-pub(crate) fn bounds(limits: &LimitsConfig, now_ns: u64) -> SpanBounds {
-    SpanBounds {
+/// What a request and its spans may hold for there to be nothing to do for
+/// [`prescan`](crate::prescan::prescan) and [`apply`].
+pub(crate) fn bounds(limits: &LimitsConfig, now_ns: u64) -> PlainBounds {
+    PlainBounds {
         span_len: limits.max_span_bytes,
         key_len: limits.max_attribute_key_bytes,
         value_len: limits.max_attribute_bytes,
@@ -97,6 +98,8 @@ pub(crate) fn bounds(limits: &LimitsConfig, now_ns: u64) -> SpanBounds {
         links: limits.max_span_links,
         value_depth: limits.max_value_depth,
         start_ns: latest_start(limits, now_ns),
+        spans: limits.max_spans_per_request,
+        messages: limits.max_messages_per_request,
     }
 }
 

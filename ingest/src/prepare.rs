@@ -85,20 +85,27 @@ pub(crate) fn prepare(
     let body = decompress(body, encoding, limits.max_request_bytes, &mut memory)?;
     match format {
         Format::Protobuf => {
+            let twice = body.len().saturating_mul(2);
+            let bounds = limits::bounds(limits, now_ns);
+            if let Some(plain) = PlainRequest::from_bytes(body.clone(), &bounds) {
+                let spans = plain.span_count() as u64;
+                take(tenant, spans, &body, rules)?;
+                // A copy to keep, and one that is compressed.
+                let grown = memory.grow(twice);
+                grown.map_err(|error| Refused { error, spans })?;
+                let request_hash = record::request_hash(tenant, &body);
+                // What arrived may be a small part of a large buffer, which it would keep in memory.
+                let kept = plain.detached();
+                return pack(kept, Report::default(), request_hash, memory, limits);
+            }
             let counts = prescan(&body, limits)?;
-            take(tenant, counts, &body, rules)?;
+            take(tenant, counts.spans, &body, rules)?;
             let refused = |error| Refused {
                 error,
                 spans: counts.spans,
             };
-            // A copy to keep, and one that is compressed.
-            memory.grow(body.len().saturating_mul(2)).map_err(refused)?;
+            memory.grow(twice).map_err(refused)?;
             let request_hash = record::request_hash(tenant, &body);
-            // What arrived may be a small part of a large buffer, which it would keep in memory.
-            let kept = Bytes::copy_from_slice(&body);
-            if let Some(spans) = PlainRequest::from_bytes(kept, &limits::bounds(limits, now_ns)) {
-                return pack(spans, Report::default(), request_hash, memory, limits);
-            }
             reserve(&mut memory, counts, body.len()).map_err(refused)?;
             let request = ExportTraceServiceRequest::decode(&body[..]);
             let request = request.map_err(|error| {
@@ -114,7 +121,7 @@ pub(crate) fn prepare(
             drop(body);
             let body = request.encode_to_vec();
             let counts = prescan(&body, limits)?;
-            take(tenant, counts, &body, rules)?;
+            take(tenant, counts.spans, &body, rules)?;
             let request_hash = record::request_hash(tenant, &body);
             let (spans, report) = put_right(request, counts, body.len(), limits, now_ns);
             pack(spans, report, request_hash, memory, limits)
@@ -123,16 +130,13 @@ pub(crate) fn prepare(
 }
 
 /// Counts a request towards what its tenant may send.
-fn take(tenant: &TenantId, counts: Counts, body: &[u8], rules: &Rules) -> Result<(), Refused> {
+fn take(tenant: &TenantId, spans: u64, body: &[u8], rules: &Rules) -> Result<(), Refused> {
     let load = Load {
         bytes: body.len() as u64,
-        spans: counts.spans,
+        spans,
     };
     let taken = rules.rates.take(tenant, load, Instant::now());
-    taken.map_err(|error| Refused {
-        error,
-        spans: counts.spans,
-    })
+    taken.map_err(|error| Refused { error, spans })
 }
 
 fn reserve(memory: &mut Share, counts: Counts, len: usize) -> Result<(), PushError> {

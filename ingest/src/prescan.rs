@@ -2,7 +2,9 @@
 //!
 //! A decoded message is far bigger than its wire form: an empty span is two bytes on the wire and
 //! hundreds in memory. So size limits alone do not bound memory. This walk builds nothing, visits
-//! each byte of structure once, and knows just the fields that hold messages.
+//! each byte of structure once, and knows just the fields that hold messages. A
+//! [plain](storage::otlp::PlainRequest) request is counted by the walk that finds it to be plain, and
+//! is spared this one.
 
 use crate::config::LimitsConfig;
 use crate::error::PushError;
@@ -229,13 +231,16 @@ fn delimited<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], PushError> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
     use opentelemetry_proto::tonic::common::v1::{
-        AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList, any_value::Value,
+        AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList,
+        any_value::Value,
     };
     use opentelemetry_proto::tonic::resource::v1::Resource;
     use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, span};
     use prost::Message;
+    use storage::otlp::{PlainBounds, PlainRequest};
 
     use super::*;
 
@@ -378,6 +383,56 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A request of valid spans.
+    fn plain() -> Vec<u8> {
+        let mut request = ExportTraceServiceRequest::decode(&request(nested(5))[..]).unwrap();
+        let resource = &mut request.resource_spans[0];
+        resource.resource.as_mut().unwrap().entity_refs = vec![EntityRef {
+            id_keys: vec!["a".into(), "b".into()],
+            description_keys: vec!["c".into()],
+            ..Default::default()
+        }];
+        for span in &mut resource.scope_spans[0].spans {
+            (span.trace_id, span.span_id) = (vec![1; 16], vec![2; 8]);
+            for link in &mut span.links {
+                (link.trace_id, link.span_id) = (vec![3; 16], vec![4; 8]);
+            }
+        }
+        request.encode_to_vec()
+    }
+
+    #[test]
+    fn what_is_plain_is_counted_alike() {
+        let is_plain = |bytes: &[u8], spans, messages| {
+            let bounds = PlainBounds {
+                spans,
+                messages,
+                ..PlainBounds::NONE
+            };
+            PlainRequest::from_bytes(Bytes::copy_from_slice(bytes), &bounds).is_some()
+        };
+        let bytes = plain();
+        let mut plain = 0;
+        for at in 0..bytes.len() {
+            for value in [bytes[at], 0, 1, 2, 0x0a, 0x12, 0x1a, 0x7f, 0x80, 0xff] {
+                let mut damaged = bytes.clone();
+                damaged[at] = value;
+                if is_plain(&damaged, u64::MAX, u64::MAX) {
+                    let counts = prescan(&damaged, &LimitsConfig::default());
+                    let counts = counts.expect("what is plain passes the scan");
+                    let (spans, messages) = (counts.spans, counts.messages());
+                    assert!(is_plain(&damaged, spans, messages), "{at} {value}");
+                    if spans > 0 {
+                        assert!(!is_plain(&damaged, spans - 1, messages), "{at} {value}");
+                        assert!(!is_plain(&damaged, spans, messages - 1), "{at} {value}");
+                        plain += 1;
+                    }
+                }
+            }
+        }
+        assert!(plain > bytes.len(), "{plain}");
     }
 
     #[test]

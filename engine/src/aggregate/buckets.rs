@@ -3,11 +3,12 @@
 use super::rows::StateRow;
 
 const PAGE_BITS: u32 = 5;
-/// Buckets of a page: two cache lines of counters, half a power of two of a
+/// Buckets of a page: a cache line of counters, half a power of two of a
 /// [`Sketch`](super::sketch::Sketch).
 const PAGE: usize = 1 << PAGE_BITS;
 
-type Page = [u32; PAGE];
+type Counter = u16;
+type Page = [Counter; PAGE];
 
 /// Counts in numbered buckets.
 ///
@@ -20,7 +21,7 @@ pub(crate) struct Buckets {
     /// Place in `pages` plus one for each page number from `first_page` on; 0 where there is none.
     directory: Vec<u16>,
     pages: Vec<Page>,
-    /// What buckets hold besides their counters, which are never 0 then.
+    /// What buckets hold besides their counters, which are never 0 then. In order of buckets.
     carried: Vec<(i32, u64)>,
 }
 
@@ -56,7 +57,7 @@ impl Buckets {
         let (number, slot) = split(bucket);
         let counter = &mut self.page_or_new(number)[slot];
         let sum = u64::from(*counter).saturating_add(count);
-        match u32::try_from(sum) {
+        match Counter::try_from(sum) {
             Ok(sum) => *counter = sum,
             Err(_) => {
                 *counter = 1;
@@ -67,9 +68,12 @@ impl Buckets {
     }
 
     fn carry(&mut self, bucket: i32, count: u64) {
-        match self.carried.iter_mut().find(|(of, _)| *of == bucket) {
-            Some((_, carried)) => *carried = carried.saturating_add(count),
-            None => self.carried.push((bucket, count)),
+        match self.find_carried(bucket) {
+            Ok(place) => {
+                let carried = &mut self.carried[place].1;
+                *carried = carried.saturating_add(count);
+            }
+            Err(place) => self.carried.insert(place, (bucket, count)),
         }
     }
 
@@ -131,7 +135,12 @@ impl Buckets {
         }
         if self.directory[place] == 0 {
             if self.pages.len() == self.pages.capacity() {
-                self.pages.reserve_exact((self.pages.len() / 2).max(4));
+                // Most have one value or many.
+                let more = match self.pages.len() {
+                    0 => 1,
+                    pages => (pages / 2).max(4),
+                };
+                self.pages.reserve_exact(more);
             }
             self.pages.push([0; PAGE]);
             // A float has 18 bits of bucket number, so there are far fewer than 2^16 pages.
@@ -151,8 +160,12 @@ impl Buckets {
     }
 
     fn carried(&self, bucket: i32) -> u64 {
-        let of_bucket = self.carried.iter().find(|(of, _)| *of == bucket);
-        of_bucket.map_or(0, |(_, count)| *count)
+        let place = self.find_carried(bucket);
+        place.map_or(0, |place| self.carried[place].1)
+    }
+
+    fn find_carried(&self, bucket: i32) -> Result<usize, usize> {
+        self.carried.binary_search_by_key(&bucket, |(of, _)| *of)
     }
 
     /// Whether nothing was counted.

@@ -1,4 +1,4 @@
-//! All cells of all groups: one vector of groups per interval.
+//! All cells of all groups, interval by interval.
 //!
 //! Spans come nearly in order of time, so at any moment the cells in use are those of one interval,
 //! which stand together, and intervals that nothing falls into take no room.
@@ -16,6 +16,7 @@ use super::StateKind;
 use super::cell::{Cell, CountCell, ExtremeCell, SumCell};
 use super::histogram::Log2Histogram;
 use super::interval::{IntervalCursor, Moments};
+use super::interval_cells::IntervalCells;
 use super::rows::{StateBuilder, StateReader};
 use super::sketch::Sketch;
 use crate::grid::Placement;
@@ -106,31 +107,69 @@ pub(crate) enum Cells<'a> {
 #[derive(Debug)]
 pub(crate) struct Matrix<'a, C> {
     intervals: usize,
-    cells: &'a [Vec<C>],
+    groups: usize,
+    cells: &'a [IntervalCells<C>],
 }
 
 impl<'a, C: Cell> Matrix<'a, C> {
-    /// Number of intervals.
-    pub(crate) const fn intervals(&self) -> usize {
-        self.intervals
+    /// Number of groups.
+    pub(crate) fn groups(&self) -> usize {
+        self.groups
     }
 
-    /// The cells of one interval by group, up to the last group with something in it or before.
-    pub(crate) fn interval(&self, interval: usize) -> &'a [C] {
-        self.cells.get(interval).map_or(&[], Vec::as_slice)
-    }
-
-    /// The cells of one group over all intervals; `None` where nothing was counted.
-    pub(crate) fn group(
+    /// The cells of each interval; of those behind the last with something counted there are none.
+    pub(crate) fn by_interval(
         &self,
-        group: usize,
-    ) -> impl Iterator<Item = Option<&'a C>> + Clone + use<'a, C> {
+    ) -> impl Iterator<Item = Option<&'a IntervalCells<C>>> + use<'a, C> {
         let cells = self.cells;
-        let cell = move |interval: usize| {
-            let cell = cells.get(interval)?.get(group)?;
-            (!cell.is_empty()).then_some(cell)
+        (0..self.intervals).map(|interval| cells.get(interval))
+    }
+
+    /// The cells by group.
+    pub(crate) fn by_group(&self) -> ByGroup<'a, C> {
+        let counted = |(interval, cells): (usize, &'a IntervalCells<C>)| {
+            cells
+                .iter()
+                .map(move |(group, cell)| (index(group), (interval, cell)))
         };
-        (0..self.intervals).map(cell)
+        let counted = || self.cells.iter().enumerate().flat_map(counted);
+        let mut starts = vec![0; self.groups + 1];
+        for (group, _) in counted() {
+            starts[group + 1] += 1;
+        }
+        let mut before = 0;
+        for start in &mut starts {
+            before += *start;
+            *start = before;
+        }
+        let Some((_, any)) = counted().next() else {
+            return ByGroup {
+                starts,
+                cells: Vec::new(),
+            };
+        };
+        let mut cells = vec![any; before];
+        let mut next = starts.clone();
+        for (group, cell) in counted() {
+            cells[next[group]] = cell;
+            next[group] += 1;
+        }
+        ByGroup { starts, cells }
+    }
+}
+
+/// Cells with something counted, in order of their group, then interval.
+#[derive(Debug)]
+pub(crate) struct ByGroup<'a, C> {
+    /// Where the cells of each group start, and in the end how many there are.
+    starts: Vec<usize>,
+    cells: Vec<(usize, &'a C)>,
+}
+
+impl<'a, C> ByGroup<'a, C> {
+    /// The cells of a group with their intervals, ascending.
+    pub(crate) fn group(&self, group: usize) -> &[(usize, &'a C)] {
+        &self.cells[self.starts[group]..self.starts[group + 1]]
     }
 }
 
@@ -177,13 +216,12 @@ pub(crate) fn new_state(
 
 #[derive(Debug)]
 struct Dense<C> {
-    /// By interval up to the last with something in it, then by group up to the last that there was
-    /// when something was last counted in that interval.
-    cells: Vec<Vec<C>>,
+    /// By interval up to the last with something in it.
+    cells: Vec<IntervalCells<C>>,
     groups: usize,
     cursor: IntervalCursor,
-    /// What the vectors hold.
-    vector_bytes: usize,
+    /// What the cells take themselves.
+    cell_bytes: usize,
     /// What the cells hold outside of themselves.
     heap_bytes: usize,
     limit: MemoryLimit,
@@ -195,25 +233,18 @@ impl<C: Cell> Dense<C> {
             cells: Vec::new(),
             groups: 0,
             cursor,
-            vector_bytes: 0,
+            cell_bytes: 0,
             heap_bytes: 0,
             limit,
         }
     }
 
-    fn check(&self, bytes: usize) -> Result<()> {
-        let checked = self.limit.check(bytes);
-        checked.map_err(|error| DataFusionError::External(Box::new(error)))
-    }
-
-    /// The cells of all groups in one interval.
+    /// The cells of one interval, with room for all groups.
     #[inline]
-    fn open(&mut self, interval: usize) -> Result<&mut Vec<C>> {
-        if self
-            .cells
-            .get(interval)
-            .is_none_or(|cells| cells.len() < self.groups)
-        {
+    fn open(&mut self, interval: usize) -> Result<&mut IntervalCells<C>> {
+        let groups = self.groups;
+        let cells = self.cells.get(interval);
+        if cells.is_none_or(|cells| !cells.has_room(groups)) {
             self.extend(interval)?;
         }
         Ok(&mut self.cells[interval])
@@ -221,50 +252,52 @@ impl<C: Cell> Dense<C> {
 
     fn extend(&mut self, interval: usize) -> Result<()> {
         if interval >= self.cells.len() {
-            self.reserve(interval + 1, |this| &mut this.cells)?;
-            self.cells.resize_with(interval + 1, Vec::new);
+            self.cells.resize_with(interval + 1, IntervalCells::new);
         }
-        let groups = self.groups;
-        self.reserve(groups, |this| &mut this.cells[interval])?;
-        self.cells[interval].resize(groups, C::default());
-        Ok(())
-    }
-
-    /// Makes room for `needed` items in one of the vectors, if that is allowed.
-    fn reserve<T>(&mut self, needed: usize, of: impl Fn(&mut Self) -> &mut Vec<T>) -> Result<()> {
-        let (length, capacity) = (of(self).len(), of(self).capacity());
-        if needed <= capacity {
-            return Ok(());
-        }
-        // Growing by a quarter keeps the copying linear without ever doubling the memory.
-        let wanted = needed.max(capacity + capacity / 4);
-        let added = (wanted - capacity).saturating_mul(size_of::<T>());
-        self.check(self.allocated().saturating_add(added))?;
-        of(self).reserve_exact(wanted - length);
-        self.vector_bytes += (of(self).capacity() - capacity) * size_of::<T>();
+        let (held, limit) = (self.allocated(), self.limit);
+        let cells = &mut self.cells[interval];
+        let before = cells.bytes();
+        cells.make_room(self.groups, |more| check(limit, held.saturating_add(more)))?;
+        self.cell_bytes = self.cell_bytes + cells.bytes() - before;
         Ok(())
     }
 
     /// Calls `add` with every run of rows of one interval and the cells of that interval; it returns
-    /// the bytes that it allocated.
+    /// the bytes that cells allocated.
     #[inline]
     fn for_each_run(
         &mut self,
         moments: Moments<'_>,
-        mut add: impl FnMut(Range<usize>, &mut [C]) -> usize,
+        mut add: impl FnMut(Range<usize>, &mut IntervalCells<C>) -> usize,
     ) -> Result<()> {
         let rows = moments.len();
         let mut row = 0;
         while row < rows {
             let (interval, length) = moments.run(row, &mut self.cursor);
             if let Some(interval) = interval {
-                let allocated = add(row..row + length, self.open(interval)?);
-                if allocated > 0 {
-                    self.heap_bytes += allocated;
-                    self.check(self.allocated())?;
-                }
+                self.change(interval, |cells| add(row..row + length, cells))?;
             }
             row += length;
+        }
+        Ok(())
+    }
+
+    /// Calls `add` with the cells of an interval; it returns the bytes that cells allocated, less
+    /// those that they gave back.
+    #[inline]
+    fn change(
+        &mut self,
+        interval: usize,
+        add: impl FnOnce(&mut IntervalCells<C>) -> usize,
+    ) -> Result<()> {
+        let cells = self.open(interval)?;
+        let before = cells.bytes();
+        let allocated = add(cells);
+        let grown = cells.bytes() - before;
+        if allocated > 0 || grown > 0 {
+            self.heap_bytes += allocated;
+            self.cell_bytes += grown;
+            check(self.limit, self.allocated())?;
         }
         Ok(())
     }
@@ -281,22 +314,48 @@ impl<C: Cell> Dense<C> {
     ) -> Result<()> {
         self.for_each_run(moments, |rows, cells| {
             let mut allocated = 0;
-            match groups {
-                None => {
-                    let cell = &mut cells[0];
+            match (groups, cells) {
+                (None, cells) => {
+                    let cell = cells.cell(0);
                     for row in rows.filter(|&row| keep(row)) {
                         allocated += add(cell, row);
                     }
                 }
-                Some(groups) => {
+                (Some(groups), IntervalCells::Dense(cells)) => {
                     for (row, &group) in rows.clone().zip(&groups[rows]) {
                         if keep(row) {
                             allocated += add(&mut cells[index(group)], row);
                         }
                     }
                 }
+                (Some(groups), cells @ IntervalCells::Sparse(_)) => {
+                    for (row, &group) in rows.clone().zip(&groups[rows]) {
+                        if keep(row) {
+                            allocated += add(cells.cell(group), row);
+                        }
+                    }
+                }
             }
             allocated
+        })
+    }
+
+    /// Adds cells of an interval of others, of which group `i` is group `groups[i]` here.
+    fn merge_interval(
+        &mut self,
+        interval: usize,
+        groups: &[u32],
+        theirs: impl Iterator<Item = (u32, C)>,
+    ) -> Result<()> {
+        self.change(interval, |mine| {
+            let (mut before, mut after) = (0, 0);
+            for (group, cell) in theirs {
+                let mine = mine.cell(groups[index(group)]);
+                before += mine.heap_bytes();
+                mine.merge(cell);
+                after += mine.heap_bytes();
+            }
+            after - before
         })
     }
 
@@ -313,7 +372,7 @@ impl<C: Cell> Dense<C> {
         match (groups, filter) {
             (None, None) => self.for_each_run(moments, |rows, cells| {
                 let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-                cells[0].add_spans(count);
+                cells.cell(0).add_spans(count);
                 0
             }),
             (groups, None) => self.for_each(groups, moments, |_| true, add),
@@ -323,9 +382,22 @@ impl<C: Cell> Dense<C> {
         }
     }
 
-    fn allocated(&self) -> usize {
-        self.vector_bytes + self.heap_bytes
+    fn matrix(&self) -> Matrix<'_, C> {
+        Matrix {
+            intervals: self.cursor.intervals(),
+            groups: self.groups,
+            cells: &self.cells,
+        }
     }
+
+    fn allocated(&self) -> usize {
+        self.cell_bytes + self.heap_bytes
+    }
+}
+
+fn check(limit: MemoryLimit, bytes: usize) -> Result<()> {
+    let checked = limit.check(bytes);
+    checked.map_err(|error| DataFusionError::External(Box::new(error)))
 }
 
 fn passes(filter: &BooleanArray, row: usize) -> bool {
@@ -392,26 +464,14 @@ impl<C: Viewable> RangeState for Dense<C> {
             // The first of many, and often the only one.
             self.groups = self.groups.max(other.groups);
             self.cells = other.cells;
-            self.vector_bytes = other.vector_bytes;
+            self.cell_bytes = other.cell_bytes;
             self.heap_bytes = other.heap_bytes;
-            return self.check(self.allocated());
+            return check(self.limit, self.allocated());
         }
         for (interval, theirs) in other.cells.into_iter().enumerate() {
-            if theirs.is_empty() {
-                continue;
+            if !theirs.is_vacant() {
+                self.merge_interval(interval, groups, theirs.into_iter())?;
             }
-            let mine = self.open(interval)?;
-            let (mut before, mut after) = (0, 0);
-            for (cell, &group) in theirs.into_iter().zip(groups) {
-                if !cell.is_empty() {
-                    let mine = &mut mine[index(group)];
-                    before += mine.heap_bytes();
-                    mine.merge(cell);
-                    after += mine.heap_bytes();
-                }
-            }
-            self.heap_bytes = self.heap_bytes + after - before;
-            self.check(self.allocated())?;
         }
         Ok(())
     }
@@ -433,21 +493,10 @@ impl<C: Viewable> RangeState for Dense<C> {
         }
         let theirs = other.cells.iter().skip(index(from));
         for (interval, theirs) in (index(at)..end).zip(theirs) {
-            if theirs.is_empty() {
-                continue;
+            if !theirs.is_vacant() {
+                let theirs = theirs.iter().map(|(group, cell)| (group, cell.clone()));
+                self.merge_interval(interval, groups, theirs)?;
             }
-            let mine = self.open(interval)?;
-            let (mut before, mut after) = (0, 0);
-            for (cell, &group) in theirs.iter().zip(groups) {
-                if !cell.is_empty() {
-                    let mine = &mut mine[index(group)];
-                    before += mine.heap_bytes();
-                    mine.merge(cell.clone());
-                    after += mine.heap_bytes();
-                }
-            }
-            self.heap_bytes = self.heap_bytes + after - before;
-            self.check(self.allocated())?;
         }
         Ok(())
     }
@@ -460,37 +509,38 @@ impl<C: Viewable> RangeState for Dense<C> {
                 if interval >= self.cursor.intervals() {
                     return internal_err!("aggregation states of another grid");
                 }
-                let cell = &mut self.open(interval)?[index(group)];
-                let before = cell.heap_bytes();
-                cell.absorb(&row);
-                let after = cell.heap_bytes();
-                self.heap_bytes = self.heap_bytes + after - before;
+                self.change(interval, |cells| {
+                    let cell = cells.cell(group);
+                    let before = cell.heap_bytes();
+                    cell.absorb(&row);
+                    cell.heap_bytes() - before
+                })?;
             }
-            self.check(self.allocated())?;
         }
         Ok(())
     }
 
     fn take(&mut self, count: usize) -> ArrayRef {
         let mut builder = StateBuilder::default();
+        let by_group = self.matrix().by_group();
+        let mut freed = 0;
         for group in 0..count.min(self.groups) {
-            for (interval, cells) in (0_u32..).zip(&self.cells) {
-                if let Some(cell) = cells.get(group).filter(|cell| !cell.is_empty()) {
-                    self.heap_bytes -= cell.heap_bytes();
-                    cell.rows(interval, |row| builder.push(row));
-                }
+            for (interval, cell) in by_group.group(group) {
+                freed += cell.heap_bytes();
+                let interval = u32::try_from(*interval).unwrap_or(u32::MAX);
+                cell.rows(interval, |row| builder.push(row));
             }
             builder.finish_group();
         }
+        self.heap_bytes -= freed;
         if count >= self.groups {
             self.cells = Vec::new();
-            (self.groups, self.vector_bytes) = (0, 0);
-        } else {
-            for cells in &mut self.cells {
-                cells.drain(..count.min(cells.len()));
-            }
-            self.groups -= count;
         }
+        for cells in &mut self.cells {
+            cells.drop_first(count);
+        }
+        self.cell_bytes = self.cells.iter().map(IntervalCells::bytes).sum();
+        self.groups = self.groups.saturating_sub(count);
         builder.finish()
     }
 
@@ -505,8 +555,8 @@ impl<C: Viewable> RangeState for Dense<C> {
     fn occupied_in(&self, intervals: Range<usize>) -> Vec<bool> {
         let mut occupied = vec![false; self.groups];
         for cells in self.cells.iter().take(intervals.end).skip(intervals.start) {
-            for (occupied, cell) in occupied.iter_mut().zip(cells) {
-                *occupied |= !cell.is_empty();
+            for (group, _) in cells.iter() {
+                occupied[index(group)] = true;
             }
         }
         occupied
@@ -517,9 +567,6 @@ impl<C: Viewable> RangeState for Dense<C> {
     }
 
     fn cells(&self) -> Cells<'_> {
-        C::view(Matrix {
-            intervals: self.cursor.intervals(),
-            cells: &self.cells,
-        })
+        C::view(self.matrix())
     }
 }

@@ -1,7 +1,7 @@
 //! The time-series aggregates: one state per group and interval, mergeable in any order.
 //!
-//! Reading order: [`cell`] (what one group holds for one interval), [`dense`] (all cells of all
-//! groups), [`rows`] (cells as Arrow rows, which is how states travel between processes and through
+//! Reading order: [`cell`] (what one group holds for one interval), [`interval_cells`] (all groups in
+//! one interval), [`dense`] (all cells of all groups), [`rows`] (cells as Arrow rows, which is how states travel between processes and through
 //! DataFusion's own aggregation), [`sketch`] and [`histogram`] (the two cells that are more than a
 //! few numbers), [`buckets`] (the counts that both are made of).
 
@@ -11,6 +11,7 @@ pub(crate) mod dense;
 pub(crate) mod double_double;
 pub(crate) mod histogram;
 pub(crate) mod interval;
+pub(crate) mod interval_cells;
 pub(crate) mod rows;
 pub(crate) mod sketch;
 

@@ -1,7 +1,8 @@
 //! Functions that fail where a span's value has the wrong type.
 //!
-//! Expressions that can fail are evaluated on every span of the query's window and never cut short,
-//! so that whether a query fails does not depend on how its spans are stored.
+//! A condition that can fail is evaluated on every span of the query's window that the filters before
+//! it let through, and never cut short, so that whether a query fails does not depend on how its
+//! spans are stored.
 
 use std::sync::Arc;
 
@@ -121,9 +122,9 @@ pub(crate) fn never(arguments: Vec<Expr>) -> Expr {
     })
 }
 
-/// `condition` where the time lies in `(start, end]`, false elsewhere, where it is not evaluated.
-pub(crate) fn only_in_window(condition: Expr, time: Expr, start: i64, end: i64) -> Result<Expr> {
-    let inside = Function::call(
+/// Whether a time lies in `(start, end]`.
+pub(crate) fn in_window(time: Expr, start: i64, end: i64) -> Expr {
+    Function::call(
         "in_window",
         format!("{start}, {end}"),
         DataType::Boolean,
@@ -136,7 +137,11 @@ pub(crate) fn only_in_window(condition: Expr, time: Expr, start: i64, end: i64) 
                 .collect();
             Ok(Arc::new(inside) as ArrayRef)
         },
-    );
+    )
+}
+
+/// `condition` where `holds` is true, false elsewhere, where it is not evaluated.
+pub(crate) fn only_where(holds: Expr, condition: Expr) -> Result<Expr> {
     // A boolean CASE would be rewritten to AND and OR, which may evaluate the condition anyway.
     let truth = Function::call("truth", "", DataType::Int32, vec![condition], |args| {
         let truth = args[0]
@@ -145,5 +150,5 @@ pub(crate) fn only_in_window(condition: Expr, time: Expr, start: i64, end: i64) 
             .map(|truth| Some(i32::from(truth == Some(true))));
         Ok(Arc::new(truth.collect::<Int32Array>()) as ArrayRef)
     });
-    Ok(when(inside, truth).otherwise(lit(0_i32))?.eq(lit(1_i32)))
+    Ok(when(holds, truth).otherwise(lit(0_i32))?.eq(lit(1_i32)))
 }

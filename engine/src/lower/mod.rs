@@ -294,6 +294,10 @@ fn time_column(grid: &Grid) -> &'static str {
     }
 }
 
+/// The filters, one after the other, as one condition; `None` if it is always true.
+///
+/// A filter that can fail is evaluated on nothing but the spans of the window that the filters before
+/// it let through: others must not make the query fail, wherever they are stored.
 fn predicate(
     filters: &[FieldExpr],
     layout: &Layout<'_>,
@@ -310,14 +314,15 @@ fn predicate(
         fallible |= can_fail;
         whole = Some(match whole {
             None => filter,
+            Some(before) if can_fail => check::only_where(before, filter)?,
             Some(before) if fallible => check::strict_logic(before, filter, true),
             Some(before) => before.and(filter),
         });
     }
     match whole {
-        // A span outside the window must not make the query fail, wherever it is stored.
         Some(condition) if fallible => {
-            check::only_in_window(condition, time.clone(), grid.start, grid.end()).map(Some)
+            let inside = check::in_window(time.clone(), grid.start, grid.end());
+            check::only_where(inside, condition).map(Some)
         }
         Some(Expr::Literal(ScalarValue::Boolean(Some(true)), _)) => Ok(None),
         condition => Ok(condition),

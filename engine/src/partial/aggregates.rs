@@ -1,5 +1,6 @@
 //! The states of one aggregate, and the series they become.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use arrow::array::RecordBatch;
@@ -9,8 +10,8 @@ use traceql::ast::{MetricsAggregate, MetricsFunction};
 
 use super::key::{KeyColumn, KeyValue, NIL};
 use super::top::Top;
-use crate::aggregate::cell::{CountCell, ExtremeCell, SumCell};
-use crate::aggregate::dense::Cells;
+use crate::aggregate::cell::{Cell, CountCell, ExtremeCell, SumCell};
+use crate::aggregate::dense::{Cells, Matrix};
 use crate::aggregate::histogram::{Log2Histogram, bound};
 use crate::aggregate::interval::IntervalCursor;
 use crate::aggregate::sketch::Sketch;
@@ -21,7 +22,7 @@ use crate::limit::MemoryLimit;
 use crate::lower::{KeyKind, state_kind};
 use crate::physical::Groups;
 use crate::plan::MetricsPlan;
-use crate::series::{Label, LabelValue, Series, SeriesSet, apply_second_stages, label_ranks};
+use crate::series::{Label, LabelValue, Series, SeriesSet, apply_second_stages, tie_order};
 
 /// The aggregation states of the series that some spans make.
 #[derive(Debug)]
@@ -225,17 +226,12 @@ impl Aggregates {
         };
         let mut groups: Vec<_> = self.groups.iter().collect();
         groups.sort_unstable_by_key(|(_, index)| **index);
-        let labels = groups.iter().map(|(key, _)| labels_of(aggregate, key));
-        let labels: Vec<Vec<Label>> = labels.collect();
+        let keys: Vec<_> = groups.into_iter().map(|(key, _)| key).collect();
         let in_answer = match Top::first_of(&plan.second_stages) {
-            Some(top) => finisher.survivors(top, &labels, self.state.cells()),
+            Some(top) => finisher.survivors(top, &keys, self.state.cells()),
             None => None,
         };
-        for (group, labels) in labels.into_iter().enumerate() {
-            if in_answer.as_ref().is_none_or(|kept| kept[group]) {
-                finisher.group(labels, self.state.cells(), group)?;
-            }
-        }
+        finisher.finish(&keys, in_answer.as_deref(), self.state.cells())?;
         let mut set = SeriesSet {
             grid: self.grid,
             series: finisher.series,
@@ -282,6 +278,19 @@ fn labels_of(aggregate: &MetricsAggregate, key: &[KeyValue]) -> Vec<Label> {
     labels
 }
 
+/// The order of two groups' labels, as [`tie_order`] has it.
+fn order_of_ties(aggregate: &MetricsAggregate, lhs: &GroupKey, rhs: &GroupKey) -> Ordering {
+    for values in lhs.iter().zip(rhs) {
+        match values {
+            // Text is shown as it is.
+            (KeyValue::String(lhs), KeyValue::String(rhs)) if lhs == rhs => {}
+            (KeyValue::String(lhs), KeyValue::String(rhs)) => return lhs.cmp(rhs),
+            _ => break,
+        }
+    }
+    tie_order(&labels_of(aggregate, lhs), &labels_of(aggregate, rhs))
+}
+
 /// Whether a function's series have a label besides those of their group.
 const fn has_own_label(function: &MetricsFunction) -> bool {
     matches!(
@@ -302,51 +311,77 @@ struct Finisher<'a> {
 
 impl Finisher<'_> {
     /// Of each group, whether a stage leaves something of its series; `None` where a group has several.
-    fn survivors(&self, top: Top, labels: &[Vec<Label>], cells: Cells<'_>) -> Option<Vec<bool>> {
-        let labels: Vec<_> = labels.iter().map(Vec::as_slice).collect();
-        let ranks = || label_ranks(&labels);
+    fn survivors(&self, top: Top, keys: &[&GroupKey], cells: Cells<'_>) -> Option<Vec<bool>> {
+        let order = |lhs: usize, rhs: usize| order_of_ties(self.aggregate, keys[lhs], keys[rhs]);
         match cells {
-            Cells::Count(cells) => Some(top.survivors(&cells, &ranks(), |cell| self.count(cell))),
-            Cells::Min(cells) => Some(top.survivors(&cells, &ranks(), |cell| self.extreme(cell))),
-            Cells::Max(cells) => Some(top.survivors(&cells, &ranks(), |cell| self.extreme(cell))),
-            Cells::Sum(cells) => Some(top.survivors(&cells, &ranks(), |cell| self.sum(cell))),
+            Cells::Count(cells) => Some(top.survivors(&cells, order, |cell| self.count(cell))),
+            Cells::Min(cells) => Some(top.survivors(&cells, order, |cell| self.extreme(cell))),
+            Cells::Max(cells) => Some(top.survivors(&cells, order, |cell| self.extreme(cell))),
+            Cells::Sum(cells) => Some(top.survivors(&cells, order, |cell| self.sum(cell))),
             Cells::Sketch(_) | Cells::Log2(_) => None,
         }
     }
 
-    fn group(
+    /// Makes the series of the groups that are in the answer.
+    fn finish(
         &mut self,
-        labels: Vec<Label>,
+        keys: &[&GroupKey],
+        in_answer: Option<&[bool]>,
         cells: Cells<'_>,
-        index: usize,
     ) -> Result<(), EngineError> {
+        let groups = keys.iter().enumerate();
+        let groups = groups.filter(|(group, _)| in_answer.is_none_or(|kept| kept[*group]));
+        let groups = groups.map(|(group, key)| (group, labels_of(self.aggregate, key)));
         match cells {
-            Cells::Count(cells) => {
-                let values = cells.group(index).map(|cell| self.count(cell));
-                let values = values.collect();
-                self.push(labels, values)
+            Cells::Count(cells) => self.each(groups, cells, |this, labels, cells| {
+                this.push(labels, this.values(cells, |cell| this.count(cell)))
+            }),
+            Cells::Min(cells) => self.each(groups, cells, |this, labels, cells| {
+                this.push(labels, this.values(cells, |cell| this.extreme(cell)))
+            }),
+            Cells::Max(cells) => self.each(groups, cells, |this, labels, cells| {
+                this.push(labels, this.values(cells, |cell| this.extreme(cell)))
+            }),
+            Cells::Sum(cells) => self.each(groups, cells, |this, labels, cells| {
+                this.push(labels, this.values(cells, |cell| this.sum(cell)))
+            }),
+            Cells::Sketch(cells) => self.each(groups, cells, |this, labels, cells| {
+                this.quantiles(&labels, cells, Sketch::quantile)
+            }),
+            Cells::Log2(cells) => {
+                let is_histogram = self.aggregate.function == MetricsFunction::HistogramOverTime;
+                self.each(groups, cells, |this, labels, cells| {
+                    if is_histogram {
+                        this.histogram(&labels, cells)
+                    } else {
+                        this.quantiles(&labels, cells, Log2Histogram::quantile)
+                    }
+                })
             }
-            Cells::Min(cells) => {
-                let values = cells.group(index).map(|cell| self.extreme(cell));
-                let values = values.collect();
-                self.push(labels, values)
-            }
-            Cells::Max(cells) => {
-                let values = cells.group(index).map(|cell| self.extreme(cell));
-                let values = values.collect();
-                self.push(labels, values)
-            }
-            Cells::Sum(cells) => {
-                let values = cells.group(index).map(|cell| self.sum(cell));
-                let values = values.collect();
-                self.push(labels, values)
-            }
-            Cells::Sketch(cells) => self.quantiles(&labels, cells.group(index), Sketch::quantile),
-            Cells::Log2(cells) => match self.aggregate.function {
-                MetricsFunction::HistogramOverTime => self.histogram(&labels, cells.group(index)),
-                _ => self.quantiles(&labels, cells.group(index), Log2Histogram::quantile),
-            },
         }
+    }
+
+    /// Makes the series of each group out of its cells.
+    fn each<C: Cell>(
+        &mut self,
+        groups: impl Iterator<Item = (usize, Vec<Label>)>,
+        cells: Matrix<'_, C>,
+        make: impl Fn(&mut Self, Vec<Label>, &[(usize, &C)]) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        let cells = cells.by_group();
+        for (group, labels) in groups {
+            make(self, labels, cells.group(group))?;
+        }
+        Ok(())
+    }
+
+    /// The values of a series over all intervals.
+    fn values<C>(&self, cells: &[(usize, &C)], value: impl Fn(Option<&C>) -> f64) -> Vec<f64> {
+        let mut values = vec![value(None); self.intervals];
+        for (interval, cell) in cells {
+            values[*interval] = value(Some(cell));
+        }
+        values
     }
 
     /// Nothing counted is a count of zero.
@@ -373,16 +408,16 @@ impl Finisher<'_> {
         }
     }
 
-    fn quantiles<'c, C: 'c>(
+    fn quantiles<C>(
         &mut self,
         labels: &[Label],
-        cells: impl Iterator<Item = Option<&'c C>> + Clone,
+        cells: &[(usize, &C)],
         quantile: impl Fn(&C, f64) -> Option<f64>,
     ) -> Result<(), EngineError> {
         let MetricsFunction::QuantileOverTime { quantiles } = &self.aggregate.function else {
             return Ok(());
         };
-        if cells.clone().all(|cell| cell.is_none()) {
+        if cells.is_empty() {
             return Ok(());
         }
         for (index, &q) in quantiles.iter().enumerate() {
@@ -399,25 +434,21 @@ impl Finisher<'_> {
                 value: LabelValue::Float(q),
             });
             let value = |cell: Option<&C>| quantile(cell?, q);
-            let values = cells
-                .clone()
-                .map(|cell| value(cell).map_or(0.0, |value| value / self.scale))
-                .collect();
+            let values = self.values(cells, |cell| {
+                value(cell).map_or(0.0, |value| value / self.scale)
+            });
             self.push(labels, values)?;
         }
         Ok(())
     }
 
-    fn histogram<'c>(
+    fn histogram(
         &mut self,
         labels: &[Label],
-        cells: impl Iterator<Item = Option<&'c Log2Histogram>> + Clone,
+        cells: &[(usize, &Log2Histogram)],
     ) -> Result<(), EngineError> {
-        let buckets: BTreeSet<i32> = cells
-            .clone()
-            .flatten()
-            .flat_map(|cell| cell.0.iter().map(|(bucket, _)| bucket))
-            .collect();
+        let buckets = cells.iter().flat_map(|(_, cell)| cell.0.iter());
+        let buckets: BTreeSet<i32> = buckets.map(|(bucket, _)| bucket).collect();
         for bucket in buckets {
             let mut labels = labels.to_vec();
             let upper = LabelValue::Float(bound(bucket) / self.scale);
@@ -425,10 +456,8 @@ impl Finisher<'_> {
                 name: "__bucket".to_owned(),
                 value: upper,
             });
-            let values = cells
-                .clone()
-                .map(|cell| as_float(cell.map_or(0, |cell| cell.0.count(bucket))))
-                .collect();
+            let count = |cell: Option<&Log2Histogram>| cell.map_or(0, |cell| cell.0.count(bucket));
+            let values = self.values(cells, |cell| as_float(count(cell)));
             self.push(labels, values)?;
         }
         Ok(())

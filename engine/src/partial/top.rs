@@ -3,8 +3,8 @@
 //! Of a hundred thousand groups a handful is in the answer. Which ones shows in the states, interval by
 //! interval; the labels and values of all others are never written down.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::cell::OnceCell;
+use std::cmp::Ordering;
 
 use traceql::ast::SecondStage;
 
@@ -31,44 +31,59 @@ impl Top {
         Some(Self { limit, extreme })
     }
 
-    /// Of each group, whether the stage leaves one of its values. `ranks` are the places of the groups
-    /// in the order that decides between equal values; NaN is no value.
+    /// Of each group, whether the stage leaves one of its values. `order` is the order of the labels
+    /// of two groups, which decides between equal values; NaN is no value.
     pub(super) fn survivors<C: Cell>(
         self,
         cells: &Matrix<'_, C>,
-        ranks: &[usize],
+        order: impl Fn(usize, usize) -> Ordering,
         value: impl Fn(Option<&C>) -> f64,
     ) -> Vec<bool> {
-        let mut survives = vec![false; ranks.len()];
-        let mut kept = BinaryHeap::with_capacity(self.limit.min(ranks.len()) + 1);
-        for interval in 0..cells.intervals() {
-            let of_interval = cells.interval(interval);
-            for (group, &rank) in ranks.iter().enumerate() {
-                let cell = of_interval.get(group).filter(|cell| !cell.is_empty());
-                let value = value(cell);
-                if value.is_nan() {
-                    continue;
-                }
-                let candidate = Reverse(Candidate {
-                    value: match self.extreme {
-                        Extreme::Largest => value,
-                        Extreme::Smallest => -value,
-                    },
-                    rank: match self.extreme {
-                        Extreme::Largest => Reverse(rank),
-                        Extreme::Smallest => Reverse(usize::MAX - rank),
-                    },
-                    group,
-                });
-                if kept.len() < self.limit {
-                    kept.push(candidate);
-                } else if let Some(mut least) = kept.peek_mut()
-                    && candidate < *least
-                {
-                    *least = candidate;
+        let groups = cells.groups();
+        let mut survives = vec![false; groups];
+        let prefer = |lhs: &Candidate, rhs: &Candidate| {
+            // Neither is NaN, and zeros of either sign are equal.
+            let by_value = lhs.value.partial_cmp(&rhs.value);
+            let by_value = by_value.unwrap_or(Ordering::Equal);
+            let ascending = || order(lhs.group, rhs.group).then(lhs.group.cmp(&rhs.group));
+            match self.extreme {
+                Extreme::Largest => by_value.reverse().then_with(ascending),
+                Extreme::Smallest => by_value.then_with(|| ascending().reverse()),
+            }
+        };
+        let absent = value(None);
+        // Those without a cell are all alike, so of them the first are enough.
+        let in_order = OnceCell::new();
+        let in_order = || {
+            in_order.get_or_init(|| {
+                let mut groups: Vec<_> = (0..groups)
+                    .map(|group| Candidate {
+                        value: absent,
+                        group,
+                    })
+                    .collect();
+                groups.sort_unstable_by(&prefer);
+                groups
+            })
+        };
+        for cells in cells.by_interval() {
+            let mut best = Best::new(self.limit, &prefer);
+            for (group, cell) in cells.into_iter().flat_map(|cells| cells.iter()) {
+                let (group, value) = (index(group), value(Some(cell)));
+                if !value.is_nan() {
+                    best.offer(Candidate { value, group });
                 }
             }
-            for Reverse(candidate) in kept.drain() {
+            if !absent.is_nan() && best.may_take(absent, self.extreme) {
+                let is_absent = |candidate: &&Candidate| {
+                    let group = u32::try_from(candidate.group).unwrap_or(u32::MAX);
+                    cells.is_none_or(|cells| cells.get(group).is_none())
+                };
+                for candidate in in_order().iter().filter(is_absent).take(self.limit) {
+                    best.offer(*candidate);
+                }
+            }
+            for candidate in best.finish() {
                 survives[candidate.group] = true;
             }
         }
@@ -76,33 +91,69 @@ impl Top {
     }
 }
 
-/// A value of a group; the greater, the earlier it is kept.
+/// A value of a group.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     value: f64,
-    rank: Reverse<usize>,
     group: usize,
 }
 
-impl Ord for Candidate {
-    fn cmp(&self, other: &Self) -> Ordering {
-        // Neither is NaN, and zeros of either sign are equal.
-        let by_value = self.value.partial_cmp(&other.value);
-        let by_value = by_value.unwrap_or(Ordering::Equal);
-        by_value.then_with(|| self.rank.cmp(&other.rank))
+/// The best of all that are offered, so many.
+struct Best<F> {
+    limit: usize,
+    /// Sorts the better before the worse.
+    prefer: F,
+    held: Vec<Candidate>,
+    /// Of the last time that there were too many: nothing that is no better than this is kept.
+    worst: Option<Candidate>,
+}
+
+impl<F: Fn(&Candidate, &Candidate) -> Ordering> Best<F> {
+    fn new(limit: usize, prefer: F) -> Self {
+        Self {
+            limit,
+            prefer,
+            held: Vec::new(),
+            worst: None,
+        }
+    }
+
+    fn offer(&mut self, candidate: Candidate) {
+        let is_better = |worst: &Candidate| (self.prefer)(&candidate, worst) == Ordering::Less;
+        if self.worst.as_ref().is_none_or(is_better) {
+            self.held.push(candidate);
+            // Cut only now and then, for what it costs is shared by those that came since.
+            if self.held.len() >= self.limit.saturating_mul(2).max(64) {
+                self.cut();
+            }
+        }
+    }
+
+    /// Whether a group with this value may be among the best.
+    fn may_take(&mut self, value: f64, extreme: Extreme) -> bool {
+        self.cut();
+        self.worst.is_none_or(|worst| match extreme {
+            Extreme::Largest => value >= worst.value,
+            Extreme::Smallest => value <= worst.value,
+        })
+    }
+
+    fn cut(&mut self) {
+        if self.held.len() >= self.limit && self.limit > 0 {
+            let last = self.limit - 1;
+            self.held.select_nth_unstable_by(last, &self.prefer);
+            self.held.truncate(self.limit);
+            self.worst = self.held.last().copied();
+        }
+    }
+
+    fn finish(mut self) -> Vec<Candidate> {
+        self.cut();
+        self.held.truncate(self.limit);
+        self.held
     }
 }
 
-impl PartialOrd for Candidate {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
+fn index(group: u32) -> usize {
+    usize::try_from(group).unwrap_or(usize::MAX)
 }
-
-impl PartialEq for Candidate {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Candidate {}

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 pub use arithmetic::SeriesPlan;
 pub use second_stage::apply as apply_second_stages;
-pub(crate) use second_stage::{Extreme, label_ranks, satisfies_filters};
+pub(crate) use second_stage::{Extreme, satisfies_filters, tie_order};
 
 use crate::grid::Grid;
 

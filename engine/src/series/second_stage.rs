@@ -64,22 +64,25 @@ fn keep_extremes(set: &mut SeriesSet, limit: i64, extreme: Extreme) {
     }
 }
 
-/// The place of each series in the order of labels: position by position the values as text; values
-/// that are no text compare as empty, then by type and bits. Series whose values are the same go by
-/// the names of their labels, and those whose names are as well by their place.
-pub(crate) fn label_ranks(series: &[&[Label]]) -> Vec<usize> {
+/// The place of each series in the [`tie_order`]; of equals the one that stands first is first.
+fn label_ranks(series: &[&[Label]]) -> Vec<usize> {
     let mut ordered: Vec<usize> = (0..series.len()).collect();
-    ordered.sort_by_cached_key(|&index| {
-        let labels = series[index];
-        let values: Vec<_> = labels.iter().map(|label| tie_key(&label.value)).collect();
-        let names: Vec<_> = labels.iter().map(|label| label.name.as_str()).collect();
-        (values, names)
-    });
+    ordered.sort_by(|&lhs, &rhs| tie_order(series[lhs], series[rhs]));
     let mut ranks = vec![0; series.len()];
     for (rank, &index) in ordered.iter().enumerate() {
         ranks[index] = rank;
     }
     ranks
+}
+
+/// The order of labels that decides between equal values: position by position the values as text;
+/// values that are no text compare as empty, then by type and bits. Where all values are the same, the
+/// names of the labels decide.
+pub(crate) fn tie_order(lhs: &[Label], rhs: &[Label]) -> Ordering {
+    let values = lhs.iter().map(|label| tie_key(&label.value));
+    let values = values.cmp(rhs.iter().map(|label| tie_key(&label.value)));
+    let names = || lhs.iter().map(|label| &label.name);
+    values.then_with(|| names().cmp(rhs.iter().map(|label| &label.name)))
 }
 
 fn tie_key(value: &LabelValue) -> (&str, u8, u64) {

@@ -1,11 +1,8 @@
 //! Some columns of a row group as batches, for what does not lie flat in them.
 
-use std::sync::Arc;
-
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::ParquetRecordBatchStream;
 
 use crate::block::reader::BlockFile;
@@ -41,10 +38,7 @@ impl ColumnBatches {
         let mut file = file.clone();
         let object = file.path().to_string();
         let fail = |error| StorageError::from_parquet(&object, error);
-        let footer = file.footer().await?;
-        let metadata = Arc::clone(footer.metadata());
-        let metadata = ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::default());
-        let metadata = metadata.map_err(fail)?;
+        let metadata = file.arrow().await?;
         let columns = columns(&metadata, |name| names.contains(&name));
         let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(file, metadata)
             .with_row_groups(vec![row_group])

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
-use parquet::arrow::parquet_to_arrow_schema;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use serde::{Deserialize, Serialize};
@@ -55,12 +55,19 @@ impl Chunk {
     }
 }
 
+/// What the columns are in Arrow.
+#[derive(Debug)]
+struct Described {
+    metadata: ArrowReaderMetadata,
+    schema: SchemaRef,
+}
+
 /// The footer of a block's file, parsed and checked.
 #[derive(Debug)]
 pub struct BlockFooter {
     metadata: Arc<ParquetMetaData>,
     /// Made when first wanted: decoding it takes about as long as planning a query.
-    schema: OnceLock<SchemaRef>,
+    arrow: OnceLock<Described>,
     /// Sorted by position.
     chunks: Vec<Chunk>,
 }
@@ -75,7 +82,7 @@ impl BlockFooter {
         let chunks = chunks(object, &metadata)?;
         Ok(Self {
             metadata: Arc::new(metadata),
-            schema: OnceLock::new(),
+            arrow: OnceLock::new(),
             chunks,
         })
     }
@@ -86,15 +93,27 @@ impl BlockFooter {
     ///
     /// If the file has none that fits its columns.
     pub fn schema(&self) -> Result<&SchemaRef, ParquetError> {
-        if let Some(schema) = self.schema.get() {
-            return Ok(schema);
+        Ok(&self.described()?.schema)
+    }
+
+    /// The metadata as the library's Arrow readers want it.
+    ///
+    /// # Errors
+    ///
+    /// If the file has no schema that fits its columns.
+    pub(crate) fn arrow(&self) -> Result<&ArrowReaderMetadata, ParquetError> {
+        Ok(&self.described()?.metadata)
+    }
+
+    fn described(&self) -> Result<&Described, ParquetError> {
+        if let Some(described) = self.arrow.get() {
+            return Ok(described);
         }
-        let file = self.metadata.file_metadata();
-        let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
+        let options = ArrowReaderOptions::default();
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(&self.metadata), options)?;
         // The file's key-values are not part of the data.
-        Ok(self
-            .schema
-            .get_or_init(|| Arc::new(Schema::new(schema.fields))))
+        let schema = Arc::new(Schema::new(metadata.schema().fields().clone()));
+        Ok(self.arrow.get_or_init(|| Described { metadata, schema }))
     }
 
     /// The Parquet metadata, page indexes included.

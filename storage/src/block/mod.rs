@@ -18,6 +18,8 @@ mod groups;
 mod hybrid;
 pub mod memory;
 pub mod meta;
+mod page_window;
+mod pages;
 pub mod publish;
 pub mod reader;
 mod run_of_rows;

@@ -16,7 +16,7 @@ use futures::{FutureExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
-use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::file::metadata::ParquetMetaData;
 
@@ -150,6 +150,15 @@ impl BlockFile {
         let footer = self.cache.get_or_load(self.meta.block_id, load).await?;
         self.footer = Some(Arc::clone(&footer));
         Ok(footer)
+    }
+
+    /// The metadata as the library's Arrow readers want it.
+    pub(super) async fn arrow(&mut self) -> Result<ArrowReaderMetadata, StorageError> {
+        let footer = self.footer().await?;
+        let arrow = footer.arrow();
+        arrow
+            .cloned()
+            .map_err(|error| StorageError::from_parquet(self.path.as_ref(), error))
     }
 
     async fn load_footer(&self) -> Result<BlockFooter, StorageError> {

@@ -1,7 +1,7 @@
 //! Some neighbouring rows of a row group, from as few columns as have something to say about them.
 //!
-//! Opening a column costs more than a few rows of it are worth: a decompressor, a dictionary, a page of
-//! twenty thousand rows. The page index knows of many columns that their rows there have no value, or
+//! Opening a column costs more than a few rows of it are worth: a dictionary, a page of twenty thousand
+//! rows. The page index knows of many columns that their rows there have no value, or
 //! all the same number; these are made up instead of read.
 
 use std::ops::Range;
@@ -12,12 +12,13 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use futures::{Stream, TryStreamExt};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection, RowSelector};
-use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection, RowSelector};
+use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::reader::FileReader;
 
+use crate::block::page_window::PageWindow;
 use crate::block::reader::BlockFile;
 use crate::error::StorageError;
 
@@ -35,40 +36,53 @@ enum Content {
 /// # Errors
 ///
 /// If the store fails, or the block is damaged.
-pub(super) fn read(
-    file: &BlockFile,
-    metadata: &ArrowReaderMetadata,
+pub(super) async fn read(
+    file: &mut BlockFile,
     (row_group, rows): (usize, Range<usize>),
-    wanted: &dyn Fn(&str) -> bool,
+    wanted: &(dyn Fn(&str) -> bool + Sync),
     batch_rows: usize,
-) -> Result<impl Stream<Item = Result<RecordBatch, StorageError>> + use<>, StorageError> {
+) -> Result<impl Iterator<Item = Result<RecordBatch, StorageError>> + use<>, StorageError> {
     let object = file.path().to_string();
     let fail = move |error| StorageError::from_parquet(&object, error);
+    let arrow = file.arrow().await?;
+    let (metadata, schema) = (arrow.metadata(), arrow.parquet_schema());
+    let fields = arrow.schema().fields();
     let mut opened = Vec::new();
     let mut made_up = Vec::new();
-    for (root, field) in metadata.schema().fields().iter().enumerate() {
+    for (root, field) in fields.iter().enumerate() {
         if !wanted(field.name()) {
             continue;
         }
-        match content(metadata.metadata(), (row_group, &rows), root, field) {
+        match content(metadata, (row_group, &rows), root, field) {
             Some(content) => made_up.push((Arc::clone(field), content)),
             None => opened.push(root),
         }
     }
+    let is_opened = |leaf: &usize| {
+        opened
+            .binary_search(&schema.get_column_root_idx(*leaf))
+            .is_ok()
+    };
+    let leaves = (0..schema.num_columns()).filter(is_opened);
+    let window = PageWindow::fetch(file, metadata, (row_group, &rows), leaves).await;
+    let window: Arc<dyn FileReader> = Arc::new(window.map_err(&fail)?);
+    let mask = ProjectionMask::roots(schema, opened);
+    let levels = parquet_to_arrow_field_levels(schema, mask, Some(fields)).map_err(&fail)?;
     let selection = RowSelection::from(vec![
         RowSelector::skip(rows.start),
         RowSelector::select(rows.len()),
     ]);
-    let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(file.clone(), metadata.clone())
-        .with_row_groups(vec![row_group])
-        .with_projection(ProjectionMask::roots(metadata.parquet_schema(), opened))
-        .with_row_selection(selection)
-        .with_batch_size(batch_rows)
-        .build()
-        .map_err(&fail)?;
-    Ok(stream
-        .map_err(fail)
-        .and_then(move |batch| std::future::ready(with_columns(&batch, &made_up))))
+    let batches = ParquetRecordBatchReader::try_new_with_row_groups(
+        &levels,
+        &window,
+        batch_rows,
+        Some(selection),
+    );
+    let object = file.path().to_string();
+    Ok(batches.map_err(fail)?.map(move |batch| {
+        let batch = batch.map_err(|error| StorageError::from_parquet(&object, error.into()))?;
+        with_columns(&batch, &made_up)
+    }))
 }
 
 /// What a column has in all of the rows, if that shows without reading it.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch};
 use futures::TryStreamExt;
 use hashbrown::HashSet;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 
 use crate::block::MemoryBlock;
@@ -146,23 +146,18 @@ pub async fn read_trace(
     trace_id: TraceId,
     max_bytes: u64,
 ) -> Result<TraceSpans, StorageError> {
-    let object = file.path().to_string();
-    let fail = |error| StorageError::from_parquet(&object, error);
     let mut spans = TraceSpans::new(max_bytes);
-    let footer = file.footer().await?;
-    let metadata = Arc::clone(footer.metadata());
-    let metadata =
-        ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::default()).map_err(fail)?;
+    let metadata = file.arrow().await?;
     for row_group in 0..metadata.metadata().num_row_groups() {
         let Some(rows) = find(&file, &metadata, row_group, trace_id).await? else {
             continue;
         };
         let wanted = |name: &str| !is_derived(name);
-        let mut stream =
-            run_of_rows::read(&file, &metadata, (row_group, rows), &wanted, DECODE_ROWS)?;
+        let rows = (row_group, rows);
+        let mut batches = run_of_rows::read(&mut file, rows, &wanted, DECODE_ROWS).await?;
         let mut decoder = Decoder::new(file.meta());
         while spans.is_complete()
-            && let Some(batch) = stream.try_next().await?
+            && let Some(batch) = batches.next().transpose()?
         {
             spans.decode(&mut decoder, &batch)?;
         }

@@ -3,15 +3,11 @@
 //! Where [`super::trace`] finds one trace, this finds many at once: one pass over the column
 //! `trace:id`, then one over the pages in which their rows are.
 
-use std::sync::Arc;
-
 use arrow::array::FixedSizeBinaryArray;
 use futures::TryStreamExt;
 use hashbrown::HashSet;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection, RowSelector};
 
 use crate::block::MemoryBlock;
 use crate::block::decode::Decoder;
@@ -35,7 +31,7 @@ pub async fn read_trace_ids(
     mut file: BlockFile,
     row_groups: &[usize],
 ) -> Result<Vec<TraceId>, StorageError> {
-    let metadata = metadata(&mut file).await?;
+    let metadata = file.arrow().await?;
     let mut found = Vec::new();
     for &row_group in row_groups {
         each_ids(&file, &metadata, row_group, |ids| distinct(ids, &mut found)).await?;
@@ -66,7 +62,7 @@ pub async fn read_traces(
     mut file: BlockFile,
     wanted: &HashSet<TraceId>,
 ) -> Result<Vec<SpanGroup>, StorageError> {
-    let metadata = metadata(&mut file).await?;
+    let metadata = file.arrow().await?;
     let object = file.path().to_string();
     let fail = |error| StorageError::from_parquet(&object, error);
     let mut groups = Groups::default();
@@ -124,13 +120,6 @@ pub fn live_traces(
         }
     }
     Ok(groups.into_groups())
-}
-
-async fn metadata(file: &mut BlockFile) -> Result<ArrowReaderMetadata, StorageError> {
-    let footer = file.footer().await?;
-    let object = file.path().to_string();
-    ArrowReaderMetadata::try_new(Arc::clone(footer.metadata()), ArrowReaderOptions::default())
-        .map_err(|error| StorageError::from_parquet(&object, error))
 }
 
 /// Hands over the trace ids of a row group, batch by batch.

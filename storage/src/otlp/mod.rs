@@ -18,4 +18,4 @@ pub(crate) use decode::{resource_from_bytes, scope_from_bytes, span_from_bytes};
 pub use delimited::{Delimited, MAX_MESSAGE_BYTES, read_delimited, read_delimited_plain};
 pub use encode::to_resource_spans;
 pub(crate) use encode::{group_len, span_len, value_to_bytes};
-pub use plain::{PlainRequest, SpanBounds};
+pub use plain::{PlainBounds, PlainRequest};

@@ -16,10 +16,10 @@ use super::wire::{Fields, Wire};
 /// levels of a request, of which a value in an event is inside of six.
 const MAX_VALUE_LEVELS: u32 = 90;
 
-/// What single spans of a plain request may hold. Lengths in bytes.
+/// What a plain request and its single spans may hold. Lengths in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct SpanBounds {
+pub struct PlainBounds {
     pub span_len: usize,
     pub key_len: usize,
     pub value_len: usize,
@@ -34,9 +34,14 @@ pub struct SpanBounds {
     pub value_depth: u32,
     /// Latest start, ns since the epoch.
     pub start_ns: u64,
+    /// Spans of the request.
+    pub spans: u64,
+    /// Messages that take memory of their own once they are decoded: resources, scopes, spans, events,
+    /// links, attributes, elements of arrays, entity references and their keys.
+    pub messages: u64,
 }
 
-impl SpanBounds {
+impl PlainBounds {
     /// No bounds beyond what a block can hold.
     pub const NONE: Self = Self {
         span_len: usize::MAX,
@@ -49,6 +54,8 @@ impl SpanBounds {
         links: usize::MAX,
         value_depth: u32::MAX,
         start_ns: i64::MAX.unsigned_abs(),
+        spans: u64::MAX,
+        messages: u64::MAX,
     };
 }
 
@@ -61,16 +68,26 @@ pub struct PlainRequest {
 
 impl PlainRequest {
     /// Takes a request whose spans are all valid and within bounds, and whose bytes say each thing once.
-    /// `None` for any other; that says nothing about what is the matter.
+    /// `None` for any other; that says nothing about what is the matter. Allocates nothing.
     #[must_use]
-    pub fn from_bytes(bytes: Bytes, bounds: &SpanBounds) -> Option<Self> {
+    pub fn from_bytes(bytes: Bytes, bounds: &PlainBounds) -> Option<Self> {
         let mut check = Check {
             bounds,
-            span_count: 0,
+            spans: 0,
+            messages: 0,
         };
         check.request(&bytes)?;
-        let span_count = check.span_count;
+        let span_count = usize::try_from(check.spans).ok()?;
         Some(Self { bytes, span_count })
+    }
+
+    /// The same request in bytes of its own, where those it came in are a part of others.
+    #[must_use]
+    pub fn detached(self) -> Self {
+        Self {
+            bytes: Bytes::copy_from_slice(&self.bytes),
+            ..self
+        }
     }
 
     /// Takes the valid spans of a message, and says which were not.
@@ -93,7 +110,7 @@ impl PlainRequest {
     /// # Errors
     /// If the bytes are no `ExportTraceServiceRequest`.
     pub fn read(bytes: Bytes) -> Result<(Self, Vec<Rejection>), prost::DecodeError> {
-        match Self::from_bytes(bytes.clone(), &SpanBounds::NONE) {
+        match Self::from_bytes(bytes.clone(), &PlainBounds::NONE) {
             Some(plain) => Ok((plain, Vec::new())),
             None => ExportTraceServiceRequest::decode(bytes).map(Self::from_message),
         }
@@ -163,8 +180,9 @@ fn keep_valid(request: &mut ExportTraceServiceRequest) -> Vec<Rejection> {
 
 /// The walk that finds out whether a request is plain. Everything is, or the walk ends.
 struct Check<'b> {
-    bounds: &'b SpanBounds,
-    span_count: usize,
+    bounds: &'b PlainBounds,
+    spans: u64,
+    messages: u64,
 }
 
 /// Marks a field that may stand once.
@@ -195,9 +213,18 @@ fn each<'a>(message: &'a [u8], mut field: impl FnMut(u32, Wire<'a>) -> Option<()
 }
 
 impl Check<'_> {
+    /// One more message.
+    fn count(&mut self) -> Option<()> {
+        self.messages += 1;
+        (self.messages <= self.bounds.messages).then_some(())
+    }
+
     fn request(&mut self, message: &[u8]) -> Option<()> {
         each(message, |number, value| match (number, value) {
-            (1, Wire::Bytes(resource_spans)) => self.resource_spans(resource_spans),
+            (1, Wire::Bytes(resource_spans)) => {
+                self.count()?;
+                self.resource_spans(resource_spans)
+            }
             (1, _) => None,
             _ => Some(()),
         })
@@ -210,14 +237,17 @@ impl Check<'_> {
                 once(&mut has_resource)?;
                 self.resource(resource)
             }
-            (2, Wire::Bytes(scope_spans)) => self.scope_spans(scope_spans),
+            (2, Wire::Bytes(scope_spans)) => {
+                self.count()?;
+                self.scope_spans(scope_spans)
+            }
             (3, Wire::Bytes(url)) => text(url),
             (1..=3, _) => None,
             _ => Some(()),
         })
     }
 
-    fn resource(&self, message: &[u8]) -> Option<()> {
+    fn resource(&mut self, message: &[u8]) -> Option<()> {
         let mut attributes = 0;
         each(message, |number, value| match (number, value) {
             (1, Wire::Bytes(attribute)) => {
@@ -225,11 +255,18 @@ impl Check<'_> {
                 self.attribute(attribute, 0, 0)
             }
             (2, Wire::Varint(_)) => Some(()),
-            (3, Wire::Bytes(entity)) => each(entity, |number, value| match (number, value) {
-                (1..=4, Wire::Bytes(part)) => text(part),
-                (1..=4, _) => None,
-                _ => Some(()),
-            }),
+            (3, Wire::Bytes(entity)) => {
+                self.count()?;
+                each(entity, |number, value| match (number, value) {
+                    (1 | 2, Wire::Bytes(part)) => text(part),
+                    (3 | 4, Wire::Bytes(key)) => {
+                        self.count()?;
+                        text(key)
+                    }
+                    (1..=4, _) => None,
+                    _ => Some(()),
+                })
+            }
             (1..=3, _) => None,
             _ => Some(()),
         })?;
@@ -250,7 +287,7 @@ impl Check<'_> {
         })
     }
 
-    fn scope(&self, message: &[u8]) -> Option<()> {
+    fn scope(&mut self, message: &[u8]) -> Option<()> {
         let mut attributes = 0;
         each(message, |number, value| match (number, value) {
             (1 | 2, Wire::Bytes(part)) => text(part),
@@ -267,8 +304,9 @@ impl Check<'_> {
 
     fn span(&mut self, message: &[u8]) -> Option<()> {
         let bounds = self.bounds;
-        self.span_count += 1;
-        if message.len() > bounds.span_len {
+        self.count()?;
+        self.spans += 1;
+        if message.len() > bounds.span_len || self.spans > bounds.spans {
             return None;
         }
         let (mut has_trace_id, mut has_span_id, mut has_status) = (false, false, false);
@@ -317,7 +355,8 @@ impl Check<'_> {
         (within && has_trace_id && has_span_id).then_some(())
     }
 
-    fn event(&self, message: &[u8]) -> Option<()> {
+    fn event(&mut self, message: &[u8]) -> Option<()> {
+        self.count()?;
         let mut attributes = 0;
         each(message, |number, value| match (number, value) {
             (1, Wire::Fixed64(at)) => time(at),
@@ -333,7 +372,8 @@ impl Check<'_> {
         (attributes <= self.bounds.event_attributes).then_some(())
     }
 
-    fn link(&self, message: &[u8]) -> Option<()> {
+    fn link(&mut self, message: &[u8]) -> Option<()> {
+        self.count()?;
         let (mut has_trace_id, mut has_span_id, mut attributes) = (false, false, 0);
         each(message, |number, value| match (number, value) {
             (1, Wire::Bytes(trace_id)) => {
@@ -358,7 +398,8 @@ impl Check<'_> {
     }
 
     /// `depth` counts arrays and maps around the attribute, `levels` messages.
-    fn attribute(&self, message: &[u8], depth: u32, levels: u32) -> Option<()> {
+    fn attribute(&mut self, message: &[u8], depth: u32, levels: u32) -> Option<()> {
+        self.count()?;
         let mut has_value = false;
         each(message, |number, value| match (number, value) {
             (1, Wire::Bytes(key)) => {
@@ -376,7 +417,7 @@ impl Check<'_> {
         })
     }
 
-    fn value(&self, message: &[u8], depth: u32, levels: u32) -> Option<()> {
+    fn value(&mut self, message: &[u8], depth: u32, levels: u32) -> Option<()> {
         if levels > MAX_VALUE_LEVELS {
             return None;
         }
@@ -391,12 +432,19 @@ impl Check<'_> {
                     text(value)
                 }
                 (2 | 3 | 8, Wire::Varint(_)) | (4, Wire::Fixed64(_)) => Some(()),
-                (5, Wire::Bytes(array)) => self
-                    .nested(depth)?
-                    .items(array, |value| self.value(value, depth + 1, levels + 2)),
-                (6, Wire::Bytes(map)) => self.nested(depth)?.items(map, |attribute| {
-                    self.attribute(attribute, depth + 1, levels + 3)
-                }),
+                (5, Wire::Bytes(array)) => {
+                    self.nested(depth)?;
+                    items(array, |value| {
+                        self.count()?;
+                        self.value(value, depth + 1, levels + 2)
+                    })
+                }
+                (6, Wire::Bytes(map)) => {
+                    self.nested(depth)?;
+                    items(map, |attribute| {
+                        self.attribute(attribute, depth + 1, levels + 3)
+                    })
+                }
                 (7, Wire::Bytes(bytes)) => (bytes.len() <= self.bounds.value_len).then_some(()),
                 (1..=8, _) => None,
                 _ => Some(()),
@@ -404,21 +452,17 @@ impl Check<'_> {
         })
     }
 
-    /// Whether one more level of arrays and maps is allowed, even if nothing is in it.
-    fn nested(&self, depth: u32) -> Option<&Self> {
-        (depth < self.bounds.value_depth).then_some(self)
+    /// Goes on if one more level of arrays and maps is allowed, even if nothing is in it.
+    fn nested(&self, depth: u32) -> Option<()> {
+        (depth < self.bounds.value_depth).then_some(())
     }
+}
 
-    /// The items of an array or a map.
-    fn items<'a>(
-        &self,
-        message: &'a [u8],
-        mut item: impl FnMut(&'a [u8]) -> Option<()>,
-    ) -> Option<()> {
-        each(message, |number, value| match (number, value) {
-            (1, Wire::Bytes(message)) => item(message),
-            (1, _) => None,
-            _ => Some(()),
-        })
-    }
+/// The items of an array or a map.
+fn items<'a>(message: &'a [u8], mut item: impl FnMut(&'a [u8]) -> Option<()>) -> Option<()> {
+    each(message, |number, value| match (number, value) {
+        (1, Wire::Bytes(message)) => item(message),
+        (1, _) => None,
+        _ => Some(()),
+    })
 }

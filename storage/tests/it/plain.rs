@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use prost::Message as _;
 use storage::block::{MemoryBlock, encode, encode_requests};
 use storage::model::SpanGroup;
-use storage::otlp::{PlainRequest, SpanBounds, from_request, to_resource_spans};
+use storage::otlp::{PlainBounds, PlainRequest, from_request, to_resource_spans};
 
 use crate::common::{group, options, span, text};
 use crate::round_trip::{groups, seeded};
@@ -21,7 +21,7 @@ fn request(groups: &[SpanGroup]) -> ExportTraceServiceRequest {
 }
 
 fn is_plain(bytes: &[u8]) -> bool {
-    PlainRequest::from_bytes(Bytes::copy_from_slice(bytes), &SpanBounds::NONE).is_some()
+    PlainRequest::from_bytes(Bytes::copy_from_slice(bytes), &PlainBounds::NONE).is_some()
 }
 
 /// The block of a request by both ways, which must agree; `None` where it has no span, or is none.
@@ -228,45 +228,45 @@ fn bounds_are_kept() {
     let mut one = span(1, 1, 0, 1_000);
     one.attributes = vec![text("key", "value"), text("k", "v")];
     let bytes = Bytes::from(request(&[group("shop", vec![one])]).encode_to_vec());
-    let plain = |bounds: SpanBounds| PlainRequest::from_bytes(bytes.clone(), &bounds).is_some();
-    let none = SpanBounds::NONE;
+    let plain = |bounds: PlainBounds| PlainRequest::from_bytes(bytes.clone(), &bounds).is_some();
+    let none = PlainBounds::NONE;
     assert!(plain(none.clone()));
     // The key of the resource is longer: `service.name`.
-    assert!(plain(SpanBounds {
+    assert!(plain(PlainBounds {
         key_len: 12,
         value_len: 5,
         ..none.clone()
     }));
-    assert!(!plain(SpanBounds {
+    assert!(!plain(PlainBounds {
         key_len: 11,
         ..none.clone()
     }));
-    assert!(!plain(SpanBounds {
+    assert!(!plain(PlainBounds {
         value_len: 4,
         ..none.clone()
     }));
-    assert!(plain(SpanBounds {
+    assert!(plain(PlainBounds {
         span_attributes: 2,
         resource_attributes: 1,
         ..none.clone()
     }));
-    assert!(!plain(SpanBounds {
+    assert!(!plain(PlainBounds {
         span_attributes: 1,
         ..none.clone()
     }));
-    assert!(!plain(SpanBounds {
+    assert!(!plain(PlainBounds {
         resource_attributes: 0,
         ..none.clone()
     }));
-    assert!(plain(SpanBounds {
+    assert!(plain(PlainBounds {
         start_ns: 1_000,
         ..none.clone()
     }));
-    assert!(!plain(SpanBounds {
+    assert!(!plain(PlainBounds {
         start_ns: 999,
         ..none.clone()
     }));
-    assert!(!plain(SpanBounds {
+    assert!(!plain(PlainBounds {
         span_len: 40,
         ..none
     }));
@@ -278,28 +278,28 @@ fn bounds_of_lists_and_depth_are_kept() {
     let event = field(11, &field(3, &[field(1, b"k"), value].concat()));
     let link = field(13, &[field(1, &[1; 16]), field(2, &[1; 8])].concat());
     let bytes = Bytes::from(with_span(&[event.clone(), event, link].concat()));
-    let plain = |bounds: SpanBounds| PlainRequest::from_bytes(bytes.clone(), &bounds).is_some();
-    let none = SpanBounds::NONE;
-    assert!(plain(SpanBounds {
+    let plain = |bounds: PlainBounds| PlainRequest::from_bytes(bytes.clone(), &bounds).is_some();
+    let none = PlainBounds::NONE;
+    assert!(plain(PlainBounds {
         events: 2,
         links: 1,
         event_attributes: 1,
         value_depth: 2,
         ..none.clone()
     }));
-    assert!(!plain(SpanBounds {
+    assert!(!plain(PlainBounds {
         events: 1,
         ..none.clone()
     }));
-    assert!(!plain(SpanBounds {
+    assert!(!plain(PlainBounds {
         links: 0,
         ..none.clone()
     }));
-    assert!(!plain(SpanBounds {
+    assert!(!plain(PlainBounds {
         event_attributes: 0,
         ..none.clone()
     }));
-    assert!(!plain(SpanBounds {
+    assert!(!plain(PlainBounds {
         value_depth: 1,
         ..none
     }));

@@ -12,14 +12,13 @@ use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
-use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::chunk::ChunkBytes;
 use super::page::{Codes, Loaded, damaged};
 use super::row_codes::RowCodes;
 use super::values::{self, is_known};
 use crate::block::footer::chunk_range;
 use crate::block::hybrid::Hybrid;
+use crate::block::pages::{ColumnPages, Fetched};
 use crate::block::reader::BlockFile;
 use crate::error::StorageError;
 
@@ -29,7 +28,7 @@ use crate::error::StorageError;
 /// place among them. They change from page to page, unless a dictionary holds them.
 pub struct EncodedColumn {
     object: Arc<str>,
-    pages: SerializedPageReader<ChunkBytes>,
+    pages: ColumnPages,
     /// First row of each page, then the number of rows.
     bounds: Vec<usize>,
     /// The page that the reader gives next.
@@ -130,10 +129,7 @@ impl EncodedColumn {
         for (((leaf, data_type), chunk), (range, bytes)) in
             leaves.iter().zip(chunks).zip(ranges.iter().zip(parts))
         {
-            let bytes = ChunkBytes {
-                start: range.start,
-                bytes,
-            };
+            let bytes = Fetched(vec![(range.start, bytes)]);
             let column = Self::new(
                 Arc::clone(&object),
                 metadata,
@@ -150,24 +146,20 @@ impl EncodedColumn {
         object: Arc<str>,
         metadata: &ParquetMetaData,
         (row_group, leaf): (usize, usize),
-        (chunk, bytes): (&ColumnChunkMetaData, ChunkBytes),
+        (chunk, bytes): (&ColumnChunkMetaData, Fetched),
         data_type: &DataType,
     ) -> Result<Self> {
-        let bounds = page_bounds(metadata, row_group, leaf);
-        let rows = bounds.as_ref().and_then(|bounds| bounds.last().copied());
-        let locations = metadata.offset_index().and_then(|index| {
-            let of_column = index.get(row_group)?.get(leaf)?;
-            Some(of_column.page_locations().clone())
-        });
+        let without = || damaged("a column chunk without an index of its pages");
+        let bounds = page_bounds(metadata, row_group, leaf).ok_or_else(without)?;
+        let index = metadata
+            .offset_index()
+            .and_then(|groups| groups.get(row_group)?.get(leaf));
+        let locations = index.ok_or_else(without)?.page_locations().clone();
+        let rows = bounds.last().copied().unwrap_or_default();
         Ok(Self {
             object,
-            pages: SerializedPageReader::new(
-                Arc::new(bytes),
-                chunk,
-                rows.unwrap_or_default(),
-                locations,
-            )?,
-            bounds: bounds.unwrap_or_default(),
+            pages: ColumnPages::new(bytes, chunk, rows, locations)?,
+            bounds,
             next_page: 0,
             data_type: data_type.clone(),
             optional: chunk.column_descr().max_def_level() > 0,

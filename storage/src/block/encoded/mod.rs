@@ -6,7 +6,6 @@
 //! (how Parquet stores values), [`mod@column`] (a column chunk, page by page).
 
 mod bits;
-mod chunk;
 mod column;
 mod page;
 mod row_codes;

@@ -105,13 +105,24 @@ fn joined<const PLANES: usize>(bytes: &[u8], count: usize) -> Result<Vec<u64>> {
         .pop_if(|plane| plane.iter().all(|byte| *byte == 0))
         .is_some()
     {}
+    // First to pairs of bytes, then to words, which is less to move than byte by byte.
+    let zeros = [0; WORDS];
+    let mut pairs = [[0_u16; WORDS]; 4];
     let mut words = vec![0_u64; count];
     for (chunk, words) in words.chunks_mut(WORDS).enumerate() {
         let from = chunk * WORDS;
-        for (shift, plane) in (0..).step_by(8).zip(&planes) {
-            for (word, byte) in words.iter_mut().zip(&plane[from..]) {
-                *word |= u64::from(*byte) << shift;
+        let to = from + words.len();
+        for (pairs, planes) in pairs.iter_mut().zip(planes.chunks(2)) {
+            let low = planes.first().map_or(&zeros[..], |plane| &plane[from..to]);
+            let high = planes.get(1).map_or(&zeros[..], |plane| &plane[from..to]);
+            for (pair, (low, high)) in pairs.iter_mut().zip(low.iter().zip(high)) {
+                *pair = u16::from(*low) | u16::from(*high) << 8;
             }
+        }
+        let [first, second, third, fourth] = &pairs;
+        for (at, word) in words.iter_mut().enumerate() {
+            let low = u64::from(first[at]) | u64::from(second[at]) << 16;
+            *word = low | u64::from(third[at]) << 32 | u64::from(fourth[at]) << 48;
         }
     }
     Ok(words)

@@ -1,8 +1,6 @@
 //! The values that the dictionary of a column chunk lists.
 
-use std::io::Read;
 use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use parquet::basic::{Encoding, Type};
@@ -10,10 +8,9 @@ use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::page_index::offset_index::PageLocation;
-use parquet::file::reader::{ChunkReader, Length};
-use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::set::{Value, ValueSet};
+use crate::block::pages::{ColumnPages, Fetched};
 
 /// Where the dictionary page is, if every value of the chunk is in it.
 pub(super) fn range(
@@ -45,8 +42,8 @@ pub(super) fn decode(
         compressed_page_size: 0,
         first_row_index: 0,
     };
-    let window = Arc::new(Window { start, bytes });
-    let mut pages = SerializedPageReader::new(window, column, 0, Some(vec![first_data_page]))?;
+    let fetched = Fetched(vec![(start, bytes)]);
+    let mut pages = ColumnPages::new(fetched, column, 0, vec![first_data_page])?;
     let Some(Page::DictionaryPage {
         buf, num_values, ..
     }) = pages.get_next_page()?
@@ -82,46 +79,4 @@ pub(super) fn decode(
 
 fn damaged() -> ParquetError {
     ParquetError::General("a dictionary page is not as the format says".to_owned())
-}
-
-/// A part of a file that stands for the whole.
-struct Window {
-    start: u64,
-    bytes: Bytes,
-}
-
-impl Window {
-    fn from(&self, start: u64) -> Result<Bytes> {
-        let at = start.checked_sub(self.start).ok_or_else(damaged)?;
-        let at = usize::try_from(at).map_err(|_| damaged())?;
-        if at > self.bytes.len() {
-            return Err(damaged());
-        }
-        Ok(self.bytes.slice(at..))
-    }
-}
-
-impl Length for Window {
-    fn len(&self) -> u64 {
-        self.start + self.bytes.len() as u64
-    }
-}
-
-impl ChunkReader for Window {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T> {
-        Ok(self.from(start)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        let mut bytes = Vec::new();
-        let read = self.get_read(start)?.take(length as u64);
-        let mut read = read;
-        read.read_to_end(&mut bytes)?;
-        if bytes.len() != length {
-            return Err(damaged());
-        }
-        Ok(bytes.into())
-    }
 }

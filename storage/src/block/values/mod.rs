@@ -168,7 +168,7 @@ pub async fn read_values(
             return Ok(set);
         }
         let wanted = is_edge.then(|| starts.clone());
-        scan::row_group(&file, &metadata, row_group, place, leaves, wanted, &mut set).await?;
+        scan::row_group(file.clone(), row_group, place, leaves, wanted, &mut set).await?;
     }
     Ok(set)
 }

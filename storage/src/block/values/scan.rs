@@ -1,14 +1,11 @@
 //! The values that rows have.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
 use futures::TryStreamExt;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
-use parquet::file::metadata::ParquetMetaData;
 
 use super::set::{Value, ValueSet};
 use super::{Place, items};
@@ -23,8 +20,7 @@ const BATCH_ROWS: usize = 16_384;
 
 /// Adds the values of a place in a row group; only of rows that start in a range, if one is given.
 pub(super) async fn row_group(
-    file: &BlockFile,
-    metadata: &Arc<ParquetMetaData>,
+    mut file: BlockFile,
     row_group: usize,
     place: &Place,
     mut leaves: Vec<usize>,
@@ -33,16 +29,14 @@ pub(super) async fn row_group(
 ) -> Result<(), StorageError> {
     let object = file.path().to_string();
     let fail = |error| StorageError::from_parquet(&object, error);
-    let metadata =
-        ArrowReaderMetadata::try_new(Arc::clone(metadata), ArrowReaderOptions::default())
-            .map_err(fail)?;
+    let metadata = file.arrow().await?;
     let schema = metadata.parquet_schema();
     if starts.is_some() {
         let time = Place::Column(names::START_NS.to_owned());
         leaves.extend(time.leaves(schema));
     }
     let columns = ProjectionMask::leaves(schema, leaves);
-    let mut stream = ParquetRecordBatchStreamBuilder::new_with_metadata(file.clone(), metadata)
+    let mut stream = ParquetRecordBatchStreamBuilder::new_with_metadata(file, metadata)
         .with_row_groups(vec![row_group])
         .with_projection(columns)
         .with_batch_size(BATCH_ROWS)
