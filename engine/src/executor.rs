@@ -626,6 +626,10 @@ impl Job {
     /// Plans the job; `None` if there is nothing to run it on.
     async fn prepare(&self) -> Result<Option<Prepared>, EngineError> {
         let limit = self.scan.context.limit;
+        // Nothing is evaluated where nothing can be selected, so nothing can fail.
+        if self.plan.is_never() {
+            return Ok(None);
+        }
         let Some(mut opened) = self.scan.open().await? else {
             return Ok(None);
         };

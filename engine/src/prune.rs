@@ -24,6 +24,8 @@ use crate::search::{SearchPlan, SearchWindow};
 /// Why a block has no span that the query selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PruneReason {
+    /// The query selects nothing, whatever the data.
+    Never,
     /// No span starts inside the query's window.
     Time,
     /// No span has an attribute that every selected span must have.
@@ -39,6 +41,7 @@ impl PruneReason {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Never => "never",
             Self::Time => "time",
             Self::Attribute(_) => "attribute",
             Self::Service(_) => "service",
@@ -50,6 +53,7 @@ impl PruneReason {
 impl fmt::Display for PruneReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Never => f.write_str("the query selects nothing"),
             Self::Time => f.write_str("no span starts in the time range"),
             Self::Attribute(name) => write!(f, "no span has {name}"),
             Self::Service(name) => write!(f, "no span of service {name:?}"),
@@ -84,6 +88,9 @@ pub fn prune(
     grid: &Grid,
     block: &BlockMeta,
 ) -> Result<Vec<usize>, PruneReason> {
+    if plan.is_never() {
+        return Err(PruneReason::Never);
+    }
     let overlaps = |first: i64, last: i64| last > grid.start_ns && first <= grid.end_ns();
     if !overlaps(block.min_start_ns, block.max_start_ns) {
         return Err(PruneReason::Time);

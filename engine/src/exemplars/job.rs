@@ -24,6 +24,9 @@ pub(crate) async fn run(
     let MetricsStage::Aggregate(aggregate) = &plan.stage else {
         return Ok(none);
     };
+    if plan.is_never() {
+        return Ok(none);
+    }
     let Some(opened) = scan.open().await? else {
         return Ok(none);
     };

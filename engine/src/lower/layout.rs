@@ -1,5 +1,7 @@
 //! Where the attributes of one block are, and of which types.
 
+use std::collections::BTreeSet;
+
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{Column, ScalarValue};
@@ -22,6 +24,14 @@ pub(crate) const RESOLVED_PARENT_ID: &str = "span:parentID (resolved)";
 
 /// The columns that it follows from.
 pub(crate) const RESOLVED_FROM: [&str; 3] = [names::SPAN_ID, names::DEPTH, names::PARENT_ID];
+
+/// The columns of a block from which a scan makes those of these names.
+pub(crate) fn stored_columns(mut names: BTreeSet<String>) -> BTreeSet<String> {
+    if names.remove(RESOLVED_PARENT_ID) {
+        names.extend(RESOLVED_FROM.map(str::to_owned));
+    }
+    names
+}
 
 /// What a row is while an expression is lowered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -42,7 +42,7 @@ use crate::spanset::derive::Derived;
 use crate::spanset::node::SpansetNode;
 use crate::spanset::program::Program;
 use crate::spanset::traces::{TraceShape, TraceWindow};
-use layout::{Layout, RESOLVED_FROM, RESOLVED_PARENT_ID, column};
+use layout::{Layout, column, stored_columns};
 use value::{Predicate, Type, Value, cast};
 
 /// Name of the column of states in the result; the group keys stand before it.
@@ -506,14 +506,10 @@ impl Lowered {
 
     /// Names of the columns that the query reads.
     pub(crate) fn columns(&self) -> BTreeSet<String> {
-        let mut names = match &self.source {
+        stored_columns(match &self.source {
             Source::Filter(predicate) => column_names(predicate.iter().chain(self.used())),
             Source::Spansets { read, .. } => read.clone(),
-        };
-        if names.remove(RESOLVED_PARENT_ID) {
-            names.extend(RESOLVED_FROM.map(str::to_owned));
-        }
-        names
+        })
     }
 
     /// What is evaluated on selected spans.

@@ -24,7 +24,7 @@ use super::show::{Shown, key_without_scope};
 use crate::batch::Evaluation;
 use crate::error::{EngineError, recover};
 use crate::lower::column_names;
-use crate::lower::layout::{Layout, RESOLVED_FROM, RESOLVED_PARENT_ID, column};
+use crate::lower::layout::{Layout, column, stored_columns};
 use crate::lower::spansets::lower_stages;
 use crate::lower::value::Type;
 use crate::scan::Scan;
@@ -101,11 +101,7 @@ impl LoweredSearch {
 
     /// Names of the columns that are read from the block.
     pub(crate) fn columns(&self) -> BTreeSet<String> {
-        let mut read = self.read.clone();
-        if read.remove(RESOLVED_PARENT_ID) {
-            read.extend(RESOLVED_FROM.map(str::to_owned));
-        }
-        read
+        stored_columns(self.read.clone())
     }
 
     /// The traces of a slice that may be in the answer, if they are few.
