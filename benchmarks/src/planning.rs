@@ -58,21 +58,18 @@ pub(crate) fn run(
     eprintln!("planning");
     let window = Window::whole(dataset, Cut::Intervals(240))?;
     let mut timings: HashMap<(usize, &str), Timing> = HashMap::new();
-    let mut frontends = Vec::new();
+    let mut order = Vec::new();
+    // One catalog after the other: in turns, the small one pays for memory that the large one frees.
     for blocks in BLOCKS {
         let catalog = Arc::new(copies(&dataset.manifest, blocks));
         let (location, source) = (dataset.location.clone(), Fixed(Arc::clone(&catalog)));
         let source = Arc::new(source);
-        let spandrel = Spandrel::over(location, source, threads, Cache::Off, runtime.clone())?;
-        frontends.push((blocks, catalog, spandrel));
-    }
-    let mut order = Vec::new();
-    for round in 0..=rounds {
-        for (blocks, catalog, spandrel) in &mut frontends {
+        let mut spandrel = Spandrel::over(location, source, threads, Cache::Off, runtime.clone())?;
+        for round in 0..=rounds {
             let mut keep = |name: &'static str, text: &str, spent| {
                 let case = format!("{name}, {blocks} blocks");
-                let timing = timings.entry((*blocks, name)).or_insert_with(|| {
-                    order.push((*blocks, name));
+                let timing = timings.entry((blocks, name)).or_insert_with(|| {
+                    order.push((blocks, name));
                     Timing::new(SUITE, &case, text, "Spandrel", "")
                 });
                 // The first round warms up.
@@ -84,7 +81,7 @@ pub(crate) fn run(
                 let (spent, _) = spandrel.ask(query, window.grid)?;
                 keep(name, query, spent);
             }
-            let spent = split(catalog, &window)?;
+            let spent = split(&catalog, &window)?;
             keep("all split into jobs", SPLIT, spent);
         }
     }

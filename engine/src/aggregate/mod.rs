@@ -1,21 +1,22 @@
 //! The time-series aggregates: one state per group and interval, mergeable in any order.
 //!
 //! Reading order: [`cell`] (what one group holds for one interval), [`interval_cells`] (all groups in
-//! one interval), [`dense`] (all cells of all groups), [`rows`] (cells as Arrow rows, which is how states travel between processes and through
-//! DataFusion's own aggregation), [`sketch`] and [`histogram`] (the two cells that are more than a
-//! few numbers), [`buckets`] (the counts that both are made of).
+//! one interval), [`states`] (all cells of all groups), [`rows`] (cells as Arrow rows, which is how
+//! states travel between processes and through DataFusion's own aggregation), [`sketch`] and
+//! [`histogram`] (the two cells that are more than a few numbers), [`buckets`] (the counts that both
+//! are made of).
 
 pub(crate) mod buckets;
 pub(crate) mod cell;
-pub(crate) mod dense;
 pub(crate) mod double_double;
 pub(crate) mod histogram;
 pub(crate) mod interval;
 pub(crate) mod interval_cells;
 pub(crate) mod rows;
 pub(crate) mod sketch;
+pub(crate) mod states;
 
-pub(crate) use dense::{RangeState, new_state};
+pub(crate) use states::{RangeState, new_state};
 
 /// What is kept per group and interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

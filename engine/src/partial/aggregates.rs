@@ -6,15 +6,16 @@ use std::collections::BTreeSet;
 use arrow::array::RecordBatch;
 use datafusion::error::DataFusionError;
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 use traceql::ast::{MetricsAggregate, MetricsFunction};
 
 use super::key::{KeyColumn, KeyValue, NIL};
 use super::top::Top;
 use crate::aggregate::cell::{Cell, CountCell, ExtremeCell, SumCell};
-use crate::aggregate::dense::{Cells, Matrix};
 use crate::aggregate::histogram::{Log2Histogram, bound};
 use crate::aggregate::interval::IntervalCursor;
 use crate::aggregate::sketch::Sketch;
+use crate::aggregate::states::{Cells, Matrix};
 use crate::aggregate::{RangeState, new_state};
 use crate::error::{EngineError, recover};
 use crate::grid::{Grid, Placement};
@@ -36,7 +37,8 @@ pub(crate) struct Aggregates {
     state: Box<dyn RangeState>,
 }
 
-type GroupKey = Box<[KeyValue]>;
+/// Nearly always one value.
+type GroupKey = SmallVec<[KeyValue; 1]>;
 
 impl Aggregates {
     /// No series yet.
@@ -95,7 +97,9 @@ impl Aggregates {
             .map(|(kind, column)| KeyColumn::try_new(*kind, column))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| recover(error, limit))?;
-        let mut numbers = Vec::with_capacity(groups.state.group_count());
+        let count = groups.state.group_count();
+        self.groups.reserve(count);
+        let mut numbers = Vec::with_capacity(count);
         for (row, occupied) in groups.state.occupied().into_iter().enumerate() {
             // Groups of spans outside the window only are no groups of the answer.
             if !occupied {
@@ -183,11 +187,10 @@ impl Aggregates {
             show_nil(&mut key);
         }
         let next = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
+        let spilled = usize::from(key.spilled()) * key.len() * size_of::<KeyValue>();
         let bytes = size_of::<(GroupKey, u32)>()
-            + key
-                .iter()
-                .map(|value| size_of::<KeyValue>() + value.heap_bytes())
-                .sum::<usize>();
+            + spilled
+            + key.iter().map(KeyValue::heap_bytes).sum::<usize>();
         *self.groups.entry(key).or_insert_with(|| {
             self.key_bytes += bytes;
             next

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use traceql::ast::SecondStage;
 
 use crate::aggregate::cell::Cell;
-use crate::aggregate::dense::Matrix;
+use crate::aggregate::states::Matrix;
 use crate::series::Extreme;
 
 /// `topk` or `bottomk` as the first stage after an aggregate.
@@ -41,14 +41,11 @@ impl Top {
     ) -> Vec<bool> {
         let groups = cells.groups();
         let mut survives = vec![false; groups];
-        let prefer = |lhs: &Candidate, rhs: &Candidate| {
-            // Neither is NaN, and zeros of either sign are equal.
-            let by_value = lhs.value.partial_cmp(&rhs.value);
-            let by_value = by_value.unwrap_or(Ordering::Equal);
-            let ascending = || order(lhs.group, rhs.group).then(lhs.group.cmp(&rhs.group));
+        let by_labels = |lhs: &usize, rhs: &usize| {
+            let ascending = order(*lhs, *rhs).then(lhs.cmp(rhs));
             match self.extreme {
-                Extreme::Largest => by_value.reverse().then_with(ascending),
-                Extreme::Smallest => by_value.then_with(|| ascending().reverse()),
+                Extreme::Largest => ascending,
+                Extreme::Smallest => ascending.reverse(),
             }
         };
         let absent = value(None);
@@ -56,101 +53,74 @@ impl Top {
         let in_order = OnceCell::new();
         let in_order = || {
             in_order.get_or_init(|| {
-                let mut groups: Vec<_> = (0..groups)
-                    .map(|group| Candidate {
-                        value: absent,
-                        group,
-                    })
-                    .collect();
-                groups.sort_unstable_by(&prefer);
+                let mut groups: Vec<usize> = (0..groups).collect();
+                groups.sort_unstable_by(by_labels);
                 groups
             })
         };
+        let mut candidates = Vec::new();
         for cells in cells.by_interval() {
-            let mut best = Best::new(self.limit, &prefer);
-            for (group, cell) in cells.into_iter().flat_map(|cells| cells.iter()) {
-                let (group, value) = (index(group), value(Some(cell)));
-                if !value.is_nan() {
-                    best.offer(Candidate { value, group });
-                }
-            }
-            if !absent.is_nan() && best.may_take(absent, self.extreme) {
-                let is_absent = |candidate: &&Candidate| {
-                    let group = u32::try_from(candidate.group).unwrap_or(u32::MAX);
+            let counted = cells.into_iter().flat_map(|cells| cells.iter());
+            let counted = counted.map(|(group, cell)| (value(Some(cell)), index(group)));
+            candidates.extend(counted.filter(|(value, _)| !value.is_nan()));
+            self.cut(&mut candidates, by_labels);
+            let is_worse = |(value, _): &(f64, usize)| self.better(absent, *value).is_le();
+            let has_room = candidates.len() < self.limit || candidates.iter().any(is_worse);
+            if !absent.is_nan() && has_room {
+                let is_absent = |group: &&usize| {
+                    let group = u32::try_from(**group).unwrap_or(u32::MAX);
                     cells.is_none_or(|cells| cells.get(group).is_none())
                 };
-                for candidate in in_order().iter().filter(is_absent).take(self.limit) {
-                    best.offer(*candidate);
-                }
+                let first = in_order().iter().filter(is_absent).take(self.limit);
+                candidates.extend(first.map(|group| (absent, *group)));
+                self.cut(&mut candidates, by_labels);
             }
-            for candidate in best.finish() {
-                survives[candidate.group] = true;
+            for (_, group) in candidates.drain(..) {
+                survives[group] = true;
             }
         }
         survives
     }
-}
 
-/// A value of a group.
-#[derive(Debug, Clone, Copy)]
-struct Candidate {
-    value: f64,
-    group: usize,
-}
-
-/// The best of all that are offered, so many.
-struct Best<F> {
-    limit: usize,
-    /// Sorts the better before the worse.
-    prefer: F,
-    held: Vec<Candidate>,
-    /// Of the last time that there were too many: nothing that is no better than this is kept.
-    worst: Option<Candidate>,
-}
-
-impl<F: Fn(&Candidate, &Candidate) -> Ordering> Best<F> {
-    fn new(limit: usize, prefer: F) -> Self {
-        Self {
-            limit,
-            prefer,
-            held: Vec::new(),
-            worst: None,
+    /// Leaves the best of some values with their groups, `limit` of them.
+    fn cut(
+        self,
+        candidates: &mut Vec<(f64, usize)>,
+        by_labels: impl Fn(&usize, &usize) -> Ordering,
+    ) {
+        if candidates.len() <= self.limit {
+            return;
         }
-    }
-
-    fn offer(&mut self, candidate: Candidate) {
-        let is_better = |worst: &Candidate| (self.prefer)(&candidate, worst) == Ordering::Less;
-        if self.worst.as_ref().is_none_or(is_better) {
-            self.held.push(candidate);
-            // Cut only now and then, for what it costs is shared by those that came since.
-            if self.held.len() >= self.limit.saturating_mul(2).max(64) {
-                self.cut();
+        let Some(last) = self.limit.checked_sub(1) else {
+            candidates.clear();
+            return;
+        };
+        let better = |lhs: &(f64, usize), rhs: &(f64, usize)| self.better(lhs.0, rhs.0);
+        let last = candidates.select_nth_unstable_by(last, better).1.0;
+        // Labels are looked at only where values are equal: they are far away and long.
+        let mut equal = Vec::new();
+        candidates.retain(|(value, group)| {
+            let order = self.better(*value, last);
+            if order.is_eq() {
+                equal.push(*group);
             }
+            order.is_lt()
+        });
+        let room = self.limit.saturating_sub(candidates.len());
+        if room < equal.len() {
+            equal.select_nth_unstable_by(room, by_labels);
+            equal.truncate(room);
         }
+        candidates.extend(equal.into_iter().map(|group| (last, group)));
     }
 
-    /// Whether a group with this value may be among the best.
-    fn may_take(&mut self, value: f64, extreme: Extreme) -> bool {
-        self.cut();
-        self.worst.is_none_or(|worst| match extreme {
-            Extreme::Largest => value >= worst.value,
-            Extreme::Smallest => value <= worst.value,
-        })
-    }
-
-    fn cut(&mut self) {
-        if self.held.len() >= self.limit && self.limit > 0 {
-            let last = self.limit - 1;
-            self.held.select_nth_unstable_by(last, &self.prefer);
-            self.held.truncate(self.limit);
-            self.worst = self.held.last().copied();
+    /// The better of two values is less. Neither is NaN, and zeros of either sign are equal.
+    fn better(self, lhs: f64, rhs: f64) -> Ordering {
+        let ascending = lhs.partial_cmp(&rhs).unwrap_or(Ordering::Equal);
+        match self.extreme {
+            Extreme::Largest => ascending.reverse(),
+            Extreme::Smallest => ascending,
         }
-    }
-
-    fn finish(mut self) -> Vec<Candidate> {
-        self.cut();
-        self.held.truncate(self.limit);
-        self.held
     }
 }
 

@@ -205,17 +205,17 @@ pub(crate) fn new_state(
     limit: MemoryLimit,
 ) -> Box<dyn RangeState> {
     match kind {
-        StateKind::Count => Box::new(Dense::<CountCell>::new(cursor, limit)),
-        StateKind::Sum => Box::new(Dense::<SumCell>::new(cursor, limit)),
-        StateKind::Min => Box::new(Dense::<ExtremeCell<1>>::new(cursor, limit)),
-        StateKind::Max => Box::new(Dense::<ExtremeCell<-1>>::new(cursor, limit)),
-        StateKind::Sketch => Box::new(Dense::<Sketch>::new(cursor, limit)),
-        StateKind::Log2 => Box::new(Dense::<Log2Histogram>::new(cursor, limit)),
+        StateKind::Count => Box::new(States::<CountCell>::new(cursor, limit)),
+        StateKind::Sum => Box::new(States::<SumCell>::new(cursor, limit)),
+        StateKind::Min => Box::new(States::<ExtremeCell<1>>::new(cursor, limit)),
+        StateKind::Max => Box::new(States::<ExtremeCell<-1>>::new(cursor, limit)),
+        StateKind::Sketch => Box::new(States::<Sketch>::new(cursor, limit)),
+        StateKind::Log2 => Box::new(States::<Log2Histogram>::new(cursor, limit)),
     }
 }
 
 #[derive(Debug)]
-struct Dense<C> {
+struct States<C> {
     /// By interval up to the last with something in it.
     cells: Vec<IntervalCells<C>>,
     groups: usize,
@@ -227,7 +227,7 @@ struct Dense<C> {
     limit: MemoryLimit,
 }
 
-impl<C: Cell> Dense<C> {
+impl<C: Cell> States<C> {
     fn new(cursor: IntervalCursor, limit: MemoryLimit) -> Self {
         Self {
             cells: Vec::new(),
@@ -391,7 +391,8 @@ impl<C: Cell> Dense<C> {
     }
 
     fn allocated(&self) -> usize {
-        self.cell_bytes + self.heap_bytes
+        let intervals = self.cells.capacity() * size_of::<IntervalCells<C>>();
+        intervals + self.cell_bytes + self.heap_bytes
     }
 }
 
@@ -408,7 +409,7 @@ fn index(group: u32) -> usize {
     usize::try_from(group).unwrap_or(usize::MAX)
 }
 
-impl<C: Viewable> RangeState for Dense<C> {
+impl<C: Viewable> RangeState for States<C> {
     fn grow(&mut self, groups: usize) {
         self.groups = self.groups.max(groups);
     }
