@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 
 use arrow::array::{
     ArrayRef, ListArray, RecordBatch, UInt32Array, new_empty_array, new_null_array,
@@ -88,8 +89,7 @@ pub(super) async fn read(
     let mut other = reader(every_other(1)).map_err(&fail)?;
     let object = file.path().to_string();
     Ok(std::iter::from_fn(move || {
-        let parts = rayon::join(|| one.next(), || other.next());
-        let both = match parts {
+        let both = match on_two_threads(|| one.next(), || other.next()) {
             (Some(one), Some(other)) => one.and_then(|one| Ok([one, other?])),
             (None, None) => return None,
             _ => Err(ArrowError::ParquetError(
@@ -99,6 +99,20 @@ pub(super) async fn read(
         let both = both.map_err(|error| StorageError::from_parquet(&object, error.into()));
         Some(both.and_then(|both| with_columns(&both, &made_up)))
     }))
+}
+
+/// Both results. A thread of its own costs less than to wait for one of a pool that encodes blocks.
+fn on_two_threads<T: Send>(one: impl FnOnce() -> T, mut other: impl FnMut() -> T + Send) -> (T, T) {
+    let (one, spawned) = std::thread::scope(|scope| {
+        let spawned = std::thread::Builder::new().spawn_scoped(scope, &mut other);
+        (one(), spawned.map(ScopedJoinHandle::join))
+    });
+    match spawned {
+        Ok(Ok(other)) => (one, other),
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        // There are no more threads to be had.
+        Err(_) => (one, other()),
+    }
 }
 
 /// What a column has in all of the rows, if that shows without reading it.
