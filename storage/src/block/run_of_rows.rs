@@ -5,8 +5,7 @@
 //! all the same number; these are made up instead of read.
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::thread::ScopedJoinHandle;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use arrow::array::{
     ArrayRef, ListArray, RecordBatch, UInt32Array, new_empty_array, new_null_array,
@@ -19,6 +18,7 @@ use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::reader::FileReader;
+use tokio::runtime::Handle;
 
 use crate::block::page_window::PageWindow;
 use crate::block::reader::BlockFile;
@@ -86,10 +86,10 @@ pub(super) async fn read(
     // each thread gets every other one.
     let every_other = |first| opened.iter().skip(first).step_by(2).copied().collect();
     let mut one = reader(every_other(0)).map_err(&fail)?;
-    let mut other = reader(every_other(1)).map_err(&fail)?;
+    let mut other = Some(reader(every_other(1)).map_err(&fail)?);
     let object = file.path().to_string();
     Ok(std::iter::from_fn(move || {
-        let both = match on_two_threads(|| one.next(), || other.next()) {
+        let both = match next_of_both(&mut one, &mut other) {
             (Some(one), Some(other)) => one.and_then(|one| Ok([one, other?])),
             (None, None) => return None,
             _ => Err(ArrowError::ParquetError(
@@ -101,17 +101,44 @@ pub(super) async fn read(
     }))
 }
 
-/// Both results. A thread of its own costs less than to wait for one of a pool that encodes blocks.
-fn on_two_threads<T: Send>(one: impl FnOnce() -> T, mut other: impl FnMut() -> T + Send) -> (T, T) {
-    let (one, spawned) = std::thread::scope(|scope| {
-        let spawned = std::thread::Builder::new().spawn_scoped(scope, &mut other);
-        (one(), spawned.map(ScopedJoinHandle::join))
-    });
-    match spawned {
-        Ok(Ok(other)) => (one, other),
-        Ok(Err(panic)) => std::panic::resume_unwind(panic),
-        // There are no more threads to be had.
-        Err(_) => (one, other()),
+type Next = Option<Result<RecordBatch, ArrowError>>;
+
+/// The next batch of both readers. The other one is read by another thread if there is one that comes
+/// to it before this one is done: on a machine that is busy nobody waits for a turn.
+fn next_of_both(
+    one: &mut ParquetRecordBatchReader,
+    other: &mut Option<ParquetRecordBatchReader>,
+) -> (Next, Next) {
+    let offered = Arc::new(Mutex::new(other.take()));
+    let take = |from: &Mutex<Option<ParquetRecordBatchReader>>| {
+        from.lock().unwrap_or_else(PoisonError::into_inner).take()
+    };
+    let (done, result) = mpsc::sync_channel(1);
+    if let Ok(runtime) = Handle::try_current() {
+        let offered = Arc::clone(&offered);
+        runtime.spawn_blocking(move || {
+            if let Some(mut reader) = take(&offered) {
+                let next = reader.next();
+                // Whoever asked may have gone.
+                done.send((reader, next)).ok();
+            }
+        });
+    }
+    let first = one.next();
+    let second = match take(&offered) {
+        Some(mut reader) => {
+            let next = reader.next();
+            Some((reader, next))
+        }
+        None => result.recv().ok(),
+    };
+    match second {
+        Some((reader, next)) => {
+            *other = Some(reader);
+            (first, next)
+        }
+        // The other thread has panicked, and said why.
+        None => (first, None),
     }
 }
 
