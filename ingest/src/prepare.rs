@@ -85,27 +85,28 @@ pub(crate) fn prepare(
     let body = decompress(body, encoding, limits.max_request_bytes, &mut memory)?;
     match format {
         Format::Protobuf => {
-            let twice = body.len().saturating_mul(2);
             let bounds = limits::bounds(limits, now_ns);
-            if let Some(plain) = PlainRequest::from_bytes(body.clone(), &bounds) {
-                let spans = plain.span_count() as u64;
-                take(tenant, spans, &body, rules)?;
-                // A copy to keep, and one that is compressed.
-                let grown = memory.grow(twice);
-                grown.map_err(|error| Refused { error, spans })?;
-                let request_hash = record::request_hash(tenant, &body);
-                // What arrived may be a small part of a large buffer, which it would keep in memory.
-                let kept = plain.detached();
-                return pack(kept, Report::default(), request_hash, memory, limits);
-            }
-            let counts = prescan(&body, limits)?;
-            take(tenant, counts.spans, &body, rules)?;
-            let refused = |error| Refused {
-                error,
-                spans: counts.spans,
+            let found = match PlainRequest::from_bytes(body.clone(), &bounds) {
+                Some(plain) => Ok(plain),
+                None => Err(prescan(&body, limits)?),
             };
-            memory.grow(twice).map_err(refused)?;
+            let spans = match &found {
+                Ok(plain) => plain.span_count() as u64,
+                Err(counts) => counts.spans,
+            };
+            take(tenant, spans, &body, rules)?;
+            let refused = |error| Refused { error, spans };
+            // A copy to keep, and one that is compressed.
+            memory.grow(body.len().saturating_mul(2)).map_err(refused)?;
             let request_hash = record::request_hash(tenant, &body);
+            let counts = match found {
+                // What arrived may be a small part of a large buffer, which it would keep in memory.
+                Ok(plain) => {
+                    let kept = plain.detached();
+                    return pack(kept, Report::default(), request_hash, memory, limits);
+                }
+                Err(counts) => counts,
+            };
             reserve(&mut memory, counts, body.len()).map_err(refused)?;
             let request = ExportTraceServiceRequest::decode(&body[..]);
             let request = request.map_err(|error| {

@@ -16,7 +16,7 @@ use parquet::record::reader::RowIter;
 use parquet::schema::types::Type as SchemaType;
 
 use crate::block::footer::chunk_range;
-use crate::block::pages::{ColumnPages, Fetched};
+use crate::block::pages::{ColumnPages, Fetched, damaged, locations};
 use crate::block::reader::BlockFile;
 
 /// What was fetched of a row group.
@@ -102,7 +102,7 @@ impl RowGroupReader for &PageWindow {
         let at = self
             .columns
             .binary_search_by_key(&leaf, |column| column.leaf);
-        let at = at.map_err(|_| ParquetError::General(format!("column {leaf} is not read")))?;
+        let at = at.map_err(|_| damaged(&format!("column {leaf} is not read")))?;
         let Column {
             fetched, locations, ..
         } = &self.columns[at];
@@ -142,25 +142,13 @@ fn with_one_group(metadata: &ParquetMetaData, row_group: usize) -> ParquetMetaDa
     ParquetMetaData::new(file, vec![group])
 }
 
-fn locations(
-    metadata: &ParquetMetaData,
-    row_group: usize,
-    leaf: usize,
-) -> Result<&Vec<PageLocation>> {
-    let index = metadata.offset_index();
-    let index = index.and_then(|groups| groups.get(row_group)?.get(leaf));
-    let missing =
-        || ParquetError::General("a column chunk without an index of its pages".to_owned());
-    Ok(index.ok_or_else(missing)?.page_locations())
-}
-
 /// Where the dictionary and the pages with some rows are.
 fn parts(
     chunk: &ColumnChunkMetaData,
     pages: &[PageLocation],
     rows: &Range<usize>,
 ) -> Result<Vec<Range<u64>>> {
-    let outside = || ParquetError::General("a page outside its column chunk".to_owned());
+    let outside = || damaged("a page outside its column chunk");
     let chunk = chunk_range(chunk).ok_or_else(outside)?;
     let mut parts = Vec::new();
     let mut push = |start: u64, end: u64| {

@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes, buf};
 use parquet::basic::Compression;
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
@@ -181,7 +181,23 @@ impl ChunkReader for Fetched {
     }
 }
 
-fn damaged(what: &str) -> ParquetError {
+/// Where the pages of a column chunk are.
+///
+/// # Errors
+///
+/// If the file has no index of them.
+pub(super) fn locations(
+    metadata: &ParquetMetaData,
+    row_group: usize,
+    leaf: usize,
+) -> Result<&Vec<PageLocation>> {
+    let index = metadata.offset_index();
+    let index = index.and_then(|groups| groups.get(row_group)?.get(leaf));
+    let without = || damaged("a column chunk without an index of its pages");
+    Ok(index.ok_or_else(without)?.page_locations())
+}
+
+pub(super) fn damaged(what: &str) -> ParquetError {
     ParquetError::General(what.to_owned())
 }
 
@@ -190,7 +206,7 @@ mod tests {
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use parquet::arrow::ArrowWriter;
     use parquet::basic::ZstdLevel;
-    use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+    use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
     use parquet::file::properties::{WriterProperties, WriterVersion};
 
     use super::*;
@@ -224,17 +240,12 @@ mod tests {
         (bytes, metadata)
     }
 
-    fn locations(metadata: &ParquetMetaData, column: usize) -> Vec<PageLocation> {
-        let index = metadata.offset_index().expect("is written");
-        index[0][column].page_locations().clone()
-    }
-
     #[test]
     fn pages_are_what_the_library_makes_of_them() {
         for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
             let (bytes, metadata) = file(version);
             for (column, chunk) in metadata.row_group(0).columns().iter().enumerate() {
-                let locations = locations(&metadata, column);
+                let locations = locations(&metadata, 0, column).expect("is written").clone();
                 let fetched = Fetched(vec![(0, bytes.clone())]);
                 let pages = ColumnPages::new(fetched, chunk, 1_000, locations.clone());
                 let bytes = Arc::new(bytes.clone());
@@ -257,7 +268,8 @@ mod tests {
     #[test]
     fn what_was_not_fetched_can_be_skipped_only() {
         let (bytes, metadata) = file(WriterVersion::PARQUET_1_0);
-        let (chunk, locations) = (metadata.row_group(0).column(1), locations(&metadata, 1));
+        let chunk = metadata.row_group(0).column(1);
+        let locations = locations(&metadata, 0, 1).expect("is written");
         let second = usize::try_from(locations[1].offset).expect("small");
         let fetched = Fetched(vec![(second as u64, bytes.slice(second..))]);
         let reader = |fetched| ColumnPages::new(fetched, chunk, 1_000, locations.clone());

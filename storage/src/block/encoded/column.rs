@@ -13,12 +13,12 @@ use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
-use super::page::{Codes, Loaded, damaged};
+use super::page::{Codes, Loaded};
 use super::row_codes::RowCodes;
 use super::values::{self, is_known};
 use crate::block::footer::chunk_range;
 use crate::block::hybrid::Hybrid;
-use crate::block::pages::{ColumnPages, Fetched};
+use crate::block::pages::{ColumnPages, Fetched, damaged, locations};
 use crate::block::reader::BlockFile;
 use crate::error::StorageError;
 
@@ -80,11 +80,8 @@ pub fn can_read(
 /// First row of each page, then the number of rows; `None` if they make no sense.
 fn page_bounds(metadata: &ParquetMetaData, row_group: usize, leaf: usize) -> Option<Vec<usize>> {
     let rows = usize::try_from(metadata.row_groups().get(row_group)?.num_rows()).ok()?;
-    let index = metadata.offset_index()?.get(row_group)?.get(leaf)?;
-    let first_rows = index
-        .page_locations()
-        .iter()
-        .map(|page| page.first_row_index);
+    let pages = locations(metadata, row_group, leaf).ok()?.iter();
+    let first_rows = pages.map(|page| page.first_row_index);
     let bounds: Vec<usize> = first_rows
         .map(|row| usize::try_from(row).ok())
         .chain([Some(rows)])
@@ -149,12 +146,9 @@ impl EncodedColumn {
         (chunk, bytes): (&ColumnChunkMetaData, Fetched),
         data_type: &DataType,
     ) -> Result<Self> {
-        let without = || damaged("a column chunk without an index of its pages");
-        let bounds = page_bounds(metadata, row_group, leaf).ok_or_else(without)?;
-        let index = metadata
-            .offset_index()
-            .and_then(|groups| groups.get(row_group)?.get(leaf));
-        let locations = index.ok_or_else(without)?.page_locations().clone();
+        let locations = locations(metadata, row_group, leaf)?.clone();
+        let disordered = || damaged("an index of pages that are not in order");
+        let bounds = page_bounds(metadata, row_group, leaf).ok_or_else(disordered)?;
         let rows = bounds.last().copied().unwrap_or_default();
         Ok(Self {
             object,

@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef};
-use parquet::errors::{ParquetError, Result};
+use parquet::errors::Result;
 
 use super::row_codes::RowCodes;
 use crate::block::hybrid::Hybrid;
+use crate::block::pages::damaged;
 
 /// The page that is being read.
 pub(super) struct Loaded {
@@ -202,8 +203,4 @@ fn skip_levels(present: &mut Hybrid, mut count: usize) -> Result<usize> {
         count -= levels.len();
     }
     Ok(ones)
-}
-
-pub(super) fn damaged(what: &str) -> ParquetError {
-    ParquetError::General(what.to_owned())
 }
