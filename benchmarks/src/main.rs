@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`suite`] is what is asked, [`contender`] who answers, [`rounds`] how they take turns,
 //! [`answer`] when answers are the same, [`record`] what is kept of it. [`run`] does all of it and
-//! writes it down with [`report`] and [`plot`]. [`ingest`], [`planning`], [`growth`] and [`counters`]
-//! measure what no rival takes part in.
+//! writes it down with [`report`] and [`plot`]. [`dashboard`], [`ingest`], [`planning`], [`growth`] and
+//! [`counters`] measure what no rival takes part in.
 
 #![expect(
     clippy::print_stdout,
@@ -24,6 +24,7 @@ mod callgrind;
 mod comparison;
 mod contender;
 mod counters;
+mod dashboard;
 mod dataset;
 mod error;
 mod growth;

@@ -1,4 +1,4 @@
-//! The suites of queries: for series, for single things, and the panels of a dashboard.
+//! The suites that rivals take part in: queries for series, and for single things.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -9,14 +9,13 @@ use crate::answer::Bounds;
 use crate::contender::{Cache, Contender, DataFusion, Spandrel, SqlProcess};
 use crate::dataset::Dataset;
 use crate::error::BenchError;
-use crate::record::{Run, Timing, float};
+use crate::record::{Run, float};
 use crate::rounds::{Effort, Mode, has_bounds, race};
-use crate::suite::{DASHBOARD, LOOKUPS, METRICS, Question, Window, trace_by_id};
+use crate::suite::{LOOKUPS, METRICS, Question, Window, trace_by_id};
 
 pub(crate) const METRICS_SUITE: &str = "metrics";
 pub(crate) const SMALL_SUITE: &str = "metrics, small blocks";
 pub(crate) const LOOKUP_SUITE: &str = "lookup";
-pub(crate) const DASHBOARD_SUITE: &str = "dashboard";
 
 /// Everyone, over the same spans.
 pub(crate) struct Field {
@@ -162,38 +161,6 @@ impl Field {
         let ids: Vec<String> = found.into_keys().map(|(id, _)| id).collect();
         let id = ids.get(ids.len() / 2).cloned();
         id.ok_or_else(|| BenchError::Input(format!("{} finds nothing", search.text)))
-    }
-
-    /// All panels of a dashboard together, each refresh a step later than the one before.
-    pub(crate) fn dashboard(&mut self, run: &mut Run, effort: Effort) -> Result<(), BenchError> {
-        eprintln!("dashboard");
-        let panels: Vec<&Question> = METRICS
-            .iter()
-            .filter(|question| DASHBOARD.contains(&question.name))
-            .collect();
-        let case = format!("{} panels", panels.len());
-        let mut fresh = Timing::new(DASHBOARD_SUITE, &case, "", "nothing kept", "");
-        let mut refreshed = Timing::new(DASHBOARD_SUITE, &case, "", "refresh", "");
-        for round in 0..=effort.rounds {
-            let window = |question: &&Question| {
-                let steps_ago = effort.rounds - round;
-                let window = Window::trailing(&self.dataset, question.cut, steps_ago)?;
-                Ok((question.text, window.grid))
-            };
-            let queries = panels.iter().map(window);
-            let queries = queries.collect::<Result<Vec<_>, BenchError>>()?;
-            let spent = (
-                self.plain.ask_all(&queries)?,
-                self.caching.ask_all(&queries)?,
-            );
-            // The first opens the dashboard.
-            if round > 0 {
-                fresh.push(spent.0);
-                refreshed.push(spent.1);
-            }
-        }
-        run.timings.extend([fresh, refreshed]);
-        Ok(())
     }
 
     /// Bytes of a span, here and in ClickHouse's own table.

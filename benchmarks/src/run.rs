@@ -15,7 +15,7 @@ use crate::queries::{Field, METRICS_SUITE, SMALL_SUITE};
 use crate::record::{Run, Settings, cores};
 use crate::rounds::{Effort, Mode};
 use crate::suite::Question;
-use crate::{growth, planning, report};
+use crate::{dashboard, growth, planning, report};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -142,23 +142,21 @@ fn suites(
     let native = options.data.native_folder()?;
     let enter = |dataset, native| Field::enter(dataset, threads, &options.python, native, handle);
     let wanted = |question: &Question| options.wants_question(question);
-    if options.wants(Suite::Metrics) || options.wants(Suite::Dashboard) {
+    if options.wants(Suite::Metrics) {
         let mut field = enter(large, Some(&*native))?;
         run.engines = field.names();
         field.sizes(run)?;
-        if options.wants(Suite::Metrics) {
-            for (mode, effort) in [
-                (Mode::Warm, effort),
-                (Mode::Refresh, effort),
-                (Mode::Cold, options.cold()),
-            ] {
-                field.metrics(run, METRICS_SUITE, mode, effort, wanted);
-                write(run, &options.out)?;
-            }
+        for (mode, effort) in [
+            (Mode::Warm, effort),
+            (Mode::Refresh, effort),
+            (Mode::Cold, options.cold()),
+        ] {
+            field.metrics(run, METRICS_SUITE, mode, effort, wanted);
+            write(run, &options.out)?;
         }
-        if options.wants(Suite::Dashboard) {
-            field.dashboard(run, effort)?;
-        }
+    }
+    if options.wants(Suite::Dashboard) {
+        dashboard::run(run, large, effort.rounds, threads, handle)?;
     }
     if options.wants(Suite::Small) {
         let mut field = enter(small, None)?;

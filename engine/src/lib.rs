@@ -49,4 +49,4 @@ pub use pieces::Pieces;
 pub use plan::MetricsPlan;
 pub use prune::{PruneReason, may_count, may_search, prune, prune_search};
 pub use read_size::{ReadSizes, bytes_to_search};
-pub use series::{Label, LabelValue, Series, SeriesPlan, SeriesSet};
+pub use series::{Label, LabelValue, Series, SeriesPlan, SeriesSet, Values};

@@ -147,7 +147,7 @@ impl Frontend {
         };
         let labels = answer.series.series.into_iter().flat_map(|s| s.labels);
         Ok(Some((
-            labels.map(|label| label.name).collect(),
+            labels.map(|label| label.name.to_string()).collect(),
             answer.stats,
         )))
     }

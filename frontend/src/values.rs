@@ -225,7 +225,7 @@ impl Frontend {
             .await?;
         let mut set = ValueSet::new(limits);
         // A group without spans in the range says nothing about it.
-        let counted = |series: &&Series| series.values.iter().any(|count| *count > 0.0);
+        let counted = |series: &&Series| series.values.iter().any(|count| count > 0.0);
         for series in answer
             .series
             .series
@@ -233,9 +233,9 @@ impl Frontend {
             .filter(|series| counted(&series))
         {
             let labels = series.labels.into_iter();
-            for label in labels.filter(|label| label.name == name_text) {
+            for label in labels.filter(|label| *label.name == name_text) {
                 set.insert(match label.value {
-                    LabelValue::String(text) => Value::String(text),
+                    LabelValue::String(text) => Value::String(text.into()),
                     LabelValue::Int(value) => Value::Int(value),
                     LabelValue::Float(value) => Value::Double(value),
                     LabelValue::Bool(value) => Value::Bool(value),

@@ -265,7 +265,7 @@ fn cells(set: &SeriesSet, question: &Question, window: &Window) -> Cells {
     };
     let mut cells = Cells::new();
     for series in &set.series {
-        let mut labels = series.labels.iter().filter(|label| label.name != "p");
+        let mut labels = series.labels.iter().filter(|label| &*label.name != "p");
         let label = match question.value {
             Value::Compare => labels
                 .map(|label| format!("{}={}", label.name, text(&label.value)))
@@ -278,12 +278,12 @@ fn cells(set: &SeriesSet, question: &Question, window: &Window) -> Cells {
         };
         // SQL numbers buckets by the exponent of their upper bound.
         let label = match series.labels.last() {
-            Some(last) if last.name == "__bucket" => exponent(&last.value),
+            Some(last) if &*last.name == "__bucket" => exponent(&last.value),
             _ => label,
         };
-        for (index, value) in (0..set.grid.intervals).zip(&series.values) {
+        for (index, value) in (0..set.grid.intervals).zip(series.values.iter()) {
             // Nothing to count is no cell in SQL.
-            if *value != 0.0 && !value.is_nan() {
+            if value != 0.0 && !value.is_nan() {
                 cells.insert((label.clone(), window.bin(index)), value * scale);
             }
         }
@@ -300,7 +300,7 @@ fn exponent(bound: &LabelValue) -> String {
 
 fn text(value: &LabelValue) -> String {
     match value {
-        LabelValue::String(text) => text.clone(),
+        LabelValue::String(text) => text.to_string(),
         LabelValue::Int(value) => value.to_string(),
         LabelValue::Float(value) => value.to_string(),
         LabelValue::Bool(value) => value.to_string(),

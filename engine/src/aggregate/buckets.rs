@@ -1,4 +1,9 @@
-//! Counts in numbered buckets, in pages that exist only where something was counted.
+//! Counts in numbered buckets.
+//!
+//! Of a hundred thousand groups most have a value or two in an interval, and those stand in place. With
+//! more values there are counters, in pages that exist only where something was counted.
+
+use smallvec::SmallVec;
 
 use super::rows::StateRow;
 
@@ -11,11 +16,159 @@ type Counter = u16;
 type Page = [Counter; PAGE];
 
 /// Counts in numbered buckets.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Buckets {
+    /// The buckets of few values, in no order; unused once there are counters.
+    few: [i32; FEW],
+    few_values: u8,
+    counters: Option<Box<Counters>>,
+}
+
+/// So many values stand in place, which makes a cache line with the rest.
+const FEW: usize = 13;
+
+impl Buckets {
+    /// Counts one more in a bucket. Returns the bytes that this allocated.
+    #[inline]
+    pub(crate) fn increment(&mut self, bucket: i32) -> usize {
+        if let Some(counters) = &mut self.counters {
+            return counters.increment(bucket);
+        }
+        match self.few.get_mut(usize::from(self.few_values)) {
+            Some(free) => {
+                *free = bucket;
+                self.few_values += 1;
+                0
+            }
+            None => self.add(bucket, 1),
+        }
+    }
+
+    /// Counts `count` more in a bucket. Returns the bytes that this allocated.
+    #[inline(never)]
+    pub(crate) fn add(&mut self, bucket: i32, count: u64) -> usize {
+        let before = self.heap_bytes();
+        let has_room = self.counters.is_none() && self.few().len() < FEW;
+        match count {
+            0 => {}
+            1 if has_room => {
+                self.increment(bucket);
+            }
+            _ => {
+                self.counters().add(bucket, count);
+            }
+        }
+        self.heap_bytes() - before
+    }
+
+    /// Adds the counts of others.
+    pub(crate) fn merge(&mut self, mut other: Self) {
+        // The smaller one is added to the larger one.
+        if self.counters.is_none() {
+            std::mem::swap(self, &mut other);
+        }
+        for &bucket in other.few() {
+            self.increment(bucket);
+        }
+        if let Some(counters) = other.counters {
+            self.counters().merge(*counters);
+        }
+    }
+
+    /// The buckets of the values that stand in place.
+    fn few(&self) -> &[i32] {
+        &self.few[..usize::from(self.few_values)]
+    }
+
+    /// The counters, of which values that stand in place become some.
+    fn counters(&mut self) -> &mut Counters {
+        let few = &self.few[..usize::from(self.few_values)];
+        self.few_values = 0;
+        self.counters.get_or_insert_with(|| {
+            let mut counters = Box::new(Counters::default());
+            for &bucket in few {
+                counters.increment(bucket);
+            }
+            counters
+        })
+    }
+
+    /// Whether nothing was counted.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.few_values == 0 && self.counters.is_none()
+    }
+
+    /// How many were counted in all.
+    pub(crate) fn total(&self) -> u64 {
+        let counted = self.counters.as_ref().map_or(0, |held| held.total());
+        counted + u64::from(self.few_values)
+    }
+
+    /// How many were counted in one bucket.
+    pub(crate) fn count(&self, bucket: i32) -> u64 {
+        match &self.counters {
+            Some(counters) => counters.count(bucket),
+            None => self.few().iter().map(|&of| u64::from(of == bucket)).sum(),
+        }
+    }
+
+    /// The buckets with something in them, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (i32, u64)> + '_ {
+        let mut few: SmallVec<[(i32, u64); FEW]> = SmallVec::new();
+        for bucket in self.ordered() {
+            match few.last_mut() {
+                Some((last, count)) if *last == bucket => *count += 1,
+                _ => few.push((bucket, 1)),
+            }
+        }
+        let counted = self.counters.iter().flat_map(|counters| counters.iter());
+        few.into_iter().chain(counted)
+    }
+
+    /// The bucket of the value at a 1-based rank among all counted in order.
+    pub(crate) fn at_rank(&self, rank: u64) -> Option<i32> {
+        match &self.counters {
+            Some(counters) => counters.at_rank(rank),
+            None => {
+                let place = usize::try_from(rank).ok()?.checked_sub(1)?;
+                self.ordered().get(place).copied()
+            }
+        }
+    }
+
+    /// The buckets of the values that stand in place, ascending.
+    fn ordered(&self) -> SmallVec<[i32; FEW]> {
+        let mut few = SmallVec::from(self.few());
+        few.sort_unstable();
+        few
+    }
+
+    /// The buckets as rows of a state.
+    pub(crate) fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
+        for (key, count) in self.iter() {
+            push(StateRow {
+                interval,
+                key,
+                count,
+                ..StateRow::default()
+            });
+        }
+    }
+
+    /// Bytes held besides the struct itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let held = |counters: &Box<Counters>| size_of::<Counters>() + counters.heap_bytes();
+        self.counters.as_ref().map_or(0, held)
+    }
+}
+
+/// Counters of numbered buckets.
 ///
 /// A count is one load from the directory and one addition in a page. Counters are narrow, because
 /// there are many and most are small; what does not fit into one is carried over.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Buckets {
+struct Counters {
     /// Number of the page that `directory[0]` stands for.
     first_page: i32,
     /// Place in `pages` plus one for each page number from `first_page` on; 0 where there is none.
@@ -33,10 +186,10 @@ const fn split(bucket: i32) -> (i32, usize) {
     (bucket >> PAGE_BITS, bucket as usize % PAGE)
 }
 
-impl Buckets {
+impl Counters {
     /// Counts one more in a bucket. Returns the bytes that this allocated.
     #[inline]
-    pub(crate) fn increment(&mut self, bucket: i32) -> usize {
+    fn increment(&mut self, bucket: i32) -> usize {
         let (number, slot) = split(bucket);
         if let Some(page) = self.page(number)
             && let Some(sum) = page[slot].checked_add(1)
@@ -49,7 +202,7 @@ impl Buckets {
 
     /// Counts `count` more in a bucket. Returns the bytes that this allocated.
     #[inline(never)]
-    pub(crate) fn add(&mut self, bucket: i32, count: u64) -> usize {
+    fn add(&mut self, bucket: i32, count: u64) -> usize {
         if count == 0 {
             return 0;
         }
@@ -78,11 +231,7 @@ impl Buckets {
     }
 
     /// Adds the counts of others.
-    pub(crate) fn merge(&mut self, other: Self) {
-        if self.pages.is_empty() {
-            *self = other;
-            return;
-        }
+    fn merge(&mut self, other: Self) {
         for (number, theirs) in other.numbered_pages() {
             let mine = self.page_or_new(number);
             let mut fits = true;
@@ -135,12 +284,7 @@ impl Buckets {
         }
         if self.directory[place] == 0 {
             if self.pages.len() == self.pages.capacity() {
-                // Most have one value or many.
-                let more = match self.pages.len() {
-                    0 => 1,
-                    pages => (pages / 2).max(4),
-                };
-                self.pages.reserve_exact(more);
+                self.pages.reserve_exact((self.pages.len() / 2).max(4));
             }
             self.pages.push([0; PAGE]);
             // A float has 18 bits of bucket number, so there are far fewer than 2^16 pages.
@@ -168,19 +312,14 @@ impl Buckets {
         self.carried.binary_search_by_key(&bucket, |(of, _)| *of)
     }
 
-    /// Whether nothing was counted.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pages.is_empty()
-    }
-
     /// How many were counted in all.
-    pub(crate) fn total(&self) -> u64 {
+    fn total(&self) -> u64 {
         let counters: u64 = self.pages.iter().map(sum).sum();
         counters + self.carried.iter().map(|(_, count)| count).sum::<u64>()
     }
 
     /// How many were counted in one bucket.
-    pub(crate) fn count(&self, bucket: i32) -> u64 {
+    fn count(&self, bucket: i32) -> u64 {
         let (number, slot) = split(bucket);
         let entry = self.directory.get(self.place(number)).copied();
         let page = entry.and_then(|entry| self.pages.get(usize::from(entry).checked_sub(1)?));
@@ -188,7 +327,7 @@ impl Buckets {
     }
 
     /// The buckets with something in them, ascending.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (i32, u64)> + '_ {
+    fn iter(&self) -> impl Iterator<Item = (i32, u64)> + '_ {
         self.numbered_pages()
             .flat_map(|(number, page)| {
                 (0_i32..)
@@ -200,7 +339,7 @@ impl Buckets {
     }
 
     /// The bucket of the value at a 1-based rank among all counted in order.
-    pub(crate) fn at_rank(&self, rank: u64) -> Option<i32> {
+    fn at_rank(&self, rank: u64) -> Option<i32> {
         let mut seen = 0;
         for (number, page) in self.numbered_pages() {
             // Whole pages are skipped by their sum, unless the exact counts are elsewhere.
@@ -225,20 +364,8 @@ impl Buckets {
         None
     }
 
-    /// The buckets as rows of a state.
-    pub(crate) fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
-        for (key, count) in self.iter() {
-            push(StateRow {
-                interval,
-                key,
-                count,
-                ..StateRow::default()
-            });
-        }
-    }
-
     /// Bytes held besides the struct itself.
-    pub(crate) fn heap_bytes(&self) -> usize {
+    fn heap_bytes(&self) -> usize {
         self.directory.capacity() * size_of::<u16>()
             + self.pages.capacity() * size_of::<Page>()
             + self.carried.capacity() * size_of::<(i32, u64)>()

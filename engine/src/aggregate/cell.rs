@@ -78,21 +78,32 @@ impl Cell for CountCell {
 /// Sum and number of values.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SumCell {
-    pub(crate) sum: DoubleDouble,
+    /// Of integers and durations: more of them than could ever be counted do not overflow it.
+    ints: i128,
+    floats: DoubleDouble,
     pub(crate) count: u64,
+}
+
+impl SumCell {
+    /// The sum of all values.
+    pub(crate) fn sum(&self) -> DoubleDouble {
+        let mut sum = DoubleDouble::from(self.ints);
+        sum.add(self.floats);
+        sum
+    }
 }
 
 impl Cell for SumCell {
     #[inline]
     fn add_int(&mut self, value: i64) -> usize {
-        self.sum.add(value.into());
+        self.ints += i128::from(value);
         self.count += 1;
         0
     }
 
     #[inline]
     fn add_float(&mut self, value: f64) -> usize {
-        self.sum.add(value.into());
+        self.floats.add(value.into());
         self.count += 1;
         0
     }
@@ -102,12 +113,13 @@ impl Cell for SumCell {
     }
 
     fn merge(&mut self, other: Self) {
-        self.sum.add(other.sum);
+        self.ints += other.ints;
+        self.floats.add(other.floats);
         self.count += other.count;
     }
 
     fn rows(&self, interval: u32, mut push: impl FnMut(StateRow)) {
-        let DoubleDouble { high, low } = self.sum;
+        let DoubleDouble { high, low } = self.sum();
         push(StateRow {
             interval,
             count: self.count,
@@ -118,7 +130,7 @@ impl Cell for SumCell {
     }
 
     fn absorb(&mut self, row: &StateRow) {
-        self.sum.add(DoubleDouble {
+        self.floats.add(DoubleDouble {
             high: row.high,
             low: row.low,
         });

@@ -11,18 +11,32 @@ pub(crate) struct DoubleDouble {
 }
 
 impl From<i64> for DoubleDouble {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "what the rounding loses is kept in `low`"
-    )]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the difference of an i64 and its nearest float fits in 11 bits"
-    )]
+    #[inline]
+    #[expect(clippy::cast_precision_loss, reason = "either half is a float exactly")]
     fn from(value: i64) -> Self {
-        let high = value as f64;
-        let low = (i128::from(value) - high as i128) as f64;
+        const HALF: u32 = 32;
+        let upper = (value >> HALF) as f64 * (1_u64 << HALF) as f64;
+        let lower = (value & ((1 << HALF) - 1)) as f64;
+        let (high, low) = two_sum(upper, lower);
         Self { high, low }
+    }
+}
+
+impl From<i128> for DoubleDouble {
+    /// Exact up to 106 bits.
+    #[expect(clippy::cast_possible_truncation, reason = "64 bits and twice 32")]
+    fn from(value: i128) -> Self {
+        const LOW: i128 = (1 << 32) - 1;
+        let mut sum = Self::default();
+        for (part, bits) in [(value >> 64, 64), (value >> 32 & LOW, 32), (value & LOW, 0)] {
+            let Self { high, low } = Self::from(part as i64);
+            let scale = 2_f64.powi(bits);
+            sum.add(Self {
+                high: high * scale,
+                low: low * scale,
+            });
+        }
+        sum
     }
 }
 
@@ -83,6 +97,30 @@ mod tests {
     fn integers_sum_exactly() {
         let total = sum([i64::MAX, 1, -2, i64::MAX, i64::MIN, i64::MIN, 7]);
         assert_eq!(total.value().to_bits(), 4.0_f64.to_bits());
+    }
+
+    #[test]
+    fn every_integer_is_held_exactly() {
+        let around = |value: i64| (-3..=3).map(move |by| value.wrapping_add(by));
+        let powers = (0..63).map(|bits| 1_i64 << bits);
+        let signed = powers.flat_map(|power| [power, -power, power / 3 * 2]);
+        for value in signed.chain([i64::MIN, i64::MAX]).flat_map(around) {
+            let DoubleDouble { high, low } = DoubleDouble::from(value);
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "what is expected of the upper part"
+            )]
+            let nearest = value as f64;
+            assert_eq!(high.to_bits(), nearest.to_bits());
+            #[expect(clippy::cast_possible_truncation, reason = "whole numbers of few bits")]
+            let whole = high as i128 + low as i128;
+            assert_eq!(whole, i128::from(value));
+            let many = i128::from(value) * 1_000_003;
+            let DoubleDouble { high, low } = DoubleDouble::from(many);
+            #[expect(clippy::cast_possible_truncation, reason = "whole numbers of few bits")]
+            let whole = high as i128 + low as i128;
+            assert_eq!(whole, many);
+        }
     }
 
     #[test]

@@ -131,15 +131,15 @@ impl Tally {
         }
         let mut push = |meta_type: String, value: LabelValue, values: Vec<f64>| {
             let label = |name: &str, value| Label {
-                name: name.to_owned(),
+                name: name.into(),
                 value,
             };
             series.push(Series {
                 labels: vec![
-                    label("__meta_type", LabelValue::String(meta_type)),
+                    label("__meta_type", LabelValue::String(meta_type.into())),
                     label(attribute, value),
                 ],
-                values,
+                values: values.into(),
             });
             let cells = series.len().saturating_mul(self.grid.intervals as usize);
             self.limit.check(cells.saturating_mul(size_of::<f64>()))
@@ -148,7 +148,7 @@ impl Tally {
             let name = side.name().to_owned();
             push(name, value.into_label(), self.samples([spans], side))?;
         }
-        let nil = LabelValue::String("nil".to_owned());
+        let nil = LabelValue::String("nil".into());
         let total = self.samples(values.spans(), side);
         push(format!("{}_total", side.name()), nil, total)
     }
@@ -203,7 +203,7 @@ mod tests {
             .iter()
             .map(|series| {
                 let [meta, value] = [0, 1].map(|at| series.labels[at].value.to_text());
-                format!("{meta} {value} {}", series.values[0])
+                format!("{meta} {value} {}", series.values.get(0).unwrap())
             })
             .collect();
         assert_eq!(

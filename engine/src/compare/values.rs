@@ -14,7 +14,7 @@ use crate::series::LabelValue;
 pub(crate) enum Found<'a> {
     Text(&'a str),
     /// Anything but text.
-    Other(KeyValue),
+    Other(KeyValue<'static>),
 }
 
 impl Found<'_> {
@@ -28,7 +28,7 @@ impl Found<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Values {
     texts: HashMap<String, Spans>,
-    others: HashMap<KeyValue, Spans>,
+    others: HashMap<KeyValue<'static>, Spans>,
     /// Whether spans are told apart by interval.
     by_place: bool,
     /// Bytes that are held, about.
@@ -36,7 +36,7 @@ pub(crate) struct Values {
 }
 
 /// Bytes of one more value, about: with its control byte, and the free places of a table.
-const VALUE_BYTES: usize = (size_of::<(KeyValue, Spans)>() + 1) * 4 / 3;
+const VALUE_BYTES: usize = (size_of::<(KeyValue<'_>, Spans)>() + 1) * 4 / 3;
 const PLACE_BYTES: usize = size_of::<(u32, u64)>();
 
 impl Values {
@@ -105,7 +105,7 @@ impl Values {
         for (value, spans) in &other.others {
             spans.part(placement, other.by_place, &mut counts);
             if !counts.is_empty() {
-                self.add(Found::Other(value.clone()), &counts);
+                self.add(Found::Other(*value), &counts);
             }
         }
     }
@@ -171,7 +171,7 @@ impl<'a> Shown<'a> {
 
     pub(super) fn into_label(self) -> LabelValue {
         match self {
-            Self::Text(text) => LabelValue::String(text.to_owned()),
+            Self::Text(text) => LabelValue::String(text.into()),
             Self::Other(value) => value,
         }
     }

@@ -55,7 +55,7 @@ fn place(
     let of_quantile = |q: &f64| {
         let mut labels = content.labels.clone();
         labels.push(Label {
-            name: "p".to_owned(),
+            name: "p".into(),
             value: LabelValue::Float(*q),
         });
         find(set, interval, &labels)
@@ -70,6 +70,6 @@ fn find(set: &SeriesSet, interval: u32, labels: &[Label]) -> Option<(usize, f64)
     let series = &set.series;
     let found = series.binary_search_by(|series| label_order(&series.labels, labels));
     let found = found.ok()?;
-    let sample = *series[found].values.get(usize::try_from(interval).ok()?)?;
+    let sample = series[found].values.get(usize::try_from(interval).ok()?)?;
     (!sample.is_nan()).then_some((found, sample))
 }

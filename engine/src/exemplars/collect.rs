@@ -196,15 +196,15 @@ impl Collector<'_> {
         let shown = self.show.rows(&batch)?;
         for (at, (Candidate { key, content }, shown)) in rows.into_iter().zip(shown).enumerate() {
             let group = columns.iter().map(|column| column.get(at));
-            let group = group.collect::<Result<Vec<KeyValue>>>()?;
-            let mut labels = base_labels(self.aggregate, group);
+            let mut group = group.collect::<Result<Vec<KeyValue<'_>>>>()?;
+            let mut labels = base_labels(self.aggregate, &mut group);
             let place = usize::try_from(content).unwrap_or(usize::MAX);
             let value = values.and_then(|values| values.get(place));
             if let Some(value) = value
                 && let Ok(Some(bucket)) = self.bucket(value)
             {
                 labels.push(Label {
-                    name: "__bucket".to_owned(),
+                    name: "__bucket".into(),
                     value: LabelValue::Float(bound(bucket) / self.scale),
                 });
             }
@@ -270,8 +270,11 @@ fn array(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef> 
 }
 
 fn labels_of(shown: Vec<(String, Value)>) -> Vec<Label> {
-    let label = |(name, value)| match value {
-        Value::Scalar(value) => Some(Label { name, value }),
+    let label = |(name, value): (String, _)| match value {
+        Value::Scalar(value) => Some(Label {
+            name: name.into(),
+            value,
+        }),
         Value::Array(_) => None,
     };
     shown.into_iter().filter_map(label).collect()

@@ -2,13 +2,14 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::error::DataFusionError;
-use hashbrown::HashMap;
 use smallvec::SmallVec;
 use traceql::ast::{MetricsAggregate, MetricsFunction};
 
+use super::group_table::GroupTable;
 use super::key::{KeyColumn, KeyValue, NIL};
 use super::top::Top;
 use crate::aggregate::cell::{Cell, CountCell, ExtremeCell, SumCell};
@@ -23,22 +24,18 @@ use crate::limit::MemoryLimit;
 use crate::lower::{KeyKind, state_kind};
 use crate::physical::Groups;
 use crate::plan::MetricsPlan;
-use crate::series::{Label, LabelValue, Series, SeriesSet, apply_second_stages, tie_order};
+use crate::series::{Label, LabelValue, Series, SeriesSet, Values, apply_second_stages, tie_order};
 
 /// The aggregation states of the series that some spans make.
 #[derive(Debug)]
 pub(crate) struct Aggregates {
     grid: Grid,
     limit: MemoryLimit,
-    groups: HashMap<GroupKey, u32>,
-    key_bytes: usize,
+    groups: GroupTable,
     /// Whether the group without any label is shown with its first label as `nil`.
     nil_is_shown: bool,
     state: Box<dyn RangeState>,
 }
-
-/// Nearly always one value.
-type GroupKey = SmallVec<[KeyValue; 1]>;
 
 impl Aggregates {
     /// No series yet.
@@ -54,8 +51,7 @@ impl Aggregates {
         Self {
             grid,
             limit,
-            groups: HashMap::new(),
-            key_bytes: 0,
+            groups: GroupTable::new(aggregate.by.len()),
             nil_is_shown,
             state,
         }
@@ -100,18 +96,21 @@ impl Aggregates {
         let count = groups.state.group_count();
         self.groups.reserve(count);
         let mut numbers = Vec::with_capacity(count);
+        let mut key = SmallVec::<[KeyValue<'_>; 4]>::new();
         for (row, occupied) in groups.state.occupied().into_iter().enumerate() {
             // Groups of spans outside the window only are no groups of the answer.
             if !occupied {
                 numbers.push(u32::MAX);
                 continue;
             }
-            let key = columns
-                .iter()
-                .map(|column| column.get(row))
-                .collect::<Result<GroupKey, _>>()
-                .map_err(|error| recover(error, limit))?;
-            numbers.push(self.group(key));
+            key.clear();
+            for column in &columns {
+                key.push(column.get(row).map_err(|error| recover(error, limit))?);
+            }
+            if self.nil_is_shown {
+                show_nil(&mut key);
+            }
+            numbers.push(self.groups.number(&key));
         }
         self.merge_states(&numbers, groups.state)
     }
@@ -120,15 +119,14 @@ impl Aggregates {
     ///
     /// # Errors
     /// [`EngineError::MemoryLimit`] if the merged states are larger than the query may hold.
-    pub(crate) fn merge(&mut self, mut other: Self) -> Result<(), EngineError> {
-        if self.groups.is_empty() {
+    pub(crate) fn merge(&mut self, other: Self) -> Result<(), EngineError> {
+        if self.groups.len() == 0 {
             *self = other;
             return Ok(());
         }
-        let mut numbers = vec![0; other.groups.len()];
-        for (key, number) in other.groups.drain() {
-            numbers[index(number)] = self.group(key);
-        }
+        let numbers = (0..).take(other.groups.len());
+        let numbers = numbers.map(|number| self.groups.number_of(&other.groups, number));
+        let numbers: Vec<u32> = numbers.collect();
         self.merge_states(&numbers, other.state)
     }
 
@@ -143,16 +141,14 @@ impl Aggregates {
     ) -> Result<(), EngineError> {
         let (from, count) = (index(placement.from), index(placement.count));
         let occupied = part.state.occupied_in(from..from.saturating_add(count));
-        let mut numbers = vec![u32::MAX; occupied.len()];
-        for (key, &number) in &part.groups {
-            let number = index(number);
-            if occupied.get(number) == Some(&true) {
-                numbers[number] = match self.groups.get(key) {
-                    Some(&held) => held,
-                    None => self.group(key.clone()),
-                };
+        let numbers = (0..).zip(occupied).map(|(number, occupied)| {
+            if occupied {
+                self.groups.number_of(&part.groups, number)
+            } else {
+                u32::MAX
             }
-        }
+        });
+        let numbers: Vec<u32> = numbers.collect();
         self.state.grow(self.groups.len());
         self.state
             .merge_part(&numbers, part.state.as_ref(), placement)
@@ -162,7 +158,7 @@ impl Aggregates {
 
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        self.key_bytes + self.state.bytes()
+        self.groups.bytes() + self.state.bytes()
     }
 
     fn merge_states(
@@ -180,21 +176,6 @@ impl Aggregates {
     /// Number of label sets.
     pub(crate) fn group_count(&self) -> usize {
         self.groups.len()
-    }
-
-    fn group(&mut self, mut key: GroupKey) -> u32 {
-        if self.nil_is_shown {
-            show_nil(&mut key);
-        }
-        let next = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
-        let spilled = usize::from(key.spilled()) * key.len() * size_of::<KeyValue>();
-        let bytes = size_of::<(GroupKey, u32)>()
-            + spilled
-            + key.iter().map(KeyValue::heap_bytes).sum::<usize>();
-        *self.groups.entry(key).or_insert_with(|| {
-            self.key_bytes += bytes;
-            next
-        })
     }
 
     fn check_memory(&self) -> Result<(), EngineError> {
@@ -216,7 +197,7 @@ impl Aggregates {
         );
         if counts && aggregate.by.is_empty() && !plan.is_never() {
             // Nothing counted is a count of zero.
-            self.group(GroupKey::default());
+            self.groups.number(&[]);
         }
         self.state.grow(self.groups.len());
         let mut finisher = Finisher {
@@ -225,22 +206,19 @@ impl Aggregates {
             step_seconds: self.grid.step_seconds(),
             scale: if plan.aggregates_duration() { 1e9 } else { 1.0 },
             limit: self.limit,
+            names: names(aggregate),
             series: Vec::new(),
         };
-        let mut groups: Vec<_> = self.groups.iter().collect();
-        groups.sort_unstable_by_key(|(_, index)| **index);
-        let keys: Vec<_> = groups.into_iter().map(|(key, _)| key).collect();
         let in_answer = match Top::first_of(&plan.second_stages) {
-            Some(top) => finisher.survivors(top, &keys, self.state.cells()),
+            Some(top) => finisher.survivors(top, &self.groups, self.state.cells()),
             None => None,
         };
-        finisher.finish(&keys, in_answer.as_deref(), self.state.cells())?;
+        finisher.finish(&self.groups, in_answer.as_deref(), self.state.cells())?;
         let mut set = SeriesSet {
             grid: self.grid,
             series: finisher.series,
         };
-        set.series
-            .retain(|series| series.values.iter().any(|value| !value.is_nan()));
+        set.series.retain(|series| series.values.has_sample());
         apply_second_stages(&mut set, &plan.second_stages);
         set.sort();
         Ok(set)
@@ -248,50 +226,56 @@ impl Aggregates {
 }
 
 /// A key of nothing but absence is shown as text, so it is the same series as that of the text.
-fn show_nil(key: &mut [KeyValue]) {
+fn show_nil(key: &mut [KeyValue<'_>]) {
     if key.iter().all(|value| *value == KeyValue::Nil)
         && let Some(first) = key.first_mut()
     {
-        *first = KeyValue::String(NIL.into());
+        *first = KeyValue::String(NIL);
     }
 }
 
 /// The labels that the series of a span share, by its values of the `by` attributes.
-pub(crate) fn base_labels(aggregate: &MetricsAggregate, mut key: Vec<KeyValue>) -> Vec<Label> {
+pub(crate) fn base_labels(aggregate: &MetricsAggregate, key: &mut [KeyValue<'_>]) -> Vec<Label> {
     if !has_own_label(&aggregate.function) {
-        show_nil(&mut key);
+        show_nil(key);
     }
-    labels_of(aggregate, &key)
+    labels_of(aggregate, &names(aggregate), key.iter().copied())
+}
+
+/// The names of the labels of groups.
+fn names(aggregate: &MetricsAggregate) -> Vec<Arc<str>> {
+    let attributes = aggregate.by.iter();
+    attributes
+        .map(|by| by.attribute.canonical().into())
+        .collect()
 }
 
 /// The labels that a group's series share.
-fn labels_of(aggregate: &MetricsAggregate, key: &[KeyValue]) -> Vec<Label> {
-    let names = aggregate.by.iter().map(|by| by.attribute.canonical());
-    let mut labels: Vec<Label> = names
-        .zip(key)
-        .filter_map(|(name, value)| value.label().map(|value| Label { name, value }))
-        .collect();
+fn labels_of<'k>(
+    aggregate: &MetricsAggregate,
+    names: &[Arc<str>],
+    key: impl Iterator<Item = KeyValue<'k>>,
+) -> Vec<Label> {
+    let mut labels = Vec::with_capacity(names.len());
+    labels.extend(names.iter().zip(key).filter_map(|(name, value)| {
+        let name = Arc::clone(name);
+        value.label().map(|value| Label { name, value })
+    }));
     if aggregate.by.is_empty() && !has_own_label(&aggregate.function) {
-        let value = LabelValue::String(aggregate.function.as_str().to_owned());
-        labels.push(Label {
-            name: "__name__".to_owned(),
-            value,
-        });
+        let value = LabelValue::String(aggregate.function.as_str().into());
+        let name = "__name__".into();
+        labels.push(Label { name, value });
     }
     labels
 }
 
-/// The order of two groups' labels, as [`tie_order`] has it.
-fn order_of_ties(aggregate: &MetricsAggregate, lhs: &GroupKey, rhs: &GroupKey) -> Ordering {
-    for values in lhs.iter().zip(rhs) {
-        match values {
-            // Text is shown as it is.
-            (KeyValue::String(lhs), KeyValue::String(rhs)) if lhs == rhs => {}
-            (KeyValue::String(lhs), KeyValue::String(rhs)) => return lhs.cmp(rhs),
-            _ => break,
-        }
-    }
-    tie_order(&labels_of(aggregate, lhs), &labels_of(aggregate, rhs))
+/// A group's labels with that of the function behind them.
+fn with_own(labels: &[Label], name: &Arc<str>, value: LabelValue) -> Vec<Label> {
+    let name = Arc::clone(name);
+    let mut all = Vec::with_capacity(labels.len() + 1);
+    all.extend_from_slice(labels);
+    all.push(Label { name, value });
+    all
 }
 
 /// Whether a function's series have a label besides those of their group.
@@ -309,13 +293,15 @@ struct Finisher<'a> {
     step_seconds: f64,
     scale: f64,
     limit: MemoryLimit,
+    /// Of the labels of groups.
+    names: Vec<Arc<str>>,
     series: Vec<Series>,
 }
 
 impl Finisher<'_> {
     /// Of each group, whether a stage leaves something of its series; `None` where a group has several.
-    fn survivors(&self, top: Top, keys: &[&GroupKey], cells: Cells<'_>) -> Option<Vec<bool>> {
-        let order = |lhs: usize, rhs: usize| order_of_ties(self.aggregate, keys[lhs], keys[rhs]);
+    fn survivors(&self, top: Top, groups: &GroupTable, cells: Cells<'_>) -> Option<Vec<bool>> {
+        let order = |lhs: u32, rhs: u32| self.order_of_ties(groups, lhs, rhs);
         match cells {
             Cells::Count(cells) => Some(top.survivors(&cells, order, |cell| self.count(cell))),
             Cells::Min(cells) => Some(top.survivors(&cells, order, |cell| self.extreme(cell))),
@@ -325,29 +311,42 @@ impl Finisher<'_> {
         }
     }
 
+    /// The order of two groups' labels, as [`tie_order`] has it.
+    fn order_of_ties(&self, groups: &GroupTable, lhs: u32, rhs: u32) -> Ordering {
+        for values in groups.key(lhs).zip(groups.key(rhs)) {
+            match values {
+                // Text is shown as it is.
+                (KeyValue::String(lhs), KeyValue::String(rhs)) if lhs == rhs => {}
+                (KeyValue::String(lhs), KeyValue::String(rhs)) => return lhs.cmp(rhs),
+                _ => break,
+            }
+        }
+        tie_order(&self.labels(groups, lhs), &self.labels(groups, rhs))
+    }
+
+    fn labels(&self, groups: &GroupTable, group: u32) -> Vec<Label> {
+        labels_of(self.aggregate, &self.names, groups.key(group))
+    }
+
     /// Makes the series of the groups that are in the answer.
     fn finish(
         &mut self,
-        keys: &[&GroupKey],
+        groups: &GroupTable,
         in_answer: Option<&[bool]>,
         cells: Cells<'_>,
     ) -> Result<(), EngineError> {
-        let groups = keys.iter().enumerate();
-        let groups = groups.filter(|(group, _)| in_answer.is_none_or(|kept| kept[*group]));
-        let groups = groups.map(|(group, key)| (group, labels_of(self.aggregate, key)));
+        // To sort a hundred thousand series takes longer than to make them, unless they come in order.
+        let mut shown = groups.in_near_order();
+        if let Some(in_answer) = in_answer {
+            shown.retain(|&group| in_answer[index(group)]);
+        }
+        self.series.reserve_exact(shown.len());
+        let groups = (groups, shown.as_slice());
         match cells {
-            Cells::Count(cells) => self.each(groups, cells, |this, labels, cells| {
-                this.push(labels, this.values(cells, |cell| this.count(cell)))
-            }),
-            Cells::Min(cells) => self.each(groups, cells, |this, labels, cells| {
-                this.push(labels, this.values(cells, |cell| this.extreme(cell)))
-            }),
-            Cells::Max(cells) => self.each(groups, cells, |this, labels, cells| {
-                this.push(labels, this.values(cells, |cell| this.extreme(cell)))
-            }),
-            Cells::Sum(cells) => self.each(groups, cells, |this, labels, cells| {
-                this.push(labels, this.values(cells, |cell| this.sum(cell)))
-            }),
+            Cells::Count(cells) => self.one_each(groups, cells, Self::count),
+            Cells::Min(cells) => self.one_each(groups, cells, Self::extreme),
+            Cells::Max(cells) => self.one_each(groups, cells, Self::extreme),
+            Cells::Sum(cells) => self.one_each(groups, cells, Self::sum),
             Cells::Sketch(cells) => self.each(groups, cells, |this, labels, cells| {
                 this.quantiles(&labels, cells, Sketch::quantile)
             }),
@@ -364,27 +363,41 @@ impl Finisher<'_> {
         }
     }
 
-    /// Makes the series of each group out of its cells.
+    /// Makes one series of each group.
+    fn one_each<C: Cell>(
+        &mut self,
+        groups: (&GroupTable, &[u32]),
+        cells: Matrix<'_, C>,
+        value: impl Fn(&Self, Option<&C>) -> f64,
+    ) -> Result<(), EngineError> {
+        self.each(groups, cells, |this, labels, cells| {
+            let values = this.values(cells, |cell| value(this, cell));
+            this.push(labels, values)
+        })
+    }
+
+    /// Makes the series of each of some groups out of its cells.
     fn each<C: Cell>(
         &mut self,
-        groups: impl Iterator<Item = (usize, Vec<Label>)>,
+        (groups, shown): (&GroupTable, &[u32]),
         cells: Matrix<'_, C>,
         make: impl Fn(&mut Self, Vec<Label>, &[(usize, &C)]) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         let cells = cells.by_group();
-        for (group, labels) in groups {
-            make(self, labels, cells.group(group))?;
+        for &group in shown {
+            let labels = self.labels(groups, group);
+            make(self, labels, cells.group(index(group)))?;
         }
         Ok(())
     }
 
     /// The values of a series over all intervals.
-    fn values<C>(&self, cells: &[(usize, &C)], value: impl Fn(Option<&C>) -> f64) -> Vec<f64> {
-        let mut values = vec![value(None); self.intervals];
-        for (interval, cell) in cells {
-            values[*interval] = value(Some(cell));
-        }
-        values
+    fn values<C>(&self, cells: &[(usize, &C)], value: impl Fn(Option<&C>) -> f64) -> Values {
+        let counted = cells.iter().map(|(interval, cell)| {
+            let interval = u32::try_from(*interval).unwrap_or(u32::MAX);
+            (interval, value(Some(cell)))
+        });
+        Values::new(self.intervals, value(None), counted)
     }
 
     /// Nothing counted is a count of zero.
@@ -404,7 +417,7 @@ impl Finisher<'_> {
         let Some(cell) = cell else {
             return f64::NAN;
         };
-        let sum = cell.sum.value();
+        let sum = cell.sum().value();
         match self.aggregate.function {
             MetricsFunction::AvgOverTime => sum / as_float(cell.count) / self.scale,
             _ => sum / self.scale,
@@ -423,6 +436,7 @@ impl Finisher<'_> {
         if cells.is_empty() {
             return Ok(());
         }
+        let name = "p".into();
         for (index, &q) in quantiles.iter().enumerate() {
             // Written twice, it is still one series.
             if quantiles[..index]
@@ -431,11 +445,7 @@ impl Finisher<'_> {
             {
                 continue;
             }
-            let mut labels = labels.to_vec();
-            labels.push(Label {
-                name: "p".to_owned(),
-                value: LabelValue::Float(q),
-            });
+            let labels = with_own(labels, &name, LabelValue::Float(q));
             let value = |cell: Option<&C>| quantile(cell?, q);
             let values = self.values(cells, |cell| {
                 value(cell).map_or(0.0, |value| value / self.scale)
@@ -452,13 +462,10 @@ impl Finisher<'_> {
     ) -> Result<(), EngineError> {
         let buckets = cells.iter().flat_map(|(_, cell)| cell.0.iter());
         let buckets: BTreeSet<i32> = buckets.map(|(bucket, _)| bucket).collect();
+        let name = "__bucket".into();
         for bucket in buckets {
-            let mut labels = labels.to_vec();
             let upper = LabelValue::Float(bound(bucket) / self.scale);
-            labels.push(Label {
-                name: "__bucket".to_owned(),
-                value: upper,
-            });
+            let labels = with_own(labels, &name, upper);
             let count = |cell: Option<&Log2Histogram>| cell.map_or(0, |cell| cell.0.count(bucket));
             let values = self.values(cells, |cell| as_float(count(cell)));
             self.push(labels, values)?;
@@ -466,8 +473,9 @@ impl Finisher<'_> {
         Ok(())
     }
 
-    fn push(&mut self, labels: Vec<Label>, values: Vec<f64>) -> Result<(), EngineError> {
+    fn push(&mut self, labels: Vec<Label>, values: Values) -> Result<(), EngineError> {
         self.series.push(Series { labels, values });
+        // As much as they take when stages and arithmetic have given each value a place of its own.
         let values = self.series.len().saturating_mul(self.intervals);
         self.limit.check(values.saturating_mul(size_of::<f64>()))
     }

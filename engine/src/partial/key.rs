@@ -16,12 +16,12 @@ use crate::series::LabelValue;
 pub(crate) const NIL: &str = "nil";
 
 /// The value of one `by` attribute.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum KeyValue {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum KeyValue<'a> {
     /// Absent: the label is left out.
     Nil,
     /// Text; also `nil` for any array, which has no form as a label.
-    String(Arc<str>),
+    String(&'a str),
     Int(i64),
     /// The bits of a float.
     Float(u64),
@@ -31,24 +31,17 @@ pub(crate) enum KeyValue {
     Kind(i64),
 }
 
-impl KeyValue {
-    pub(crate) fn heap_bytes(&self) -> usize {
-        match self {
-            Self::String(text) => text.len() + 16,
-            _ => 0,
-        }
-    }
-
+impl<'a> KeyValue<'a> {
     /// The label's value; `None` where the label is left out.
-    pub(crate) fn label(&self) -> Option<LabelValue> {
-        let text = |text: &str| Some(LabelValue::String(text.to_owned()));
+    pub(crate) fn label(self) -> Option<LabelValue> {
+        let text = |text: &str| Some(LabelValue::String(text.into()));
         match self {
             Self::Nil => None,
             Self::String(value) => text(value),
-            Self::Int(value) => Some(LabelValue::Int(*value)),
-            Self::Float(bits) => Some(LabelValue::Float(f64::from_bits(*bits))),
-            Self::Bool(value) => Some(LabelValue::Bool(*value)),
-            Self::Duration(ns) => Some(LabelValue::String(traceql::format_go_duration(*ns))),
+            Self::Int(value) => Some(LabelValue::Int(value)),
+            Self::Float(bits) => Some(LabelValue::Float(f64::from_bits(bits))),
+            Self::Bool(value) => Some(LabelValue::Bool(value)),
+            Self::Duration(ns) => text(&traceql::format_go_duration(ns)),
             Self::Status(code) => text(match code {
                 1 => "ok",
                 2 => "error",
@@ -66,24 +59,23 @@ impl KeyValue {
     }
 
     /// The value where absence is shown, too.
-    pub(crate) fn label_or_nil(&self) -> LabelValue {
-        self.label()
-            .unwrap_or_else(|| LabelValue::String(NIL.to_owned()))
+    pub(crate) fn label_or_nil(self) -> LabelValue {
+        self.label().unwrap_or(LabelValue::String(NIL.into()))
     }
 
     /// The value of a tagged key.
-    fn untag(key: &str) -> Result<Self, DataFusionError> {
+    fn untag(key: &'a str) -> Result<Self, DataFusionError> {
         let (value_type, text) = untag(key)?;
         let number = || {
             let malformed = |_| DataFusionError::Internal(format!("malformed group key {key:?}"));
             text.parse::<i64>().map_err(malformed)
         };
         Ok(match value_type {
-            Type::String => Self::String(text.into()),
+            Type::String => Self::String(text),
             Type::Bool => Self::Bool(text == "true"),
             Type::Float => Self::float(text.parse().unwrap_or(f64::NAN)),
             Type::StringArray | Type::IntArray | Type::FloatArray | Type::BoolArray => {
-                Self::String(NIL.into())
+                Self::String(NIL)
             }
             _ => Self::of_number(value_type, number()?),
         })
@@ -131,16 +123,14 @@ impl KeyColumn {
         })
     }
 
-    pub(crate) fn get(&self, row: usize) -> Result<KeyValue, DataFusionError> {
+    pub(crate) fn get(&self, row: usize) -> Result<KeyValue<'_>, DataFusionError> {
         let array = &self.array;
         if self.kind == KeyKind::Nil || array.is_null(row) {
             return Ok(KeyValue::Nil);
         }
         Ok(match self.kind {
             KeyKind::Nil => KeyValue::Nil,
-            KeyKind::Typed(Type::String) => {
-                KeyValue::String(array.as_string::<i32>().value(row).into())
-            }
+            KeyKind::Typed(Type::String) => KeyValue::String(array.as_string::<i32>().value(row)),
             KeyKind::Typed(Type::Float) => {
                 KeyValue::float(array.as_primitive::<Float64Type>().value(row))
             }
@@ -153,7 +143,10 @@ impl KeyColumn {
     }
 
     /// The elements of an array that was told from others by them.
-    pub(crate) fn elements(&self, row: usize) -> Result<Option<Vec<KeyValue>>, DataFusionError> {
+    pub(crate) fn elements(
+        &self,
+        row: usize,
+    ) -> Result<Option<Vec<KeyValue<'_>>>, DataFusionError> {
         if self.kind != KeyKind::Tagged || self.array.is_null(row) {
             return Ok(None);
         }

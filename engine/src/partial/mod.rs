@@ -1,6 +1,7 @@
 //! Mergeable results of jobs, and the series they become.
 
 mod aggregates;
+mod group_table;
 mod key;
 mod top;
 

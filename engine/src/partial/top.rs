@@ -36,12 +36,12 @@ impl Top {
     pub(super) fn survivors<C: Cell>(
         self,
         cells: &Matrix<'_, C>,
-        order: impl Fn(usize, usize) -> Ordering,
+        order: impl Fn(u32, u32) -> Ordering,
         value: impl Fn(Option<&C>) -> f64,
     ) -> Vec<bool> {
         let groups = cells.groups();
         let mut survives = vec![false; groups];
-        let by_labels = |lhs: &usize, rhs: &usize| {
+        let by_labels = |lhs: &u32, rhs: &u32| {
             let ascending = order(*lhs, *rhs).then(lhs.cmp(rhs));
             match self.extreme {
                 Extreme::Largest => ascending,
@@ -53,7 +53,7 @@ impl Top {
         let in_order = OnceCell::new();
         let in_order = || {
             in_order.get_or_init(|| {
-                let mut groups: Vec<usize> = (0..groups).collect();
+                let mut groups: Vec<u32> = (0..).take(groups).collect();
                 groups.sort_unstable_by(by_labels);
                 groups
             })
@@ -61,33 +61,27 @@ impl Top {
         let mut candidates = Vec::new();
         for cells in cells.by_interval() {
             let counted = cells.into_iter().flat_map(|cells| cells.iter());
-            let counted = counted.map(|(group, cell)| (value(Some(cell)), index(group)));
+            let counted = counted.map(|(group, cell)| (value(Some(cell)), group));
             candidates.extend(counted.filter(|(value, _)| !value.is_nan()));
             self.cut(&mut candidates, by_labels);
-            let is_worse = |(value, _): &(f64, usize)| self.better(absent, *value).is_le();
+            let is_worse = |(value, _): &(f64, u32)| self.better(absent, *value).is_le();
             let has_room = candidates.len() < self.limit || candidates.iter().any(is_worse);
             if !absent.is_nan() && has_room {
-                let is_absent = |group: &&usize| {
-                    let group = u32::try_from(**group).unwrap_or(u32::MAX);
-                    cells.is_none_or(|cells| cells.get(group).is_none())
-                };
+                let is_absent =
+                    |group: &&u32| cells.is_none_or(|cells| cells.get(**group).is_none());
                 let first = in_order().iter().filter(is_absent).take(self.limit);
                 candidates.extend(first.map(|group| (absent, *group)));
                 self.cut(&mut candidates, by_labels);
             }
             for (_, group) in candidates.drain(..) {
-                survives[group] = true;
+                survives[index(group)] = true;
             }
         }
         survives
     }
 
     /// Leaves the best of some values with their groups, `limit` of them.
-    fn cut(
-        self,
-        candidates: &mut Vec<(f64, usize)>,
-        by_labels: impl Fn(&usize, &usize) -> Ordering,
-    ) {
+    fn cut(self, candidates: &mut Vec<(f64, u32)>, by_labels: impl Fn(&u32, &u32) -> Ordering) {
         if candidates.len() <= self.limit {
             return;
         }
@@ -95,7 +89,7 @@ impl Top {
             candidates.clear();
             return;
         };
-        let better = |lhs: &(f64, usize), rhs: &(f64, usize)| self.better(lhs.0, rhs.0);
+        let better = |lhs: &(f64, u32), rhs: &(f64, u32)| self.better(lhs.0, rhs.0);
         let last = candidates.select_nth_unstable_by(last, better).1.0;
         // Labels are looked at only where values are equal: they are far away and long.
         let mut equal = Vec::new();

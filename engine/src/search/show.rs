@@ -146,7 +146,7 @@ fn elements(element: Type, values: &ArrayRef) -> Result<Vec<LabelValue>> {
         _ => {
             let values = cast(values, &DataType::Utf8)?;
             let values = values.as_string::<i32>();
-            let text = |text: &str| LabelValue::String(text.to_owned());
+            let text = |text: &str| LabelValue::String(text.into());
             values.iter().flatten().map(text).collect()
         }
     })

@@ -2,13 +2,17 @@
 
 mod arithmetic;
 mod second_stage;
+mod values;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 pub use arithmetic::SeriesPlan;
+use compact_str::CompactString;
 pub use second_stage::apply as apply_second_stages;
 pub(crate) use second_stage::{Extreme, satisfies_filters, tie_order};
+pub use values::Values;
 
 use crate::grid::Grid;
 
@@ -27,14 +31,14 @@ pub struct Series {
     /// Labels, in `by` order, then `p` or `__bucket`.
     pub labels: Vec<Label>,
     /// One value per interval; NaN where the series has no sample.
-    pub values: Vec<f64>,
+    pub values: Values,
 }
 
 /// One label of a series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Label {
     /// The attribute's canonical text, `__name__`, `p` or `__bucket`.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its value.
     pub value: LabelValue,
 }
@@ -43,7 +47,7 @@ pub struct Label {
 #[derive(Debug, Clone, PartialEq)]
 pub enum LabelValue {
     /// Text; also status, kind and durations by their TraceQL text, and `nil`.
-    String(String),
+    String(CompactString),
     /// 64-bit integer.
     Int(i64),
     /// 64-bit float.
@@ -65,7 +69,7 @@ impl LabelValue {
     }
 
     /// Memory that a text takes.
-    pub(crate) const fn text_bytes(&self) -> usize {
+    pub(crate) fn text_bytes(&self) -> usize {
         match self {
             Self::String(value) => value.len(),
             Self::Int(_) | Self::Float(_) | Self::Bool(_) => 0,
@@ -79,7 +83,7 @@ impl LabelValue {
             Self::Bool(value) => value.to_string(),
             Self::Float(value) => value.to_string(),
             Self::Int(value) => value.to_string(),
-            Self::String(value) => value.clone(),
+            Self::String(value) => value.to_string(),
         }
     }
 }
@@ -107,7 +111,7 @@ pub(crate) fn label_order(a: &[Label], b: &[Label]) -> Ordering {
 }
 
 impl SeriesSet {
-    /// Memory that the values take.
+    /// Memory that the values take at most: some are held once for many intervals.
     #[must_use]
     pub fn value_bytes(&self) -> u64 {
         let values: usize = self.series.iter().map(|series| series.values.len()).sum();

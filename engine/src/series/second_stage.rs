@@ -16,8 +16,7 @@ pub fn apply(set: &mut SeriesSet, stages: &[SecondStage]) {
                 filter(set, *op, value.as_sample().unwrap_or(f64::NAN));
             }
         }
-        set.series
-            .retain(|series| series.values.iter().any(|value| !value.is_nan()));
+        set.series.retain(|series| series.values.has_sample());
     }
 }
 
@@ -40,11 +39,13 @@ fn keep_extremes(set: &mut SeriesSet, limit: i64, extreme: Extreme) {
     let labels: Vec<_> = set.series.iter().map(|s| s.labels.as_slice()).collect();
     let rank_of = label_ranks(&labels);
     let intervals = set.series.first().map_or(0, |series| series.values.len());
-    let mut present: Vec<usize> = Vec::with_capacity(set.series.len());
+    let series = set.series.iter_mut();
+    let mut values: Vec<_> = series.map(|series| series.values.to_mut()).collect();
+    let mut present: Vec<usize> = Vec::with_capacity(values.len());
     for interval in 0..intervals {
-        let value = |series: usize| set.series[series].values[interval];
+        let value = |series: usize| values[series][interval];
         present.clear();
-        present.extend((0..set.series.len()).filter(|&series| !value(series).is_nan()));
+        present.extend((0..values.len()).filter(|&series| !value(series).is_nan()));
         if present.len() <= limit {
             continue;
         }
@@ -59,7 +60,7 @@ fn keep_extremes(set: &mut SeriesSet, limit: i64, extreme: Extreme) {
             }
         });
         for &index in &present[limit..] {
-            set.series[index].values[interval] = f64::NAN;
+            values[index][interval] = f64::NAN;
         }
     }
 }
@@ -96,11 +97,8 @@ fn tie_key(value: &LabelValue) -> (&str, u8, u64) {
 
 fn filter(set: &mut SeriesSet, op: ComparisonOp, threshold: f64) {
     for series in &mut set.series {
-        for value in &mut series.values {
-            if !holds(*value, op, threshold) {
-                *value = f64::NAN;
-            }
-        }
+        let kept = |value| holds(value, op, threshold).then_some(value);
+        series.values.map(|value| kept(value).unwrap_or(f64::NAN));
     }
 }
 

@@ -97,7 +97,7 @@ impl Number {
         match self {
             Self::Int(value) => LabelValue::Int(value),
             Self::Float(value) => LabelValue::Float(value),
-            Self::Duration(ns) => LabelValue::String(traceql::format_go_duration(ns)),
+            Self::Duration(ns) => LabelValue::String(traceql::format_go_duration(ns).into()),
         }
     }
 

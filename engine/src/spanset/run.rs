@@ -148,14 +148,15 @@ impl Run<'_> {
         let keys = grouping.keys()?;
         let keys = KeyColumn::try_new(by.kind, &keys[0])?;
         // Some values that are stored differently are the same, such as zeros of either sign.
-        let mut distinct: HashMap<(KeyValue, Option<Vec<KeyValue>>), u32> = HashMap::new();
+        let mut distinct: HashMap<(KeyValue<'_>, Option<Vec<KeyValue<'_>>>), u32> = HashMap::new();
         let mut values = Vec::new();
         let mut numbers = Vec::with_capacity(grouping.len());
         for group in 0..grouping.len() {
             let (key, elements) = (keys.get(group)?, keys.elements(group)?);
             let shown = match &elements {
                 Some(elements) => {
-                    Value::Array(elements.iter().map(KeyValue::label_or_nil).collect())
+                    let elements = elements.iter().map(|element| element.label_or_nil());
+                    Value::Array(elements.collect())
                 }
                 None => Value::Scalar(key.label_or_nil()),
             };

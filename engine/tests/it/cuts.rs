@@ -173,7 +173,7 @@ fn searches_and_exemplars_do_not_depend_on_the_cut() {
 }
 
 pub(crate) fn bits(set: &SeriesSet) -> Vec<(String, Vec<u64>)> {
-    let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect();
+    let bits = |values: &engine::Values| values.iter().map(f64::to_bits).collect();
     set.series
         .iter()
         .map(|series| (format!("{:?}", series.labels), bits(&series.values)))

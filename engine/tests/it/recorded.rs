@@ -28,7 +28,10 @@ fn span_counts_are_the_stated_ones() {
                         .run(&query, ALWAYS, slices.clone())
                         .await
                         .expect("a count");
-                    let count = answer.series.first().map_or(0.0, |series| series.values[0]);
+                    let count = answer
+                        .series
+                        .first()
+                        .map_or(0.0, |series| series.values.get(0).expect("one interval"));
                     assert_eq!(count, fact.spans as f64, "{query}");
                 }
             }
@@ -68,13 +71,12 @@ fn per_service_numbers_are_the_stated_ones() {
                 .expect("sums");
             for (name, service) in &facts.services {
                 let shown = if name == "(none)" { "" } else { name };
-                let is_service =
-                    |value: &LabelValue| *value == LabelValue::String(shown.to_owned());
+                let is_service = |value: &LabelValue| *value == LabelValue::String(shown.into());
                 let only = |set: &engine::SeriesSet| {
                     set.series
                         .iter()
                         .find(|s| is_service(&s.labels[0].value))
-                        .map(|s| s.values[0])
+                        .map(|s| s.values.get(0).expect("one interval"))
                         .expect("the service has a series")
                 };
                 let stated = &service.duration_ns;
@@ -84,7 +86,11 @@ fn per_service_numbers_are_the_stated_ones() {
                     let series = quantiles.series.iter().find(|s| {
                         is_service(&s.labels[0].value) && s.labels[1].value == LabelValue::Float(p)
                     });
-                    let value = series.expect("the service has a quantile").values[0];
+                    let value = series
+                        .expect("the service has a quantile")
+                        .values
+                        .get(0)
+                        .expect("one interval");
                     let exact = exact as f64 / 1e9;
                     assert!(
                         (value - exact).abs() <= 0.01 * exact,

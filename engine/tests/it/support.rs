@@ -435,7 +435,7 @@ pub(crate) fn as_trace_results(found: Vec<TraceMatch>) -> Vec<TraceResult> {
 
 fn scalar(value: &LabelValue) -> Value {
     match value {
-        LabelValue::String(text) => Value::String(text.clone()),
+        LabelValue::String(text) => Value::String(text.to_string()),
         LabelValue::Int(value) => Value::Int(*value),
         LabelValue::Float(value) => Value::Float(*value),
         LabelValue::Bool(value) => Value::Bool(*value),
@@ -445,7 +445,7 @@ fn scalar(value: &LabelValue) -> Value {
 /// The engine's answer in the reference evaluator's words.
 pub(crate) fn as_reference(set: &SeriesSet) -> Vec<RefSeries> {
     let label = |value: &LabelValue| match value {
-        LabelValue::String(text) => reference::LabelValue::String(text.clone()),
+        LabelValue::String(text) => reference::LabelValue::String(text.to_string()),
         LabelValue::Int(value) => reference::LabelValue::Int(*value),
         LabelValue::Float(value) => reference::LabelValue::Float(*value),
         LabelValue::Bool(value) => reference::LabelValue::Bool(*value),
@@ -454,12 +454,12 @@ pub(crate) fn as_reference(set: &SeriesSet) -> Vec<RefSeries> {
         labels: series
             .labels
             .iter()
-            .map(|l| (l.name.clone(), label(&l.value)))
+            .map(|l| (l.name.to_string(), label(&l.value)))
             .collect(),
         values: series
             .values
             .iter()
-            .map(|value| (!value.is_nan()).then_some(*value))
+            .map(|value| (!value.is_nan()).then_some(value))
             .collect(),
     });
     series.collect()

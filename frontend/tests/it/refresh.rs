@@ -177,7 +177,7 @@ fn request(random: &mut Random, end_s: i64) -> RangeRequest {
 /// Labels and values to the bit, or the error.
 fn shown(answer: &Result<Answer, QueryError>) -> Result<Vec<(String, Vec<u64>)>, String> {
     let answer = answer.as_ref().map_err(ToString::to_string)?;
-    let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect();
+    let bits = |values: &engine::Values| values.iter().map(f64::to_bits).collect();
     let series = answer.series.series.iter();
     Ok(series
         .map(|series| (format!("{:?}", series.labels), bits(&series.values)))

@@ -172,14 +172,12 @@ pub(super) fn drawing(set: &SeriesSet, is_instant: bool) -> Drawing {
         labels: series
             .labels
             .iter()
-            .map(|label| (label.name.clone(), label.value.to_text()))
+            .map(|label| (label.name.to_string(), label.value.to_text()))
             .collect(),
         points: series
             .values
-            .iter()
-            .enumerate()
-            .filter(|(_, value)| !value.is_nan())
-            .map(|(index, value)| (sample(index), *value))
+            .samples()
+            .map(|(index, value)| (sample(index), value))
             .collect(),
     });
     Drawing {

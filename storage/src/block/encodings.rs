@@ -7,14 +7,12 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
+use crate::block::chunk::STATISTICS_BYTES;
 use crate::schema::names;
 
 /// Dictionaries may grow to this before the writer gives up on them; far above the default, because
 /// a long dictionary that many rows share is still the shortest form.
 const DICTIONARY_BYTES: usize = 16 << 20;
-/// Text longer than this is cut in statistics, which no query needs in full.
-const STATISTICS_BYTES: usize = 64;
-
 /// How one leaf column is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -57,6 +55,13 @@ pub(crate) fn apply(
 pub(crate) fn is_coded(field: &Field) -> bool {
     let path = ColumnPath::new(vec![field.name().clone()]);
     matches!(form(field, &path), Form::Dictionary)
+}
+
+/// Whether a column's numbers are written as byte planes, where they are not dictionary-coded.
+pub(crate) fn is_split(field: &Field) -> bool {
+    let path = ColumnPath::new(vec![field.name().clone()]);
+    is_number(field.data_type())
+        && matches!(form(field, &path), Form::Dictionary | Form::ByteStreamSplit)
 }
 
 fn form(field: &Field, path: &ColumnPath) -> Form {

@@ -6,7 +6,7 @@
 //! [`mod@verify`] checks it from end to end.
 
 mod cache;
-mod coded;
+mod chunk;
 mod column_batches;
 pub mod decode;
 pub mod encode;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, Int64Array, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Field, Int64Type};
 use bytes::Bytes;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::add_encoded_arrow_schema_to_metadata;
@@ -21,7 +21,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::block::MemoryBlock;
-use crate::block::coded::{self, ChunkOptions, CodedChunk};
+use crate::block::chunk::{self, ChunkOptions, OwnChunk};
 use crate::block::encodings;
 use crate::block::footer::{
     Checksums, KEY_BLOCK, KEY_CHECKSUMS, KEY_COLUMNS, KEY_FORMAT_VERSION, KEY_SORT_ORDER,
@@ -97,7 +97,7 @@ fn write(block: &MemoryBlock, options: &WriteOptions) -> Result<EncodedBlock, Pa
         let mut row_group = writer.next_row_group()?;
         for chunk in chunks {
             match chunk {
-                Chunk::Coded(chunk) => row_group.append_column(&chunk.bytes, chunk.close)?,
+                Chunk::Own(chunk) => row_group.append_column(&chunk.bytes, chunk.close)?,
                 Chunk::Other(chunk) => chunk.append_to_row_group(&mut row_group)?,
             }
         }
@@ -159,7 +159,7 @@ fn file_writer(
 /// A column chunk that is encoded but not yet in the file.
 enum Chunk {
     /// One of ours.
-    Coded(CodedChunk),
+    Own(OwnChunk),
     /// One of the library's.
     Other(ArrowColumnChunk),
 }
@@ -186,15 +186,13 @@ fn encode_columns(
     let chunks: Vec<Vec<Chunk>> = fields
         .into_par_iter()
         .map(|(index, field, own)| {
-            if let [(_, leaf)] = &own[..]
-                && encodings::is_coded(&field)
-            {
+            if let [(_, leaf)] = &own[..] {
                 let arrays: Vec<ArrayRef> = slices
                     .iter()
                     .map(|slice| Arc::clone(slice.column(index)))
                     .collect();
-                if let Some(chunk) = coded::encode(&arrays, leaf, chunk_options)? {
-                    return Ok(vec![Chunk::Coded(chunk)]);
+                if let Some(chunk) = own_chunk(&field, &arrays, leaf, chunk_options)? {
+                    return Ok(vec![Chunk::Own(chunk)]);
                 }
             }
             let mut writers: Vec<ArrowColumnWriter> = own.into_iter().map(|own| own.0).collect();
@@ -209,6 +207,24 @@ fn encode_columns(
         })
         .collect::<Result<_, ParquetError>>()?;
     Ok(chunks.into_iter().flatten().collect())
+}
+
+/// A flat column in one of our forms, if one of those is for it.
+fn own_chunk(
+    field: &Field,
+    slices: &[ArrayRef],
+    leaf: &ColumnDescPtr,
+    options: ChunkOptions,
+) -> Result<Option<OwnChunk>, ParquetError> {
+    if encodings::is_coded(field)
+        && let Some(chunk) = chunk::dictionary(slices, leaf, options)?
+    {
+        return Ok(Some(chunk));
+    }
+    if encodings::is_split(field) {
+        return chunk::byte_planes(slices, leaf, options);
+    }
+    Ok(None)
 }
 
 fn leaf_count(data_type: &arrow::datatypes::DataType) -> usize {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use traceql::ast::{BinaryOp, Body, Literal, MetricsExpr, MetricsStage, Query, SecondStage};
 
-use super::{Label, Series, SeriesSet, apply_second_stages};
+use super::{Label, Series, SeriesSet, Values, apply_second_stages};
 use crate::error::{EngineError, EvaluationError};
 use crate::functions::arithmetic::float_operation;
 use crate::grid::Grid;
@@ -107,7 +107,11 @@ impl SeriesPlan {
             Value::Series(series) => series,
             Value::Number(number) => vec![Series {
                 labels: Vec::new(),
-                values: vec![number; usize::try_from(grid.intervals).unwrap_or(usize::MAX)],
+                values: Values::new(
+                    usize::try_from(grid.intervals).unwrap_or(usize::MAX),
+                    number,
+                    std::iter::empty(),
+                ),
             }],
         };
         let mut set = SeriesSet { grid, series };
@@ -192,7 +196,7 @@ fn binary(op: BinaryOp, lhs: Value, rhs: Value) -> Result<Value, EngineError> {
     Ok(Value::Series(
         series
             .into_iter()
-            .filter(|series| series.values.iter().any(|value| !value.is_nan()))
+            .filter(|series| series.values.has_sample())
             .collect(),
     ))
 }
@@ -208,15 +212,15 @@ fn point(op: BinaryOp, lhs: f64, rhs: f64) -> f64 {
 
 fn each(series: Vec<Series>, operation: impl Fn(f64) -> f64) -> Vec<Series> {
     let mut series = unnamed(series);
-    for value in series.iter_mut().flat_map(|series| &mut series.values) {
-        *value = operation(*value);
+    for series in &mut series {
+        series.values.map(&operation);
     }
     series
 }
 
 fn unnamed(mut series: Vec<Series>) -> Vec<Series> {
     for series in &mut series {
-        series.labels.retain(|label| label.name != NAME);
+        series.labels.retain(|label| *label.name != *NAME);
     }
     series
 }
@@ -264,9 +268,9 @@ fn of_everything(series: &[Series]) -> Option<&Series> {
     }
 }
 
-fn combine(values: &mut [f64], others: &[f64], operation: impl Fn(f64, f64) -> f64) {
-    for (value, other) in values.iter_mut().zip(others) {
-        *value = operation(*value, *other);
+fn combine(values: &mut Values, others: &Values, operation: impl Fn(f64, f64) -> f64) {
+    for (value, other) in values.to_mut().iter_mut().zip(others.iter()) {
+        *value = operation(*value, other);
     }
 }
 
@@ -276,7 +280,7 @@ type Key<'a> = Vec<(&'a str, (&'static str, Cow<'a, str>))>;
 fn key(labels: &[Label]) -> Key<'_> {
     let mut key: Key<'_> = labels
         .iter()
-        .map(|label| (label.name.as_str(), label.value.sort_key()))
+        .map(|label| (&*label.name, label.value.sort_key()))
         .collect();
     key.sort_unstable();
     key

@@ -11,12 +11,12 @@ const INFINITE: f64 = f64::INFINITY;
 
 fn series<const L: usize>(labels: [(&str, LabelValue); L], values: [f64; 3]) -> Series {
     let label = |(name, value): (&str, LabelValue)| Label {
-        name: name.to_owned(),
+        name: name.into(),
         value,
     };
     Series {
         labels: labels.into_iter().map(label).collect(),
-        values: values.to_vec(),
+        values: values.to_vec().into(),
     }
 }
 
@@ -51,7 +51,7 @@ fn shown(series: &[Series]) -> Vec<(String, Vec<Option<f64>>)> {
     let values = |series: &Series| {
         let values = series.values.iter();
         values
-            .map(|value| (!value.is_nan()).then_some(*value))
+            .map(|value| (!value.is_nan()).then_some(value))
             .collect()
     };
     series
@@ -69,11 +69,11 @@ fn check(query: &str, operands: Vec<Vec<Series>>, expected: &[(&str, [f64; 3])])
             Series {
                 labels: labels
                     .map(|(name, value)| Label {
-                        name: name.to_owned(),
+                        name: name.into(),
                         value: text(value),
                     })
                     .collect(),
-                values: values.to_vec(),
+                values: values.to_vec().into(),
             }
         })
         .collect();

@@ -200,7 +200,7 @@ fn constant_matrix(constant: &Constant, grid: Grid) -> Result<QueryData, ApiErro
     }
     let mut series = unlabelled(values);
     if dropped && let Values::Full(values) = series.values {
-        series.values = Values::Sparse(values);
+        series.values = Values::Sparse(values.into());
     }
     let result = QueryResult::Matrix {
         grid,

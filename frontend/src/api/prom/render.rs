@@ -74,7 +74,7 @@ fn plain(series: Series, options: RenderOptions) -> WireSeries {
     let labels = series
         .labels
         .into_iter()
-        .map(|label| (label.name, text(&label.value)));
+        .map(|label| (label.name.to_string(), text(&label.value)));
     WireSeries {
         metric: metric(labels, options),
         values: Values::Sparse(series.values),
@@ -82,7 +82,7 @@ fn plain(series: Series, options: RenderOptions) -> WireSeries {
 }
 
 /// Buckets of one histogram, by their upper bound.
-type Buckets = Vec<(f64, Vec<f64>)>;
+type Buckets = Vec<(f64, engine::Values)>;
 
 /// Adds the buckets of each histogram up. Series that are no buckets stay as they are.
 fn cumulative(set: SeriesSet, options: RenderOptions) -> Vec<WireSeries> {
@@ -92,14 +92,14 @@ fn cumulative(set: SeriesSet, options: RenderOptions) -> Vec<WireSeries> {
         let bucket = series
             .labels
             .iter()
-            .position(|label| label.name == "__bucket");
+            .position(|label| &*label.name == "__bucket");
         match bucket.map(|index| (index, &series.labels[index].value)) {
             Some((index, &LabelValue::Float(bound))) => {
                 series.labels.remove(index);
                 let WireSeries { metric, .. } = plain(
                     Series {
                         labels: series.labels,
-                        values: Vec::new(),
+                        values: Vec::new().into(),
                     },
                     options,
                 );
@@ -116,7 +116,7 @@ fn cumulative(set: SeriesSet, options: RenderOptions) -> Vec<WireSeries> {
         let points = buckets.first().map_or(0, |(_, counts)| counts.len());
         let mut sums = vec![0.0; points];
         for (bound, counts) in buckets {
-            for (sum, count) in sums.iter_mut().zip(counts) {
+            for (sum, count) in sums.iter_mut().zip(counts.iter()) {
                 // An interval that has none of the bucket adds nothing to it.
                 *sum += if count.is_nan() { 0.0 } else { count };
             }
@@ -133,7 +133,7 @@ fn bucket(labels: &[(String, String)], bound: String, counts: Vec<f64>) -> WireS
     metric.sort();
     WireSeries {
         metric,
-        values: Values::Sparse(counts),
+        values: Values::Sparse(counts.into()),
     }
 }
 
@@ -212,11 +212,11 @@ mod tests {
             labels: labels
                 .into_iter()
                 .map(|(name, value)| Label {
-                    name: name.to_owned(),
+                    name: name.into(),
                     value,
                 })
                 .collect(),
-            values,
+            values: values.into(),
         });
         let grid = Grid {
             start_ns: 0,
@@ -283,10 +283,7 @@ mod tests {
         let rendered = render(
             set(vec![
                 (vec![("span.a", LabelValue::Int(5))], vec![1.0]),
-                (
-                    vec![("span.a", LabelValue::String("5".to_owned()))],
-                    vec![1.0],
-                ),
+                (vec![("span.a", LabelValue::String("5".into()))], vec![1.0]),
             ]),
             PLAIN,
         );
@@ -324,9 +321,9 @@ mod tests {
         assert_eq!(
             values,
             [
-                &Values::Sparse(vec![1.0, 4.0]),
-                &Values::Sparse(vec![3.0, 4.0]),
-                &Values::Sparse(vec![3.0, 4.0])
+                &Values::Sparse(vec![1.0, 4.0].into()),
+                &Values::Sparse(vec![3.0, 4.0].into()),
+                &Values::Sparse(vec![3.0, 4.0].into())
             ]
         );
     }

@@ -42,7 +42,7 @@ pub(super) struct WireSeries {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Values {
     /// NaN means that there is no sample.
-    Sparse(Vec<f64>),
+    Sparse(engine::Values),
     /// NaN is a value like any other.
     Full(Vec<f64>),
 }
@@ -50,15 +50,13 @@ pub(super) enum Values {
 impl Values {
     /// Position and value of each sample.
     pub(super) fn samples(&self) -> impl Iterator<Item = (usize, f64)> {
-        let (values, all) = match self {
-            Self::Sparse(values) => (values, false),
-            Self::Full(values) => (values, true),
+        let (sparse, full) = match self {
+            Self::Sparse(values) => (Some(values), None),
+            Self::Full(values) => (None, Some(values)),
         };
-        values
-            .iter()
-            .copied()
-            .enumerate()
-            .filter(move |(_, value)| all || !value.is_nan())
+        let full = full.into_iter().flatten().copied().enumerate();
+        let sparse = sparse.into_iter().flat_map(engine::Values::samples);
+        full.chain(sparse)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -348,7 +346,7 @@ mod tests {
         assert_eq!(
             json(QueryResult::Vector {
                 time_ns: 0,
-                series: series(Values::Sparse(vec![1.5]))
+                series: series(Values::Sparse(vec![1.5].into()))
             }),
             r#"{"resultType":"vector","result":[{"metric":{"a.b":"c"},"value":[0,"1.5"]}]}"#
         );
@@ -357,7 +355,7 @@ mod tests {
         assert_eq!(
             json(QueryResult::Matrix {
                 grid,
-                series: series(Values::Sparse(values.clone()))
+                series: series(Values::Sparse(values.clone().into()))
             }),
             r#"{"resultType":"matrix","result":[{"metric":{"a.b":"c"},"values":[[1,"1"],[2,"2"]]}]}"#
         );
@@ -368,7 +366,7 @@ mod tests {
             })
             .contains(r#"[1.5,"NaN"]"#)
         );
-        let none = series(Values::Sparse(vec![f64::NAN]));
+        let none = series(Values::Sparse(vec![f64::NAN].into()));
         let empty = r#"{"resultType":"matrix","result":[]}"#;
         assert_eq!(json(QueryResult::Matrix { grid, series: none }), empty);
     }

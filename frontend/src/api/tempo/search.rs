@@ -214,7 +214,7 @@ fn attribute((key, value): (String, Value)) -> KeyValue {
 
 fn scalar(value: LabelValue) -> AnyValueOf {
     match value {
-        LabelValue::String(text) => AnyValueOf::StringValue(text),
+        LabelValue::String(text) => AnyValueOf::StringValue(text.into()),
         LabelValue::Int(value) => AnyValueOf::IntValue(value),
         LabelValue::Float(value) => AnyValueOf::DoubleValue(value),
         LabelValue::Bool(value) => AnyValueOf::BoolValue(value),
@@ -320,7 +320,7 @@ mod tests {
     }
 
     fn found() -> SearchAnswer {
-        let text = |text: &str| Value::Scalar(LabelValue::String(text.to_owned()));
+        let text = |text: &str| Value::Scalar(LabelValue::String(text.into()));
         let span = |name: Option<&str>| SpanMatch {
             span_id: SpanId([0, 1, 2, 3, 4, 5, 6, 7]),
             start_ns: 1_684_778_327_735_077_898,

@@ -22,8 +22,7 @@ impl Serialize for RangeResponse {
             .collect();
         let series = Sequence(|| {
             let series = self.0.series.series.iter().enumerate();
-            let sampled =
-                series.filter(|(_, series)| series.values.iter().any(|value| !value.is_nan()));
+            let sampled = series.filter(|(_, series)| series.values.has_sample());
             sampled.map(|(index, series)| RangeSeries {
                 series,
                 exemplars: self.0.exemplars.get(index).map_or(&[], Vec::as_slice),
@@ -38,7 +37,7 @@ impl Serialize for InstantResponse {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let series = Sequence(|| {
             self.0.series.series.iter().filter_map(|series| {
-                let value = *series.values.first().filter(|value| !value.is_nan())?;
+                let value = series.values.get(0).filter(|value| !value.is_nan())?;
                 Some(InstantSeries { series, value })
             })
         });
@@ -70,11 +69,10 @@ struct RangeSeries<'a> {
 impl Serialize for RangeSeries<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let samples = Sequence(|| {
-            let samples = self.times_ms.iter().zip(&self.series.values);
-            let present = samples.filter(|(_, value)| !value.is_nan());
-            present.map(|(time_ms, value)| Sample {
-                time_ms: *time_ms,
-                value: *value,
+            let samples = self.series.values.samples();
+            samples.filter_map(|(interval, value)| {
+                let time_ms = *self.times_ms.get(interval)?;
+                Some(Sample { time_ms, value })
             })
         });
         let mut map = serializer.serialize_map(Some(2))?;
@@ -94,8 +92,8 @@ impl Serialize for WireExemplar<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let exemplar = self.0;
         let id = |name: &str, id: String| Label {
-            name: name.to_owned(),
-            value: LabelValue::String(id),
+            name: name.into(),
+            value: LabelValue::String(id.into()),
         };
         let trace_id = exemplar.trace_id.to_string();
         let mut labels = vec![
@@ -172,7 +170,7 @@ impl Serialize for AnyValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(1))?;
         match self.0 {
-            LabelValue::String(value) => map.serialize_entry("stringValue", value)?,
+            LabelValue::String(value) => map.serialize_entry("stringValue", value.as_str())?,
             LabelValue::Int(value) => map.serialize_entry("intValue", &Wide(*value))?,
             LabelValue::Float(value) => map.serialize_entry("doubleValue", &Double(*value))?,
             LabelValue::Bool(value) => map.serialize_entry("boolValue", value)?,
@@ -300,10 +298,7 @@ mod tests {
     #[test]
     fn range_answers() {
         let labels = vec![
-            label(
-                "resource.service.name",
-                LabelValue::String("cart".to_owned()),
-            ),
+            label("resource.service.name", LabelValue::String("cart".into())),
             label("span.code", LabelValue::Int(200)),
             label("span.ok", LabelValue::Bool(true)),
             label("p", LabelValue::Float(0.9)),
@@ -328,7 +323,7 @@ mod tests {
 
     #[test]
     fn instant_and_partial_answers() {
-        let labels = vec![label("__name__", LabelValue::String("rate".to_owned()))];
+        let labels = vec![label("__name__", LabelValue::String("rate".into()))];
         let partial = Some(PartialReason::SeriesLimit { limit: 1 });
         let response = InstantResponse(answer(labels, vec![f64::INFINITY], partial));
         let json = serde_json::to_string(&response).unwrap();

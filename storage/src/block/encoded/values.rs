@@ -61,13 +61,14 @@ pub(super) fn decode(
         (_, DataType::Dictionary(_, values)) => decode(bytes, encoding, count, values),
         (Encoding::BYTE_STREAM_SPLIT, DataType::Int64) => {
             let words = joined::<8>(bytes, count)?;
-            let values = words.into_iter().map(u64::cast_signed);
-            Ok(Arc::new(Int64Array::from_iter_values(values)))
+            // In the same memory.
+            let values: Vec<i64> = words.into_iter().map(u64::cast_signed).collect();
+            Ok(Arc::new(Int64Array::new(values.into(), None)))
         }
         (Encoding::BYTE_STREAM_SPLIT, DataType::Float64) => {
             let words = joined::<8>(bytes, count)?;
-            let values = words.into_iter().map(f64::from_bits);
-            Ok(Arc::new(Float64Array::from_iter_values(values)))
+            let values: Vec<f64> = words.into_iter().map(f64::from_bits).collect();
+            Ok(Arc::new(Float64Array::new(values.into(), None)))
         }
         (Encoding::BYTE_STREAM_SPLIT, DataType::Int32 | DataType::UInt32) => {
             let words = joined::<4>(bytes, count)?;
