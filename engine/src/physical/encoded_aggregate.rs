@@ -22,9 +22,10 @@ use storage::block::BlockFile;
 use storage::block::encoded::EncodedColumn;
 use storage::block::footer::BlockFooter;
 
+use super::encoded_codes::{Codes, Rows};
 use super::encoded_plan::{EncodedColumns, Planner};
 use super::encoded_window::{
-    Cached, Codes, Derived, Intervals, Rows, When, Window, cached, external, window_end,
+    Cached, Derived, Intervals, When, Window, cached, external, window_end,
 };
 use super::grouping::Grouping;
 use super::interner::KeyTable;

@@ -21,11 +21,10 @@ use storage::block::BlockFile;
 use storage::block::encoded::{Bits, EncodedColumn, RowCodes};
 use storage::block::footer::BlockFooter;
 
+use super::encoded_codes::{Codes, Rows};
 use super::encoded_lists::{Lists, Residual};
 use super::encoded_plan::{EncodedColumns, Planner};
-use super::encoded_window::{
-    Cached, Codes, Derived, Intervals, Rows, When, Window, external, window_end,
-};
+use super::encoded_window::{Cached, Derived, Intervals, When, Window, external, window_end};
 use crate::aggregate::interval::{IntervalCursor, OUTSIDE};
 use crate::compare::column::ColumnCounter;
 use crate::compare::places::{Places, RowIntervals};

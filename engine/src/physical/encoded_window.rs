@@ -1,10 +1,10 @@
-//! Some rows of a row group as codes, and what is known of each value by its code.
+//! Some rows of a row group, of which columns are read as they are needed, and what is known of each
+//! value by its code.
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array};
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::take;
 use arrow::datatypes::{DataType, Int32Type, Int64Type, SchemaRef};
 use datafusion::common::internal_err;
 use datafusion::error::{DataFusionError, Result};
@@ -12,35 +12,10 @@ use datafusion::physical_expr::PhysicalExpr;
 use storage::StorageError;
 use storage::block::encoded::EncodedColumn;
 
+use super::encoded_codes::{Codes, Rows, index, number};
 use crate::aggregate::interval::{IntervalCursor, OUTSIDE};
 
-/// The codes of one column in some neighbouring rows.
-#[derive(Debug)]
-pub(super) enum Codes {
-    /// All have the same.
-    Same(u32),
-    /// They count up from this one.
-    From(usize),
-    Each(Vec<u32>),
-}
-
-/// Rows of a window.
-#[derive(Debug)]
-pub(super) enum Rows {
-    /// All, so many.
-    All(usize),
-    /// Some, ascending.
-    Some(Vec<u32>),
-}
-
 impl Rows {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::All(count) => *count,
-            Self::Some(rows) => rows.len(),
-        }
-    }
-
     /// Those that a condition holds for.
     ///
     /// # Errors
@@ -54,84 +29,6 @@ impl Rows {
         let (column, codes) = window.read(columns, condition.column)?;
         let keep = cached(known, column, |column| condition.truths(column))?;
         Ok(self.filter(codes, keep))
-    }
-
-    /// Those whose code is to be kept.
-    fn filter(self, codes: &Codes, keep: &[bool]) -> Self {
-        let kept = |code: usize| keep.get(code).copied().unwrap_or(false);
-        match (self, codes) {
-            (rows, &Codes::Same(code)) if kept(index(code)) => rows,
-            (_, Codes::Same(_)) => Self::Some(Vec::new()),
-            (Self::All(count), Codes::Each(codes)) => {
-                compacted(codes.iter().take(count).map(|&code| kept(index(code))))
-            }
-            (Self::All(count), &Codes::From(first)) => compacted((first..first + count).map(kept)),
-            (Self::Some(mut rows), Codes::Each(codes)) => {
-                rows.retain(|&row| codes.get(index(row)).is_some_and(|&c| kept(index(c))));
-                Self::Some(rows)
-            }
-            (Self::Some(mut rows), &Codes::From(first)) => {
-                rows.retain(|&row| kept(first + index(row)));
-                Self::Some(rows)
-            }
-        }
-    }
-}
-
-/// The places of those that are true.
-fn compacted(kept: impl ExactSizeIterator<Item = bool>) -> Rows {
-    let count = kept.len();
-    let mut rows = vec![0_u32; count];
-    let mut length = 0;
-    // Written in any case and kept or not, which takes no jump that could be guessed wrongly.
-    for (row, kept) in (0..).zip(kept) {
-        rows[length] = row;
-        length += usize::from(kept);
-    }
-    if length == count {
-        return Rows::All(count);
-    }
-    rows.truncate(length);
-    Rows::Some(rows)
-}
-
-impl Codes {
-    /// The codes of the next rows of a column.
-    pub(super) fn read(column: &mut EncodedColumn, rows: usize) -> Result<Self, StorageError> {
-        if let Some(first) = column.place() {
-            return Ok(Self::From(first));
-        }
-        if let Some(code) = column.repeated(rows)? {
-            return Ok(Self::Same(code));
-        }
-        let mut codes = vec![0; rows];
-        column.read(&mut codes)?;
-        Ok(Self::Each(codes))
-    }
-
-    /// The codes of some of the rows.
-    pub(super) fn of(&self, rows: &Rows) -> Vec<u32> {
-        match (self, rows) {
-            (&Self::Same(code), rows) => vec![code; rows.len()],
-            (Self::Each(codes), Rows::All(_)) => codes.clone(),
-            (Self::Each(codes), Rows::Some(rows)) => {
-                rows.iter().map(|&row| codes[index(row)]).collect()
-            }
-            (Self::From(first), Rows::All(count)) => (number(*first)..).take(*count).collect(),
-            (Self::From(first), Rows::Some(rows)) => {
-                let first = number(*first);
-                rows.iter().map(|row| first + row).collect()
-            }
-        }
-    }
-
-    /// The values of some of the rows.
-    pub(super) fn pick(&self, values: &ArrayRef, rows: &Rows) -> Result<ArrayRef> {
-        if let (Self::From(first), Rows::All(count)) = (self, rows) {
-            return Ok(values.slice(*first, *count));
-        }
-        let codes = UInt32Array::from(self.of(rows));
-        Ok(take(values, &codes, None)?)
     }
 }
 
@@ -251,7 +148,9 @@ impl Intervals {
         };
         match codes {
             Codes::Same(code) => one(*code),
-            Codes::From(_) => When::Each(codes.of(rows).into_iter().map(interval).collect()),
+            Codes::From(_) | Codes::Few(_) => {
+                When::Each(codes.of(rows).into_iter().map(interval).collect())
+            }
             Codes::Each(each) => {
                 // Seconds get their codes as they first come, nearly in order.
                 let (least, most) = bounds(each);
@@ -274,14 +173,6 @@ impl Intervals {
 fn bounds(codes: &[u32]) -> (u32, u32) {
     let both = |(least, most): (u32, u32), &code: &u32| (least.min(code), most.max(code));
     codes.iter().fold((u32::MAX, 0), both)
-}
-
-pub(super) fn index(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-fn number(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
 }
 
 /// A table by code, and the values that it is of.

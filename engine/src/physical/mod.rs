@@ -1,6 +1,7 @@
 //! Operators that DataFusion does not have, and the rules that put them in.
 
 mod encoded_aggregate;
+mod encoded_codes;
 mod encoded_compare;
 mod encoded_lists;
 mod encoded_plan;

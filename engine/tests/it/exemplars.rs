@@ -94,8 +94,8 @@ fn spans_are_shown_with_what_the_query_names() {
         Some((series, found))
     });
     let (series, found) = found.expect("the slowest span is shown");
-    assert!(series.values.contains(&found.value));
-    let keys: Vec<&str> = found.attributes.iter().map(|a| a.name.as_str()).collect();
+    assert!(series.values.iter().any(|value| value == found.value));
+    let keys: Vec<&str> = found.attributes.iter().map(|a| &*a.name).collect();
     assert_eq!(keys, ["kind", "duration", "resource.service.name"]);
     assert_eq!(found.attributes[2].value, series.labels[0].value);
     let is_duration =

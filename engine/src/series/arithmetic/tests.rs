@@ -21,7 +21,7 @@ fn series<const L: usize>(labels: [(&str, LabelValue); L], values: [f64; 3]) -> 
 }
 
 fn text(value: &str) -> LabelValue {
-    LabelValue::String(value.to_owned())
+    LabelValue::String(value.into())
 }
 
 /// What an ungrouped `rate()` makes.

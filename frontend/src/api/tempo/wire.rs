@@ -264,7 +264,7 @@ mod tests {
 
     fn label(name: &str, value: LabelValue) -> Label {
         Label {
-            name: name.to_owned(),
+            name: name.into(),
             value,
         }
     }
@@ -278,7 +278,10 @@ mod tests {
         };
         let series = SeriesSet {
             grid,
-            series: vec![Series { labels, values }],
+            series: vec![Series {
+                labels,
+                values: values.into(),
+            }],
         };
         let stats = QueryStats {
             jobs_total: 2,

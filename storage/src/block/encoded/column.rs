@@ -197,6 +197,13 @@ impl EncodedColumn {
         self.page.generation
     }
 
+    /// The code that rows without a value have; `None` if every row has one.
+    #[must_use]
+    pub fn null(&self) -> Option<u32> {
+        let null = || self.page.null().ok();
+        self.optional.then(null).flatten()
+    }
+
     /// The code of the next row, where codes just count the rows of the page.
     #[must_use]
     pub fn place(&self) -> Option<usize> {

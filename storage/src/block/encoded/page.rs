@@ -48,7 +48,7 @@ impl Loaded {
     }
 
     /// The code of rows that have no value.
-    fn null(&self) -> Result<u32> {
+    pub(super) fn null(&self) -> Result<u32> {
         Ok(u32::try_from(self.values.len().saturating_sub(1))?)
     }
 
