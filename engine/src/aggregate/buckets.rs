@@ -158,8 +158,8 @@ impl Buckets {
 
     /// Bytes held besides the struct itself.
     pub(crate) fn heap_bytes(&self) -> usize {
-        let held = |counters: &Box<Counters>| size_of::<Counters>() + counters.heap_bytes();
-        self.counters.as_ref().map_or(0, held)
+        let held = |counters: &Counters| size_of::<Counters>() + counters.heap_bytes();
+        self.counters.as_deref().map_or(0, held)
     }
 }
 
