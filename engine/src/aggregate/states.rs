@@ -125,14 +125,14 @@ impl<'a, C: Cell> Matrix<'a, C> {
         (0..self.intervals).map(|interval| cells.get(interval))
     }
 
-    /// The cells by group.
-    pub(crate) fn by_group(&self) -> ByGroup<'a, C> {
-        let counted = |(interval, cells): (usize, &'a IntervalCells<C>)| {
-            cells
-                .iter()
-                .map(move |(group, cell)| (index(group), (interval, cell)))
+    /// What the cells with something counted come to, by group. They are looked at interval by
+    /// interval, as they lie in memory.
+    pub(crate) fn by_group<V: Clone>(&self, value: impl Fn(&'a C) -> V) -> ByGroup<V> {
+        let counted = |(interval, cells): (u32, &'a IntervalCells<C>)| {
+            let cells = cells.iter();
+            cells.map(move |(group, cell)| (index(group), (interval, cell)))
         };
-        let counted = || self.cells.iter().enumerate().flat_map(counted);
+        let counted = || (0..).zip(self.cells).flat_map(counted);
         let mut starts = vec![0; self.groups + 1];
         for (group, _) in counted() {
             starts[group + 1] += 1;
@@ -142,34 +142,34 @@ impl<'a, C: Cell> Matrix<'a, C> {
             before += *start;
             *start = before;
         }
-        let Some((_, any)) = counted().next() else {
+        let Some((_, (interval, any))) = counted().next() else {
             return ByGroup {
                 starts,
-                cells: Vec::new(),
+                values: Vec::new(),
             };
         };
-        let mut cells = vec![any; before];
+        let mut values = vec![(interval, value(any)); before];
         let mut next = starts.clone();
-        for (group, cell) in counted() {
-            cells[next[group]] = cell;
+        for (group, (interval, cell)) in counted() {
+            values[next[group]] = (interval, value(cell));
             next[group] += 1;
         }
-        ByGroup { starts, cells }
+        ByGroup { starts, values }
     }
 }
 
-/// Cells with something counted, in order of their group, then interval.
+/// Values of cells with something counted, in order of their group, then interval.
 #[derive(Debug)]
-pub(crate) struct ByGroup<'a, C> {
-    /// Where the cells of each group start, and in the end how many there are.
+pub(crate) struct ByGroup<V> {
+    /// Where the values of each group start, and in the end how many there are.
     starts: Vec<usize>,
-    cells: Vec<(usize, &'a C)>,
+    values: Vec<(u32, V)>,
 }
 
-impl<'a, C> ByGroup<'a, C> {
-    /// The cells of a group with their intervals, ascending.
-    pub(crate) fn group(&self, group: usize) -> &[(usize, &'a C)] {
-        &self.cells[self.starts[group]..self.starts[group + 1]]
+impl<V> ByGroup<V> {
+    /// The values of a group with their intervals, ascending.
+    pub(crate) fn group(&self, group: usize) -> &[(u32, V)] {
+        &self.values[self.starts[group]..self.starts[group + 1]]
     }
 }
 
@@ -523,13 +523,12 @@ impl<C: Viewable> RangeState for States<C> {
 
     fn take(&mut self, count: usize) -> ArrayRef {
         let mut builder = StateBuilder::default();
-        let by_group = self.matrix().by_group();
+        let by_group = self.matrix().by_group(|cell| cell);
         let mut freed = 0;
         for group in 0..count.min(self.groups) {
             for (interval, cell) in by_group.group(group) {
                 freed += cell.heap_bytes();
-                let interval = u32::try_from(*interval).unwrap_or(u32::MAX);
-                cell.rows(interval, |row| builder.push(row));
+                cell.rows(*interval, |row| builder.push(row));
             }
             builder.finish_group();
         }

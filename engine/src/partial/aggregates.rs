@@ -239,7 +239,7 @@ pub(crate) fn base_labels(aggregate: &MetricsAggregate, key: &mut [KeyValue<'_>]
     if !has_own_label(&aggregate.function) {
         show_nil(key);
     }
-    labels_of(aggregate, &names(aggregate), key.iter().copied())
+    labels_of(aggregate, &names(aggregate), key.iter().copied(), None)
 }
 
 /// The names of the labels of groups.
@@ -250,13 +250,14 @@ fn names(aggregate: &MetricsAggregate) -> Vec<Arc<str>> {
         .collect()
 }
 
-/// The labels that a group's series share.
+/// The labels that a group's series share, and then the one that a series has of its own.
 fn labels_of<'k>(
     aggregate: &MetricsAggregate,
     names: &[Arc<str>],
     key: impl Iterator<Item = KeyValue<'k>>,
+    own: Option<&Label>,
 ) -> Vec<Label> {
-    let mut labels = Vec::with_capacity(names.len());
+    let mut labels = Vec::with_capacity(names.len() + usize::from(own.is_some()));
     labels.extend(names.iter().zip(key).filter_map(|(name, value)| {
         let name = Arc::clone(name);
         value.label().map(|value| Label { name, value })
@@ -266,16 +267,8 @@ fn labels_of<'k>(
         let name = "__name__".into();
         labels.push(Label { name, value });
     }
+    labels.extend(own.cloned());
     labels
-}
-
-/// A group's labels with that of the function behind them.
-fn with_own(labels: &[Label], name: &Arc<str>, value: LabelValue) -> Vec<Label> {
-    let name = Arc::clone(name);
-    let mut all = Vec::with_capacity(labels.len() + 1);
-    all.extend_from_slice(labels);
-    all.push(Label { name, value });
-    all
 }
 
 /// Whether a function's series have a label besides those of their group.
@@ -321,11 +314,15 @@ impl Finisher<'_> {
                 _ => break,
             }
         }
-        tie_order(&self.labels(groups, lhs), &self.labels(groups, rhs))
+        tie_order(
+            &self.labels(groups, lhs, None),
+            &self.labels(groups, rhs, None),
+        )
     }
 
-    fn labels(&self, groups: &GroupTable, group: u32) -> Vec<Label> {
-        labels_of(self.aggregate, &self.names, groups.key(group))
+    /// The labels of a group's series, with its own behind them.
+    fn labels(&self, groups: &GroupTable, group: u32, own: Option<&Label>) -> Vec<Label> {
+        labels_of(self.aggregate, &self.names, groups.key(group), own)
     }
 
     /// Makes the series of the groups that are in the answer.
@@ -342,62 +339,38 @@ impl Finisher<'_> {
         }
         self.series.reserve_exact(shown.len());
         let groups = (groups, shown.as_slice());
+        let is_histogram = self.aggregate.function == MetricsFunction::HistogramOverTime;
         match cells {
-            Cells::Count(cells) => self.one_each(groups, cells, Self::count),
-            Cells::Min(cells) => self.one_each(groups, cells, Self::extreme),
-            Cells::Max(cells) => self.one_each(groups, cells, Self::extreme),
-            Cells::Sum(cells) => self.one_each(groups, cells, Self::sum),
-            Cells::Sketch(cells) => self.each(groups, cells, |this, labels, cells| {
-                this.quantiles(&labels, cells, Sketch::quantile)
-            }),
-            Cells::Log2(cells) => {
-                let is_histogram = self.aggregate.function == MetricsFunction::HistogramOverTime;
-                self.each(groups, cells, |this, labels, cells| {
-                    if is_histogram {
-                        this.histogram(&labels, cells)
-                    } else {
-                        this.quantiles(&labels, cells, Log2Histogram::quantile)
-                    }
-                })
-            }
+            Cells::Count(cells) => self.one_each(groups, &cells, None, Self::count),
+            Cells::Min(cells) => self.one_each(groups, &cells, None, Self::extreme),
+            Cells::Max(cells) => self.one_each(groups, &cells, None, Self::extreme),
+            Cells::Sum(cells) => self.one_each(groups, &cells, None, Self::sum),
+            Cells::Sketch(cells) => self.quantiles(groups, &cells, Sketch::quantile),
+            Cells::Log2(cells) if is_histogram => self.histograms(groups, &cells),
+            Cells::Log2(cells) => self.quantiles(groups, &cells, Log2Histogram::quantile),
         }
     }
 
-    /// Makes one series of each group.
+    /// Makes one series of each of some groups. If it has a label of its own, there is none where
+    /// nothing was counted.
     fn one_each<C: Cell>(
         &mut self,
-        groups: (&GroupTable, &[u32]),
-        cells: Matrix<'_, C>,
+        (groups, shown): (&GroupTable, &[u32]),
+        cells: &Matrix<'_, C>,
+        own: Option<&Label>,
         value: impl Fn(&Self, Option<&C>) -> f64,
     ) -> Result<(), EngineError> {
-        self.each(groups, cells, |this, labels, cells| {
-            let values = this.values(cells, |cell| value(this, cell));
-            this.push(labels, values)
-        })
-    }
-
-    /// Makes the series of each of some groups out of its cells.
-    fn each<C: Cell>(
-        &mut self,
-        (groups, shown): (&GroupTable, &[u32]),
-        cells: Matrix<'_, C>,
-        make: impl Fn(&mut Self, Vec<Label>, &[(usize, &C)]) -> Result<(), EngineError>,
-    ) -> Result<(), EngineError> {
-        let cells = cells.by_group();
+        let counted = cells.by_group(|cell| value(self, Some(cell)));
+        let elsewhere = value(self, None);
         for &group in shown {
-            let labels = self.labels(groups, group);
-            make(self, labels, cells.group(index(group)))?;
+            let counted = counted.group(index(group));
+            if own.is_some() && counted.is_empty() {
+                continue;
+            }
+            let values = Values::new(self.intervals, elsewhere, counted.iter().copied());
+            self.push(self.labels(groups, group, own), values)?;
         }
         Ok(())
-    }
-
-    /// The values of a series over all intervals.
-    fn values<C>(&self, cells: &[(usize, &C)], value: impl Fn(Option<&C>) -> f64) -> Values {
-        let counted = cells.iter().map(|(interval, cell)| {
-            let interval = u32::try_from(*interval).unwrap_or(u32::MAX);
-            (interval, value(Some(cell)))
-        });
-        Values::new(self.intervals, value(None), counted)
     }
 
     /// Nothing counted is a count of zero.
@@ -424,19 +397,15 @@ impl Finisher<'_> {
         }
     }
 
-    fn quantiles<C>(
+    fn quantiles<C: Cell>(
         &mut self,
-        labels: &[Label],
-        cells: &[(usize, &C)],
+        groups: (&GroupTable, &[u32]),
+        cells: &Matrix<'_, C>,
         quantile: impl Fn(&C, f64) -> Option<f64>,
     ) -> Result<(), EngineError> {
         let MetricsFunction::QuantileOverTime { quantiles } = &self.aggregate.function else {
             return Ok(());
         };
-        if cells.is_empty() {
-            return Ok(());
-        }
-        let name = "p".into();
         for (index, &q) in quantiles.iter().enumerate() {
             // Written twice, it is still one series.
             if quantiles[..index]
@@ -445,30 +414,39 @@ impl Finisher<'_> {
             {
                 continue;
             }
-            let labels = with_own(labels, &name, LabelValue::Float(q));
+            let own = Label {
+                name: "p".into(),
+                value: LabelValue::Float(q),
+            };
             let value = |cell: Option<&C>| quantile(cell?, q);
-            let values = self.values(cells, |cell| {
-                value(cell).map_or(0.0, |value| value / self.scale)
-            });
-            self.push(labels, values)?;
+            self.one_each(groups, cells, Some(&own), |this, cell| {
+                value(cell).map_or(0.0, |value| value / this.scale)
+            })?;
         }
         Ok(())
     }
 
-    fn histogram(
+    fn histograms(
         &mut self,
-        labels: &[Label],
-        cells: &[(usize, &Log2Histogram)],
+        (groups, shown): (&GroupTable, &[u32]),
+        cells: &Matrix<'_, Log2Histogram>,
     ) -> Result<(), EngineError> {
-        let buckets = cells.iter().flat_map(|(_, cell)| cell.0.iter());
-        let buckets: BTreeSet<i32> = buckets.map(|(bucket, _)| bucket).collect();
-        let name = "__bucket".into();
-        for bucket in buckets {
-            let upper = LabelValue::Float(bound(bucket) / self.scale);
-            let labels = with_own(labels, &name, upper);
-            let count = |cell: Option<&Log2Histogram>| cell.map_or(0, |cell| cell.0.count(bucket));
-            let values = self.values(cells, |cell| as_float(count(cell)));
-            self.push(labels, values)?;
+        let counted = cells.by_group(|cell| cell);
+        for &group in shown {
+            let counted = counted.group(index(group));
+            let buckets = counted.iter().flat_map(|(_, cell)| cell.0.iter());
+            let buckets: BTreeSet<i32> = buckets.map(|(bucket, _)| bucket).collect();
+            for bucket in buckets {
+                let own = Label {
+                    name: "__bucket".into(),
+                    value: LabelValue::Float(bound(bucket) / self.scale),
+                };
+                let counts = counted
+                    .iter()
+                    .map(|(interval, cell)| (*interval, as_float(cell.0.count(bucket))));
+                let values = Values::new(self.intervals, 0.0, counts);
+                self.push(self.labels(groups, group, Some(&own)), values)?;
+            }
         }
         Ok(())
     }

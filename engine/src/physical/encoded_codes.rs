@@ -1,0 +1,290 @@
+//! The codes of some neighbouring rows of a column, and which of the rows are left.
+
+use arrow::array::{ArrayRef, UInt32Array};
+use arrow::compute::take;
+use datafusion::error::Result;
+use storage::StorageError;
+use storage::block::encoded::{Bits, Coded, EncodedColumn, RowCodes};
+
+/// The codes of one column in some neighbouring rows.
+#[derive(Debug)]
+pub(super) enum Codes {
+    /// All have the same.
+    Same(u32),
+    /// They count up from this one.
+    From(usize),
+    Each(Vec<u32>),
+    /// Few have a value.
+    Few(FewCodes),
+}
+
+/// Codes where few rows have a value.
+#[derive(Debug)]
+pub(super) struct FewCodes {
+    /// Those that have one, ascending.
+    rows: Vec<u32>,
+    /// Theirs.
+    codes: Vec<u32>,
+    /// That of all others.
+    null: u32,
+}
+
+/// Of so many rows one has a value at most where few have one: else each row has its code, which takes
+/// fewer steps.
+const FEW: usize = 2;
+
+/// Rows of a window.
+#[derive(Debug)]
+pub(super) enum Rows {
+    /// All, so many.
+    All(usize),
+    /// Some, ascending.
+    Some(Vec<u32>),
+}
+
+impl Rows {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::All(count) => *count,
+            Self::Some(rows) => rows.len(),
+        }
+    }
+
+    /// Those whose code is to be kept.
+    pub(super) fn filter(self, codes: &Codes, keep: &[bool]) -> Self {
+        let kept = |code: u32| keep.get(index(code)).copied().unwrap_or(false);
+        match (self, codes) {
+            (rows, &Codes::Same(code)) if kept(code) => rows,
+            (_, Codes::Same(_)) => Self::Some(Vec::new()),
+            (Self::All(_), Codes::Each(codes)) => kept_of_all(codes, keep),
+            (Self::All(count), &Codes::From(first)) => {
+                kept_of_each(keep.get(first..first + count).unwrap_or_default(), |keep| {
+                    u64::from(*keep)
+                })
+            }
+            (Self::All(count), Codes::Few(few)) if kept(few.null) => {
+                kept_of_all(&few.each(count), keep)
+            }
+            (Self::All(_), Codes::Few(few)) => {
+                let rows = few.rows.iter().zip(&few.codes);
+                let rows = rows.map(|(&row, &code)| (row, kept(code)));
+                Self::Some(compacted(few.rows.len(), rows))
+            }
+            (Self::Some(rows), codes) => {
+                let of_rows = codes.of_some(&rows);
+                let kept = rows
+                    .iter()
+                    .zip(of_rows)
+                    .map(|(&row, code)| (row, kept(code)));
+                Self::Some(compacted(rows.len(), kept))
+            }
+        }
+    }
+}
+
+/// Those of all rows whose code is to be kept.
+fn kept_of_all(codes: &[u32], keep: &[bool]) -> Rows {
+    const BITS: usize = u64::BITS as usize;
+    if keep.len() > BITS {
+        let kept = |code: &u32| keep.get(index(*code)).copied().unwrap_or(false);
+        return kept_of_each(codes, |code| u64::from(kept(code)));
+    }
+    // Of few codes, what is to be kept fits into a register.
+    let bits = (0..).zip(keep).map(|(code, &keep)| u64::from(keep) << code);
+    let bits = bits.fold(0, |bits, bit| bits | bit);
+    kept_of_each(codes, |code| bits >> (code % u64::BITS) & 1)
+}
+
+/// Those of all rows of which a bit says that they are to be kept.
+fn kept_of_each<T>(rows: &[T], bit: impl Fn(&T) -> u64) -> Rows {
+    let mut kept = Bits::default();
+    for rows in rows.chunks(u64::BITS as usize) {
+        let bits = (0..).zip(rows).map(|(at, row)| bit(row) << at);
+        kept.push(bits.fold(0_u64, |bits, bit| bits | bit), rows.len());
+    }
+    if kept.count() == rows.len() {
+        return Rows::All(rows.len());
+    }
+    let mut listed = Vec::with_capacity(kept.count());
+    listed.extend(kept.ones().map(number));
+    Rows::Some(listed)
+}
+
+/// Those of so many rows that are to be kept.
+fn compacted(count: usize, rows: impl Iterator<Item = (u32, bool)>) -> Vec<u32> {
+    let mut kept = vec![0_u32; count];
+    let mut length = 0;
+    // Written in any case and kept or not, which takes no jump that could be guessed wrongly.
+    for (row, keep) in rows.take(count) {
+        kept[length] = row;
+        length += usize::from(keep);
+    }
+    kept.truncate(length);
+    kept
+}
+
+impl Codes {
+    /// The codes of the next rows of a column.
+    ///
+    /// # Errors
+    /// If the column is damaged.
+    pub(super) fn read(column: &mut EncodedColumn, rows: usize) -> Result<Self, StorageError> {
+        if let Some(first) = column.place() {
+            return Ok(Self::From(first));
+        }
+        if let Some(code) = column.repeated(rows)? {
+            return Ok(Self::Same(code));
+        }
+        let Some(null) = column.null() else {
+            let mut codes = vec![0; rows];
+            column.read(&mut codes)?;
+            return Ok(Self::Each(codes));
+        };
+        let mut read = RowCodes::default();
+        column.read_rows(rows, &mut read)?;
+        let codes = match read.codes() {
+            Coded::Same(code) => vec![code; read.present()],
+            Coded::Each(codes) => codes.to_vec(),
+        };
+        if codes.len() == rows {
+            return Ok(Self::Each(codes));
+        }
+        let with_value = read.presence();
+        let few = FewCodes {
+            rows: with_value.ones().map(number).collect(),
+            codes,
+            null,
+        };
+        Ok(if few.rows.len() <= rows / FEW {
+            Self::Few(few)
+        } else {
+            Self::Each(few.each(rows))
+        })
+    }
+
+    /// The codes of some of the rows.
+    pub(super) fn of(&self, rows: &Rows) -> Vec<u32> {
+        match (self, rows) {
+            (_, Rows::Some(rows)) => self.of_some(rows),
+            (&Self::Same(code), Rows::All(count)) => vec![code; *count],
+            (Self::Each(codes), Rows::All(_)) => codes.clone(),
+            (Self::From(first), Rows::All(count)) => (number(*first)..).take(*count).collect(),
+            (Self::Few(few), Rows::All(count)) => few.each(*count),
+        }
+    }
+
+    fn of_some(&self, rows: &[u32]) -> Vec<u32> {
+        match self {
+            Self::Same(code) => vec![*code; rows.len()],
+            Self::Each(codes) => rows.iter().map(|&row| codes[index(row)]).collect(),
+            Self::From(first) => {
+                let first = number(*first);
+                rows.iter().map(|row| first + row).collect()
+            }
+            Self::Few(few) => few.of(rows),
+        }
+    }
+
+    /// The values of some of the rows.
+    ///
+    /// # Errors
+    /// If there is no value of a code.
+    pub(super) fn pick(&self, values: &ArrayRef, rows: &Rows) -> Result<ArrayRef> {
+        if let (Self::From(first), Rows::All(count)) = (self, rows) {
+            return Ok(values.slice(*first, *count));
+        }
+        let codes = UInt32Array::from(self.of(rows));
+        Ok(take(values, &codes, None)?)
+    }
+}
+
+impl FewCodes {
+    /// The codes of all rows.
+    fn each(&self, count: usize) -> Vec<u32> {
+        let mut each = vec![self.null; count];
+        for (&row, &code) in self.rows.iter().zip(&self.codes) {
+            if let Some(slot) = each.get_mut(index(row)) {
+                *slot = code;
+            }
+        }
+        each
+    }
+
+    /// The codes of some rows, ascending.
+    fn of(&self, rows: &[u32]) -> Vec<u32> {
+        // Often there was a filter that has left just the rows with a value.
+        if rows == self.rows {
+            return self.codes.clone();
+        }
+        let mut next = 0;
+        let code = |row: &u32| {
+            while self
+                .rows
+                .get(next)
+                .is_some_and(|with_value| with_value < row)
+            {
+                next += 1;
+            }
+            if self.rows.get(next) == Some(row) {
+                self.codes[next]
+            } else {
+                self.null
+            }
+        };
+        rows.iter().map(code).collect()
+    }
+}
+
+pub(super) fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+pub(super) fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn listed(rows: &Rows) -> Vec<u32> {
+        match rows {
+            Rows::All(count) => (0..).take(*count).collect(),
+            Rows::Some(rows) => rows.clone(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn codes_of_few_are_those_of_each(
+            codes in prop::collection::vec(0_u32..4, 0..40),
+            keep in prop::collection::vec(any::<bool>(), 4),
+            before in prop::collection::vec(any::<bool>(), 4),
+        ) {
+            // Code 3 stands for none.
+            let count = codes.len();
+            let (rows, present) =
+                (0..).zip(codes.iter().copied()).filter(|(_, code)| *code != 3).unzip();
+            let few = Codes::Few(FewCodes { rows, codes: present, null: 3 });
+            let each = Codes::Each(codes.clone());
+            let kept = |row: &u32| keep[index(codes[index(*row)])];
+            let all: Vec<u32> = (0..).take(count).collect();
+            for first in [&few, &each] {
+                let expected: Vec<u32> = all.iter().copied().filter(kept).collect();
+                prop_assert_eq!(listed(&Rows::All(count).filter(first, &keep)), expected);
+                let some = Rows::All(count).filter(first, &before);
+                for second in [&few, &each] {
+                    let rows = listed(&some);
+                    let expected: Vec<u32> = rows.iter().map(|row| codes[index(*row)]).collect();
+                    prop_assert_eq!(second.of(&some), expected);
+                    let expected: Vec<u32> = rows.iter().copied().filter(kept).collect();
+                    let some = Rows::Some(rows);
+                    prop_assert_eq!(listed(&some.filter(second, &keep)), expected);
+                }
+            }
+            prop_assert_eq!(few.of(&Rows::All(count)), codes);
+        }
+    }
+}
