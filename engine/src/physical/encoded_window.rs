@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch,
+};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, SchemaRef};
 use datafusion::common::internal_err;
 use datafusion::error::{DataFusionError, Result};

@@ -13,6 +13,7 @@ use crate::schema::names;
 /// Dictionaries may grow to this before the writer gives up on them; far above the default, because
 /// a long dictionary that many rows share is still the shortest form.
 const DICTIONARY_BYTES: usize = 16 << 20;
+
 /// How one leaf column is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
