@@ -295,13 +295,15 @@ impl Finisher<'_> {
     /// Of each group, whether a stage leaves something of its series; `None` where a group has several.
     fn survivors(&self, top: Top, groups: &GroupTable, cells: Cells<'_>) -> Option<Vec<bool>> {
         let order = |lhs: u32, rhs: u32| self.order_of_ties(groups, lhs, rhs);
-        match cells {
-            Cells::Count(cells) => Some(top.survivors(&cells, order, |cell| self.count(cell))),
-            Cells::Min(cells) => Some(top.survivors(&cells, order, |cell| self.extreme(cell))),
-            Cells::Max(cells) => Some(top.survivors(&cells, order, |cell| self.extreme(cell))),
-            Cells::Sum(cells) => Some(top.survivors(&cells, order, |cell| self.sum(cell))),
-            Cells::Sketch(_) | Cells::Log2(_) => None,
-        }
+        let near = || groups.in_near_order();
+        let survivors = match cells {
+            Cells::Count(cells) => top.survivors(&cells, order, near, |cell| self.count(cell)),
+            Cells::Min(cells) => top.survivors(&cells, order, near, |cell| self.extreme(cell)),
+            Cells::Max(cells) => top.survivors(&cells, order, near, |cell| self.extreme(cell)),
+            Cells::Sum(cells) => top.survivors(&cells, order, near, |cell| self.sum(cell)),
+            Cells::Sketch(_) | Cells::Log2(_) => return None,
+        };
+        Some(survivors)
     }
 
     /// The order of two groups' labels, as [`tie_order`] has it.

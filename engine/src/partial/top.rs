@@ -32,15 +32,16 @@ impl Top {
     }
 
     /// Of each group, whether the stage leaves one of its values. `order` is the order of the labels
-    /// of two groups, which decides between equal values; NaN is no value.
+    /// of two groups, which decides between equal values, and `near_order` has all groups nearly in
+    /// it; NaN is no value.
     pub(super) fn survivors<C: Cell>(
         self,
         cells: &Matrix<'_, C>,
         order: impl Fn(u32, u32) -> Ordering,
+        near_order: impl Fn() -> Vec<u32>,
         value: impl Fn(Option<&C>) -> f64,
     ) -> Vec<bool> {
-        let groups = cells.groups();
-        let mut survives = vec![false; groups];
+        let mut survives = vec![false; cells.groups()];
         let by_labels = |lhs: &u32, rhs: &u32| {
             let ascending = order(*lhs, *rhs).then(lhs.cmp(rhs));
             match self.extreme {
@@ -53,8 +54,12 @@ impl Top {
         let in_order = OnceCell::new();
         let in_order = || {
             in_order.get_or_init(|| {
-                let mut groups: Vec<u32> = (0..).take(groups).collect();
-                groups.sort_unstable_by(by_labels);
+                let mut groups = near_order();
+                if matches!(self.extreme, Extreme::Smallest) {
+                    groups.reverse();
+                }
+                // Stable, which is fast where there is little to do.
+                groups.sort_by(by_labels);
                 groups
             })
         };
