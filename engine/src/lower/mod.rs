@@ -83,7 +83,7 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 enum Source {
     /// By a condition, if there is any.
-    Filter(Option<Expr>),
+    Filter(Option<Predicate>),
     /// By a program over whole traces.
     Spansets {
         program: Program,
@@ -303,7 +303,7 @@ fn predicate(
     layout: &Layout<'_>,
     time: &Expr,
     grid: &RangeArguments,
-) -> Result<Option<Expr>> {
+) -> Result<Option<Predicate>> {
     let mut fallible = false;
     let mut whole: Option<Expr> = None;
     for filter in filters {
@@ -319,14 +319,18 @@ fn predicate(
             Some(before) => before.and(filter),
         });
     }
-    match whole {
+    let expr = match whole {
         Some(condition) if fallible => {
             let inside = check::in_window(time.clone(), grid.start, grid.end());
-            check::only_where(inside, condition).map(Some)
+            Some(check::only_where(inside, condition)?)
         }
-        Some(Expr::Literal(ScalarValue::Boolean(Some(true)), _)) => Ok(None),
-        condition => Ok(condition),
-    }
+        Some(Expr::Literal(ScalarValue::Boolean(Some(true)), _)) => None,
+        condition => condition,
+    };
+    Ok(expr.map(|expr| Predicate {
+        expr,
+        can_fail: fallible,
+    }))
 }
 
 /// The keys of the groups, and how each is read.
@@ -403,7 +407,7 @@ impl Lowered {
     pub(crate) fn logical_plan(&self, scan: LogicalPlanBuilder) -> Result<LogicalPlan> {
         let builder = match &self.source {
             Source::Filter(None) => scan,
-            Source::Filter(Some(predicate)) => scan.filter(predicate.clone())?,
+            Source::Filter(Some(predicate)) => scan.filter(predicate.expr.clone())?,
             Source::Spansets {
                 program,
                 shape,
@@ -450,9 +454,14 @@ impl Lowered {
     /// selected otherwise.
     pub(crate) fn filter(&self) -> Option<Option<&Expr>> {
         match &self.source {
-            Source::Filter(predicate) => Some(predicate.as_ref()),
+            Source::Filter(predicate) => Some(predicate.as_ref().map(|filter| &filter.expr)),
             Source::Spansets { .. } => None,
         }
+    }
+
+    /// Whether the condition may fail on a span.
+    pub(crate) fn filter_can_fail(&self) -> bool {
+        matches!(&self.source, Source::Filter(Some(filter)) if filter.can_fail)
     }
 
     /// How the key columns of the result are read.
@@ -507,7 +516,10 @@ impl Lowered {
     /// Names of the columns that the query reads.
     pub(crate) fn columns(&self) -> BTreeSet<String> {
         stored_columns(match &self.source {
-            Source::Filter(predicate) => column_names(predicate.iter().chain(self.used())),
+            Source::Filter(predicate) => {
+                let filter = predicate.iter().map(|filter| &filter.expr);
+                column_names(filter.chain(self.used()))
+            }
             Source::Spansets { read, .. } => read.clone(),
         })
     }

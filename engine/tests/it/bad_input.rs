@@ -11,7 +11,7 @@ use crate::support::{Bench, Layout, block_on};
 
 const SPANS: &str = "\
 trace 1
-  a/root @1s +1s i=0 s=\"x\" arr=[1,2]
+  a/root @1s +1s i=0 s=\"x\" arr=[1,2] error
     event e +1ms n=0
     a/child @2s +1s flag=true
 ";
@@ -25,6 +25,11 @@ fn what_fails_on_a_span_is_named() {
             "`!` is not a boolean on some span: .missing",
         ),
         ("{ !span.s }", "`!` is not a boolean on some span: span.s"),
+        // Few spans are expected to pass, which are read in another way.
+        (
+            "{ status = error && !span.s }",
+            "`!` is not a boolean on some span: span.s",
+        ),
         (
             "{ !parent.flag }",
             "`!` is not a boolean on some span: parent.flag",
