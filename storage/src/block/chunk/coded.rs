@@ -23,6 +23,7 @@ const LONGEST_DICTIONARY: usize = 16 << 20;
 const FEW_VALUES: usize = 1024;
 /// Rows per distinct value, on the average, below which a dictionary does not pay.
 const REPEATS: usize = 4;
+
 /// Writes a flat column of one row group, given as slices. `None` where a dictionary is not the form
 /// for it: other types, no values at all, or values that hardly repeat.
 pub(in crate::block) fn dictionary(

@@ -29,8 +29,8 @@ use self::item::Stored;
 pub(super) use self::planes::byte_planes;
 use super::hybrid;
 
-/// Shorter repetitions than this are not looked for where a page is cut: in one byte plane they are
-/// chance, and take longer to read than the bytes themselves.
+/// Shorter repetitions than this are not looked for in byte planes: there they are chance, and take
+/// longer to read than the bytes themselves.
 const MIN_MATCH: u32 = 6;
 /// Bytes of a block's header, with room to spare.
 const BLOCK_HEADER: usize = 8;
@@ -144,7 +144,7 @@ impl<'a> ChunkWriter<'a> {
             column,
             encoding,
             options,
-            compressor: Compressor::new(options.zstd)?,
+            compressor: Compressor::new(options.zstd, encoding)?,
             sink: TrackedWrite::new(Vec::new()),
             uncompressed_size: 0,
             has_dictionary: false,
@@ -299,40 +299,25 @@ impl<'a> ChunkWriter<'a> {
 }
 
 /// Compresses pages, each into one frame of zstd.
-struct Compressor {
-    whole: CCtx<'static>,
-    /// For pages that are cut.
-    parts: CCtx<'static>,
-}
+struct Compressor(CCtx<'static>);
 
 impl Compressor {
-    fn new(level: ZstdLevel) -> Result<Self, ParquetError> {
-        let context = || {
-            let mut context = CCtx::create();
-            let level = CParameter::CompressionLevel(level.compression_level());
-            context.set_parameter(level).map_err(failed)?;
-            Ok::<_, ParquetError>(context)
-        };
-        let mut parts = context()?;
-        let min_match = CParameter::MinMatch(MIN_MATCH);
-        parts.set_parameter(min_match).map_err(failed)?;
-        Ok(Self {
-            whole: context()?,
-            parts,
-        })
+    fn new(level: ZstdLevel, encoding: Encoding) -> Result<Self, ParquetError> {
+        let mut context = CCtx::create();
+        let level = CParameter::CompressionLevel(level.compression_level());
+        context.set_parameter(level).map_err(failed)?;
+        if encoding == Encoding::BYTE_STREAM_SPLIT {
+            let min_match = CParameter::MinMatch(MIN_MATCH);
+            context.set_parameter(min_match).map_err(failed)?;
+        }
+        Ok(Self(context))
     }
 
     /// Compresses bytes so that a block of the frame ends at each of the cuts.
     fn compress(&mut self, bytes: &[u8], cuts: &[usize]) -> Result<Bytes, ParquetError> {
         let room = compress_bound(bytes.len()) + cuts.len() * BLOCK_HEADER;
         let mut compressed: Vec<u8> = Vec::with_capacity(room);
-        if cuts.is_empty() {
-            self.whole
-                .compress2(&mut compressed, bytes)
-                .map_err(failed)?;
-            return Ok(compressed.into());
-        }
-        let context = &mut self.parts;
+        let Self(context) = self;
         context.reset(ResetDirective::SessionOnly).map_err(failed)?;
         let size = Some(bytes.len() as u64);
         context.set_pledged_src_size(size).map_err(failed)?;
