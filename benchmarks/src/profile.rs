@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// The query, in TraceQL
     #[arg(long)]
     query: String,
+    /// Whether it is a search, instead of a query for series
+    #[arg(long)]
+    search: bool,
     /// Into how many intervals the time of the data is cut, about
     #[arg(long, default_value_t = 240, value_parser = clap::value_parser!(i64).range(1..))]
     intervals: i64,
@@ -44,14 +47,21 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
     let grid = Window::whole(&dataset, Cut::Intervals(options.intervals))?.grid;
     let handle = runtime.handle().clone();
     let mut spandrel = Spandrel::new(&dataset, options.threads, Cache::Off, handle)?;
-    for (step, text) in spandrel.explain(&options.query, grid)?.steps {
-        println!("--- {step}\n{text}");
+    if !options.search {
+        for (step, text) in spandrel.explain(&options.query, grid)?.steps {
+            println!("--- {step}\n{text}");
+        }
     }
     for round in 0..options.rounds {
-        let (spent, series) = spandrel.ask(&options.query, grid)?;
-        let series = series.series.len();
+        let (spent, found) = if options.search {
+            let (spent, traces) = spandrel.search(&options.query)?;
+            (spent, format!("{} traces", traces.len()))
+        } else {
+            let (spent, series) = spandrel.ask(&options.query, grid)?;
+            (spent, format!("{} series", series.series.len()))
+        };
         println!(
-            "{round}: {:.1} ms, CPU {:.1} ms, {series} series, {}",
+            "{round}: {:.1} ms, CPU {:.1} ms, {found}, {}",
             millis(spent.wall),
             millis(spent.cpu),
             spandrel.stats

@@ -22,6 +22,7 @@ pub(crate) struct Field {
     dataset: Rc<Dataset>,
     plain: Spandrel,
     caching: Spandrel,
+    no_columns: Spandrel,
     duckdb: SqlProcess,
     others: Vec<Box<dyn Contender>>,
     mergetree: Option<SqlProcess>,
@@ -48,6 +49,7 @@ impl Field {
             dataset: Rc::clone(dataset),
             plain: spandrel(Cache::Off)?,
             caching: spandrel(Cache::On)?,
+            no_columns: spandrel(Cache::NoColumns)?,
             duckdb: SqlProcess::duckdb(dataset, threads, python)?,
             others,
             mergetree,
@@ -71,6 +73,9 @@ impl Field {
         }
         if let Some(native) = &mut self.mergetree {
             all.push(native);
+        }
+        if mode == Mode::Warm {
+            all.push(&mut self.no_columns);
         }
         all
     }

@@ -28,9 +28,8 @@ use hashbrown::HashSet;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use storage::StorageError;
-use storage::block::footer::BlockFooter;
 use storage::block::meta::BlockMeta;
-use storage::block::{BlockFile, MemoryBlock, MetadataCache, live_trace_ids, read_trace_ids};
+use storage::block::{BlockCache, BlockFile, MemoryBlock, live_trace_ids, read_trace_ids};
 use storage::ids::{BlockId, TraceId};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
@@ -45,7 +44,7 @@ use crate::physical::{EncodedAggregate, EncodedCompare, RangeAggregateExec, UseR
 use crate::pieces::{self, ByTime, PairCache, PieceSource, Pieces};
 use crate::plan::MetricsPlan;
 use crate::prune::picks_few;
-use crate::scan::Scan;
+use crate::scan::{Scan, StoredRows};
 use crate::search::job::LoweredSearch;
 use crate::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
 use crate::spanset::node::SpansetQueryPlanner;
@@ -123,7 +122,9 @@ pub struct EngineOptions {
     pub threads: usize,
     /// Bytes of file metadata (footers and page indexes) kept in memory.
     pub metadata_cache_bytes: u64,
-    /// Whether every query runs as a DataFusion plan, without the operator that does the common ones
+    /// Bytes of columns kept in memory, decompressed.
+    pub column_cache_bytes: u64,
+    /// Whether every query runs as DataFusion plans, without the operators that do the common ones
     /// faster. The answers are the same.
     pub general: bool,
 }
@@ -133,6 +134,7 @@ impl Default for EngineOptions {
         Self {
             threads: 0,
             metadata_cache_bytes: 256 << 20,
+            column_cache_bytes: 256 << 20,
             general: false,
         }
     }
@@ -142,7 +144,7 @@ impl Default for EngineOptions {
 pub struct Engine {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
-    metadata: Arc<MetadataCache>,
+    cache: Arc<BlockCache>,
     session: SessionState,
     pairs: PairCache,
     general: bool,
@@ -179,11 +181,13 @@ impl Engine {
         let runtime = threads
             .build()
             .map_err(|error| EngineError::Internal(error.into()))?;
-        let metadata_bytes = usize::try_from(options.metadata_cache_bytes).unwrap_or(usize::MAX);
         Ok(Self {
             store,
             prefix,
-            metadata: Arc::new(MetadataCache::new(metadata_bytes)),
+            cache: Arc::new(BlockCache::new(
+                options.metadata_cache_bytes,
+                options.column_cache_bytes,
+            )),
             session: session_state(),
             pairs: PairCache::default(),
             general: options.general,
@@ -275,7 +279,7 @@ impl Engine {
             Arc::clone(&self.store),
             &self.prefix,
             Arc::clone(block),
-            Arc::clone(&self.metadata),
+            Arc::clone(&self.cache),
             Arc::clone(&counters.reads),
         )?;
         let work = work(file);
@@ -296,28 +300,15 @@ impl Engine {
     ) -> Result<Vec<TraceMatch>, EngineError> {
         let (scan, plan) = (self.scan(slice, context), Arc::clone(plan));
         self.spawn(async move {
-            let limit = scan.context.limit;
-            let recovered = |error| recover(error, limit);
-            let Some(mut opened) = scan.open().await? else {
+            let recovered = |error| recover(error, scan.context.limit);
+            let Some(opened) = scan.open().await? else {
                 return Ok(Vec::new());
             };
             let lowered = LoweredSearch::lower(&plan, window, opened.block()).map_err(recovered)?;
             let task = scan.task_context().map_err(recovered)?;
             let span_count = opened.span_count;
-            // Of stored traces that are not in the answer, no more is read than it takes to know.
-            if opened.is_stored() {
-                match lowered.candidates(&scan, window, limits).await? {
-                    Some(traces) if traces.is_empty() => {
-                        scan.count_spans(span_count);
-                        return Ok(Vec::new());
-                    }
-                    Some(traces) => opened.expect_traces(traces),
-                    None => {}
-                }
-            }
-            let spans = opened.scan(&lowered.columns()).map_err(recovered)?;
-            let found = lowered.run(&plan, limits, spans, &scan.session, task).await;
-            let found = found.map_err(recovered)?;
+            let found = lowered.find(&plan, window, limits, opened, (&scan.session, &task));
+            let found = found.await.map_err(recovered)?;
             scan.count_spans(span_count);
             Ok(found)
         })
@@ -443,8 +434,9 @@ impl Engine {
         Scan {
             store: Arc::clone(&self.store),
             prefix: self.prefix.clone(),
-            metadata: Arc::clone(&self.metadata),
+            cache: Arc::clone(&self.cache),
             session: self.session.clone(),
+            general: self.general,
             slice,
             context: context.clone(),
         }
@@ -461,7 +453,6 @@ impl Engine {
             scan: self.scan(slice, context),
             plan: Arc::clone(plan),
             grid,
-            general: self.general,
         }
     }
 
@@ -568,8 +559,6 @@ struct Job {
     scan: Scan,
     plan: Arc<MetricsPlan>,
     grid: Grid,
-    /// Whether it is to run as a DataFusion plan, whatever else is possible.
-    general: bool,
 }
 
 struct Prepared {
@@ -593,7 +582,7 @@ impl Plan {
     /// One operator over encoded columns, where there is one for the query and its block.
     fn encoded(
         lowered: &Lowered,
-        stored: (&BlockFile, &BlockFooter, &[usize]),
+        stored: &StoredRows<'_>,
         session: &dyn Session,
     ) -> DataFusionResult<Option<Self>> {
         if let Some(aggregate) = EncodedAggregate::plan(lowered, stored, session)? {
@@ -641,9 +630,8 @@ impl Job {
                 opened.expect_few();
             }
             let spans = opened.span_count;
-            let stored = opened.stored().filter(|_| !self.general);
-            let encoded = match stored {
-                Some(stored) => Plan::encoded(&lowered, stored, session)?,
+            let encoded = match opened.stored() {
+                Some(stored) => Plan::encoded(&lowered, &stored, session)?,
                 None => None,
             };
             if let Some(plan) = encoded {

@@ -7,15 +7,17 @@ use std::sync::atomic::Ordering;
 use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use datafusion::datasource::provider_as_source;
-use datafusion::error::Result as DataFusionResult;
-use datafusion::execution::{SessionState, TaskContext};
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hashbrown::HashSet;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use storage::block::footer::BlockFooter;
 use storage::block::meta::BlockMeta;
-use storage::block::{BlockFile, MemoryBlock, MetadataCache, read_traces};
+use storage::block::{BlockCache, BlockFile, MemoryBlock, read_columns, read_traces};
 use storage::ids::TraceId;
 use storage::schema::names;
 
@@ -23,29 +25,43 @@ use crate::context::QueryContext;
 use crate::error::EngineError;
 use crate::executor::Slice;
 use crate::functions::ids::not_of_traces;
-use crate::lower::layout::column;
-use crate::provider::SpanTable;
+use crate::lower::layout::{column, stored_columns};
+use crate::provider::{SpanTable, VirtualColumns, with_virtual_columns};
 
 /// A slice, with everything that reading it takes.
 pub(crate) struct Scan {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) prefix: Path,
-    pub(crate) metadata: Arc<MetadataCache>,
+    pub(crate) cache: Arc<BlockCache>,
     pub(crate) session: SessionState,
+    /// Whether it is to be read by DataFusion plans, whatever else is possible.
+    pub(crate) general: bool,
     pub(crate) slice: Slice,
     pub(crate) context: QueryContext,
 }
 
-/// A slice whose columns are known.
+/// A slice whose columns are known. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Opened {
     spans: Spans,
     without: Option<Arc<HashSet<TraceId>>>,
-    only: Option<Arc<HashSet<TraceId>>>,
     few: bool,
+    general: bool,
     /// Spans that are read.
     pub(crate) span_count: u64,
 }
 
+/// Row groups of a stored block, as operators over encoded columns read them.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredRows<'a> {
+    pub(crate) file: &'a BlockFile,
+    pub(crate) footer: &'a BlockFooter,
+    pub(crate) row_groups: &'a [usize],
+    /// What spans have to meet besides the query's own conditions.
+    pub(crate) condition: Option<Expr>,
+}
+
+#[derive(Clone)]
 enum Spans {
     Live(Arc<MemoryBlock>),
     Stored {
@@ -95,8 +111,8 @@ impl Scan {
         Ok(Some(Opened {
             spans,
             without,
-            only: None,
             few: false,
+            general: self.general,
             span_count,
         }))
     }
@@ -107,7 +123,7 @@ impl Scan {
             Arc::clone(&self.store),
             &self.prefix,
             Arc::clone(block),
-            Arc::clone(&self.metadata),
+            Arc::clone(&self.cache),
             Arc::clone(&self.context.counters.reads),
         )?)
     }
@@ -134,19 +150,20 @@ impl Opened {
         }
     }
 
-    /// The file of the block, its footer, and the row groups that are read, where whole row groups of a
-    /// stored block are.
-    pub(crate) fn stored(&self) -> Option<(&BlockFile, &BlockFooter, &[usize])> {
-        match (&self.spans, &self.without) {
-            (
-                Spans::Stored {
-                    file,
-                    footer,
-                    row_groups,
-                },
-                None,
-            ) => Some((file, footer, row_groups)),
-            _ => None,
+    /// What operators over encoded columns may read; `None` if that is not for them.
+    pub(crate) fn stored(&self) -> Option<StoredRows<'_>> {
+        match &self.spans {
+            Spans::Stored {
+                file,
+                footer,
+                row_groups,
+            } if !self.general => Some(StoredRows {
+                file,
+                footer,
+                row_groups,
+                condition: self.condition(),
+            }),
+            Spans::Stored { .. } | Spans::Live(_) => None,
         }
     }
 
@@ -155,24 +172,67 @@ impl Opened {
         self.few = true;
     }
 
-    /// Reads the spans of few traces only.
-    pub(crate) fn expect_traces(&mut self, traces: HashSet<TraceId>) {
-        self.only = Some(Arc::new(traces));
-        self.few = true;
-    }
-
     /// Whether the spans are in the store.
     pub(crate) const fn is_stored(&self) -> bool {
         matches!(self.spans, Spans::Stored { .. })
+    }
+
+    /// What is said of the traces that are read.
+    fn condition(&self) -> Option<Expr> {
+        let without = self.without.as_ref()?;
+        Some(not_of_traces(column(names::TRACE_ID), Arc::clone(without)))
+    }
+
+    /// Some columns of some traces, in block order, where the spans are in the store: only the pages
+    /// that have rows of these traces are read. `None` if they are not in the store.
+    ///
+    /// # Errors
+    /// If the block has no such columns; the stream, if the store fails, or the block is damaged.
+    pub(crate) fn traces(
+        &self,
+        traces: HashSet<TraceId>,
+        columns: &BTreeSet<String>,
+    ) -> DataFusionResult<Option<SendableRecordBatchStream>> {
+        let Spans::Stored {
+            file,
+            footer,
+            row_groups,
+        } = &self.spans
+        else {
+            return Ok(None);
+        };
+        let schema = with_virtual_columns(footer.schema()?);
+        let schema = Arc::new(schema.project(&indices(&schema, columns))?);
+        let stored = Arc::new(stored_columns(columns.clone()));
+        let (file, traces) = (file.clone(), Arc::new(traces));
+        let read = move |row_group| {
+            let (mut file, stored) = (file.clone(), Arc::clone(&stored));
+            let traces = Arc::clone(&traces);
+            async move {
+                let wanted = |name: &str| stored.contains(name);
+                let batches = read_columns(&mut file, row_group, &traces, &wanted).await;
+                let external = |error| DataFusionError::External(Box::new(error));
+                let batches = batches.map_err(external)?;
+                Ok::<_, DataFusionError>(stream::iter(
+                    batches.map(move |batch| batch.map_err(external)),
+                ))
+            }
+        };
+        let batches = stream::iter(row_groups.clone()).then(read).try_flatten();
+        let mut columns = VirtualColumns::new(Arc::clone(&schema));
+        let batches = batches.map(move |batch| columns.add(&batch?));
+        let batches = RecordBatchStreamAdapter::new(schema, batches);
+        Ok(Some(Box::pin(batches)))
     }
 
     /// A scan of the spans with some columns.
     pub(crate) fn scan(self, columns: &BTreeSet<String>) -> DataFusionResult<LogicalPlanBuilder> {
         // The planner handles the whole schema over and over, and a block has a hundred columns.
         let mut columns = columns.clone();
-        if self.without.is_some() || self.only.is_some() {
+        if self.without.is_some() {
             columns.insert(names::TRACE_ID.to_owned());
         }
+        let condition = self.condition();
         let table = match self.spans {
             Spans::Live(block) => SpanTable::live(Arc::new(only(&block, &columns)?)),
             Spans::Stored {
@@ -187,12 +247,8 @@ impl Opened {
         };
         let table = Arc::new(if self.few { table.read_late() } else { table });
         let scan = LogicalPlanBuilder::scan("spans", provider_as_source(table), None)?;
-        let id = || column(names::TRACE_ID);
-        let without = self.without.map(|traces| not_of_traces(id(), traces));
-        let only = self.only.map(|traces| !not_of_traces(id(), traces));
-        let filters = without.into_iter().chain(only);
-        match filters.reduce(Expr::and) {
-            Some(filter) => scan.filter(filter),
+        match condition {
+            Some(condition) => scan.filter(condition),
             None => Ok(scan),
         }
     }

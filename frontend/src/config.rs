@@ -109,6 +109,16 @@ pub struct QuerierConfig {
     pub max_concurrent_queries: usize,
     /// Execution of searches and metrics.
     pub search: QuerierSearchConfig,
+    /// Columns of stored blocks in memory.
+    pub column_cache: ColumnCacheConfig,
+}
+
+/// Columns of stored blocks that are kept in memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ColumnCacheConfig {
+    /// Most bytes that they take; 0 keeps none, and has every query fetch and decompress its own.
+    pub max_bytes: u64,
 }
 
 /// Execution of searches and metrics queries.
@@ -258,6 +268,15 @@ impl Default for QuerierConfig {
         Self {
             max_concurrent_queries: 20,
             search: QuerierSearchConfig::default(),
+            column_cache: ColumnCacheConfig::default(),
+        }
+    }
+}
+
+impl Default for ColumnCacheConfig {
+    fn default() -> Self {
+        Self {
+            max_bytes: 256 << 20,
         }
     }
 }

@@ -59,7 +59,11 @@ pub fn frontend(
     registry: &Registry,
 ) -> anyhow::Result<Frontend> {
     let store = Arc::clone(&location.store);
-    let engine = Engine::try_new(store, location.prefix.clone(), &EngineOptions::default())?;
+    let options = EngineOptions {
+        column_cache_bytes: config.frontend.querier.column_cache.max_bytes,
+        ..EngineOptions::default()
+    };
+    let engine = Engine::try_new(store, location.prefix.clone(), &options)?;
     Ok(Frontend::try_new(
         Arc::new(engine),
         snapshots,

@@ -26,11 +26,15 @@ use crate::error::BenchError;
 use crate::suite::{Ask, Question, Value, Window};
 use crate::usage::{Meter, Spent};
 
-/// Whether parts of answers are kept for the next query.
+/// What is kept for the next query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cache {
+    /// Columns, and parts of answers.
     On,
+    /// Columns, but nothing of answers.
     Off,
+    /// Footers only.
+    NoColumns,
 }
 
 /// Spandrel with its default settings, but for those that cut answers: rivals answer in full.
@@ -64,10 +68,13 @@ impl Spandrel {
         cache: Cache,
         runtime: Handle,
     ) -> Result<Self, BenchError> {
-        let options = EngineOptions {
+        let mut options = EngineOptions {
             threads,
             ..EngineOptions::default()
         };
+        if cache == Cache::NoColumns {
+            options.column_cache_bytes = 0;
+        }
         let frontend = start(&location, Arc::clone(&snapshots), &options, cache)?;
         Ok(Self {
             location,
@@ -115,7 +122,7 @@ impl Spandrel {
         Ok(self.runtime.block_on(explained)?)
     }
 
-    fn search(&mut self, traceql: &str) -> Result<(Spent, Vec<TraceMatch>), BenchError> {
+    pub(crate) fn search(&mut self, traceql: &str) -> Result<(Spent, Vec<TraceMatch>), BenchError> {
         let request = SearchRequest {
             tenants: vec![TenantId::single()],
             query: traceql.to_owned(),
@@ -192,7 +199,7 @@ fn config(cache: Cache) -> FrontendConfig {
     let mut config = FrontendConfig::default();
     config.query_frontend.metrics.max_response_series = 0;
     config.query.max_memory_bytes = QUERY_MEMORY_BYTES;
-    if cache == Cache::Off {
+    if cache != Cache::On {
         config.query_frontend.cache.max_bytes = 0;
     }
     config
@@ -212,7 +219,11 @@ fn request(traceql: &str, grid: Grid) -> RangeRequest {
 
 impl Contender for Spandrel {
     fn name(&self) -> String {
-        "Spandrel".to_owned()
+        match self.cache {
+            Cache::On | Cache::Off => "Spandrel",
+            Cache::NoColumns => "Spandrel, no columns kept",
+        }
+        .to_owned()
     }
 
     fn forms(&self, _: &Question, _: &Window) -> Vec<&'static str> {

@@ -20,12 +20,11 @@ use datafusion::logical_expr::{Expr, lit};
 use datafusion::physical_expr::PhysicalExpr;
 use storage::block::BlockFile;
 use storage::block::encoded::EncodedColumn;
-use storage::block::footer::BlockFooter;
 
 use super::encoded_codes::{Codes, Rows};
 use super::encoded_plan::{EncodedColumns, Planner};
 use super::encoded_window::{
-    Cached, Derived, Intervals, When, Window, cached, external, window_end,
+    Cached, Derived, Intervals, Truths, When, Window, cached, external, window_end,
 };
 use super::grouping::Grouping;
 use super::interner::KeyTable;
@@ -35,6 +34,7 @@ use crate::aggregate::interval::{IntervalCursor, Moments};
 use crate::aggregate::{RangeState, StateKind};
 use crate::functions::range_udaf::RangeArguments;
 use crate::lower::{Lowered, Stage};
+use crate::scan::StoredRows;
 
 /// Rows that are looked at together: few enough that their codes stay in the nearest cache.
 const WINDOW_ROWS: usize = 2048;
@@ -72,7 +72,7 @@ impl EncodedAggregate {
     /// If an expression cannot be made ready.
     pub(crate) fn plan(
         lowered: &Lowered,
-        (file, footer, row_groups): (&BlockFile, &BlockFooter, &[usize]),
+        stored: &StoredRows<'_>,
         session: &dyn Session,
     ) -> Result<Option<Self>> {
         let (
@@ -86,13 +86,13 @@ impl EncodedAggregate {
             lowered.filter(),
             &lowered.stage,
             lowered.time(),
-            footer.schema(),
+            stored.footer.schema(),
         )
         else {
             return Ok(None);
         };
-        let mut planner = Planner::new(session, footer, schema, row_groups);
-        let Some(filters) = planner.conditions(filter)? else {
+        let mut planner = Planner::new(session, stored, schema);
+        let Some(filters) = planner.filters(filter)? else {
             return Ok(None);
         };
         let (mut own_keys, mut key_types) = (Vec::new(), Vec::new());
@@ -129,8 +129,8 @@ impl EncodedAggregate {
         let conditions = filters.iter().chain(&inside);
         let conditions = conditions.map(|condition| (&condition.expr, &condition.schema));
         Ok(Some(Self {
-            file: file.clone(),
-            remaining: remaining(footer, row_groups, conditions)?,
+            file: stored.file.clone(),
+            remaining: remaining(stored.footer, stored.row_groups, conditions)?,
             columns: planner.columns(),
             filters,
             keys: own_keys,
@@ -178,7 +178,7 @@ impl EncodedAggregate {
 struct Aggregation<'a> {
     plan: &'a EncodedAggregate,
     columns: Vec<EncodedColumn>,
-    filters: Vec<Cached<Vec<bool>>>,
+    filters: Vec<Cached<Truths>>,
     keys: Vec<Cached<KeyTable>>,
     intervals: Cached<Intervals>,
     value: Cached<ArrayRef>,

@@ -50,6 +50,17 @@ impl Rows {
         }
     }
 
+    /// Does something with each.
+    ///
+    /// # Errors
+    /// What `act` gives.
+    pub(super) fn each(&self, act: impl FnMut(usize) -> Result<()>) -> Result<()> {
+        match self {
+            Self::All(count) => (0..*count).try_for_each(act),
+            Self::Some(rows) => rows.iter().map(|row| index(*row)).try_for_each(act),
+        }
+    }
+
     /// Those whose code is to be kept.
     pub(super) fn filter(self, codes: &Codes, keep: &[bool]) -> Self {
         let kept = |code: u32| keep.get(index(code)).copied().unwrap_or(false);

@@ -19,12 +19,13 @@ use datafusion::logical_expr::Expr;
 use futures::try_join;
 use storage::block::BlockFile;
 use storage::block::encoded::{Bits, EncodedColumn, RowCodes};
-use storage::block::footer::BlockFooter;
 
 use super::encoded_codes::{Codes, Rows};
 use super::encoded_lists::{Lists, Residual};
 use super::encoded_plan::{EncodedColumns, Planner};
-use super::encoded_window::{Cached, Derived, Intervals, When, Window, external, window_end};
+use super::encoded_window::{
+    Cached, Derived, Intervals, Truths, When, Window, external, window_end,
+};
 use crate::aggregate::interval::{IntervalCursor, OUTSIDE};
 use crate::compare::column::ColumnCounter;
 use crate::compare::places::{Places, RowIntervals};
@@ -33,6 +34,7 @@ use crate::compare::tally::Tally;
 use crate::functions::range_udaf::RangeArguments;
 use crate::lower::value::Type;
 use crate::lower::{Lowered, Stage};
+use crate::scan::StoredRows;
 
 /// Rows that are looked at together: few enough that their codes and places stay in the nearest
 /// cache, many enough that what is done once per column and window does not count.
@@ -77,7 +79,7 @@ impl EncodedCompare {
     /// If an expression cannot be made ready.
     pub(crate) fn plan(
         lowered: &Lowered,
-        (file, footer, row_groups): (&BlockFile, &BlockFooter, &[usize]),
+        stored: &StoredRows<'_>,
         session: &dyn Session,
     ) -> Result<Option<Self>> {
         let (
@@ -92,7 +94,7 @@ impl EncodedCompare {
             lowered.filter(),
             &lowered.stage,
             lowered.time(),
-            footer.schema(),
+            stored.footer.schema(),
         )
         else {
             return Ok(None);
@@ -101,11 +103,11 @@ impl EncodedCompare {
         if selection.can_fail {
             return Ok(None);
         }
-        let planner = || Planner::new(session, footer, schema, row_groups);
+        let planner = || Planner::new(session, stored, schema);
         let mut placing = planner();
         let (Some(filters), Some(selection), Some(time)) = (
-            placing.conditions(filter)?,
-            placing.conditions(Some(&selection.expr))?,
+            placing.filters(filter)?,
+            placing.conditions(std::iter::once(&selection.expr))?,
             placing.column(&time.name),
         ) else {
             return Ok(None);
@@ -140,8 +142,8 @@ impl EncodedCompare {
             residuals.push(residual);
         }
         Ok(Some(Self {
-            file: file.clone(),
-            row_groups: row_groups.to_vec(),
+            file: stored.file.clone(),
+            row_groups: stored.row_groups.to_vec(),
             placing: placing.columns(),
             time,
             filters,
@@ -197,8 +199,8 @@ impl EncodedCompare {
 struct Comparison<'a> {
     plan: &'a EncodedCompare,
     placing: Vec<EncodedColumn>,
-    filters: Vec<Cached<Vec<bool>>>,
-    selection: Vec<Cached<Vec<bool>>>,
+    filters: Vec<Cached<Truths>>,
+    selection: Vec<Cached<Truths>>,
     intervals: Cached<Intervals>,
     cursor: IntervalCursor,
     counted: Vec<Counted<'a>>,

@@ -9,11 +9,11 @@ use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::split_conjunction;
 use storage::block::encoded::can_read;
-use storage::block::footer::BlockFooter;
 
 use super::encoded_window::Derived;
 use crate::batch::Evaluation;
 use crate::lower::column_names;
+use crate::scan::StoredRows;
 
 /// Columns that are read: names, and leaf columns of the file with their types.
 #[derive(Debug, Clone, Default)]
@@ -25,25 +25,22 @@ pub(super) struct EncodedColumns {
 /// Gathers what expressions need while they are made ready.
 pub(super) struct Planner<'a> {
     session: &'a dyn Session,
-    footer: &'a BlockFooter,
+    stored: &'a StoredRows<'a>,
     schema: &'a Schema,
-    row_groups: &'a [usize],
     columns: EncodedColumns,
 }
 
 impl<'a> Planner<'a> {
-    /// For some row groups of a block.
+    /// For a block of that schema.
     pub(super) fn new(
         session: &'a dyn Session,
-        footer: &'a BlockFooter,
+        stored: &'a StoredRows<'a>,
         schema: &'a Schema,
-        row_groups: &'a [usize],
     ) -> Self {
         Self {
             session,
-            footer,
+            stored,
             schema,
-            row_groups,
             columns: EncodedColumns::default(),
         }
     }
@@ -56,8 +53,8 @@ impl<'a> Planner<'a> {
     /// What a column takes before compression in the first row group, in bytes.
     pub(super) fn bytes(&self, column: usize) -> Option<i64> {
         let (leaf, _) = self.columns.leaves.get(column)?;
-        let groups = self.footer.metadata().row_groups();
-        let group = groups.get(*self.row_groups.first()?)?;
+        let groups = self.stored.footer.metadata().row_groups();
+        let group = groups.get(*self.stored.row_groups.first()?)?;
         Some(group.columns().get(*leaf)?.uncompressed_size())
     }
 
@@ -67,12 +64,12 @@ impl<'a> Planner<'a> {
             return Some(known);
         }
         let data_type = self.schema.field_with_name(name).ok()?.data_type();
-        let metadata = self.footer.metadata();
+        let metadata = self.stored.footer.metadata();
         let columns = metadata.file_metadata().schema_descr().columns();
         let leaf = columns
             .iter()
             .position(|column| column.path().parts() == [name])?;
-        let mut groups = self.row_groups.iter();
+        let mut groups = self.stored.row_groups.iter();
         if !groups.all(|&group| can_read(metadata, group, leaf, data_type)) {
             return None;
         }
@@ -81,15 +78,28 @@ impl<'a> Planner<'a> {
         Some(self.columns.names.len() - 1)
     }
 
-    /// A conjunction of conditions that are each of one column, those on short columns first: a
-    /// condition on a dictionary is cheaper than one on each row's own value. `None` if it is not
-    /// that. Without a condition there are none.
+    /// What rows have to meet: a query's filter, and what is said of the rows that are read. `None` if it
+    /// is not a conjunction of conditions that are each of one column.
     ///
     /// # Errors
     /// If an expression cannot be made ready.
-    pub(super) fn conditions(&mut self, condition: Option<&Expr>) -> Result<Option<Vec<Derived>>> {
-        let mut conditions = Vec::new();
-        for condition in condition.into_iter().flat_map(split_conjunction) {
+    pub(super) fn filters(&mut self, filter: Option<&Expr>) -> Result<Option<Vec<Derived>>> {
+        let stored = self.stored;
+        self.conditions(filter.into_iter().chain(&stored.condition))
+    }
+
+    /// A conjunction of conditions that are each of one column, those on short columns first: a
+    /// condition on a dictionary is cheaper than one on each row's own value. `None` if it is not
+    /// that.
+    ///
+    /// # Errors
+    /// If an expression cannot be made ready.
+    pub(super) fn conditions<'e>(
+        &mut self,
+        conditions: impl Iterator<Item = &'e Expr>,
+    ) -> Result<Option<Vec<Derived>>> {
+        let mut derived = Vec::new();
+        for condition in conditions.flat_map(split_conjunction) {
             // Dashboards join their conditions to `true`.
             if matches!(
                 condition,
@@ -100,10 +110,10 @@ impl<'a> Planner<'a> {
             let Some(condition) = self.derived(condition)? else {
                 return Ok(None);
             };
-            conditions.push(condition);
+            derived.push(condition);
         }
-        conditions.sort_by_key(|condition| self.bytes(condition.column));
-        Ok(Some(conditions))
+        derived.sort_by_key(|condition| self.bytes(condition.column));
+        Ok(Some(derived))
     }
 
     /// An expression of one column; `None` if it is not that.

@@ -24,12 +24,19 @@ impl Rows {
     pub(super) fn restrict(
         self,
         condition: &Derived,
-        known: &mut Cached<Vec<bool>>,
+        known: &mut Cached<Truths>,
         (window, columns): (&mut Window, &mut [EncodedColumn]),
     ) -> Result<Self> {
-        let (column, codes) = window.read(columns, condition.column)?;
-        let keep = cached(known, column, |column| condition.truths(column))?;
-        Ok(self.filter(codes, keep))
+        let column = window.seek(columns, condition.column)?;
+        let truths = cached(known, column, |column| condition.truths(column))?;
+        match truths.same {
+            Some(true) => Ok(self),
+            Some(false) => Ok(Self::Some(Vec::new())),
+            None => {
+                let (_, codes) = window.read(columns, condition.column)?;
+                Ok(self.filter(codes, &truths.by_code))
+            }
+        }
     }
 }
 
@@ -56,13 +63,26 @@ impl Derived {
     }
 
     /// Of each code, whether the result is true.
-    fn truths(&self, column: &EncodedColumn) -> Result<Vec<bool>> {
+    fn truths(&self, column: &EncodedColumn) -> Result<Truths> {
         let result = self.evaluate(column)?;
         let Some(result): Option<&BooleanArray> = result.as_boolean_opt() else {
             return internal_err!("a condition is a boolean");
         };
-        Ok(result.iter().map(|truth| truth == Some(true)).collect())
+        let by_code: Vec<bool> = result.iter().map(|truth| truth == Some(true)).collect();
+        let first = by_code.first().copied().unwrap_or_default();
+        Ok(Truths {
+            same: by_code.iter().all(|truth| *truth == first).then_some(first),
+            by_code,
+        })
     }
+}
+
+/// Of which values a condition holds.
+#[derive(Debug)]
+pub(super) struct Truths {
+    by_code: Vec<bool>,
+    /// What is so for all of them: then it does not matter which a row has.
+    same: Option<bool>,
 }
 
 /// Values as a dictionary whose codes are their places.
@@ -210,6 +230,22 @@ impl Window {
         }
     }
 
+    /// A column at these rows.
+    ///
+    /// # Errors
+    /// If the column is damaged.
+    pub(super) fn seek<'c>(
+        &self,
+        columns: &'c mut [EncodedColumn],
+        index: usize,
+    ) -> Result<&'c EncodedColumn> {
+        let column = &mut columns[index];
+        if self.codes[index].is_none() {
+            column.seek(self.start).map_err(external)?;
+        }
+        Ok(column)
+    }
+
     /// A column, and its codes in these rows.
     ///
     /// # Errors
@@ -219,14 +255,12 @@ impl Window {
         columns: &'c mut [EncodedColumn],
         index: usize,
     ) -> Result<(&'c EncodedColumn, &Codes)> {
+        self.seek(columns, index)?;
         let column = &mut columns[index];
         let codes = &mut self.codes[index];
         let codes = match codes.take() {
             Some(read) => codes.insert(read),
-            None => {
-                column.seek(self.start).map_err(external)?;
-                codes.insert(Codes::read(column, self.rows).map_err(external)?)
-            }
+            None => codes.insert(Codes::read(column, self.rows).map_err(external)?),
         };
         Ok((column, codes))
     }

@@ -5,6 +5,7 @@ mod encoded_codes;
 mod encoded_compare;
 mod encoded_lists;
 mod encoded_plan;
+mod encoded_traces;
 mod encoded_window;
 mod grouping;
 mod interner;
@@ -19,6 +20,7 @@ use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
 
 pub(crate) use encoded_aggregate::EncodedAggregate;
 pub(crate) use encoded_compare::EncodedCompare;
+pub(crate) use encoded_traces::EncodedTraces;
 pub(crate) use grouping::Grouping;
 pub(crate) use range_aggregate::{Groups, RangeAggregateExec, UseRangeAggregate};
 

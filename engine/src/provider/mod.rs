@@ -29,6 +29,7 @@ use storage::block::reader::BlockFile;
 
 use crate::lower::layout::{RESOLVED_FROM, RESOLVED_PARENT_ID};
 use parent_id::ParentIdExec;
+pub(crate) use parent_id::VirtualColumns;
 
 /// Every block is opened through its own reader, so the store behind this URL is never asked.
 pub(crate) const STORE_URL: &str = "spandrel://blocks";
@@ -122,7 +123,8 @@ impl SpanTable {
     }
 }
 
-fn with_virtual_columns(schema: &SchemaRef) -> SchemaRef {
+/// The columns of a block, and those that are made of them.
+pub(crate) fn with_virtual_columns(schema: &SchemaRef) -> SchemaRef {
     let parent = Field::new(RESOLVED_PARENT_ID, DataType::FixedSizeBinary(8), false);
     let fields = schema.fields().iter().cloned().chain([Arc::new(parent)]);
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))

@@ -10,7 +10,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, FixedSizeBinaryBuilder, RecordBatch};
+use arrow::array::{Array as _, ArrayRef, AsArray, FixedSizeBinaryBuilder, RecordBatch};
 use arrow::datatypes::{Int32Type, SchemaRef};
 use datafusion::common::internal_err;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -106,11 +106,8 @@ impl ExecutionPlan for ParentIdExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
-        let mut resolver = Resolver {
-            schema: Arc::clone(&self.schema),
-            above: Vec::new(),
-        };
-        let stream = input.map(move |batch| resolver.resolve(&batch?));
+        let mut columns = VirtualColumns::new(Arc::clone(&self.schema));
+        let stream = input.map(move |batch| columns.add(&batch?));
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             Arc::clone(&self.schema),
             stream,
@@ -118,14 +115,43 @@ impl ExecutionPlan for ParentIdExec {
     }
 }
 
-struct Resolver {
+/// Makes batches of wanted columns, the resolved id possibly among them, of batches of stored ones. Of a
+/// trace all rows have to come, or none.
+pub(crate) struct VirtualColumns {
     schema: SchemaRef,
+    /// Whether the id is among the wanted columns.
+    has_parents: bool,
     /// Ids of the last span and of those above it.
     above: Vec<[u8; 8]>,
 }
 
-impl Resolver {
-    fn resolve(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+impl VirtualColumns {
+    /// For columns of this schema.
+    pub(crate) fn new(schema: SchemaRef) -> Self {
+        Self {
+            has_parents: schema.column_with_name(RESOLVED_PARENT_ID).is_some(),
+            schema,
+            above: Vec::new(),
+        }
+    }
+
+    /// The wanted columns of the rows that follow.
+    ///
+    /// # Errors
+    /// If a column is missing, or there is no parent in front of a span that has one.
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let parents = self.has_parents.then(|| self.parents(batch)).transpose()?;
+        let columns = self.schema.fields().iter().map(|field| match &parents {
+            Some(parents) if field.name() == RESOLVED_PARENT_ID => Ok(Arc::clone(parents)),
+            _ => named(batch, field.name()).cloned(),
+        });
+        Ok(RecordBatch::try_new(
+            Arc::clone(&self.schema),
+            columns.collect::<Result<_>>()?,
+        )?)
+    }
+
+    fn parents(&mut self, batch: &RecordBatch) -> Result<ArrayRef> {
         let input = |name: &str| named(batch, name);
         let ids = input(names::SPAN_ID)?.as_fixed_size_binary();
         let depths = input(names::DEPTH)?.as_primitive::<Int32Type>();
@@ -146,17 +172,6 @@ impl Resolver {
             id.copy_from_slice(ids.value(row));
             self.above.push(id);
         }
-        let parents: Arc<dyn Array> = Arc::new(parents.finish());
-        let columns = self.schema.fields().iter().map(|field| {
-            if field.name() == RESOLVED_PARENT_ID {
-                Ok(Arc::clone(&parents))
-            } else {
-                input(field.name()).cloned()
-            }
-        });
-        Ok(RecordBatch::try_new(
-            Arc::clone(&self.schema),
-            columns.collect::<Result<_>>()?,
-        )?)
+        Ok(Arc::new(parents.finish()))
     }
 }

@@ -27,6 +27,8 @@ use crate::batch::named;
 use crate::lower::column_names;
 use crate::lower::layout::{Layout, RESOLVED_PARENT_ID, column};
 use crate::lower::value::Predicate;
+use crate::physical::EncodedTraces;
+use crate::scan::Opened;
 use crate::spanset::derive::Derived;
 
 /// So many traces are read one by one; where there are more, all are.
@@ -66,25 +68,49 @@ impl FirstFilter {
         Ok(Some(Self { condition, is_all }))
     }
 
-    /// Columns of the block for [`Self::few`]; `None` if that is no use.
-    pub(crate) fn few_columns(&self) -> Option<BTreeSet<String>> {
-        let mut columns = column_names(self.condition.iter());
-        if columns.is_empty() {
-            return None;
+    /// The traces that may be in the answer, if they are few.
+    pub(crate) async fn candidates(
+        &self,
+        window: SearchWindow,
+        limits: SearchLimits,
+        spans: &Opened,
+        (session, task): (&SessionState, &Arc<TaskContext>),
+    ) -> Result<Option<HashSet<TraceId>>> {
+        let few = self.few(spans.clone(), session, Arc::clone(task)).await?;
+        match self.newest_columns(limits) {
+            Some(columns) if few.is_none() => {
+                let spans = spans.clone().scan(&columns)?;
+                let newest = self.newest(window, limits, spans, session, Arc::clone(task));
+                newest.await
+            }
+            _ => Ok(few),
         }
-        columns.insert(names::TRACE_ID.to_owned());
-        Some(columns)
     }
 
-    /// The traces of which a span passes, unless there are many.
-    pub(crate) async fn few(
+    /// The traces of which a span passes, unless there are many, or every span passes.
+    async fn few(
         &self,
-        scan: LogicalPlanBuilder,
+        mut opened: Opened,
         session: &SessionState,
         task: Arc<TaskContext>,
     ) -> Result<Option<HashSet<TraceId>>> {
-        let condition = self.condition.clone().unwrap_or_else(|| lit(true));
-        let scan = scan.filter(condition)?;
+        let Some(condition) = &self.condition else {
+            return Ok(None);
+        };
+        let encoded = match opened.stored() {
+            Some(stored) => EncodedTraces::plan(condition, &stored, session)?,
+            None => None,
+        };
+        if let Some(encoded) = encoded {
+            return encoded.find(MAX_TRACES).await;
+        }
+        let mut columns = column_names([condition].into_iter());
+        if columns.is_empty() {
+            return Ok(None);
+        }
+        columns.insert(names::TRACE_ID.to_owned());
+        opened.expect_few();
+        let scan = opened.scan(&columns)?.filter(condition.clone())?;
         let plan = scan.project([column(names::TRACE_ID)])?.build()?;
         let mut spans = run(&plan, session, task).await?;
         let mut found = HashSet::new();
@@ -98,7 +124,7 @@ impl FirstFilter {
     }
 
     /// Columns of the block for [`Self::newest`]; `None` if that is no use.
-    pub(crate) fn newest_columns(&self, limits: SearchLimits) -> Option<BTreeSet<String>> {
+    fn newest_columns(&self, limits: SearchLimits) -> Option<BTreeSet<String>> {
         let has_few = self.is_all && limits.traces <= MAX_TRACES;
         if !has_few && limits.not_before_ns.is_none() {
             return None;
@@ -111,7 +137,7 @@ impl FirstFilter {
 
     /// Traces of which a span passes, without those that are too old for the answer, unless there are
     /// many.
-    pub(crate) async fn newest(
+    async fn newest(
         &self,
         window: SearchWindow,
         limits: SearchLimits,

@@ -6,13 +6,11 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::execution::{SessionState, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::logical_expr::{Expr, lit};
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt as _;
-use hashbrown::HashSet;
 use storage::block::meta::BlockMeta;
-use storage::ids::TraceId;
 use storage::schema::names;
 use traceql::ast::{Attribute, Scope};
 
@@ -22,12 +20,11 @@ use super::plan::SearchPlan;
 use super::result::TraceMatch;
 use super::show::{Shown, key_without_scope};
 use crate::batch::Evaluation;
-use crate::error::{EngineError, recover};
 use crate::lower::column_names;
 use crate::lower::layout::{Layout, column, stored_columns};
 use crate::lower::spansets::lower_stages;
 use crate::lower::value::Type;
-use crate::scan::Scan;
+use crate::scan::Opened;
 use crate::spanset::derive::Derived;
 use crate::spanset::node::runnable;
 use crate::spanset::program::Program;
@@ -52,7 +49,7 @@ pub(crate) struct LoweredSearch {
     /// Columns that the scan reads.
     read: BTreeSet<String>,
     /// What most traces can be left out by.
-    pub(crate) first_filter: Option<FirstFilter>,
+    first_filter: Option<FirstFilter>,
 }
 
 impl LoweredSearch {
@@ -104,53 +101,52 @@ impl LoweredSearch {
         stored_columns(self.read.clone())
     }
 
-    /// The traces of a slice that may be in the answer, if they are few.
-    pub(crate) async fn candidates(
+    /// The newest matching traces of some spans, newest first.
+    ///
+    /// # Errors
+    /// If the store fails, a block is damaged, or it takes more memory than allowed.
+    pub(crate) async fn find(
         &self,
-        slice: &Scan,
+        plan: &SearchPlan,
         window: SearchWindow,
         limits: SearchLimits,
-    ) -> Result<Option<HashSet<TraceId>>, EngineError> {
-        let Some(filter) = &self.first_filter else {
-            return Ok(None);
+        spans: Opened,
+        (session, task): (&SessionState, &Arc<TaskContext>),
+    ) -> Result<Vec<TraceMatch>> {
+        // Of stored traces that are not in the answer, no more is read than it takes to know.
+        let candidates = match &self.first_filter {
+            Some(filter) if spans.is_stored() => {
+                let candidates = filter.candidates(window, limits, &spans, (session, task));
+                candidates.await?
+            }
+            _ => None,
         };
-        let recovered = |error| recover(error, slice.context.limit);
-        let (session, task) = (&slice.session, slice.task_context().map_err(recovered)?);
-        if let (Some(columns), Some(mut spans)) = (filter.few_columns(), slice.open().await?) {
-            spans.expect_few();
-            let spans = spans.scan(&columns).map_err(recovered)?;
-            let few = filter.few(spans, session, Arc::clone(&task));
-            if let Some(few) = few.await.map_err(recovered)? {
-                return Ok(Some(few));
+        let selected = match candidates {
+            Some(traces) if traces.is_empty() => return Ok(Vec::new()),
+            Some(traces) => spans.traces(traces, &self.read)?,
+            None => None,
+        };
+        let spans = match selected {
+            Some(selected) => selected,
+            None => {
+                let columns = self.read.iter().map(|name| column(name));
+                let scan = spans.scan(&self.columns())?;
+                let scan = scan.project(columns)?.build()?;
+                let scan = session.optimize(&scan)?;
+                execute_stream(session.create_physical_plan(&scan).await?, Arc::clone(task))?
             }
-        }
-        match (filter.newest_columns(limits), slice.open().await?) {
-            (Some(columns), Some(spans)) => {
-                let spans = spans.scan(&columns).map_err(recovered)?;
-                let newest = filter.newest(window, limits, spans, session, task);
-                newest.await.map_err(recovered)
-            }
-            _ => Ok(None),
-        }
+        };
+        self.collect(plan, limits, spans, (session, task)).await
     }
 
-    /// The newest matching traces of a scan, newest first.
-    pub(crate) async fn run(
+    async fn collect(
         &self,
         plan: &SearchPlan,
         limits: SearchLimits,
-        scan: LogicalPlanBuilder,
-        session: &SessionState,
-        task: Arc<TaskContext>,
+        mut spans: SendableRecordBatchStream,
+        (session, task): (&SessionState, &Arc<TaskContext>),
     ) -> Result<Vec<TraceMatch>> {
-        let scan = scan
-            .project(self.read.iter().map(|name| column(name)))?
-            .build()?;
-        let physical = session
-            .create_physical_plan(&session.optimize(&scan)?)
-            .await?;
         let reservation = MemoryConsumer::new("search").register(task.memory_pool());
-        let mut spans = execute_stream(physical, task)?;
         let schema = spans.schema();
         let runnable = runnable(&self.program, &self.shape, &schema, session, true)?;
         let mut reader = TraceReader::try_new(self.shape.clone(), &schema)?;

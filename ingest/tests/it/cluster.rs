@@ -16,7 +16,7 @@ use object_store::{
 };
 use prometheus::Registry;
 use storage::block::meta::BlockMeta;
-use storage::block::{BlockFile, MetadataCache, decode, read_block};
+use storage::block::{BlockCache, BlockFile, decode, read_block};
 use storage::model::SpanGroup;
 
 use super::sim_disk::{Part, SimDisk};
@@ -68,7 +68,7 @@ impl Store {
             store,
             &Path::default(),
             Arc::clone(meta),
-            Arc::new(MetadataCache::new(0)),
+            Arc::new(BlockCache::new(0, 0)),
             Arc::default(),
         );
         decode(&read_block(&file.unwrap()).await.unwrap()).unwrap()

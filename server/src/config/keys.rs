@@ -558,6 +558,12 @@ pub static KEYS: &[Key] = &[
         "Longest time that a query may take, waiting included.",
     ),
     key(
+        "querier.column_cache.max_bytes",
+        Kind::Bytes,
+        "256MiB",
+        "Memory for columns of stored blocks that queries have read, so that the next ones need not fetch and decompress them; what was not used for long goes first. 0: none are kept.",
+    ),
+    key(
         "query.max_memory_bytes",
         Kind::Bytes,
         "256MiB",

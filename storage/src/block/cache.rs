@@ -1,13 +1,15 @@
-//! What readers share: parsed footers, bounded by memory, and counters of what was read.
+//! What readers share: footers and column chunks, bounded by memory, and counters of what was read.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use futures::future::BoxFuture;
-use tokio::sync::OnceCell;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
+use crate::block::encoded::ColumnChunk;
 use crate::block::footer::BlockFooter;
 use crate::error::StorageError;
 use crate::ids::BlockId;
@@ -38,54 +40,53 @@ impl ReadCounters {
     }
 }
 
-/// Footers of blocks, the least recently used dropped first. However many readers want one at the same
-/// time, one of them loads it.
+/// A chunk larger than this share of the cache is not kept: it would drive out too many others.
+const LARGEST_SHARE: u64 = 8;
+
+/// Footers of blocks, and column chunks with what was decoded of them. Blocks never change, so what is
+/// here stays true; what was not used for long goes first.
 ///
-/// With a footer goes the knowledge of which column chunks were found unharmed; a chunk is checked
-/// again when its footer comes back after having been dropped.
-pub struct MetadataCache {
-    capacity_bytes: usize,
-    state: Mutex<State>,
+/// However many readers want a footer at the same time, one of them loads it. With a footer goes the
+/// knowledge of which column chunks were found unharmed; a chunk is checked again when its footer comes
+/// back after having been dropped.
+pub struct BlockCache {
+    footers: Cache<BlockId, Arc<BlockFooter>, Bytes>,
+    chunks: Cache<ChunkKey, KeptChunk, Bytes>,
 }
 
-#[derive(Default)]
-struct State {
-    entries: HashMap<BlockId, Entry>,
-    /// Footers on their way, as long as someone waits for them.
-    loading: HashMap<BlockId, Weak<OnceCell<Arc<BlockFooter>>>>,
-    bytes: usize,
-    clock: u64,
+/// A chunk, and what it took when it was put here: it grows while it is read.
+#[derive(Clone)]
+struct KeptChunk {
+    chunk: Arc<ColumnChunk>,
+    bytes: u64,
 }
 
-struct Entry {
-    footer: Arc<BlockFooter>,
-    bytes: usize,
-    last_used: u64,
-}
+/// A column chunk: its block, its row group and its leaf column.
+pub(crate) type ChunkKey = (BlockId, usize, usize);
 
-impl fmt::Debug for MetadataCache {
+impl fmt::Debug for BlockCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let capacity_bytes = self.capacity_bytes;
-        f.debug_struct("MetadataCache")
-            .field("capacity_bytes", &capacity_bytes)
+        f.debug_struct("BlockCache")
+            .field("footer_bytes", &self.footers.weight())
+            .field("column_bytes", &self.chunks.weight())
             .finish_non_exhaustive()
     }
 }
 
-impl MetadataCache {
-    /// A cache that holds about so many bytes.
+impl BlockCache {
+    /// A cache that holds about so many bytes of footers, and at most so many of columns.
     #[must_use]
-    pub fn new(capacity_bytes: usize) -> Self {
+    pub fn new(footer_bytes: u64, column_bytes: u64) -> Self {
         Self {
-            capacity_bytes,
-            state: Mutex::default(),
+            footers: cache(footer_bytes),
+            chunks: cache(column_bytes),
         }
     }
 
     /// Bytes held now.
     #[must_use]
-    pub fn memory_bytes(&self) -> usize {
-        self.state().bytes
+    pub fn memory_bytes(&self) -> u64 {
+        self.footers.weight() + self.chunks.weight()
     }
 
     /// The footer of a block: the one that is kept, or the one that `load` gives, to whoever wants it
@@ -94,72 +95,71 @@ impl MetadataCache {
     /// # Errors
     ///
     /// If `load` fails.
-    pub(crate) async fn get_or_load<'a>(
+    pub(crate) async fn footer<'a>(
         &self,
         block: BlockId,
         load: impl FnOnce() -> BoxFuture<'a, Result<BlockFooter, StorageError>>,
     ) -> Result<Arc<BlockFooter>, StorageError> {
-        let cell = {
-            let mut state = self.state();
-            if let Some(kept) = state.get(block) {
-                return Ok(kept);
-            }
-            match state.loading.get(&block).and_then(Weak::upgrade) {
-                Some(cell) => cell,
-                None => {
-                    let cell = Arc::default();
-                    state.loading.retain(|_, cell| cell.strong_count() > 0);
-                    state.loading.insert(block, Arc::downgrade(&cell));
-                    cell
-                }
-            }
-        };
         // Boxed, because every read of a block holds this future and few ever load.
-        let load = || async { Ok(self.keep(block, load().await?)) };
-        cell.get_or_try_init(load).await.map(Arc::clone)
+        let load = async { Ok(Arc::new(load().await?)) };
+        self.footers.get_or_insert_async(&block, load).await
     }
 
-    fn keep(&self, block: BlockId, footer: BlockFooter) -> Arc<BlockFooter> {
-        let mut state = self.state();
-        state.clock += 1;
-        let last_used = state.clock;
-        let bytes = footer.memory_bytes();
-        let footer = Arc::new(footer);
-        state.bytes += bytes;
-        let entry = Entry {
-            footer: Arc::clone(&footer),
-            bytes,
-            last_used,
+    /// A column chunk, if it is kept.
+    pub(crate) fn chunk(&self, key: &ChunkKey) -> Option<Arc<ColumnChunk>> {
+        Some(self.chunks.get(key)?.chunk)
+    }
+
+    /// Whether a column chunk of so many bytes may be kept.
+    pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
+        bytes <= self.chunks.capacity() / LARGEST_SHARE
+    }
+
+    /// Keeps a column chunk. Said again of one that has grown, to be weighed again.
+    pub(crate) fn keep(&self, key: ChunkKey, chunk: &Arc<ColumnChunk>) {
+        let kept = KeptChunk {
+            chunk: Arc::clone(chunk),
+            bytes: chunk.memory_bytes(),
         };
-        if let Some(before) = state.entries.insert(block, entry) {
-            state.bytes -= before.bytes;
-        }
-        while state.bytes > self.capacity_bytes {
-            // Footers are few and large, so looking at all of them is cheap against loading one.
-            let oldest = state
-                .entries
-                .iter()
-                .min_by_key(|(_, entry)| entry.last_used);
-            let Some(oldest) = oldest.map(|(id, _)| *id) else {
-                break;
-            };
-            if let Some(entry) = state.entries.remove(&oldest) {
-                state.bytes -= entry.bytes;
-            }
-        }
-        footer
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.chunks.insert(key, kept);
     }
 }
 
-impl State {
-    fn get(&mut self, block: BlockId) -> Option<Arc<BlockFooter>> {
-        self.clock += 1;
-        let entry = self.entries.get_mut(&block)?;
-        entry.last_used = self.clock;
-        Some(Arc::clone(&entry.footer))
+/// Weighs what is kept by the memory that it takes.
+#[derive(Debug, Clone)]
+struct Bytes;
+
+impl Weighter<BlockId, Arc<BlockFooter>> for Bytes {
+    fn weight(&self, _: &BlockId, footer: &Arc<BlockFooter>) -> u64 {
+        footer.memory_bytes() as u64
     }
+}
+
+impl Weighter<ChunkKey, KeptChunk> for Bytes {
+    fn weight(&self, _: &ChunkKey, kept: &KeptChunk) -> u64 {
+        kept.bytes
+    }
+}
+
+#[expect(clippy::expect_used, reason = "nothing that can be missing is")]
+fn cache<Key: Eq + Hash, Value: Clone>(bytes: u64) -> Cache<Key, Value, Bytes>
+where
+    Bytes: Weighter<Key, Value>,
+{
+    /// About what one of either takes.
+    const ITEM_BYTES: u64 = 256 << 10;
+    // What is kept is large and asked for once in thousands of rows: one lock is no hindrance, and
+    // shards would each have to hold the largest.
+    let options = OptionsBuilder::new()
+        .shards(1)
+        .estimated_items_capacity(usize::try_from(bytes / ITEM_BYTES).unwrap_or(usize::MAX))
+        .weight_capacity(bytes)
+        .build()
+        .expect("both capacities are given");
+    Cache::with_options(
+        options,
+        Bytes,
+        DefaultHashBuilder::default(),
+        DefaultLifecycle::default(),
+    )
 }

@@ -1,5 +1,5 @@
-//! Some neighbouring rows of a row group as a source for the library's reader: of each column the
-//! pages that have them, and the dictionary.
+//! Some rows of a row group as a source for the library's reader: of each column the pages that have
+//! them, and the dictionary.
 
 use std::ops::Range;
 
@@ -42,7 +42,7 @@ impl PageWindow {
     pub(super) async fn fetch(
         file: &mut BlockFile,
         metadata: &ParquetMetaData,
-        (row_group, rows): (usize, &Range<usize>),
+        (row_group, rows): (usize, &[Range<usize>]),
         leaves: impl Iterator<Item = usize>,
     ) -> Result<Self> {
         let mut columns = Vec::new();
@@ -142,11 +142,17 @@ fn with_one_group(metadata: &ParquetMetaData, row_group: usize) -> ParquetMetaDa
     ParquetMetaData::new(file, vec![group])
 }
 
+/// Whether some rows, ascending, have one of a page's.
+pub(super) fn overlap(rows: &[Range<usize>], page: &Range<usize>) -> bool {
+    let next = rows.partition_point(|rows| rows.end <= page.start);
+    rows.get(next).is_some_and(|rows| rows.start < page.end)
+}
+
 /// Where the dictionary and the pages with some rows are.
 fn parts(
     chunk: &ColumnChunkMetaData,
     pages: &[PageLocation],
-    rows: &Range<usize>,
+    rows: &[Range<usize>],
 ) -> Result<Vec<Range<u64>>> {
     let outside = || damaged("a page outside its column chunk");
     let chunk = chunk_range(chunk).ok_or_else(outside)?;
@@ -170,7 +176,7 @@ fn parts(
         let next = pages.get(place + 1);
         let next = next.map(|next| usize::try_from(next.first_row_index));
         let next = next.transpose()?.unwrap_or(usize::MAX);
-        if first < rows.end && next > rows.start {
+        if overlap(rows, &(first..next)) {
             let start = u64::try_from(page.offset)?;
             push(start, start + u64::try_from(page.compressed_page_size)?)?;
         }

@@ -21,7 +21,7 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::file::metadata::ParquetMetaData;
 
 use crate::block::MemoryBlock;
-use crate::block::cache::{MetadataCache, ReadCounters};
+use crate::block::cache::{BlockCache, ReadCounters};
 use crate::block::footer::{BlockFooter, Chunk};
 use crate::block::meta::{BlockMeta, FORMAT_VERSION};
 use crate::error::StorageError;
@@ -41,7 +41,7 @@ pub struct BlockFile {
     store: Arc<dyn ObjectStore>,
     path: Path,
     meta: Arc<BlockMeta>,
-    cache: Arc<MetadataCache>,
+    cache: Arc<BlockCache>,
     counters: Arc<ReadCounters>,
     /// Held here too, so that a running query keeps its footer whatever the cache does.
     footer: Option<Arc<BlockFooter>>,
@@ -57,7 +57,7 @@ impl BlockFile {
         store: Arc<dyn ObjectStore>,
         prefix: &Path,
         meta: Arc<BlockMeta>,
-        cache: Arc<MetadataCache>,
+        cache: Arc<BlockCache>,
         counters: Arc<ReadCounters>,
     ) -> Result<Self, StorageError> {
         let path = layout::spans_file(prefix, &meta.tenant, meta.block_id);
@@ -107,7 +107,7 @@ impl BlockFile {
             }
         };
         let meta = Arc::new(footer.block_meta(&object)?);
-        let cache = Arc::new(MetadataCache::new(0));
+        let cache = Arc::new(BlockCache::new(0, 0));
         let footer = Some(Arc::new(footer));
         Ok(Self {
             store,
@@ -131,6 +131,11 @@ impl BlockFile {
         &self.path
     }
 
+    /// What it shares with the files of other blocks.
+    pub(super) fn cache(&self) -> &Arc<BlockCache> {
+        &self.cache
+    }
+
     /// The counters given on creation.
     #[must_use]
     pub fn counters(&self) -> &Arc<ReadCounters> {
@@ -147,7 +152,7 @@ impl BlockFile {
             return Ok(Arc::clone(footer));
         }
         let load = || self.load_footer().boxed();
-        let footer = self.cache.get_or_load(self.meta.block_id, load).await?;
+        let footer = self.cache.footer(self.meta.block_id, load).await?;
         self.footer = Some(Arc::clone(&footer));
         Ok(footer)
     }

@@ -8,10 +8,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch};
-use futures::TryStreamExt;
 use hashbrown::HashSet;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
-use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 
 use crate::block::MemoryBlock;
 use crate::block::decode::Decoder;
@@ -19,15 +18,14 @@ use crate::block::encode::hash::span_hash;
 use crate::block::groups::{GroupHash, Groups, group_hash};
 use crate::block::meta::BlockMeta;
 use crate::block::reader::BlockFile;
-use crate::block::run_of_rows;
+use crate::block::some_rows;
+use crate::block::trace_rows::{TraceRows, no_ids};
 use crate::error::StorageError;
 use crate::ids::TraceId;
 use crate::model::{InstrumentationScope, Resource, Span, SpanGroup};
 use crate::otlp::{group_len, span_len};
 use crate::schema::names;
 
-/// Rows per batch while looking for the trace.
-const SEARCH_ROWS: usize = 8_192;
 /// Rows per batch of the trace itself: after each the size is looked at.
 const DECODE_ROWS: usize = 1_024;
 
@@ -147,14 +145,16 @@ pub async fn read_trace(
     max_bytes: u64,
 ) -> Result<TraceSpans, StorageError> {
     let mut spans = TraceSpans::new(max_bytes);
-    let metadata = file.arrow().await?;
-    for row_group in 0..metadata.metadata().num_row_groups() {
-        let Some(rows) = find(&file, &metadata, row_group, trace_id).await? else {
+    let footer = file.footer().await?;
+    for row_group in 0..footer.metadata().num_row_groups() {
+        let ids = TraceRows::open(&mut file, row_group).await?;
+        let Some(rows) = ids.find(trace_id)? else {
             continue;
         };
         let wanted = |name: &str| !is_derived(name);
-        let rows = (row_group, rows);
-        let mut batches = run_of_rows::read(&mut file, rows, &wanted, DECODE_ROWS).await?;
+        let rows = (row_group, std::slice::from_ref(&rows));
+        let how = (DECODE_ROWS, true);
+        let mut batches = some_rows::read(&mut file, rows, &wanted, how).await?;
         let mut decoder = Decoder::new(file.meta());
         while spans.is_complete()
             && let Some(batch) = batches.next().transpose()?
@@ -193,39 +193,6 @@ pub fn live_trace(
     Ok(spans)
 }
 
-/// The rows of a trace in a row group.
-async fn find(
-    file: &BlockFile,
-    metadata: &ArrowReaderMetadata,
-    row_group: usize,
-    trace_id: TraceId,
-) -> Result<Option<Range<usize>>, StorageError> {
-    let object = file.path().to_string();
-    let fail = |error| StorageError::from_parquet(&object, error);
-    let columns = columns(metadata, |name| name == names::TRACE_ID);
-    let mut stream =
-        ParquetRecordBatchStreamBuilder::new_with_metadata(file.clone(), metadata.clone())
-            .with_row_groups(vec![row_group])
-            .with_projection(columns)
-            .with_batch_size(SEARCH_ROWS)
-            .build()
-            .map_err(fail)?;
-    let mut run = Run::new(trace_id);
-    let mut found: Option<Range<usize>> = None;
-    let mut first = 0;
-    while !run.is_over
-        && let Some(batch) = stream.try_next().await.map_err(fail)?
-    {
-        let rows = run.scan(trace_ids(batch.columns().first(), file.meta())?);
-        if !rows.is_empty() {
-            let start = found.map_or(first + rows.start, |found| found.start);
-            found = Some(start..first + rows.end);
-        }
-        first += batch.num_rows();
-    }
-    Ok(found)
-}
-
 /// A mask of the top-level columns whose name is wanted.
 pub(super) fn columns(
     metadata: &ArrowReaderMetadata,
@@ -246,12 +213,7 @@ pub(super) fn trace_ids<'a>(
     column
         .and_then(|column| column.as_any().downcast_ref::<FixedSizeBinaryArray>())
         .filter(|column| column.value_length() == 16)
-        .ok_or_else(|| StorageError::Corrupt {
-            object: meta.block_id.to_string(),
-            what: names::TRACE_ID.to_owned(),
-            expected: "as the format says".to_owned(),
-            observed: "missing or of another type".to_owned(),
-        })
+        .ok_or_else(|| no_ids(meta))
 }
 
 /// Looks for one run of equal trace ids in arrays that follow each other.

@@ -3,17 +3,19 @@
 //! Where [`super::trace`] finds one trace, this finds many at once: one pass over the column
 //! `trace:id`, then one over the pages in which their rows are.
 
-use arrow::array::FixedSizeBinaryArray;
-use futures::TryStreamExt;
+use std::ops::Range;
+
+use arrow::array::{FixedSizeBinaryArray, RecordBatch};
 use hashbrown::HashSet;
-use parquet::arrow::ParquetRecordBatchStreamBuilder;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection, RowSelector};
+use parquet::arrow::arrow_reader::RowSelector;
 
 use crate::block::MemoryBlock;
 use crate::block::decode::Decoder;
 use crate::block::groups::Groups;
 use crate::block::reader::BlockFile;
-use crate::block::trace::{columns, is_derived, trace_ids};
+use crate::block::some_rows;
+use crate::block::trace::{is_derived, trace_ids};
+use crate::block::trace_rows::TraceRows;
 use crate::error::StorageError;
 use crate::ids::TraceId;
 use crate::model::SpanGroup;
@@ -31,10 +33,10 @@ pub async fn read_trace_ids(
     mut file: BlockFile,
     row_groups: &[usize],
 ) -> Result<Vec<TraceId>, StorageError> {
-    let metadata = file.arrow().await?;
     let mut found = Vec::new();
     for &row_group in row_groups {
-        each_ids(&file, &metadata, row_group, |ids| distinct(ids, &mut found)).await?;
+        let traces = TraceRows::open(&mut file, row_group).await?;
+        traces.each(|id, _| found.push(id))?;
     }
     Ok(found)
 }
@@ -53,6 +55,34 @@ pub fn live_trace_ids(block: &MemoryBlock) -> Result<Vec<TraceId>, StorageError>
     Ok(found)
 }
 
+/// Some columns of some traces in a row group of a stored block, batch by batch, in block order. The
+/// columns come in no certain order.
+///
+/// # Errors
+///
+/// If the store fails, or the block is damaged.
+pub async fn read_columns(
+    file: &mut BlockFile,
+    row_group: usize,
+    traces: &HashSet<TraceId>,
+    wanted: &(dyn Fn(&str) -> bool + Sync),
+) -> Result<impl Iterator<Item = Result<RecordBatch, StorageError>> + use<>, StorageError> {
+    let mut rows: Vec<Range<usize>> = Vec::new();
+    let ids = TraceRows::open(file, row_group).await?;
+    ids.each(|id, of_trace| match rows.last_mut() {
+        _ if !traces.contains(&id) => {}
+        Some(last) if last.end == of_trace.start => last.end = of_trace.end,
+        _ => rows.push(of_trace),
+    })?;
+    let batches = if rows.is_empty() {
+        None
+    } else {
+        let rows = (row_group, &rows[..]);
+        Some(some_rows::read(file, rows, wanted, (BATCH_ROWS, false)).await?)
+    };
+    Ok(batches.into_iter().flatten())
+}
+
 /// The spans of some traces in a stored block.
 ///
 /// # Errors
@@ -62,30 +92,14 @@ pub async fn read_traces(
     mut file: BlockFile,
     wanted: &HashSet<TraceId>,
 ) -> Result<Vec<SpanGroup>, StorageError> {
-    let metadata = file.arrow().await?;
-    let object = file.path().to_string();
-    let fail = |error| StorageError::from_parquet(&object, error);
+    let footer = file.footer().await?;
     let mut groups = Groups::default();
-    for row_group in 0..metadata.metadata().num_row_groups() {
-        let mut rows = Vec::new();
-        each_ids(&file, &metadata, row_group, |ids| {
-            select(ids, wanted, &mut rows)
-        })
-        .await?;
-        if rows.iter().all(|run| run.skip) {
-            continue;
-        }
-        let mut stream =
-            ParquetRecordBatchStreamBuilder::new_with_metadata(file.clone(), metadata.clone())
-                .with_row_groups(vec![row_group])
-                .with_projection(columns(&metadata, |name| !is_derived(name)))
-                .with_row_selection(RowSelection::from(rows))
-                .with_batch_size(BATCH_ROWS)
-                .build()
-                .map_err(fail)?;
+    let columns = |name: &str| !is_derived(name);
+    for row_group in 0..footer.metadata().num_row_groups() {
+        let batches = read_columns(&mut file, row_group, wanted, &columns).await?;
         let mut decoder = Decoder::new(file.meta());
-        while let Some(batch) = stream.try_next().await.map_err(fail)? {
-            decoder.decode(&batch, |resource, scope, span| {
+        for batch in batches {
+            decoder.decode(&batch?, |resource, scope, span| {
                 groups.push(resource, scope, span);
             })?;
         }
@@ -120,28 +134,6 @@ pub fn live_traces(
         }
     }
     Ok(groups.into_groups())
-}
-
-/// Hands over the trace ids of a row group, batch by batch.
-async fn each_ids(
-    file: &BlockFile,
-    metadata: &ArrowReaderMetadata,
-    row_group: usize,
-    mut each: impl FnMut(&FixedSizeBinaryArray),
-) -> Result<(), StorageError> {
-    let object = file.path().to_string();
-    let fail = |error| StorageError::from_parquet(&object, error);
-    let mut stream =
-        ParquetRecordBatchStreamBuilder::new_with_metadata(file.clone(), metadata.clone())
-            .with_row_groups(vec![row_group])
-            .with_projection(columns(metadata, |name| name == names::TRACE_ID))
-            .with_batch_size(BATCH_ROWS)
-            .build()
-            .map_err(fail)?;
-    while let Some(batch) = stream.try_next().await.map_err(fail)? {
-        each(trace_ids(batch.columns().first(), file.meta())?);
-    }
-    Ok(())
 }
 
 fn rows(ids: &FixedSizeBinaryArray) -> impl Iterator<Item = TraceId> {

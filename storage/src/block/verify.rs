@@ -10,7 +10,7 @@ use parquet::file::metadata::ParquetMetaData;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::block::cache::{MetadataCache, ReadCounters};
+use crate::block::cache::{BlockCache, ReadCounters};
 use crate::block::meta::BlockMeta;
 use crate::block::reader::{BlockFile, corrupt, read_block};
 use crate::error::StorageError;
@@ -45,7 +45,7 @@ pub async fn verify(
     meta: &Arc<BlockMeta>,
 ) -> Result<VerifyReport, StorageError> {
     let path = layout::spans_file(prefix, &meta.tenant, meta.block_id);
-    let cache = Arc::new(MetadataCache::new(0));
+    let cache = Arc::new(BlockCache::new(0, 0));
     let counters = Arc::new(ReadCounters::default());
     let bytes = read_whole(store, &path).await?;
     let (expected_size, expected_sha256) = meta

@@ -8,7 +8,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use storage::block::meta::BlockMeta;
 use storage::block::{
-    BlockFile, EncodeOptions, MemoryBlock, MetadataCache, ReadBack, ReadCounters, WriteOptions,
+    BlockCache, BlockFile, EncodeOptions, MemoryBlock, ReadBack, ReadCounters, WriteOptions,
     encode, store_block, write_parquet,
 };
 use storage::ids::{BlockId, SpanId, TenantId, TraceId};
@@ -86,7 +86,7 @@ pub(crate) fn prefix() -> Path {
 }
 
 pub(crate) fn open(store: &Arc<dyn ObjectStore>, meta: &Arc<BlockMeta>) -> BlockFile {
-    let cache = Arc::new(MetadataCache::new(64 << 20));
+    let cache = Arc::new(BlockCache::new(64 << 20, 16 << 20));
     let counters = Arc::new(ReadCounters::default());
     BlockFile::new(
         Arc::clone(store),

@@ -136,7 +136,7 @@ async fn a_newer_format_is_refused_by_name() {
         store,
         &prefix(),
         newer,
-        Arc::new(storage::block::MetadataCache::new(0)),
+        Arc::new(storage::block::BlockCache::new(0, 0)),
         Arc::default(),
     )
     .unwrap_err();

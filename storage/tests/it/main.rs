@@ -10,6 +10,7 @@
 )]
 
 mod catalog;
+mod columns;
 mod common;
 mod damage;
 mod footer;

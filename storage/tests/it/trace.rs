@@ -101,9 +101,9 @@ async fn a_lookup_makes_few_requests() {
     };
     // Footer, ids, rows.
     assert_eq!(requests(trace_id(4_000)).await, (7, 3));
-    // The footer is known, and all chunks are verified.
-    assert_eq!(requests(trace_id(10)).await, (7, 2));
-    assert_eq!(requests(trace_id(9_999)).await, (0, 1));
+    // The footer and the ids are known, and all chunks are verified.
+    assert_eq!(requests(trace_id(10)).await, (7, 1));
+    assert_eq!(requests(trace_id(9_999)).await, (0, 0));
 }
 
 #[tokio::test]

@@ -1,24 +1,26 @@
 //! A column chunk, page by page.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, UInt32Array, new_empty_array, new_null_array};
+use arrow::array::{
+    Array as _, ArrayRef, AsArray as _, UInt32Array, new_empty_array, new_null_array,
+};
 use arrow::compute::{concat, take};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
-use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::metadata::ParquetMetaData;
 
-use super::page::{Codes, Loaded};
+use super::chunk::page_bounds;
+use super::page::{Codes, Loaded, PageContent};
 use super::row_codes::RowCodes;
+use super::shared::SharedChunk;
 use super::values::{self, is_known};
-use crate::block::footer::chunk_range;
-use crate::block::hybrid::Hybrid;
-use crate::block::pages::{ColumnPages, Fetched, damaged, locations};
+use crate::block::footer::BlockFooter;
+use crate::block::hybrid::{Hybrid, encode, width_of};
+use crate::block::pages::{ColumnPages, damaged};
 use crate::block::reader::BlockFile;
 use crate::error::StorageError;
 
@@ -28,15 +30,14 @@ use crate::error::StorageError;
 /// place among them. They change from page to page, unless a dictionary holds them.
 pub struct EncodedColumn {
     object: Arc<str>,
-    pages: ColumnPages,
-    /// First row of each page, then the number of rows.
-    bounds: Vec<usize>,
-    /// The page that the reader gives next.
-    next_page: usize,
+    footer: Arc<BlockFooter>,
+    row_group: usize,
+    leaf: usize,
     data_type: DataType,
     optional: bool,
-    /// With a null at the end where rows may have none of the values.
-    dictionary: Option<ArrayRef>,
+    chunk: SharedChunk,
+    /// What decodes pages that nobody has decoded, and the page that it gives next.
+    decoder: Option<(ColumnPages, usize)>,
     page: Loaded,
 }
 
@@ -72,25 +73,17 @@ pub fn can_read(
             | Encoding::PLAIN_DICTIONARY
             | Encoding::RLE_DICTIONARY
             | Encoding::RLE => true,
-            Encoding::BYTE_STREAM_SPLIT => !matches!(data_type, DataType::Boolean | DataType::Utf8),
+            Encoding::BYTE_STREAM_SPLIT => !matches!(
+                data_type,
+                DataType::Boolean | DataType::Utf8 | DataType::FixedSizeBinary(_)
+            ),
             _ => false,
         })
 }
 
-/// First row of each page, then the number of rows; `None` if they make no sense.
-fn page_bounds(metadata: &ParquetMetaData, row_group: usize, leaf: usize) -> Option<Vec<usize>> {
-    let rows = usize::try_from(metadata.row_groups().get(row_group)?.num_rows()).ok()?;
-    let pages = locations(metadata, row_group, leaf).ok()?.iter();
-    let first_rows = pages.map(|page| page.first_row_index);
-    let bounds: Vec<usize> = first_rows
-        .map(|row| usize::try_from(row).ok())
-        .chain([Some(rows)])
-        .collect::<Option<_>>()?;
-    (bounds.len() > 1 && bounds[0] == 0 && bounds.is_sorted_by(|a, b| a < b)).then_some(bounds)
-}
-
 impl EncodedColumn {
-    /// Reads the chunks of some leaf columns of a row group, in one go.
+    /// Opens the chunks of some leaf columns of a row group. Those that nobody has read lately are
+    /// fetched, in one go.
     ///
     /// # Errors
     ///
@@ -104,60 +97,30 @@ impl EncodedColumn {
         let footer = file.footer().await?;
         let metadata = footer.metadata();
         let fail = |error| StorageError::from_parquet(&object, error);
-        let mut chunks = Vec::with_capacity(leaves.len());
         for (leaf, data_type) in leaves {
             if !can_read(metadata, row_group, *leaf, data_type) {
                 let what = format!("encoding of row group {row_group} column {leaf}");
                 return Err(fail(ParquetError::NYI(what)));
             }
-            chunks.push(&metadata.row_group(row_group).columns()[*leaf]);
         }
-        let range = |chunk: &&ColumnChunkMetaData| {
-            let outside = || ParquetError::General("a column chunk outside the file".to_owned());
-            chunk_range(chunk).ok_or_else(outside)
-        };
-        let ranges: Vec<_> = chunks
-            .iter()
-            .map(range)
-            .collect::<Result<_>>()
-            .map_err(fail)?;
-        let parts = file.get_byte_ranges(ranges.clone()).await.map_err(fail)?;
-        let mut columns = Vec::with_capacity(leaves.len());
-        for (((leaf, data_type), chunk), (range, bytes)) in
-            leaves.iter().zip(chunks).zip(ranges.iter().zip(parts))
-        {
-            let bytes = Fetched(vec![(range.start, bytes)]);
-            let column = Self::new(
-                Arc::clone(&object),
-                metadata,
-                (row_group, *leaf),
-                (chunk, bytes),
-                data_type,
-            );
-            columns.push(column.map_err(fail)?);
-        }
-        Ok(columns)
-    }
-
-    fn new(
-        object: Arc<str>,
-        metadata: &ParquetMetaData,
-        (row_group, leaf): (usize, usize),
-        (chunk, bytes): (&ColumnChunkMetaData, Fetched),
-        data_type: &DataType,
-    ) -> Result<Self> {
-        let locations = locations(metadata, row_group, leaf)?.clone();
-        let disordered = || damaged("an index of pages that are not in order");
-        let bounds = page_bounds(metadata, row_group, leaf).ok_or_else(disordered)?;
-        let rows = bounds.last().copied().unwrap_or_default();
-        Ok(Self {
-            object,
-            pages: ColumnPages::new(bytes, chunk, rows, locations)?,
-            bounds,
-            next_page: 0,
+        let wanted = leaves.iter().map(|(leaf, _)| *leaf);
+        let chunks = SharedChunk::open(file, metadata, row_group, wanted);
+        let chunks = chunks.await.map_err(fail)?;
+        let columns = leaves.iter().zip(chunks);
+        let column = |((leaf, data_type), chunk): (&(usize, DataType), _)| Self {
+            object: Arc::clone(&object),
+            footer: Arc::clone(&footer),
+            row_group,
+            leaf: *leaf,
             data_type: data_type.clone(),
-            optional: chunk.column_descr().max_def_level() > 0,
-            dictionary: None,
+            optional: metadata
+                .row_group(row_group)
+                .column(*leaf)
+                .column_descr()
+                .max_def_level()
+                > 0,
+            chunk,
+            decoder: None,
             page: Loaded {
                 rows: 0..0,
                 row: 0,
@@ -165,14 +128,16 @@ impl EncodedColumn {
                 generation: 0,
                 codes: Codes::Place,
             },
-        })
+        };
+        Ok(columns.map(column).collect())
     }
 
     /// Where the page of a row ends.
     #[must_use]
     pub fn page_end(&self, row: usize) -> usize {
-        let page = self.bounds.partition_point(|bound| *bound <= row);
-        self.bounds.get(page).copied().unwrap_or(row)
+        let bounds = &self.chunk.bounds;
+        let page = bounds.partition_point(|bound| *bound <= row);
+        bounds.get(page).copied().unwrap_or(row)
     }
 
     /// Goes forwards to a row.
@@ -254,52 +219,79 @@ impl EncodedColumn {
     }
 
     fn try_seek(&mut self, row: usize) -> Result<()> {
-        while !self.page.rows.contains(&row) {
-            let wanted = self.bounds.partition_point(|bound| *bound <= row);
-            if row < self.page.rows.end || wanted == 0 || wanted >= self.bounds.len() {
+        if !self.page.rows.contains(&row) {
+            let bounds = &self.chunk.bounds;
+            let next = bounds.partition_point(|bound| *bound <= row);
+            if row < self.page.rows.end || next == 0 || next >= bounds.len() {
                 return Err(damaged("rows are read in order"));
             }
-            // The dictionary is given before the first page, whichever is wanted.
-            while self.dictionary_is_next() {
-                self.read_dictionary()?;
-            }
-            while self.next_page + 1 < wanted {
-                self.pages.skip_next_page()?;
-                self.next_page += 1;
-            }
-            let page = self.pages.get_next_page()?;
-            let page = page.ok_or_else(|| damaged("a column chunk has too few pages"))?;
-            let rows = self.bounds[self.next_page]..self.bounds[self.next_page + 1];
-            self.next_page += 1;
-            self.page = self.load(page, rows)?;
+            let (page, rows) = (next - 1, bounds[next - 1]..bounds[next]);
+            let content = match self.chunk.page(page) {
+                Some(kept) => kept.clone(),
+                None => self.decode(page, rows.len())?,
+            };
+            self.page = Loaded {
+                row: rows.start,
+                rows,
+                generation: if content.is_own {
+                    u64::try_from(next)? + 1
+                } else {
+                    1
+                },
+                values: content.values,
+                codes: content.codes,
+            };
         }
         self.page.skip_to(row)
     }
 
-    fn dictionary_is_next(&mut self) -> bool {
-        let next = self.pages.peek_next_page();
-        matches!(next, Ok(Some(page)) if page.is_dict)
+    /// Decodes a page of so many rows, for everyone who reads this chunk.
+    fn decode(&mut self, page: usize, rows: usize) -> Result<PageContent> {
+        let (mut pages, mut next) = match self.decoder.take() {
+            Some(decoder) => decoder,
+            None => {
+                let place = (self.row_group, self.leaf);
+                (self.chunk.pages(self.footer.metadata(), place)?, 0)
+            }
+        };
+        // The dictionary is given before the first page, whichever is wanted.
+        while matches!(pages.peek_next_page(), Ok(Some(page)) if page.is_dict) {
+            match self.chunk.dictionary() {
+                Some(_) => pages.skip_next_page()?,
+                None => {
+                    let dictionary = pages.get_next_page()?;
+                    self.chunk.keep_dictionary(self.dictionary(dictionary)?);
+                }
+            }
+        }
+        while next < page {
+            pages.skip_next_page()?;
+            next += 1;
+        }
+        let too_few = || damaged("a column chunk has too few pages");
+        let content = self.content(pages.get_next_page()?.ok_or_else(too_few)?, rows)?;
+        self.decoder = Some((pages, next + 1));
+        self.chunk.keep_page(page, &content);
+        Ok(content)
     }
 
-    fn read_dictionary(&mut self) -> Result<()> {
+    /// The values of a dictionary, and a null where rows may have none of them.
+    fn dictionary(&self, page: Option<Page>) -> Result<ArrayRef> {
         let Some(Page::DictionaryPage {
             buf, num_values, ..
-        }) = self.pages.get_next_page()?
+        }) = page
         else {
             return Err(damaged("a dictionary is expected"));
         };
         let count = usize::try_from(num_values)?;
         let values = values::decode(&buf, Encoding::PLAIN, count, &self.data_type)?;
-        let values = if self.optional {
-            concat(&[&values, &new_null_array(values.data_type(), 1)])?
-        } else {
-            values
-        };
-        self.dictionary = Some(values);
-        Ok(())
+        if !self.optional {
+            return Ok(values);
+        }
+        Ok(concat(&[&values, &new_null_array(values.data_type(), 1)])?)
     }
 
-    fn load(&self, page: Page, rows: Range<usize>) -> Result<Loaded> {
+    fn content(&self, page: Page, rows: usize) -> Result<PageContent> {
         let (bytes, count, encoding, levels) = match page {
             Page::DataPage {
                 buf,
@@ -337,37 +329,31 @@ impl EncodedColumn {
             }
             Page::DictionaryPage { .. } => return Err(damaged("a second dictionary")),
         };
-        if usize::try_from(count)? != rows.len() {
+        if usize::try_from(count)? != rows {
             return Err(damaged(
                 "a page has another number of rows than its index says",
             ));
         }
+        let levels_bytes = levels.as_ref().map_or(0, Bytes::len);
         let present = levels.map(|levels| Hybrid::new(levels, 1)).transpose()?;
-        let (values, codes) = match encoding {
-            Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY => {
-                let missing = || damaged("a dictionary is missing");
-                let values = self.dictionary.clone().ok_or_else(missing)?;
-                let codes = match bytes.split_first() {
-                    Some((width, _)) => Hybrid::new(bytes.slice(1..), u32::from(*width))?,
-                    // No row has a value.
-                    None => Hybrid::constant(0),
-                };
-                (values, Codes::Coded { codes, present })
-            }
-            _ => (
-                self.plain(&bytes, encoding, rows.len(), present)?,
-                Codes::Place,
-            ),
+        if !matches!(
+            encoding,
+            Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY
+        ) {
+            return own_values(self.plain(&bytes, encoding, rows, present)?);
+        }
+        let missing = || damaged("a dictionary is missing");
+        let values = Arc::clone(self.chunk.dictionary().ok_or_else(missing)?);
+        let codes = match bytes.split_first() {
+            Some((width, _)) => Hybrid::new(bytes.slice(1..), u32::from(*width))?,
+            // No row has a value.
+            None => Hybrid::constant(0),
         };
-        Ok(Loaded {
-            row: rows.start,
-            rows,
-            generation: match codes {
-                Codes::Coded { .. } => 1,
-                Codes::Place => u64::try_from(self.next_page)? + 1,
-            },
+        Ok(PageContent {
             values,
-            codes,
+            codes: Codes::Coded { codes, present },
+            is_own: false,
+            bytes: bytes.len() + levels_bytes,
         })
     }
 
@@ -403,6 +389,32 @@ impl EncodedColumn {
         });
         Ok(take(&values, &places.collect::<UInt32Array>(), None)?)
     }
+}
+
+/// A page of values of its own. Ids of traces repeat and are long, so they get codes here.
+fn own_values(values: ArrayRef) -> Result<PageContent> {
+    let runs = values.as_fixed_size_binary_opt().and_then(values::runs);
+    let Some((distinct, places)) = runs else {
+        return Ok(PageContent {
+            bytes: values.get_buffer_memory_size(),
+            values,
+            codes: Codes::Place,
+            is_own: true,
+        });
+    };
+    let width = width_of(places.last().copied().unwrap_or_default());
+    let mut codes = Vec::new();
+    encode(&places, width, &mut codes);
+    codes.shrink_to_fit();
+    Ok(PageContent {
+        bytes: distinct.get_buffer_memory_size() + codes.len(),
+        values: distinct,
+        codes: Codes::Coded {
+            codes: Hybrid::new(codes.into(), u32::from(width))?,
+            present: None,
+        },
+        is_own: true,
+    })
 }
 
 /// Booleans as runs, behind their length in bytes.

@@ -20,6 +20,18 @@ pub(super) struct Loaded {
     pub(super) codes: Codes,
 }
 
+/// A page that was decoded, of which nothing was read. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct PageContent {
+    pub(super) values: ArrayRef,
+    pub(super) codes: Codes,
+    /// Whether the values are of this page alone.
+    pub(super) is_own: bool,
+    /// What it takes, without a dictionary.
+    pub(super) bytes: usize,
+}
+
+#[derive(Debug, Clone)]
 pub(super) enum Codes {
     /// The code of a row is its place in the page.
     Place,

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, UInt32Array,
+    Array as _, ArrayRef, BooleanArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array,
+    StringArray, UInt32Array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
 use parquet::basic::{Encoding, Type};
 use parquet::errors::{ParquetError, Result};
+
+/// By how much runs of equal values are to be shorter than the values.
+const SHORTER: usize = 2;
 
 /// Types of values that can be decoded, by what Parquet and Arrow call them.
 pub(super) fn is_known(physical: Type, data_type: &DataType) -> bool {
@@ -19,6 +23,7 @@ pub(super) fn is_known(physical: Type, data_type: &DataType) -> bool {
         DataType::Float64 => physical == Type::DOUBLE,
         DataType::Boolean => physical == Type::BOOLEAN,
         DataType::Utf8 => physical == Type::BYTE_ARRAY,
+        DataType::FixedSizeBinary(_) => physical == Type::FIXED_LEN_BYTE_ARRAY,
         DataType::Dictionary(codes, values) => {
             **codes == DataType::Int32 && is_known(physical, values) && **values == DataType::Utf8
         }
@@ -58,6 +63,7 @@ pub(super) fn decode(
             Ok(Arc::new(BooleanArray::new(bits, None)))
         }
         (Encoding::PLAIN, DataType::Utf8) => texts(bytes, count),
+        (Encoding::PLAIN, DataType::FixedSizeBinary(length)) => ids(bytes, count, *length),
         (_, DataType::Dictionary(_, values)) => decode(bytes, encoding, count, values),
         (Encoding::BYTE_STREAM_SPLIT, DataType::Int64) => {
             let words = joined::<8>(bytes, count)?;
@@ -127,6 +133,43 @@ fn joined<const PLANES: usize>(bytes: &[u8], count: usize) -> Result<Vec<u64>> {
         }
     }
     Ok(words)
+}
+
+/// Ids of so many bytes each.
+fn ids(bytes: &Bytes, count: usize, length: i32) -> Result<ArrayRef> {
+    let total = usize::try_from(length)?.checked_mul(count);
+    let total = total.filter(|total| *total <= bytes.len());
+    let bytes = bytes.slice(..total.ok_or_else(too_short)?);
+    Ok(Arc::new(FixedSizeBinaryArray::try_new(
+        length,
+        bytes.into(),
+        None,
+    )?))
+}
+
+/// Values of which neighbours are equal: each such run once, and the place of each row's among them.
+/// `None` where that would hardly be shorter.
+pub(super) fn runs(values: &FixedSizeBinaryArray) -> Option<(ArrayRef, Vec<u32>)> {
+    let length = usize::try_from(values.value_length()).ok()?;
+    if values.is_nullable() || length == 0 {
+        return None;
+    }
+    let mut distinct: Vec<u8> = Vec::new();
+    let mut places = Vec::with_capacity(values.len());
+    let mut place = 0;
+    for value in values.value_data().chunks_exact(length) {
+        if !distinct.ends_with(value) {
+            place = u32::try_from(distinct.len() / length).ok()?;
+            distinct.extend_from_slice(value);
+        }
+        places.push(place);
+    }
+    if distinct.len() > values.value_data().len() / SHORTER {
+        return None;
+    }
+    let distinct =
+        FixedSizeBinaryArray::try_new(values.value_length(), distinct.into(), None).ok()?;
+    Some((Arc::new(distinct), places))
 }
 
 /// Texts with their lengths in front.

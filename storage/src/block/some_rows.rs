@@ -1,4 +1,4 @@
-//! Some neighbouring rows of a row group, from as few columns as have something to say about them.
+//! Some rows of a row group, from as few columns as have something to say about them.
 //!
 //! Opening a column costs more than a few rows of it are worth: a dictionary, a page of twenty thousand
 //! rows. The page index knows of many columns that their rows there have no value, or
@@ -13,14 +13,14 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection, RowSelector};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection};
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::reader::FileReader;
 use tokio::runtime::Handle;
 
-use crate::block::page_window::PageWindow;
+use crate::block::page_window::{PageWindow, overlap};
 use crate::block::reader::BlockFile;
 use crate::error::StorageError;
 
@@ -33,16 +33,19 @@ enum Content {
     Number(u32),
 }
 
-/// The columns that are `wanted`, in some rows of a row group, batch by batch.
+/// The columns that are `wanted`, in some rows of a row group, batch by batch; in no certain order. The
+/// rows are ascending, apart, and not none.
+///
+/// With `help` another thread decodes half of them, if there is one that has nothing else to do.
 ///
 /// # Errors
 ///
 /// If the store fails, or the block is damaged.
 pub(super) async fn read(
     file: &mut BlockFile,
-    (row_group, rows): (usize, Range<usize>),
+    (row_group, rows): (usize, &[Range<usize>]),
     wanted: &(dyn Fn(&str) -> bool + Sync),
-    batch_rows: usize,
+    (batch_rows, help): (usize, bool),
 ) -> Result<impl Iterator<Item = Result<RecordBatch, StorageError>> + use<>, StorageError> {
     let object = file.path().to_string();
     let fail = move |error| StorageError::from_parquet(&object, error);
@@ -55,7 +58,7 @@ pub(super) async fn read(
         if !wanted(field.name()) {
             continue;
         }
-        match content(metadata, (row_group, &rows), root, field) {
+        match content(metadata, (row_group, rows), root, field) {
             Some(content) => made_up.push((Arc::clone(field), content)),
             None => opened.push(root),
         }
@@ -66,12 +69,11 @@ pub(super) async fn read(
             .is_ok()
     };
     let leaves = (0..schema.num_columns()).filter(is_opened);
-    let window = PageWindow::fetch(file, metadata, (row_group, &rows), leaves).await;
+    let pages = &pages_of(rows)[..];
+    let window = PageWindow::fetch(file, metadata, (row_group, pages), leaves).await;
     let window: Arc<dyn FileReader> = Arc::new(window.map_err(&fail)?);
-    let selection = RowSelection::from(vec![
-        RowSelector::skip(rows.start),
-        RowSelector::select(rows.len()),
-    ]);
+    let end = rows.last().map_or(0, |rows| rows.end);
+    let selection = RowSelection::from_consecutive_ranges(rows.iter().cloned(), end);
     let reader = |roots: Vec<usize>| {
         let mask = ProjectionMask::roots(schema, roots);
         let levels = parquet_to_arrow_field_levels(schema, mask, Some(fields))?;
@@ -84,21 +86,50 @@ pub(super) async fn read(
     };
     // What takes time is to open columns, and two threads open twice as many. Neighbours are alike, so
     // each thread gets every other one.
-    let every_other = |first| opened.iter().skip(first).step_by(2).copied().collect();
-    let mut one = reader(every_other(0)).map_err(&fail)?;
-    let mut other = Some(reader(every_other(1)).map_err(&fail)?);
+    let threads = if help { 2 } else { 1 };
+    let part = |first| {
+        opened
+            .iter()
+            .skip(first)
+            .step_by(threads)
+            .copied()
+            .collect()
+    };
+    let mut one = reader(part(0)).map_err(&fail)?;
+    let mut other = if help {
+        Some(reader(part(1)).map_err(&fail)?)
+    } else {
+        None
+    };
     let object = file.path().to_string();
     Ok(std::iter::from_fn(move || {
-        let both = match next_of_both(&mut one, &mut other) {
-            (Some(one), Some(other)) => one.and_then(|one| Ok([one, other?])),
-            (None, None) => return None,
-            _ => Err(ArrowError::ParquetError(
-                "columns of different lengths".to_owned(),
-            )),
+        let parts = if help {
+            match next_of_both(&mut one, &mut other) {
+                (Some(one), Some(other)) => one.and_then(|one| Ok(vec![one, other?])),
+                (None, None) => return None,
+                _ => Err(ArrowError::ParquetError(
+                    "columns of different lengths".to_owned(),
+                )),
+            }
+        } else {
+            one.next()?.map(|one| vec![one])
         };
-        let both = both.map_err(|error| StorageError::from_parquet(&object, error.into()));
-        Some(both.and_then(|both| with_columns(&both, &made_up)))
+        let parts = parts.map_err(|error| StorageError::from_parquet(&object, error.into()));
+        Some(parts.and_then(|parts| with_columns(&parts, &made_up)))
     }))
+}
+
+/// The rows whose pages the library's reader may look at when it is to read `rows`: where they are
+/// many short runs it decodes what is between them, too.
+fn pages_of(rows: &[Range<usize>]) -> Vec<Range<usize>> {
+    /// Twice as many as for which the library goes over from runs to a mask.
+    const ROWS_PER_RUN: usize = 128;
+    match (rows.first(), rows.last()) {
+        (Some(first), Some(last)) if rows.len().saturating_mul(ROWS_PER_RUN) > last.end => {
+            std::iter::once(first.start..last.end).collect()
+        }
+        _ => rows.to_vec(),
+    }
 }
 
 type Next = Option<Result<RecordBatch, ArrowError>>;
@@ -145,7 +176,7 @@ fn next_of_both(
 /// What a column has in all of the rows, if that shows without reading it.
 fn content(
     metadata: &ParquetMetaData,
-    (row_group, rows): (usize, &Range<usize>),
+    (row_group, rows): (usize, &[Range<usize>]),
     root: usize,
     field: &Field,
 ) -> Option<Content> {
@@ -162,8 +193,8 @@ fn content(
         let (index, pages) = (indexes.get(leaf)?, offsets.get(leaf)?.page_locations());
         let starts = |page: usize| usize::try_from(pages.get(page)?.first_row_index).ok();
         let overlapping = (0..pages.len()).filter(|page| {
-            starts(*page).is_none_or(|start| start < rows.end)
-                && starts(page + 1).is_none_or(|end| end > rows.start)
+            let end = starts(page + 1).unwrap_or(usize::MAX);
+            starts(*page).is_none_or(|start| overlap(rows, &(start..end)))
         });
         for page in overlapping {
             let of_page = content_of_page(index, page)?;
@@ -196,12 +227,12 @@ fn content_of_page(index: &ColumnIndexMetaData, page: usize) -> Option<Content> 
     is_one.then(|| Content::Number(least.cast_unsigned()))
 }
 
-/// The columns of two batches of the same rows, and those that were not read.
+/// The columns of batches of the same rows, and those that were not read.
 fn with_columns(
-    parts: &[RecordBatch; 2],
+    parts: &[RecordBatch],
     made_up: &[(FieldRef, Content)],
 ) -> Result<RecordBatch, StorageError> {
-    let rows = parts[0].num_rows();
+    let rows = parts.first().map_or(0, RecordBatch::num_rows);
     let fields = parts.iter().flat_map(|part| part.schema_ref().fields());
     let mut fields: Vec<FieldRef> = fields.cloned().collect();
     let columns = parts.iter().flat_map(RecordBatch::columns);
