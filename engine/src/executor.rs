@@ -195,6 +195,12 @@ impl Engine {
         })
     }
 
+    /// Memory of the footers and columns of stored blocks that are kept.
+    #[must_use]
+    pub fn cache_bytes(&self) -> u64 {
+        self.cache.memory_bytes()
+    }
+
     /// Runs the query over one slice. Dropping the future stops the job.
     ///
     /// # Errors

@@ -24,6 +24,8 @@ pub(crate) struct Metrics {
     spans_inspected: IntCounter,
     limit_hits: IntCounterVec,
     pub(crate) cache: CacheMetrics,
+    /// As of the last query.
+    block_cache_bytes: IntGauge,
 }
 
 /// Counters of the states that are kept.
@@ -134,6 +136,10 @@ impl Metrics {
                     "Memory of the states that are kept",
                 )?,
             },
+            block_cache_bytes: gauge(
+                "spandrel_block_cache_bytes",
+                "Memory of the footers and columns of stored blocks that are kept",
+            )?,
         })
     }
 
@@ -162,7 +168,10 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn count(&self, stats: &QueryStats) {
+    /// Counts what a query took, after which footers and columns of blocks take so many bytes.
+    pub(crate) fn count(&self, stats: &QueryStats, block_cache_bytes: u64) {
+        let bytes = i64::try_from(block_cache_bytes).unwrap_or(i64::MAX);
+        self.block_cache_bytes.set(bytes);
         self.jobs.inc_by(stats.jobs_completed);
         self.job_retries.inc_by(stats.jobs_retried);
         self.blocks

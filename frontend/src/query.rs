@@ -144,6 +144,11 @@ impl Frontend {
         &self.config
     }
 
+    /// Counts what a query took.
+    pub(crate) fn count(&self, stats: &QueryStats) {
+        self.metrics.count(stats, self.engine.cache_bytes());
+    }
+
     /// Forgets what earlier queries came to, so that the next ones start afresh.
     pub fn clear_cache(&self) {
         self.cache.clear();
@@ -159,7 +164,7 @@ impl Frontend {
         let mut result = self.within_deadline(request.timeout, answer).await;
         if let Ok(answer) = &mut result {
             answer.stats.elapsed = timer.elapsed();
-            self.metrics.count(&answer.stats);
+            self.count(&answer.stats);
         }
         timer.finish(&result);
         result

@@ -78,7 +78,7 @@ impl Frontend {
         let found = self.within_deadline(None, self.find_traces(request));
         let mut answer = found.await?;
         answer.stats.elapsed = start.elapsed();
-        self.metrics.count(&answer.stats);
+        self.count(&answer.stats);
         Ok(answer)
     }
 

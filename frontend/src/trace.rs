@@ -70,7 +70,7 @@ impl Frontend {
         let start = Instant::now();
         let mut answer = self.within_deadline(None, self.find_trace(request)).await?;
         answer.stats.elapsed = start.elapsed();
-        self.metrics.count(&answer.stats);
+        self.count(&answer.stats);
         Ok(answer)
     }
 

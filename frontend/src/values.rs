@@ -159,7 +159,7 @@ impl Frontend {
         stats.inspected_bytes = counters.bytes_read();
         stats.storage_requests = counters.requests();
         stats.elapsed = start.elapsed();
-        self.metrics.count(&stats);
+        self.count(&stats);
         Ok(Values {
             values: typed(whole, name),
             stats,

@@ -11,9 +11,9 @@ use super::cell::Cell;
 /// So many groups all have a cell, counted or not.
 const FEW_GROUPS: usize = 256;
 /// Of more groups all have one where one in so many is counted.
-const DENSE_FROM: usize = 2;
+const DENSE_FROM: usize = 4;
 /// And no longer all where it is one in so many; less than above, lest they change all the time.
-const SPARSE_FROM: usize = 8;
+const SPARSE_FROM: usize = 16;
 
 /// The cells of one interval by group.
 #[derive(Debug)]

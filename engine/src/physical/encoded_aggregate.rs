@@ -266,7 +266,7 @@ impl<'a> Aggregation<'a> {
                 Key::Derived(derived) => derived,
                 Key::Constant(value) => {
                     let mut table = KeyTable::try_new(value)?;
-                    let number = self.grouping.look_up(at, &mut table, &[0])?;
+                    let number = self.grouping.look_up(at, &mut table, &[0_u32])?;
                     numbers.push(vec![number[0]; selected.len()]);
                     continue;
                 }
@@ -281,6 +281,7 @@ impl<'a> Aggregation<'a> {
                     vec![number[0]; selected.len()]
                 }
                 (Codes::Each(codes), Rows::All(_)) => self.grouping.look_up(at, table, codes)?,
+                (Codes::Narrow(codes), Rows::All(_)) => self.grouping.look_up(at, table, codes)?,
                 _ => self.grouping.look_up(at, table, &codes.of(selected))?,
             });
         }

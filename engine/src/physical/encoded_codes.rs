@@ -14,6 +14,8 @@ pub(super) enum Codes {
     /// They count up from this one.
     From(usize),
     Each(Vec<u32>),
+    /// As [`Self::Each`], of few values.
+    Narrow(Vec<u8>),
     /// Few have a value.
     Few(FewCodes),
 }
@@ -68,6 +70,7 @@ impl Rows {
             (rows, &Codes::Same(code)) if kept(code) => rows,
             (_, Codes::Same(_)) => Self::Some(Vec::new()),
             (Self::All(_), Codes::Each(codes)) => kept_of_all(codes, keep),
+            (Self::All(_), Codes::Narrow(codes)) => kept_of_narrow(codes, keep),
             (Self::All(count), &Codes::From(first)) => {
                 kept_of_each(keep.get(first..first + count).unwrap_or_default(), |keep| {
                     u64::from(*keep)
@@ -106,6 +109,46 @@ fn kept_of_all(codes: &[u32], keep: &[bool]) -> Rows {
     kept_of_each(codes, |code| bits >> (code % u64::BITS) & 1)
 }
 
+/// As [`kept_of_all`], where codes are bytes.
+fn kept_of_narrow(codes: &[u8], keep: &[bool]) -> Rows {
+    let mut kept = (0..=u8::MAX).zip(keep).filter(|(_, keep)| **keep);
+    if let (Some((only, _)), None) = (kept.next(), kept.next()) {
+        return kept_of_one(codes, only);
+    }
+    let mut table = [0_u64; 1 << u8::BITS];
+    for (slot, keep) in table.iter_mut().zip(keep) {
+        *slot = u64::from(*keep);
+    }
+    kept_of_each(codes, |code| table[usize::from(*code)])
+}
+
+/// Those of all rows that have one code. Eight are looked at in one step.
+fn kept_of_one(codes: &[u8], wanted: u8) -> Rows {
+    /// A bit for each byte that is zero: <https://graphics.stanford.edu/~seander/bithacks.html>,
+    /// "Determine if a word has a zero byte", its exact form; then the highest bits gathered.
+    fn zeros(word: u64) -> u64 {
+        const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+        let nonzero = ((word & LOW) + LOW) | word | LOW;
+        (!nonzero >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    }
+    let pattern = u64::from_le_bytes([wanted; 8]);
+    let mut kept = Bits::default();
+    let (words, rest) = codes.as_chunks::<8>();
+    let mut chunks = words.chunks_exact(8);
+    for words in &mut chunks {
+        let bits = (0..).step_by(8).zip(words);
+        let bits = bits.map(|(at, word)| zeros(u64::from_le_bytes(*word) ^ pattern) << at);
+        kept.push(bits.fold(0, |bits, eight| bits | eight), 64);
+    }
+    for word in chunks.remainder() {
+        kept.push(zeros(u64::from_le_bytes(*word) ^ pattern), 8);
+    }
+    for code in rest {
+        kept.push(u64::from(*code == wanted), 1);
+    }
+    listed(&kept, codes.len())
+}
+
 /// Those of all rows of which a bit says that they are to be kept.
 fn kept_of_each<T>(rows: &[T], bit: impl Fn(&T) -> u64) -> Rows {
     let mut kept = Bits::default();
@@ -113,10 +156,16 @@ fn kept_of_each<T>(rows: &[T], bit: impl Fn(&T) -> u64) -> Rows {
         let bits = (0..).zip(rows).map(|(at, row)| bit(row) << at);
         kept.push(bits.fold(0_u64, |bits, bit| bits | bit), rows.len());
     }
-    if kept.count() == rows.len() {
-        return Rows::All(rows.len());
+    listed(&kept, rows.len())
+}
+
+/// Those of so many rows that are meant.
+fn listed(kept: &Bits, rows: usize) -> Rows {
+    let count = kept.count();
+    if count == rows {
+        return Rows::All(rows);
     }
-    let mut listed = Vec::with_capacity(kept.count());
+    let mut listed = Vec::with_capacity(count);
     listed.extend(kept.ones().map(number));
     Rows::Some(listed)
 }
@@ -145,6 +194,9 @@ impl Codes {
         }
         if let Some(code) = column.repeated(rows)? {
             return Ok(Self::Same(code));
+        }
+        if let Some(codes) = column.read_narrow(rows)? {
+            return Ok(Self::Narrow(codes));
         }
         let Some(null) = column.null() else {
             let mut codes = vec![0; rows];
@@ -179,6 +231,7 @@ impl Codes {
             (_, Rows::Some(rows)) => self.of_some(rows),
             (&Self::Same(code), Rows::All(count)) => vec![code; *count],
             (Self::Each(codes), Rows::All(_)) => codes.clone(),
+            (Self::Narrow(codes), Rows::All(_)) => codes.iter().copied().map(u32::from).collect(),
             (Self::From(first), Rows::All(count)) => (number(*first)..).take(*count).collect(),
             (Self::Few(few), Rows::All(count)) => few.each(*count),
         }
@@ -188,6 +241,10 @@ impl Codes {
         match self {
             Self::Same(code) => vec![*code; rows.len()],
             Self::Each(codes) => rows.iter().map(|&row| codes[index(row)]).collect(),
+            Self::Narrow(codes) => {
+                let code = |&row: &u32| u32::from(codes[index(row)]);
+                rows.iter().map(code).collect()
+            }
             Self::From(first) => {
                 let first = number(*first);
                 rows.iter().map(|row| first + row).collect()
@@ -270,7 +327,7 @@ mod tests {
     proptest! {
         #[test]
         fn codes_of_few_are_those_of_each(
-            codes in prop::collection::vec(0_u32..4, 0..40),
+            codes in prop::collection::vec(0_u32..4, 0..200),
             keep in prop::collection::vec(any::<bool>(), 4),
             before in prop::collection::vec(any::<bool>(), 4),
         ) {
@@ -280,13 +337,15 @@ mod tests {
                 (0..).zip(codes.iter().copied()).filter(|(_, code)| *code != 3).unzip();
             let few = Codes::Few(FewCodes { rows, codes: present, null: 3 });
             let each = Codes::Each(codes.clone());
+            let narrow = codes.iter().map(|code| u8::try_from(*code).unwrap());
+            let narrow = Codes::Narrow(narrow.collect());
             let kept = |row: &u32| keep[index(codes[index(*row)])];
             let all: Vec<u32> = (0..).take(count).collect();
-            for first in [&few, &each] {
+            for first in [&few, &each, &narrow] {
                 let expected: Vec<u32> = all.iter().copied().filter(kept).collect();
                 prop_assert_eq!(listed(&Rows::All(count).filter(first, &keep)), expected);
                 let some = Rows::All(count).filter(first, &before);
-                for second in [&few, &each] {
+                for second in [&few, &each, &narrow] {
                     let rows = listed(&some);
                     let expected: Vec<u32> = rows.iter().map(|row| codes[index(*row)]).collect();
                     prop_assert_eq!(second.of(&some), expected);
@@ -295,6 +354,7 @@ mod tests {
                     prop_assert_eq!(listed(&some.filter(second, &keep)), expected);
                 }
             }
+            prop_assert_eq!(narrow.of(&Rows::All(count)), codes.clone());
             prop_assert_eq!(few.of(&Rows::All(count)), codes);
         }
     }

@@ -173,27 +173,32 @@ impl Intervals {
                 When::Each(codes.of(rows).into_iter().map(interval).collect())
             }
             Codes::Each(each) => {
-                // Seconds get their codes as they first come, nearly in order.
-                let (least, most) = bounds(each);
-                let stretch = |code| self.stretches.get(index(code));
-                if stretch(least) == stretch(most) {
-                    return one(least);
-                }
-                When::Each(match rows {
-                    Rows::All(_) => each.iter().map(|&code| interval(code)).collect(),
-                    Rows::Some(rows) => {
-                        let code = |&row: &u32| interval(each[index(row)]);
-                        rows.iter().map(code).collect()
-                    }
-                })
+                let (least, most) = bounds(each, u32::MAX, 0);
+                self.between(least, most, codes, rows)
+            }
+            Codes::Narrow(narrow) => {
+                let (least, most) = bounds(narrow, u8::MAX, 0);
+                self.between(least.into(), most.into(), codes, rows)
             }
         }
     }
+
+    /// The intervals of some of the rows, whose codes are all in these bounds. Seconds get their codes
+    /// as they first come, nearly in order.
+    fn between(&self, least: u32, most: u32, codes: &Codes, rows: &Rows) -> When {
+        let interval = |code: u32| self.by_code.get(index(code)).copied().unwrap_or(OUTSIDE);
+        let stretch = |code| self.stretches.get(index(code));
+        if stretch(least) == stretch(most) {
+            let interval = interval(least);
+            return When::Same((interval != OUTSIDE).then(|| index(interval)));
+        }
+        When::Each(codes.of(rows).into_iter().map(interval).collect())
+    }
 }
 
-fn bounds(codes: &[u32]) -> (u32, u32) {
-    let both = |(least, most): (u32, u32), &code: &u32| (least.min(code), most.max(code));
-    codes.iter().fold((u32::MAX, 0), both)
+fn bounds<T: Copy + Ord>(codes: &[T], most: T, least: T) -> (T, T) {
+    let both = |(least, most): (T, T), &code: &T| (least.min(code), most.max(code));
+    codes.iter().fold((most, least), both)
 }
 
 /// A table by code, and the values that it is of.

@@ -49,21 +49,22 @@ impl Grouping {
         &mut self,
         column: usize,
         table: &mut KeyTable,
-        codes: &[u32],
+        codes: &[impl Copy + Into<u32>],
     ) -> Result<Vec<u32>> {
         let Some(interner) = self.columns.get_mut(column) else {
             return internal_err!("there are fewer keys");
         };
-        let number = |&code: &u32| {
+        let number = |code: u32| {
             let known = table.numbers.get(index(code));
             known.copied().unwrap_or(UNNUMBERED)
         };
-        let mut numbers: Vec<u32> = codes.iter().map(number).collect();
+        let numbers = codes.iter().map(|&code| number(code.into()));
+        let mut numbers: Vec<u32> = numbers.collect();
         // Numbered when a row first has them: not every value of a dictionary is in use.
         if numbers.contains(&UNNUMBERED) {
             for (slot, &code) in numbers.iter_mut().zip(codes) {
                 if *slot == UNNUMBERED {
-                    *slot = interner.number_in(table, index(code));
+                    *slot = interner.number_in(table, index(code.into()));
                 }
             }
         }

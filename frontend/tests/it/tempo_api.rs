@@ -248,6 +248,7 @@ async fn operational_pages() {
         "spandrel_query_jobs_total 1",
         "spandrel_query_inspected_spans_total 3",
         "spandrel_queries_running 0",
+        "spandrel_block_cache_bytes",
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }

@@ -199,6 +199,20 @@ impl EncodedColumn {
         read.map_err(|error| self.fail(error))
     }
 
+    /// Reads the codes of so many next rows, all of this page, if they fit into bytes and every row has a
+    /// value; nothing is read where not.
+    ///
+    /// # Errors
+    ///
+    /// If the page is damaged, or does not have so many rows.
+    pub fn read_narrow(
+        &mut self,
+        rows: usize,
+    ) -> std::result::Result<Option<Vec<u8>>, StorageError> {
+        let read = self.page.read_narrow(rows);
+        read.map_err(|error| self.fail(error))
+    }
+
     /// Reads the codes of so many next rows, all of this page, except of those that have no value.
     /// Where codes are [places](Self::place) every row has one, and what it stands for may be null.
     ///
@@ -374,7 +388,7 @@ impl EncodedColumn {
         let Some(mut present) = present else {
             return decode(rows);
         };
-        let mut levels = vec![0; rows];
+        let mut levels = vec![0_u32; rows];
         present.read(&mut levels)?;
         let count = levels.iter().filter(|level| **level != 0).count();
         let values = decode(count)?;
@@ -420,7 +434,7 @@ fn own_values(values: ArrayRef) -> Result<PageContent> {
 /// Booleans as runs, behind their length in bytes.
 fn booleans(bytes: &Bytes, count: usize) -> Result<ArrayRef> {
     let from = bytes.len().min(4);
-    let mut bits = vec![0; count];
+    let mut bits = vec![0_u32; count];
     Hybrid::new(bytes.slice(from..), 1)?.read(&mut bits)?;
     let bits = bits.into_iter().map(|bit| Some(bit != 0));
     Ok(Arc::new(bits.collect::<arrow::array::BooleanArray>()))

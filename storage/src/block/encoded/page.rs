@@ -116,6 +116,33 @@ impl Loaded {
         Ok(())
     }
 
+    /// Reads the codes of so many next rows, if they fit into bytes and every row has one.
+    pub(super) fn read_narrow(&mut self, rows: usize) -> Result<Option<Vec<u8>>> {
+        if rows > self.rows.end - self.row {
+            return Err(damaged("rows are read page by page"));
+        }
+        let Codes::Coded { codes, present } = &mut self.codes else {
+            return Ok(None);
+        };
+        if codes.width() > u8::BITS {
+            return Ok(None);
+        }
+        if let Some(present) = present {
+            if present.repeated(rows)? != Some(1) {
+                return Ok(None);
+            }
+            present.skip(rows)?;
+        }
+        let mut narrow = vec![0; rows];
+        codes.read(&mut narrow)?;
+        self.row += rows;
+        let largest = narrow.iter().copied().max().unwrap_or_default();
+        if rows > 0 && usize::from(largest) >= self.values.len() {
+            return Err(damaged("a code without a value"));
+        }
+        Ok(Some(narrow))
+    }
+
     /// Reads the codes of those of the next rows that have one.
     pub(super) fn read_rows(&mut self, rows: usize, out: &mut RowCodes) -> Result<()> {
         if rows > self.rows.end - self.row {
@@ -202,7 +229,7 @@ fn read_present(
 
 /// Leaves out so many definition levels, and says how many of them were 1.
 fn skip_levels(present: &mut Hybrid, mut count: usize) -> Result<usize> {
-    let mut levels = [0; 256];
+    let mut levels = [0_u32; 256];
     let mut ones = 0;
     while count > 0 {
         if let Some(level) = present.repeated(count)? {

@@ -33,7 +33,7 @@ mod tests {
                 .collect();
             let mut written = Vec::new();
             encode(&values, width, &mut written);
-            let mut read = vec![7; values.len()];
+            let mut read = vec![7_u32; values.len()];
             let mut hybrid = Hybrid::new(Bytes::from(written), u32::from(width)).unwrap();
             hybrid.read(&mut read).unwrap();
             prop_assert_eq!(read, values);

@@ -22,6 +22,31 @@ pub(in crate::block) struct Hybrid {
     run: Run,
 }
 
+/// What numbers are read as.
+pub(in crate::block) trait Number: Copy {
+    /// Widest numbers that fit.
+    const WIDTH: u32;
+
+    /// A number that fits.
+    fn of(number: u32) -> Self;
+}
+
+impl Number for u32 {
+    const WIDTH: u32 = MAX_WIDTH;
+
+    fn of(number: u32) -> Self {
+        number
+    }
+}
+
+impl Number for u8 {
+    const WIDTH: u32 = 8;
+
+    fn of(number: u32) -> Self {
+        number.to_le_bytes()[0]
+    }
+}
+
 /// What is left of a run.
 #[derive(Debug, Clone)]
 enum Run {
@@ -67,13 +92,21 @@ impl Hybrid {
         }
     }
 
+    /// Bits of a number.
+    pub(in crate::block) fn width(&self) -> u32 {
+        self.width
+    }
+
     /// Reads as many numbers as there is room for.
-    pub(in crate::block) fn read(&mut self, mut out: &mut [u32]) -> Result<()> {
+    pub(in crate::block) fn read<N: Number>(&mut self, mut out: &mut [N]) -> Result<()> {
+        if self.width > N::WIDTH {
+            return Err(damaged("numbers that are too wide"));
+        }
         while !out.is_empty() {
             let count = self.run()?.min(out.len());
             let (now, later) = out.split_at_mut(count);
             match self.run {
-                Run::Repeated { number, .. } => now.fill(number),
+                Run::Repeated { number, .. } => now.fill(N::of(number)),
                 Run::Packed { from, read, .. } => {
                     let packed = self.bytes.get(from..).unwrap_or_default();
                     unpack(packed, self.width, read, now);
@@ -240,11 +273,11 @@ fn for_each_word(packed: &[u8], first: usize, count: usize, mut each: impl FnMut
 }
 
 /// Unpacks numbers from the one at `first` on.
-fn unpack(packed: &[u8], width: u32, first: usize, out: &mut [u32]) {
+fn unpack<N: Number>(packed: &[u8], width: u32, first: usize, out: &mut [N]) {
     let one = |number: usize| {
         let bit = number * usize::try_from(width).unwrap_or_default();
         let bytes = packed.get(bit / 8..).unwrap_or_default();
-        low((word(bytes) >> (bit % 8)) & mask(width))
+        N::of(low((word(bytes) >> (bit % 8)) & mask(width)))
     };
     let to_boundary = (BLOCK - first % BLOCK) % BLOCK;
     let (head, rest) = out.split_at_mut(to_boundary.min(out.len()));
@@ -260,15 +293,15 @@ fn unpack(packed: &[u8], width: u32, first: usize, out: &mut [u32]) {
 }
 
 /// Unpacks whole blocks as long as there is a window of bytes, and says how many.
-fn unpack_blocks(packed: &[u8], width: u32, out: &mut [u32]) -> usize {
+fn unpack_blocks<N: Number>(packed: &[u8], width: u32, out: &mut [N]) -> usize {
     macro_rules! by_width {
         ($($width:literal)+) => {
             match width {
-                8 => whole_bytes::<1>(packed, out),
-                16 => whole_bytes::<2>(packed, out),
-                $($width => blocks_of::<$width>(packed, out),)+
+                8 => whole_bytes::<1, N>(packed, out),
+                16 => whole_bytes::<2, N>(packed, out),
+                $($width => blocks_of::<$width, N>(packed, out),)+
                 _ => {
-                    out.fill(0);
+                    out.fill(N::of(0));
                     out.len() / BLOCK
                 }
             }
@@ -278,19 +311,19 @@ fn unpack_blocks(packed: &[u8], width: u32, out: &mut [u32]) -> usize {
 }
 
 /// Numbers of whole bytes, of which many are unpacked by one instruction.
-fn whole_bytes<const BYTES: usize>(packed: &[u8], out: &mut [u32]) -> usize {
+fn whole_bytes<const BYTES: usize, N: Number>(packed: &[u8], out: &mut [N]) -> usize {
     let (numbers, _) = packed.as_chunks::<BYTES>();
     let blocks = numbers.len().min(out.len()) / BLOCK;
     for (slot, bytes) in out[..blocks * BLOCK].iter_mut().zip(numbers) {
         let mut number = [0; 4];
         number[..BYTES].copy_from_slice(bytes);
-        *slot = u32::from_le_bytes(number);
+        *slot = N::of(u32::from_le_bytes(number));
     }
     blocks
 }
 
 /// With the width known, all places and shifts are constants.
-fn blocks_of<const WIDTH: usize>(packed: &[u8], out: &mut [u32]) -> usize {
+fn blocks_of<const WIDTH: usize, N: Number>(packed: &[u8], out: &mut [N]) -> usize {
     let mask = (1_u64 << WIDTH) - 1;
     let (blocks, _) = out.as_chunks_mut::<BLOCK>();
     let mut done = 0;
@@ -305,7 +338,7 @@ fn blocks_of<const WIDTH: usize>(packed: &[u8], out: &mut [u32]) -> usize {
             let bit = number * WIDTH;
             let mut bytes = [0; 8];
             bytes.copy_from_slice(&window[bit / 8..bit / 8 + 8]);
-            *slot = low((u64::from_le_bytes(bytes) >> (bit % 8)) & mask);
+            *slot = N::of(low((u64::from_le_bytes(bytes) >> (bit % 8)) & mask));
         }
         done += 1;
     }
@@ -382,15 +415,20 @@ mod tests {
                     let expected = expected.iter().map(|n| *n == 1);
                     let read: Vec<bool> = (0..count).map(|row| read.get(row)).collect();
                     prop_assert_eq!(read, expected.collect::<Vec<_>>());
+                } else if width <= 8 && count.is_multiple_of(2) {
+                    let mut read = vec![7_u8; count];
+                    hybrid.read(&mut read).unwrap();
+                    let read: Vec<u32> = read.into_iter().map(u32::from).collect();
+                    prop_assert_eq!(&read[..], expected);
                 } else {
-                    let mut read = vec![7; count];
+                    let mut read = vec![7_u32; count];
                     hybrid.read(&mut read).unwrap();
                     prop_assert_eq!(&read[..], expected);
                 }
                 at += count;
             }
             hybrid.skip(numbers.len() - at).unwrap();
-            prop_assert!(hybrid.read(&mut [0]).is_err());
+            prop_assert!(hybrid.read(&mut [0_u32]).is_err());
         }
 
         #[test]
@@ -399,7 +437,8 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), 0..40),
         ) {
             if let Ok(mut hybrid) = Hybrid::new(Bytes::from(bytes), width) {
-                let _outcome = hybrid.read(&mut [0; 100]);
+                let _outcome = hybrid.read(&mut [0_u32; 100]);
+                let _outcome = hybrid.read(&mut [0_u8; 100]);
                 let _outcome = hybrid.skip(usize::MAX);
             }
         }
