@@ -152,6 +152,8 @@ impl LoweredSearch {
         let mut reader = TraceReader::try_new(self.shape.clone(), &schema)?;
         let mut collector = self.collector(plan, limits, reader.schema(), session)?;
         loop {
+            // Batches of selected traces are always ready, and this may be dropped meanwhile.
+            tokio::task::yield_now().await;
             let batch = spans.try_next().await?;
             let at_end = batch.is_none();
             let traces = match batch {

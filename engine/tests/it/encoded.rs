@@ -1,8 +1,11 @@
 //! Aggregation and comparison over encoded columns answer as the general path does, to the last bit.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use engine::{Grid, Slice};
+use hashbrown::HashSet;
 use storage::block::WriteOptions;
 use storage::model::SpanGroup;
 use testkit::corpus::CorpusFile;
@@ -39,14 +42,32 @@ const QUERIES: [&str; 16] = [
     "{ duration > 1ms } | compare({})",
 ];
 
+/// Which traces of a block are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Traces {
+    All,
+    /// Every other one, as where the rest lies in several blocks.
+    EveryOther,
+}
+
 async fn check(
     query: &str,
     over: Grid,
-    groups: &[SpanGroup],
+    (groups, read): (&[SpanGroup], Traces),
     options: &WriteOptions,
 ) -> Result<(), String> {
     let mut bench = Bench::new();
-    let slices = bench.written(groups, options).await;
+    let mut slices = bench.written(groups, options).await;
+    if read == Traces::EveryOther {
+        let spans = groups.iter().flat_map(|group| &group.spans);
+        let ids: BTreeSet<_> = spans.map(|span| span.trace_id).collect();
+        let without: Arc<HashSet<_>> = Arc::new(ids.into_iter().step_by(2).collect());
+        let rest = slices.into_iter().map(|slice| Slice::Rest {
+            slice: Box::new(slice),
+            without: Arc::clone(&without),
+        });
+        slices = rest.collect();
+    }
     let general = bench.general().run(query, over, slices.clone()).await;
     let encoded = bench.run(query, over, slices).await;
     match (general, encoded) {
@@ -76,7 +97,12 @@ fn check_random(write: fn(u64) -> String) {
             over.start_ns = over.start_ns / SECOND_NS * SECOND_NS;
             over.step_ns = (over.step_ns / SECOND_NS + 1) * SECOND_NS;
         }
-        block_on(check(text, over, &groups, &SMALL))
+        let read = if seed.is_multiple_of(3) {
+            Traces::EveryOther
+        } else {
+            Traces::All
+        };
+        block_on(check(text, over, (&groups, read), &SMALL))
     });
 }
 
@@ -105,7 +131,7 @@ fn recorded_spans_have_one_answer() {
         ] {
             let over = Grid::aligned(first, last, step_ns).expect("a grid");
             for query in QUERIES {
-                let checked = block_on(check(query, over, &groups, &options));
+                let checked = block_on(check(query, over, (&groups, Traces::All), &options));
                 checked.unwrap_or_else(|error| panic!("{query}, step {step_ns} ns: {error}"));
             }
         }
@@ -174,6 +200,12 @@ fn flat_columns_are_read_encoded_and_others_are_not() {
             ("{} | compare({ event:name = \"x\" })", false),
         ] {
             let plan = bench.explain(query, over, slice.clone()).await;
+            assert_eq!(plan.starts_with("Encoded"), encoded, "{query}\n{plan}");
+            let rest = Slice::Rest {
+                slice: Box::new(slice.clone()),
+                without: Arc::default(),
+            };
+            let plan = bench.explain(query, over, rest).await;
             assert_eq!(plan.starts_with("Encoded"), encoded, "{query}\n{plan}");
             let plan = bench.general().explain(query, over, slice.clone()).await;
             assert!(!plan.starts_with("Encoded"), "{query}\n{plan}");

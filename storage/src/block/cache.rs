@@ -61,7 +61,8 @@ struct KeptChunk {
     bytes: u64,
 }
 
-/// A column chunk: its block, its row group and its leaf column.
+/// A column chunk: its block, its row group and its leaf column. No two blocks ever have one id, of
+/// whatever tenant.
 pub(crate) type ChunkKey = (BlockId, usize, usize);
 
 impl fmt::Debug for BlockCache {

@@ -3,7 +3,8 @@
 //! What a query does with a value it can do once per distinct value of a row group instead of once
 //! per row, if it gets to see the dictionary and the codes. Reading order: [`bits`] and [`row_codes`]
 //! (what is made of the codes of a [`hybrid`](super::hybrid)), [`page`] (which code a row has), [`values`]
-//! (how Parquet stores values), [`chunk`] and [`shared`] (what readers share), [`mod@column`] (a column, page by page).
+//! (how Parquet stores values), [`chunk`] and [`shared`] (what readers share), [`mod@column`] (a column,
+//! page by page).
 
 mod bits;
 mod chunk;

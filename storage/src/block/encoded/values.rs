@@ -12,9 +12,6 @@ use bytes::Bytes;
 use parquet::basic::{Encoding, Type};
 use parquet::errors::{ParquetError, Result};
 
-/// By how much runs of equal values are to be shorter than the values.
-const SHORTER: usize = 2;
-
 /// Types of values that can be decoded, by what Parquet and Arrow call them.
 pub(super) fn is_known(physical: Type, data_type: &DataType) -> bool {
     match data_type {
@@ -148,12 +145,13 @@ fn ids(bytes: &Bytes, count: usize, length: i32) -> Result<ArrayRef> {
 }
 
 /// Values of which neighbours are equal: each such run once, and the place of each row's among them.
-/// `None` where that would hardly be shorter.
+/// `None` unless there are half as many runs as rows at most.
 pub(super) fn runs(values: &FixedSizeBinaryArray) -> Option<(ArrayRef, Vec<u32>)> {
     let length = usize::try_from(values.value_length()).ok()?;
     if values.is_nullable() || length == 0 {
         return None;
     }
+    let most = values.value_data().len() / 2;
     let mut distinct: Vec<u8> = Vec::new();
     let mut places = Vec::with_capacity(values.len());
     let mut place = 0;
@@ -161,11 +159,11 @@ pub(super) fn runs(values: &FixedSizeBinaryArray) -> Option<(ArrayRef, Vec<u32>)
         if !distinct.ends_with(value) {
             place = u32::try_from(distinct.len() / length).ok()?;
             distinct.extend_from_slice(value);
+            if distinct.len() > most {
+                return None;
+            }
         }
         places.push(place);
-    }
-    if distinct.len() > values.value_data().len() / SHORTER {
-        return None;
     }
     let distinct =
         FixedSizeBinaryArray::try_new(values.value_length(), distinct.into(), None).ok()?;
