@@ -10,12 +10,13 @@ const WIDTH: u32 = 960;
 const ROW_HEIGHT: u32 = 20;
 const MARGIN_HEIGHT: u32 = 110;
 /// Told apart by everyone who sees colours, and by most who see few; the first is Spandrel's.
-const COLOURS: [RGBColor; 5] = [
+const COLOURS: [RGBColor; 6] = [
     RGBColor(213, 94, 0),
     RGBColor(0, 114, 178),
     RGBColor(0, 158, 115),
     RGBColor(204, 121, 167),
     RGBColor(120, 120, 120),
+    RGBColor(230, 159, 0),
 ];
 
 /// The picture as SVG; `None` without warm queries.
