@@ -163,36 +163,24 @@ impl Intervals {
     /// The intervals of some of the rows.
     fn of(&self, codes: &Codes, rows: &Rows) -> When {
         let interval = |code: u32| self.by_code.get(index(code)).copied().unwrap_or(OUTSIDE);
-        let one = |code| {
-            let interval = interval(code);
-            When::Same((interval != OUTSIDE).then(|| index(interval)))
-        };
-        match codes {
-            Codes::Same(code) => one(*code),
-            Codes::From(_) | Codes::Few(_) => {
-                When::Each(codes.of(rows).into_iter().map(interval).collect())
-            }
-            Codes::Each(each) => {
-                let (least, most) = bounds(each, u32::MAX, 0);
-                self.between(least, most, codes, rows)
-            }
+        let stretch = |code| self.stretches.get(index(code));
+        let bounds = match codes {
+            Codes::Same(code) => Some((*code, *code)),
+            Codes::Each(each) => Some(bounds(each, u32::MAX, 0)),
             Codes::Narrow(narrow) => {
                 let (least, most) = bounds(narrow, u8::MAX, 0);
-                self.between(least.into(), most.into(), codes, rows)
+                Some((least.into(), most.into()))
             }
+            Codes::From(_) | Codes::Few(_) => None,
+        };
+        match bounds {
+            // Seconds get their codes as they first come, nearly in order.
+            Some((least, most)) if stretch(least) == stretch(most) => {
+                let interval = interval(least);
+                When::Same((interval != OUTSIDE).then(|| index(interval)))
+            }
+            _ => When::Each(codes.of(rows).into_iter().map(interval).collect()),
         }
-    }
-
-    /// The intervals of some of the rows, whose codes are all in these bounds. Seconds get their codes
-    /// as they first come, nearly in order.
-    fn between(&self, least: u32, most: u32, codes: &Codes, rows: &Rows) -> When {
-        let interval = |code: u32| self.by_code.get(index(code)).copied().unwrap_or(OUTSIDE);
-        let stretch = |code| self.stretches.get(index(code));
-        if stretch(least) == stretch(most) {
-            let interval = interval(least);
-            return When::Same((interval != OUTSIDE).then(|| index(interval)));
-        }
-        When::Each(codes.of(rows).into_iter().map(interval).collect())
     }
 }
 

@@ -56,6 +56,7 @@ impl TraceRows {
         let mut row = 0;
         let mut codes = Vec::new();
         while row < self.rows {
+            self.ids.seek(row)?;
             self.read_page(row, &mut codes)?;
             let mut last = None;
             for &code in &codes {
@@ -118,9 +119,8 @@ impl TraceRows {
         Ok(found)
     }
 
-    /// The codes of a page, from its first row on.
+    /// The codes of the page that begins with this row, and where the column is.
     fn read_page(&mut self, row: usize, codes: &mut Vec<u32>) -> Result<(), StorageError> {
-        self.ids.seek(row)?;
         codes.clear();
         codes.resize(self.ids.page_end(row) - row, 0);
         self.ids.read(codes)
@@ -128,9 +128,13 @@ impl TraceRows {
 }
 
 fn id(ids: &FixedSizeBinaryArray, code: u32) -> TraceId {
+    trace_id(ids.value(usize::try_from(code).unwrap_or(usize::MAX)))
+}
+
+/// The id that the 16 bytes of a value are.
+pub(super) fn trace_id(bytes: &[u8]) -> TraceId {
     let mut id = TraceId([0; 16]);
-    let place = usize::try_from(code).unwrap_or(usize::MAX);
-    id.0.copy_from_slice(ids.value(place));
+    id.0.copy_from_slice(bytes);
     id
 }
 

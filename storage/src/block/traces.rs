@@ -15,7 +15,7 @@ use crate::block::groups::Groups;
 use crate::block::reader::BlockFile;
 use crate::block::some_rows;
 use crate::block::trace::{is_derived, trace_ids};
-use crate::block::trace_rows::TraceRows;
+use crate::block::trace_rows::{TraceRows, trace_id};
 use crate::error::StorageError;
 use crate::ids::TraceId;
 use crate::model::SpanGroup;
@@ -137,11 +137,7 @@ pub fn live_traces(
 }
 
 fn rows(ids: &FixedSizeBinaryArray) -> impl Iterator<Item = TraceId> {
-    ids.value_data().chunks_exact(16).map(|bytes| {
-        let mut id = TraceId([0; 16]);
-        id.0.copy_from_slice(bytes);
-        id
-    })
+    ids.value_data().chunks_exact(16).map(trace_id)
 }
 
 /// Appends the ids that follow, without those that equal the one before.

@@ -2,19 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::common::{attribute, group, prefix, span, stored, text};
+use crate::common::{attribute, group, open_with as open, span, stored, text};
 use arrow::array::{
     Array, ArrayRef, AsArray as _, BooleanArray, RecordBatch, UInt32Array, new_empty_array,
 };
 use arrow::compute::{cast, concat, concat_batches, filter_record_batch, take};
 use arrow::datatypes::DataType;
-use object_store::ObjectStore;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use storage::block::encoded::{EncodedColumn, can_read};
-use storage::block::meta::BlockMeta;
-use storage::block::{BlockCache, BlockFile, ReadCounters, WriteOptions, read_block, read_columns};
+use storage::block::{BlockCache, BlockFile, WriteOptions, read_block, read_columns};
 use storage::ids::TraceId;
 use storage::model::{AnyValue, SpanGroup};
 use storage::schema::names;
@@ -45,11 +43,6 @@ fn small_pages() -> WriteOptions {
         page_rows: 250,
         ..WriteOptions::default()
     }
-}
-
-fn open(store: &Arc<dyn ObjectStore>, meta: &Arc<BlockMeta>, cache: &Arc<BlockCache>) -> BlockFile {
-    let (store, meta, counters) = (Arc::clone(store), Arc::clone(meta), Arc::default());
-    BlockFile::new(store, &prefix(), meta, Arc::clone(cache), counters).unwrap()
 }
 
 /// Leaf columns that can be read encoded, with their types and places in the schema.
@@ -179,9 +172,8 @@ async fn traces_are_found_by_what_is_kept() {
     assert_eq!(first, ids);
     assert_eq!(all().await.unwrap(), ids);
     for id in ids {
-        let counters = Arc::new(ReadCounters::default());
-        let (store, meta, cache) = (Arc::clone(&store), Arc::clone(&meta), Arc::clone(&cache));
-        let file = BlockFile::new(store, &prefix(), meta, cache, Arc::clone(&counters)).unwrap();
+        let file = open(&store, &meta, &cache);
+        let counters = Arc::clone(file.counters());
         let found = storage::block::read_trace(file, id, u64::MAX)
             .await
             .unwrap();

@@ -8,8 +8,8 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use storage::block::meta::BlockMeta;
 use storage::block::{
-    BlockCache, BlockFile, EncodeOptions, MemoryBlock, ReadBack, ReadCounters, WriteOptions,
-    encode, store_block, write_parquet,
+    BlockCache, BlockFile, EncodeOptions, MemoryBlock, ReadBack, WriteOptions, encode, store_block,
+    write_parquet,
 };
 use storage::ids::{BlockId, SpanId, TenantId, TraceId};
 use storage::model::{AnyValue, Attribute, Resource, Span, SpanGroup};
@@ -86,16 +86,17 @@ pub(crate) fn prefix() -> Path {
 }
 
 pub(crate) fn open(store: &Arc<dyn ObjectStore>, meta: &Arc<BlockMeta>) -> BlockFile {
-    let cache = Arc::new(BlockCache::new(64 << 20, 16 << 20));
-    let counters = Arc::new(ReadCounters::default());
-    BlockFile::new(
-        Arc::clone(store),
-        &prefix(),
-        Arc::clone(meta),
-        cache,
-        counters,
-    )
-    .unwrap()
+    open_with(store, meta, &Arc::new(BlockCache::new(64 << 20, 16 << 20)))
+}
+
+/// Opens a block with what others have read, and counters of its own.
+pub(crate) fn open_with(
+    store: &Arc<dyn ObjectStore>,
+    meta: &Arc<BlockMeta>,
+    cache: &Arc<BlockCache>,
+) -> BlockFile {
+    let (store, meta, counters) = (Arc::clone(store), Arc::clone(meta), Arc::default());
+    BlockFile::new(store, &prefix(), meta, Arc::clone(cache), counters).unwrap()
 }
 
 /// All that the spans say, as text that can be compared: without regard to the order of spans and

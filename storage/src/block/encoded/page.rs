@@ -78,19 +78,32 @@ impl Loaded {
                 None => None,
             },
         };
-        let known = |code: &u32| usize::try_from(*code).is_ok_and(|c| c < self.values.len());
-        match repeated {
-            Some(code) if !known(&code) => Err(damaged("a code without a value")),
-            repeated => Ok(repeated),
+        self.expect_value(repeated)?;
+        Ok(repeated)
+    }
+
+    /// Makes sure that so many rows are left of the page.
+    fn expect_rows(&self, count: usize) -> Result<()> {
+        if count > self.rows.end - self.row {
+            return Err(damaged("rows are read page by page"));
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the largest of some codes, if there are any, has a value.
+    fn expect_value(&self, largest: Option<u32>) -> Result<()> {
+        match largest {
+            Some(code) if usize::try_from(code)? >= self.values.len() => {
+                Err(damaged("a code without a value"))
+            }
+            _ => Ok(()),
         }
     }
 
     /// Reads the codes of the next rows.
     pub(super) fn read(&mut self, out: &mut [u32]) -> Result<()> {
         let count = out.len();
-        if count > self.rows.end - self.row {
-            return Err(damaged("rows are read page by page"));
-        }
+        self.expect_rows(count)?;
         let null = self.null()?;
         match &mut self.codes {
             Codes::Place => {
@@ -109,18 +122,12 @@ impl Loaded {
             } => read_present(codes, present, null, out)?,
         }
         self.row += count;
-        let largest = out.iter().copied().max().unwrap_or_default();
-        if count > 0 && usize::try_from(largest)? >= self.values.len() {
-            return Err(damaged("a code without a value"));
-        }
-        Ok(())
+        self.expect_value(out.iter().copied().max())
     }
 
     /// Reads the codes of so many next rows, if they fit into bytes and every row has one.
     pub(super) fn read_narrow(&mut self, rows: usize) -> Result<Option<Vec<u8>>> {
-        if rows > self.rows.end - self.row {
-            return Err(damaged("rows are read page by page"));
-        }
+        self.expect_rows(rows)?;
         let Codes::Coded { codes, present } = &mut self.codes else {
             return Ok(None);
         };
@@ -136,18 +143,13 @@ impl Loaded {
         let mut narrow = vec![0; rows];
         codes.read(&mut narrow)?;
         self.row += rows;
-        let largest = narrow.iter().copied().max().unwrap_or_default();
-        if rows > 0 && usize::from(largest) >= self.values.len() {
-            return Err(damaged("a code without a value"));
-        }
+        self.expect_value(narrow.iter().copied().max().map(u32::from))?;
         Ok(Some(narrow))
     }
 
     /// Reads the codes of those of the next rows that have one.
     pub(super) fn read_rows(&mut self, rows: usize, out: &mut RowCodes) -> Result<()> {
-        if rows > self.rows.end - self.row {
-            return Err(damaged("rows are read page by page"));
-        }
+        self.expect_rows(rows)?;
         out.set_absent(rows);
         match &mut self.codes {
             Codes::Place => {
@@ -170,12 +172,7 @@ impl Loaded {
             }
         }
         self.row += rows;
-        match out.largest() {
-            Some(code) if usize::try_from(code)? >= self.values.len() => {
-                Err(damaged("a code without a value"))
-            }
-            _ => Ok(()),
-        }
+        self.expect_value(out.largest())
     }
 }
 
