@@ -91,7 +91,8 @@ fn read(mut decoder: impl Read, limit: usize, memory: &mut Share) -> Result<Byte
             return Err(PushError::BodyTooLarge { limit });
         }
         if read < step {
-            return Ok(out.into());
+            // It stays, and has grown with room to spare.
+            return Ok(Bytes::copy_from_slice(&out));
         }
     }
 }

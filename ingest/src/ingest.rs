@@ -179,7 +179,8 @@ impl Ingest {
     }
 
     /// Accepts the spans of an `ExportTraceServiceRequest` in protobuf. When this returns without
-    /// error they are durable, and visible to every snapshot taken from then on.
+    /// error they are durable, and visible to every snapshot taken from then on. The bytes stay in
+    /// memory until then and longer, with all of the memory that they may be a small part of.
     ///
     /// Dropping the future does not undo anything: the request may be accepted or not.
     pub async fn push(&self, tenant: &TenantId, request: Bytes) -> Result<PushOutcome, PushError> {

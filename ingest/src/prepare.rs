@@ -36,6 +36,7 @@ pub(crate) struct Rules {
 /// A request as it came.
 #[derive(Debug)]
 pub(crate) struct Received {
+    /// Kept as it is if it is plain, with all of the memory that it is a part of.
     pub(crate) body: Bytes,
     pub(crate) encoding: Encoding,
     pub(crate) format: Format,
@@ -96,15 +97,11 @@ pub(crate) fn prepare(
             };
             take(tenant, spans, &body, rules)?;
             let refused = |error| Refused { error, spans };
-            // A copy to keep, and one that is compressed.
-            memory.grow(body.len().saturating_mul(2)).map_err(refused)?;
+            // The copy that is compressed.
+            memory.grow(body.len()).map_err(refused)?;
             let request_hash = record::request_hash(tenant, &body);
             let counts = match found {
-                // What arrived may be a small part of a large buffer, which it would keep in memory.
-                Ok(plain) => {
-                    let kept = plain.detached();
-                    return pack(kept, Report::default(), request_hash, memory, limits);
-                }
+                Ok(plain) => return pack(plain, Report::default(), request_hash, memory, limits),
                 Err(counts) => counts,
             };
             reserve(&mut memory, counts, body.len()).map_err(refused)?;

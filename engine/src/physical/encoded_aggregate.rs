@@ -240,7 +240,7 @@ impl<'a> Aggregation<'a> {
         let values = match &plan.value {
             None => None,
             Some(value) => {
-                let (column, codes) = window.read(&mut self.columns, value.column)?;
+                let (column, codes) = window.read(&mut self.columns, value.column, &selected)?;
                 let by_code = cached(&mut self.value, column, |column| value.evaluate(column))?;
                 Some(codes.pick(by_code, &selected)?)
             }
@@ -271,7 +271,7 @@ impl<'a> Aggregation<'a> {
                     continue;
                 }
             };
-            let (column, codes) = window.read(&mut self.columns, derived.column)?;
+            let (column, codes) = window.read(&mut self.columns, derived.column, selected)?;
             let table = cached(known, column, |column| {
                 KeyTable::try_new(&derived.evaluate(column)?)
             })?;

@@ -18,15 +18,24 @@ pub(super) enum Codes {
     Narrow(Vec<u8>),
     /// Few have a value.
     Few(FewCodes),
+    /// Those of a few rows, since no others were left to be read. Nobody asks for others then.
+    Picked(Listed),
+}
+
+/// Codes of some rows.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// Ascending.
+    rows: Vec<u32>,
+    /// Theirs.
+    codes: Vec<u32>,
 }
 
 /// Codes where few rows have a value.
 #[derive(Debug)]
 pub(super) struct FewCodes {
-    /// Those that have one, ascending.
-    rows: Vec<u32>,
-    /// Theirs.
-    codes: Vec<u32>,
+    /// Of those that have one.
+    listed: Listed,
     /// That of all others.
     null: u32,
 }
@@ -34,6 +43,9 @@ pub(super) struct FewCodes {
 /// Of so many rows one has a value at most where few have one: else each row has its code, which takes
 /// fewer steps.
 const FEW: usize = 2;
+/// Of so many rows one is left at most where only their codes are read: unpacking many at once takes
+/// less for each.
+const PICKED: usize = 8;
 
 /// Rows of a window.
 #[derive(Debug)]
@@ -79,18 +91,15 @@ impl Rows {
             (Self::All(count), Codes::Few(few)) if kept(few.null) => {
                 kept_of_all(&few.each(count), keep)
             }
-            (Self::All(_), Codes::Few(few)) => {
-                let rows = few.rows.iter().zip(&few.codes);
-                let rows = rows.map(|(&row, &code)| (row, kept(code)));
-                Self::Some(compacted(few.rows.len(), rows))
+            (Self::All(_), Codes::Few(FewCodes { listed, .. }) | Codes::Picked(listed)) => {
+                Self::Some(compacted(&listed.rows, &listed.codes, kept))
+            }
+            (Self::Some(rows), Codes::Picked(listed)) if rows == listed.rows => {
+                Self::Some(compacted(&rows, &listed.codes, kept))
             }
             (Self::Some(rows), codes) => {
                 let of_rows = codes.of_some(&rows);
-                let kept = rows
-                    .iter()
-                    .zip(of_rows)
-                    .map(|(&row, code)| (row, kept(code)));
-                Self::Some(compacted(rows.len(), kept))
+                Self::Some(compacted(&rows, &of_rows, kept))
             }
         }
     }
@@ -170,30 +179,41 @@ fn listed(kept: &Bits, rows: usize) -> Rows {
     Rows::Some(listed)
 }
 
-/// Those of so many rows that are to be kept.
-fn compacted(count: usize, rows: impl Iterator<Item = (u32, bool)>) -> Vec<u32> {
-    let mut kept = vec![0_u32; count];
+/// Those of some rows whose code is to be kept.
+fn compacted(rows: &[u32], codes: &[u32], keep: impl Fn(u32) -> bool) -> Vec<u32> {
+    let mut kept = vec![0_u32; rows.len()];
     let mut length = 0;
     // Written in any case and kept or not, which takes no jump that could be guessed wrongly.
-    for (row, keep) in rows.take(count) {
+    for (&row, &code) in rows.iter().zip(codes) {
         kept[length] = row;
-        length += usize::from(keep);
+        length += usize::from(keep(code));
     }
     kept.truncate(length);
     kept
 }
 
 impl Codes {
-    /// The codes of the next rows of a column.
+    /// The codes of the next rows of a column, as far as they are `left`.
     ///
     /// # Errors
     /// If the column is damaged.
-    pub(super) fn read(column: &mut EncodedColumn, rows: usize) -> Result<Self, StorageError> {
+    pub(super) fn read(
+        column: &mut EncodedColumn,
+        rows: usize,
+        left: &Rows,
+    ) -> Result<Self, StorageError> {
         if let Some(first) = column.place() {
             return Ok(Self::From(first));
         }
         if let Some(code) = column.repeated(rows)? {
             return Ok(Self::Same(code));
+        }
+        if let Rows::Some(left) = left
+            && left.len() <= rows / PICKED
+            && let Some(codes) = column.pick(rows, left)?
+        {
+            let rows = left.clone();
+            return Ok(Self::Picked(Listed { rows, codes }));
         }
         if let Some(codes) = column.read_narrow(rows)? {
             return Ok(Self::Narrow(codes));
@@ -213,12 +233,13 @@ impl Codes {
             return Ok(Self::Each(codes));
         }
         let with_value = read.presence();
-        let few = FewCodes {
-            rows: with_value.ones().map(number).collect(),
+        let with_value = with_value.ones().map(number).collect();
+        let listed = Listed {
+            rows: with_value,
             codes,
-            null,
         };
-        Ok(if few.rows.len() <= rows / FEW {
+        let few = FewCodes { listed, null };
+        Ok(if few.listed.rows.len() <= rows / FEW {
             Self::Few(few)
         } else {
             Self::Each(few.each(rows))
@@ -234,6 +255,7 @@ impl Codes {
             (Self::Narrow(codes), Rows::All(_)) => codes.iter().copied().map(u32::from).collect(),
             (Self::From(first), Rows::All(count)) => (number(*first)..).take(*count).collect(),
             (Self::Few(few), Rows::All(count)) => few.each(*count),
+            (Self::Picked(listed), Rows::All(_)) => listed.codes.clone(),
         }
     }
 
@@ -249,7 +271,8 @@ impl Codes {
                 let first = number(*first);
                 rows.iter().map(|row| first + row).collect()
             }
-            Self::Few(few) => few.of(rows),
+            Self::Few(few) => few.listed.of(rows, few.null),
+            Self::Picked(listed) => listed.of(rows, 0),
         }
     }
 
@@ -270,33 +293,36 @@ impl FewCodes {
     /// The codes of all rows.
     fn each(&self, count: usize) -> Vec<u32> {
         let mut each = vec![self.null; count];
-        for (&row, &code) in self.rows.iter().zip(&self.codes) {
+        for (&row, &code) in self.listed.rows.iter().zip(&self.listed.codes) {
             if let Some(slot) = each.get_mut(index(row)) {
                 *slot = code;
             }
         }
         each
     }
+}
 
-    /// The codes of some rows, ascending.
-    fn of(&self, rows: &[u32]) -> Vec<u32> {
-        // Often there was a filter that has left just the rows with a value.
+impl Listed {
+    /// The codes that there are.
+    pub(super) fn codes(&self) -> &[u32] {
+        &self.codes
+    }
+
+    /// The codes of some rows, ascending; those that are not listed have the `other`.
+    fn of(&self, rows: &[u32], other: u32) -> Vec<u32> {
+        // Often there was a filter that has left just the rows that are listed.
         if rows == self.rows {
             return self.codes.clone();
         }
         let mut next = 0;
         let code = |row: &u32| {
-            while self
-                .rows
-                .get(next)
-                .is_some_and(|with_value| with_value < row)
-            {
+            while self.rows.get(next).is_some_and(|listed| listed < row) {
                 next += 1;
             }
             if self.rows.get(next) == Some(row) {
                 self.codes[next]
             } else {
-                self.null
+                other
             }
         };
         rows.iter().map(code).collect()
@@ -335,7 +361,8 @@ mod tests {
             let count = codes.len();
             let (rows, present) =
                 (0..).zip(codes.iter().copied()).filter(|(_, code)| *code != 3).unzip();
-            let few = Codes::Few(FewCodes { rows, codes: present, null: 3 });
+            let listed = Listed { rows, codes: present };
+            let few = Codes::Few(FewCodes { listed, null: 3 });
             let each = Codes::Each(codes.clone());
             let narrow = codes.iter().map(|code| u8::try_from(*code).unwrap());
             let narrow = Codes::Narrow(narrow.collect());
@@ -345,7 +372,10 @@ mod tests {
                 let expected: Vec<u32> = all.iter().copied().filter(kept).collect();
                 prop_assert_eq!(listed(&Rows::All(count).filter(first, &keep)), expected);
                 let some = Rows::All(count).filter(first, &before);
-                for second in [&few, &each, &narrow] {
+                let rows = listed(&some);
+                let own = rows.iter().map(|row| codes[index(*row)]);
+                let picked = Codes::Picked(Listed { codes: own.collect(), rows });
+                for second in [&few, &each, &narrow, &picked] {
                     let rows = listed(&some);
                     let expected: Vec<u32> = rows.iter().map(|row| codes[index(*row)]).collect();
                     prop_assert_eq!(second.of(&some), expected);

@@ -400,9 +400,10 @@ impl Counted<'_> {
             column.read_rows(rows, codes).map_err(external)?;
         } else {
             // What is derived may be a value where the column has none.
-            match Codes::read(column, rows).map_err(external)? {
+            let all = Rows::All(rows);
+            match Codes::read(column, rows, &all).map_err(external)? {
                 Codes::Same(code) => codes.set_same(code, rows),
-                read => codes.set_each(&read.of(&Rows::All(rows)), None::<fn(usize) -> bool>),
+                read => codes.set_each(&read.of(&all), None::<fn(usize) -> bool>),
             }
         }
         if self.value.is_shadow {

@@ -33,7 +33,7 @@ impl Rows {
             Some(true) => Ok(self),
             Some(false) => Ok(Self::Some(Vec::new())),
             None => {
-                let (_, codes) = window.read(columns, condition.column)?;
+                let (_, codes) = window.read(columns, condition.column, &self)?;
                 Ok(self.filter(codes, &truths.by_code))
             }
         }
@@ -129,7 +129,7 @@ impl When {
         time: usize,
         (known, cursor): (&mut Cached<Intervals>, &mut IntervalCursor),
     ) -> Result<Self> {
-        let (column, codes) = window.read(columns, time)?;
+        let (column, codes) = window.read(columns, time, rows)?;
         if matches!(codes, Codes::From(_)) {
             let times = codes.pick(column.values(), rows)?;
             let times = times.as_primitive::<Int64Type>().values();
@@ -171,6 +171,7 @@ impl Intervals {
                 let (least, most) = bounds(narrow, u8::MAX, 0);
                 Some((least.into(), most.into()))
             }
+            Codes::Picked(picked) => Some(bounds(picked.codes(), u32::MAX, 0)),
             Codes::From(_) | Codes::Few(_) => None,
         };
         match bounds {
@@ -239,7 +240,7 @@ impl Window {
         Ok(column)
     }
 
-    /// A column, and its codes in these rows.
+    /// A column, and its codes in these rows, as far as they are `left`: later on no others may be.
     ///
     /// # Errors
     /// If the column is damaged.
@@ -247,13 +248,14 @@ impl Window {
         &mut self,
         columns: &'c mut [EncodedColumn],
         index: usize,
+        left: &Rows,
     ) -> Result<(&'c EncodedColumn, &Codes)> {
         self.seek(columns, index)?;
         let column = &mut columns[index];
         let codes = &mut self.codes[index];
         let codes = match codes.take() {
             Some(read) => codes.insert(read),
-            None => codes.insert(Codes::read(column, self.rows).map_err(external)?),
+            None => codes.insert(Codes::read(column, self.rows, left).map_err(external)?),
         };
         Ok((column, codes))
     }

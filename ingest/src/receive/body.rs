@@ -1,6 +1,6 @@
 //! Bringing a request's bytes in: bounded in length, in memory over all requests, and in time.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 
@@ -9,23 +9,28 @@ use crate::connections::RequestBody;
 use crate::error::PushError;
 use crate::ingest::Ingest;
 
-/// Reads a whole body of at most `limit` bytes.
+/// So many times as long as what has come of a body, room is made for at most.
+const AHEAD: usize = 4;
+
+/// Reads a whole body of at most `limit` bytes into memory of its own, where it can stay. `announced`
+/// says how long it is by its first bytes, if nothing else does.
 pub(super) async fn read(
     ingest: &Ingest,
     mut body: RequestBody,
     limit: usize,
+    announced: impl Fn(&[u8]) -> Option<usize>,
 ) -> Result<(Bytes, Share), PushError> {
     let too_large = || PushError::BodyTooLarge {
         limit: ingest.config().ingest.max_request_bytes,
     };
-    // A length announced is believed only to refuse early.
-    if body.size_hint().lower() > limit as u64 {
+    let hint = body.size_hint();
+    if hint.lower() > limit as u64 {
         return Err(too_large());
     }
+    let exact = hint.exact().and_then(|exact| usize::try_from(exact).ok());
     let waited = ingest.config().receivers.body_timeout;
     let mut memory = ingest.memory();
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
+    let mut all = Vec::new();
     loop {
         let frame = tokio::time::timeout(waited, body.frame()).await;
         let frame = match frame.map_err(|_| PushError::SlowClient { waited })? {
@@ -37,19 +42,38 @@ pub(super) async fn read(
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if first.len() + all.len() + data.len() > limit {
+        let needed = all.len() + data.len();
+        if needed > limit {
             return Err(too_large());
         }
-        memory.grow(data.len())?;
-        if first.is_empty() && all.is_empty() {
-            // The usual request is one frame, and is not copied.
-            first = data;
-        } else {
-            if all.is_empty() {
-                all.extend_from_slice(&std::mem::take(&mut first));
-            }
-            all.extend_from_slice(&data);
+        if needed > all.capacity() {
+            let first = if all.is_empty() { &data[..] } else { &all };
+            let whole = exact.or_else(|| announced(first)).unwrap_or(2 * needed);
+            let room = room(needed, whole.min(limit));
+            memory.grow(room - all.capacity())?;
+            all.reserve_exact(room - all.len());
         }
+        all.extend_from_slice(&data);
     }
-    Ok((if all.is_empty() { first } else { all.freeze() }, memory))
+    all.shrink_to_fit();
+    Ok((all.into(), memory))
+}
+
+/// How much room to make for a body of which so many bytes are here, and which says to be `whole`. It is
+/// not believed more than in proportion to what has come.
+fn room(here: usize, whole: usize) -> usize {
+    whole.min(here.saturating_mul(AHEAD)).max(here)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::room;
+
+    #[test]
+    fn room_is_made_in_proportion_to_what_has_come() {
+        assert_eq!(room(100, 100), 100);
+        assert_eq!(room(100, 350), 350);
+        assert_eq!(room(100, 1 << 40), 400);
+        assert_eq!(room(100, 0), 100);
+    }
 }

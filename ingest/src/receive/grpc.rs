@@ -64,7 +64,7 @@ async fn receive(ingest: &Ingest, request: Request<RequestBody>) -> Result<PushO
         .ingest
         .max_request_bytes
         .saturating_add(PREFIX_LEN);
-    let (frame, memory) = body::read(ingest, incoming, limit).await?;
+    let (frame, memory) = body::read(ingest, incoming, limit, frame_len).await?;
     let (compressed, body) = unframe(frame)?;
     let encoding = if compressed {
         named
@@ -87,15 +87,23 @@ async fn receive(ingest: &Ingest, request: Request<RequestBody>) -> Result<PushO
         .await
 }
 
+/// What a frame begins with: a flag, and the length of its message.
+fn prefix(frame: &[u8]) -> Option<(u8, usize)> {
+    let [flag, length @ ..] = *frame.first_chunk::<PREFIX_LEN>()?;
+    Some((flag, usize::try_from(u32::from_be_bytes(length)).ok()?))
+}
+
+/// How long a frame says to be.
+fn frame_len(frame: &[u8]) -> Option<usize> {
+    let (_, length) = prefix(frame)?;
+    length.checked_add(PREFIX_LEN)
+}
+
 /// The only message of a unary call, and whether it is compressed.
 fn unframe(mut frame: Bytes) -> Result<(bool, Bytes), PushError> {
-    let prefix: [u8; PREFIX_LEN] = frame
-        .get(..PREFIX_LEN)
-        .and_then(|prefix| prefix.try_into().ok())
-        .ok_or_else(|| malformed("no whole message"))?;
-    let [flag, length @ ..] = prefix;
+    let (flag, length) = prefix(&frame).ok_or_else(|| malformed("no whole message"))?;
     let body = frame.split_off(PREFIX_LEN);
-    if usize::try_from(u32::from_be_bytes(length)) != Ok(body.len()) {
+    if length != body.len() {
         return Err(malformed(
             "the message is not as long as it says, or is not the only one",
         ));

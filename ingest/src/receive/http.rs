@@ -78,8 +78,8 @@ async fn receive(
         Some(name) => Encoding::from_name(&String::from_utf8_lossy(name.as_bytes()))?,
         None => Encoding::Identity,
     };
-    let (body, memory) =
-        body::read(ingest, incoming, ingest.config().ingest.max_request_bytes).await?;
+    let limit = ingest.config().ingest.max_request_bytes;
+    let (body, memory) = body::read(ingest, incoming, limit, |_| None).await?;
     let format = if json { Format::Json } else { Format::Protobuf };
     ingest
         .receive(

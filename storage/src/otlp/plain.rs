@@ -81,15 +81,6 @@ impl PlainRequest {
         Some(Self { bytes, span_count })
     }
 
-    /// The same request in bytes of its own, where those it came in are a part of others.
-    #[must_use]
-    pub fn detached(self) -> Self {
-        Self {
-            bytes: Bytes::copy_from_slice(&self.bytes),
-            ..self
-        }
-    }
-
     /// Takes the valid spans of a message, and says which were not.
     #[must_use]
     pub fn from_message(mut request: ExportTraceServiceRequest) -> (Self, Vec<Rejection>) {

@@ -1,8 +1,5 @@
 //! Protobuf's wire format: the fields of a message, read where they lie.
 
-/// Largest field number that protobuf knows.
-const MAX_FIELD: u64 = (1 << 29) - 1;
-
 /// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wire<'a> {
@@ -34,10 +31,13 @@ impl<'a> Fields<'a> {
     }
 
     /// A field, and what comes after it.
+    #[inline]
     fn split(bytes: &'a [u8]) -> Option<((u32, Wire<'a>), &'a [u8])> {
         let (key, rest) = varint(bytes)?;
+        // Numbers have 29 bits.
+        let key = u32::try_from(key).ok()?;
         let number = key >> 3;
-        if number == 0 || number > MAX_FIELD {
+        if number == 0 {
             return None;
         }
         let (value, rest) = match key & 7 {
@@ -60,13 +60,14 @@ impl<'a> Fields<'a> {
             }
             _ => return None,
         };
-        Some(((u32::try_from(number).ok()?, value), rest))
+        Some(((number, value), rest))
     }
 }
 
 impl<'a> Iterator for Fields<'a> {
     type Item = (u32, Wire<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let (field, rest) = Self::split(self.rest)?;
         self.rest = rest;
@@ -74,12 +75,18 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+#[inline]
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     // Nearly all are keys, lengths and small numbers of one byte.
     let (first, rest) = bytes.split_first()?;
     if *first < 0x80 {
         return Some((u64::from(*first), rest));
     }
+    long_varint(bytes)
+}
+
+#[inline(never)]
+fn long_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0u64;
     for (at, byte) in bytes.iter().take(10).enumerate() {
         if at == 9 && *byte > 1 {

@@ -213,6 +213,21 @@ impl EncodedColumn {
         read.map_err(|error| self.fail(error))
     }
 
+    /// Goes over so many next rows, all of this page, and reads the codes of those at some `places` among
+    /// them, ascending, if every row has a value and a code; nothing is read where not.
+    ///
+    /// # Errors
+    ///
+    /// If the page is damaged, or does not have so many rows.
+    pub fn pick(
+        &mut self,
+        rows: usize,
+        places: &[u32],
+    ) -> std::result::Result<Option<Vec<u32>>, StorageError> {
+        let picked = self.page.pick(rows, places);
+        picked.map_err(|error| self.fail(error))
+    }
+
     /// Reads the codes of so many next rows, all of this page, except of those that have no value.
     /// Where codes are [places](Self::place) every row has one, and what it stands for may be null.
     ///

@@ -134,17 +134,30 @@ impl Loaded {
         if codes.width() > u8::BITS {
             return Ok(None);
         }
-        if let Some(present) = present {
-            if present.repeated(rows)? != Some(1) {
-                return Ok(None);
-            }
-            present.skip(rows)?;
+        if !skip_present(present.as_mut(), rows)? {
+            return Ok(None);
         }
         let mut narrow = vec![0; rows];
         codes.read(&mut narrow)?;
         self.row += rows;
         self.expect_value(narrow.iter().copied().max().map(u32::from))?;
         Ok(Some(narrow))
+    }
+
+    /// Reads of so many next rows the codes of those at some places among them, ascending, if every row
+    /// has one.
+    pub(super) fn pick(&mut self, rows: usize, places: &[u32]) -> Result<Option<Vec<u32>>> {
+        self.expect_rows(rows)?;
+        let Codes::Coded { codes, present } = &mut self.codes else {
+            return Ok(None);
+        };
+        if !skip_present(present.as_mut(), rows)? {
+            return Ok(None);
+        }
+        let picked = codes.pick(rows, places)?;
+        self.row += rows;
+        self.expect_value(picked.iter().copied().max())?;
+        Ok(Some(picked))
     }
 
     /// Reads the codes of those of the next rows that have one.
@@ -174,6 +187,18 @@ impl Loaded {
         self.row += rows;
         self.expect_value(out.largest())
     }
+}
+
+/// Goes over so many rows if all of them have a code, and says whether they do.
+fn skip_present(present: Option<&mut Hybrid>, rows: usize) -> Result<bool> {
+    let Some(present) = present else {
+        return Ok(true);
+    };
+    if present.repeated(rows)? != Some(1) {
+        return Ok(false);
+    }
+    present.skip(rows)?;
+    Ok(true)
 }
 
 /// Reads which rows have a code.

@@ -118,6 +118,30 @@ impl Hybrid {
         Ok(())
     }
 
+    /// Reads of the next `count` numbers those at some places among them, ascending.
+    pub(in crate::block) fn pick(&mut self, count: usize, places: &[u32]) -> Result<Vec<u32>> {
+        let mut picked = Vec::with_capacity(places.len());
+        let (mut passed, mut places) = (0, places);
+        while passed < count {
+            let now = self.run()?.min(count - passed);
+            let behind = |place: &u32| usize::try_from(*place).is_ok_and(|at| at < passed + now);
+            let (inside, later) = places.split_at(places.partition_point(behind));
+            match self.run {
+                Run::Repeated { number, .. } => picked.resize(picked.len() + inside.len(), number),
+                Run::Packed { from, read, .. } => {
+                    let packed = self.bytes.get(from..).unwrap_or_default();
+                    let numbers = inside.iter().filter_map(|place| usize::try_from(*place).ok());
+                    let numbers = numbers.map(|place| read + place - passed);
+                    picked.extend(numbers.map(|number| unpack_one(packed, self.width, number)));
+                }
+            }
+            self.advance(now);
+            passed += now;
+            places = later;
+        }
+        Ok(picked)
+    }
+
     /// Reads so many numbers of one bit.
     pub(crate) fn read_bits(&mut self, mut count: usize, out: &mut Bits) -> Result<()> {
         if self.width != 1 {
@@ -272,13 +296,16 @@ fn for_each_word(packed: &[u8], first: usize, count: usize, mut each: impl FnMut
     }
 }
 
+/// Unpacks one number.
+fn unpack_one(packed: &[u8], width: u32, number: usize) -> u32 {
+    let bit = number * usize::try_from(width).unwrap_or_default();
+    let bytes = packed.get(bit / 8..).unwrap_or_default();
+    low((word(bytes) >> (bit % 8)) & mask(width))
+}
+
 /// Unpacks numbers from the one at `first` on.
 fn unpack<N: Number>(packed: &[u8], width: u32, first: usize, out: &mut [N]) {
-    let one = |number: usize| {
-        let bit = number * usize::try_from(width).unwrap_or_default();
-        let bytes = packed.get(bit / 8..).unwrap_or_default();
-        N::of(low((word(bytes) >> (bit % 8)) & mask(width)))
-    };
+    let one = |number: usize| N::of(unpack_one(packed, width, number));
     let to_boundary = (BLOCK - first % BLOCK) % BLOCK;
     let (head, rest) = out.split_at_mut(to_boundary.min(out.len()));
     for (number, slot) in (first..).zip(head) {
@@ -396,19 +423,25 @@ mod tests {
         fn reads_what_was_written(
             width in 0_u32..=32,
             runs in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u32>(), 1..70)), 0..6),
-            steps in prop::collection::vec((any::<bool>(), 0_usize..40), 0..40),
+            steps in prop::collection::vec((any::<bool>(), 0_usize..40, prop_oneof![Just(0), any::<u64>()]), 0..40),
         ) {
             let (bytes, numbers) = encode(&runs, width);
             let mut hybrid = Hybrid::new(Bytes::from(bytes), width).unwrap();
             let mut at = 0;
-            for (skip, count) in steps {
+            for (skip, count, wanted) in steps {
                 let count = count.min(numbers.len() - at);
                 let expected = &numbers[at..at + count];
                 if count > 0 && let Some(number) = hybrid.repeated(count).unwrap() {
                     prop_assert!(expected.iter().all(|n| *n == number));
                 }
-                if skip {
+                if skip && wanted == 0 {
                     hybrid.skip(count).unwrap();
+                } else if skip {
+                    let places: Vec<u32> =
+                        (0..).take(count).filter(|place| wanted >> place & 1 == 1).collect();
+                    let expected = places.iter().map(|place| expected[*place as usize]);
+                    let picked = hybrid.pick(count, &places).unwrap();
+                    prop_assert_eq!(picked, expected.collect::<Vec<_>>());
                 } else if width == 1 {
                     let mut read = Bits::default();
                     hybrid.read_bits(count, &mut read).unwrap();
@@ -439,6 +472,7 @@ mod tests {
             if let Ok(mut hybrid) = Hybrid::new(Bytes::from(bytes), width) {
                 let _outcome = hybrid.read(&mut [0_u32; 100]);
                 let _outcome = hybrid.read(&mut [0_u8; 100]);
+                let _outcome = hybrid.pick(100, &[0, 7, 99, 100]);
                 let _outcome = hybrid.skip(usize::MAX);
             }
         }
