@@ -32,6 +32,10 @@ use crate::wal::writer::{Append, Log, Seal};
 
 /// How often generations are looked at for their age.
 const TICK: Duration = Duration::from_millis(250);
+/// How long a sender is kept waiting at most before it is told that memory for spans that are not yet
+/// stored is used up. Storing some takes less, unless storage is slow; and it is far less than senders
+/// wait for an answer.
+const WAIT_FOR_ROOM: Duration = Duration::from_secs(1);
 /// Requests up to this size are decoded where they arrive; handing them to another thread would cost
 /// more than it spares the others.
 const INLINE_BYTES: usize = 16 << 10;
@@ -289,16 +293,35 @@ impl Ingest {
                 );
                 self.metrics.count_spans("rejected", outcome.rejected);
             }
-            Err(Refused { error, spans }) => {
-                self.metrics.requests.with_label_values(&["refused"]).inc();
-                self.metrics
-                    .limit_hits
-                    .with_label_values(&[error.code()])
-                    .inc();
-                self.metrics.count_spans("refused", *spans);
-            }
+            Err(Refused { error, spans }) => self.count_refused(error, *spans),
         }
         result.map_err(|refused| refused.error)
+    }
+
+    /// Waits a little while spans that are not yet stored take up all the memory they may. A transport
+    /// asks before it reads a body, so that the body waits with its sender, and need not be sent again.
+    pub(crate) async fn room(&self) -> Result<(), PushError> {
+        let deadline = tokio::time::Instant::now() + WAIT_FOR_ROOM;
+        loop {
+            // Whoever leaves after this is noticed.
+            let left = self.head.left.notified();
+            let Err(error @ PushError::Overloaded { .. }) = self.readiness() else {
+                return Ok(());
+            };
+            if tokio::time::timeout_at(deadline, left).await.is_err() {
+                self.count_refused(&error, 0);
+                return Err(error);
+            }
+        }
+    }
+
+    fn count_refused(&self, error: &PushError, spans: u64) {
+        self.metrics.requests.with_label_values(&["refused"]).inc();
+        self.metrics
+            .limit_hits
+            .with_label_values(&[error.code()])
+            .inc();
+        self.metrics.count_spans("refused", spans);
     }
 
     async fn accept(&self, tenant: &TenantId, received: Received) -> Result<PushOutcome, Refused> {

@@ -125,24 +125,29 @@ impl<'a, C: Cell> Matrix<'a, C> {
         (0..self.intervals).map(|interval| cells.get(interval))
     }
 
-    /// What the cells with something counted come to, by group. They are looked at interval by
-    /// interval, as they lie in memory.
-    pub(crate) fn by_group<V: Clone>(&self, value: impl Fn(&'a C) -> V) -> ByGroup<V> {
-        let counted = |(interval, cells): (u32, &'a IntervalCells<C>)| {
-            let cells = cells.iter();
-            cells.map(move |(group, cell)| (index(group), (interval, cell)))
-        };
-        let counted = || (0..).zip(self.cells).flat_map(counted);
-        let mut starts = vec![0; self.groups + 1];
-        for (group, _) in counted() {
-            starts[group + 1] += 1;
+    /// What the cells of some groups with something counted come to, by group. They are looked at
+    /// interval by interval, as they lie in memory.
+    pub(crate) fn by_group<V: Clone>(
+        &self,
+        groups: &[u32],
+        value: impl Fn(&'a C) -> V,
+    ) -> ByGroup<V> {
+        let mut is_wanted = vec![false; self.groups];
+        for &group in groups {
+            is_wanted[index(group)] = true;
         }
+        let mut starts = vec![0; self.groups + 1];
+        let mut first = None;
+        self.each(&is_wanted, |group, interval, cell| {
+            starts[group + 1] += 1;
+            first.get_or_insert((interval, cell));
+        });
         let mut before = 0;
         for start in &mut starts {
             before += *start;
             *start = before;
         }
-        let Some((_, (interval, any))) = counted().next() else {
+        let Some((interval, any)) = first else {
             return ByGroup {
                 starts,
                 values: Vec::new(),
@@ -150,11 +155,23 @@ impl<'a, C: Cell> Matrix<'a, C> {
         };
         let mut values = vec![(interval, value(any)); before];
         let mut next = starts.clone();
-        for (group, (interval, cell)) in counted() {
+        self.each(&is_wanted, |group, interval, cell| {
             values[next[group]] = (interval, value(cell));
             next[group] += 1;
-        }
+        });
         ByGroup { starts, values }
+    }
+
+    /// Hands over the cells of some groups, each with its group and interval.
+    fn each(&self, is_wanted: &[bool], mut act: impl FnMut(usize, u32, &'a C)) {
+        for (interval, cells) in (0..).zip(self.cells) {
+            cells.iter().for_each(|(group, cell)| {
+                let group = index(group);
+                if is_wanted[group] {
+                    act(group, interval, cell);
+                }
+            });
+        }
     }
 }
 
@@ -523,7 +540,8 @@ impl<C: Viewable> RangeState for States<C> {
 
     fn take(&mut self, count: usize) -> ArrayRef {
         let mut builder = StateBuilder::default();
-        let by_group = self.matrix().by_group(|cell| cell);
+        let all: Vec<u32> = (0..).take(self.group_count()).collect();
+        let by_group = self.matrix().by_group(&all, |cell| cell);
         let mut freed = 0;
         for group in 0..count.min(self.groups) {
             for (interval, cell) in by_group.group(group) {

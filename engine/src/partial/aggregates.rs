@@ -295,12 +295,11 @@ impl Finisher<'_> {
     /// Of each group, whether a stage leaves something of its series; `None` where a group has several.
     fn survivors(&self, top: Top, groups: &GroupTable, cells: Cells<'_>) -> Option<Vec<bool>> {
         let order = |lhs: u32, rhs: u32| self.order_of_ties(groups, lhs, rhs);
-        let near = || groups.in_near_order();
         let survivors = match cells {
-            Cells::Count(cells) => top.survivors(&cells, order, near, |cell| self.count(cell)),
-            Cells::Min(cells) => top.survivors(&cells, order, near, |cell| self.extreme(cell)),
-            Cells::Max(cells) => top.survivors(&cells, order, near, |cell| self.extreme(cell)),
-            Cells::Sum(cells) => top.survivors(&cells, order, near, |cell| self.sum(cell)),
+            Cells::Count(cells) => top.survivors(&cells, order, |cell| self.count(cell)),
+            Cells::Min(cells) => top.survivors(&cells, order, |cell| self.extreme(cell)),
+            Cells::Max(cells) => top.survivors(&cells, order, |cell| self.extreme(cell)),
+            Cells::Sum(cells) => top.survivors(&cells, order, |cell| self.sum(cell)),
             Cells::Sketch(_) | Cells::Log2(_) => return None,
         };
         Some(survivors)
@@ -334,11 +333,9 @@ impl Finisher<'_> {
         in_answer: Option<&[bool]>,
         cells: Cells<'_>,
     ) -> Result<(), EngineError> {
+        let is_shown = |group: &u32| in_answer.is_none_or(|in_answer| in_answer[index(*group)]);
         // To sort a hundred thousand series takes longer than to make them, unless they come in order.
-        let mut shown = groups.in_near_order();
-        if let Some(in_answer) = in_answer {
-            shown.retain(|&group| in_answer[index(group)]);
-        }
+        let shown = groups.in_near_order(is_shown);
         self.series.reserve_exact(shown.len());
         let groups = (groups, shown.as_slice());
         let is_histogram = self.aggregate.function == MetricsFunction::HistogramOverTime;
@@ -362,7 +359,7 @@ impl Finisher<'_> {
         own: Option<&Label>,
         value: impl Fn(&Self, Option<&C>) -> f64,
     ) -> Result<(), EngineError> {
-        let counted = cells.by_group(|cell| value(self, Some(cell)));
+        let counted = cells.by_group(shown, |cell| value(self, Some(cell)));
         let elsewhere = value(self, None);
         for &group in shown {
             let counted = counted.group(index(group));
@@ -433,7 +430,7 @@ impl Finisher<'_> {
         (groups, shown): (&GroupTable, &[u32]),
         cells: &Matrix<'_, Log2Histogram>,
     ) -> Result<(), EngineError> {
-        let counted = cells.by_group(|cell| cell);
+        let counted = cells.by_group(shown, |cell| cell);
         for &group in shown {
             let counted = counted.group(index(group));
             let buckets = counted.iter().flat_map(|(_, cell)| cell.0.iter());

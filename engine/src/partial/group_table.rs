@@ -116,8 +116,9 @@ impl GroupTable {
         })
     }
 
-    /// The groups by the first bytes of their first text, which is nearly the order of series.
-    pub(super) fn in_near_order(&self) -> Vec<u32> {
+    /// Those groups that are `wanted`, by the first bytes of their first text, which is nearly the order
+    /// of series.
+    pub(super) fn in_near_order(&self, wanted: impl Fn(&u32) -> bool) -> Vec<u32> {
         /// Long enough to tell most values of an attribute apart.
         const BYTES: usize = size_of::<u128>();
         let first_bytes = |number| match self.key(number).next() {
@@ -129,7 +130,7 @@ impl GroupTable {
             }
             _ => 0,
         };
-        let numbers = (0..).take(self.len());
+        let numbers = (0..).take(self.len()).filter(wanted);
         let mut ordered: Vec<_> = numbers
             .map(|number| (first_bytes(number), number))
             .collect();

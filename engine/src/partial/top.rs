@@ -3,7 +3,6 @@
 //! Of a hundred thousand groups a handful is in the answer. Which ones shows in the states, interval by
 //! interval; the labels and values of all others are never written down.
 
-use std::cell::OnceCell;
 use std::cmp::Ordering;
 
 use traceql::ast::SecondStage;
@@ -32,13 +31,11 @@ impl Top {
     }
 
     /// Of each group, whether the stage leaves one of its values. `order` is the order of the labels
-    /// of two groups, which decides between equal values, and `near_order` has all groups nearly in
-    /// it; NaN is no value.
+    /// of two groups, which decides between equal values; NaN is no value.
     pub(super) fn survivors<C: Cell>(
         self,
         cells: &Matrix<'_, C>,
         order: impl Fn(u32, u32) -> Ordering,
-        near_order: impl Fn() -> Vec<u32>,
         value: impl Fn(Option<&C>) -> f64,
     ) -> Vec<bool> {
         let mut survives = vec![false; cells.groups()];
@@ -51,18 +48,7 @@ impl Top {
         };
         let absent = value(None);
         // Those without a cell are all alike, so of them the first are enough.
-        let in_order = OnceCell::new();
-        let in_order = || {
-            in_order.get_or_init(|| {
-                let mut groups = near_order();
-                if matches!(self.extreme, Extreme::Smallest) {
-                    groups.reverse();
-                }
-                // Stable, which is fast where there is little to do.
-                groups.sort_by(by_labels);
-                groups
-            })
-        };
+        let mut first = First::new(cells.groups());
         let mut candidates = Vec::new();
         for cells in cells.by_interval() {
             let counted = cells.into_iter().flat_map(|cells| cells.iter());
@@ -74,7 +60,9 @@ impl Top {
             if !absent.is_nan() && has_room {
                 let is_absent =
                     |group: &&u32| cells.is_none_or(|cells| cells.get(**group).is_none());
-                let first = in_order().iter().filter(is_absent).take(self.limit);
+                let with_cell = cells.map_or(0, |cells| cells.iter().count());
+                let first = first.groups(self.limit.saturating_add(with_cell), by_labels);
+                let first = first.iter().filter(is_absent).take(self.limit);
                 candidates.extend(first.map(|group| (absent, *group)));
                 self.cut(&mut candidates, by_labels);
             }
@@ -120,6 +108,38 @@ impl Top {
             Extreme::Largest => ascending.reverse(),
             Extreme::Smallest => ascending,
         }
+    }
+}
+
+/// The first groups in an order, found as far as they are asked for.
+struct First {
+    /// Those in order, and behind them all others.
+    groups: Vec<u32>,
+    in_order: usize,
+}
+
+impl First {
+    fn new(groups: usize) -> Self {
+        Self {
+            groups: (0..).take(groups).collect(),
+            in_order: 0,
+        }
+    }
+
+    /// So many of them at least, if there are so many.
+    fn groups(&mut self, count: usize, order: impl Fn(&u32, &u32) -> Ordering) -> &[u32] {
+        let count = count.min(self.groups.len());
+        if let Some(missing) = count.checked_sub(self.in_order).filter(|more| *more > 0) {
+            // More than are asked for, so that steps are few if more and more are.
+            let rest = &mut self.groups[self.in_order..];
+            let more = missing.max(self.in_order).min(rest.len());
+            if more < rest.len() {
+                rest.select_nth_unstable_by(more, &order);
+            }
+            rest[..more].sort_unstable_by(order);
+            self.in_order += more;
+        }
+        &self.groups[..self.in_order]
     }
 }
 

@@ -1,7 +1,11 @@
 //! The codes of some neighbouring rows of a column, and which of the rows are left.
 
-use arrow::array::{ArrayRef, UInt32Array};
+use std::sync::Arc;
+
+use arrow::array::{Array as _, ArrayRef, AsArray as _, Int64Array, UInt32Array};
 use arrow::compute::take;
+use arrow::datatypes::Int64Type;
+use bytes::Bytes;
 use datafusion::error::Result;
 use storage::StorageError;
 use storage::block::encoded::{Bits, Coded, EncodedColumn, RowCodes};
@@ -15,7 +19,7 @@ pub(super) enum Codes {
     From(usize),
     Each(Vec<u32>),
     /// As [`Self::Each`], of few values.
-    Narrow(Vec<u8>),
+    Narrow(Bytes),
     /// Few have a value.
     Few(FewCodes),
     /// Those of a few rows, since no others were left to be read. Nobody asks for others then.
@@ -174,9 +178,7 @@ fn listed(kept: &Bits, rows: usize) -> Rows {
     if count == rows {
         return Rows::All(rows);
     }
-    let mut listed = Vec::with_capacity(count);
-    listed.extend(kept.ones().map(number));
-    Rows::Some(listed)
+    Rows::Some(kept.rows())
 }
 
 /// Those of some rows whose code is to be kept.
@@ -232,10 +234,9 @@ impl Codes {
         if codes.len() == rows {
             return Ok(Self::Each(codes));
         }
-        let with_value = read.presence();
-        let with_value = with_value.ones().map(number).collect();
+        let rows_with_value = read.presence().rows();
         let listed = Listed {
-            rows: with_value,
+            rows: rows_with_value,
             codes,
         };
         let few = FewCodes { listed, null };
@@ -283,6 +284,15 @@ impl Codes {
     pub(super) fn pick(&self, values: &ArrayRef, rows: &Rows) -> Result<ArrayRef> {
         if let (Self::From(first), Rows::All(count)) = (self, rows) {
             return Ok(values.slice(*first, *count));
+        }
+        // Numbers each row has one of, as durations are, take no more than this.
+        if let (Self::From(first), Rows::Some(rows)) = (self, rows)
+            && let Some(numbers) = values.as_primitive_opt::<Int64Type>()
+            && numbers.null_count() == 0
+        {
+            let numbers = numbers.values().get(*first..).unwrap_or_default();
+            let picked = rows.iter().map(|row| numbers[index(*row)]);
+            return Ok(Arc::new(Int64Array::from_iter_values(picked)));
         }
         let codes = UInt32Array::from(self.of(rows));
         Ok(take(values, &codes, None)?)
@@ -365,7 +375,7 @@ mod tests {
             let few = Codes::Few(FewCodes { listed, null: 3 });
             let each = Codes::Each(codes.clone());
             let narrow = codes.iter().map(|code| u8::try_from(*code).unwrap());
-            let narrow = Codes::Narrow(narrow.collect());
+            let narrow = Codes::Narrow(narrow.collect::<Vec<u8>>().into());
             let kept = |row: &u32| keep[index(codes[index(*row)])];
             let all: Vec<u32> = (0..).take(count).collect();
             for first in [&few, &each, &narrow] {

@@ -215,6 +215,33 @@ fn http_refuses_as_the_protocol_says() {
     });
 }
 
+#[test]
+fn a_sender_waits_for_room_and_is_refused_if_there_comes_none() {
+    run(async {
+        let mut config = small();
+        config.live_store.max_unflushed_bytes = 1;
+        let server = server(config).await;
+        let tenant = TenantId::single();
+        let send = async |numbers| http(server.address, PROTOBUF, &request(numbers)).await;
+        assert_eq!(send(0..1).await.status, 200);
+        // What is there is stored soon, since it is as much as there may be.
+        assert_eq!(send(1..2).await.status, 200);
+        server.store.refuse_writes();
+        let third = send(2..3).await;
+        assert_eq!(third.status, 503);
+        assert!(third.headers.contains("retry-after: 1"));
+        let mut client = TraceServiceClient::connect(format!("http://{}", server.address))
+            .await
+            .unwrap();
+        let fourth = client.export(request_of(vec![span(3)])).await;
+        assert_eq!(fourth.unwrap_err().code(), Code::Unavailable);
+        assert_eq!(
+            counts(&server.ingest, &server.store, &tenant).await,
+            once(0..2)
+        );
+    });
+}
+
 fn mixed() -> ExportTraceServiceRequest {
     request_of(vec![
         span(0),

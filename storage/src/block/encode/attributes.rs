@@ -6,7 +6,7 @@
 
 use hashbrown::HashMap;
 
-use super::text::TextCodes;
+use super::text::{TextCodes, checked};
 use crate::block::meta::{AttributeScope, ValueType};
 use crate::model::{AnyValue, Attribute};
 use crate::otlp::value_to_bytes;
@@ -33,7 +33,8 @@ const TYPES: [ValueType; 9] = [
 /// The value of an attribute, with its text where it was found.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Datum<'a> {
-    Text(&'a str),
+    /// The bytes of a text.
+    Text(&'a [u8]),
     Int(i64),
     Double(f64),
     Bool(bool),
@@ -44,7 +45,7 @@ pub(super) enum Datum<'a> {
 impl<'a> Datum<'a> {
     pub(super) fn of(value: &'a AnyValue) -> Self {
         match value {
-            AnyValue::String(text) => Self::Text(text),
+            AnyValue::String(text) => Self::Text(text.as_bytes()),
             AnyValue::Int(value) => Self::Int(*value),
             AnyValue::Double(value) => Self::Double(*value),
             AnyValue::Bool(value) => Self::Bool(*value),
@@ -150,7 +151,7 @@ impl<'a> Key<'a> {
     pub(super) fn datums(&self, value_type: ValueType) -> Vec<(u32, Datum<'a>)> {
         match value_type {
             ValueType::String => {
-                let text = |code: &i32| Datum::Text(self.text_codes.text(*code));
+                let text = |code: &i32| Datum::Text(self.text_codes.text(*code).as_bytes());
                 self.texts.datums(text).collect()
             }
             ValueType::Int => self.ints.datums(|value| Datum::Int(*value)).collect(),
@@ -189,7 +190,7 @@ pub(super) struct ScopeAttributes<'a> {
     /// units, and in the order received in each.
     pub(super) rest: Vec<Rest<'a>>,
     collect: Collect,
-    by_text: HashMap<&'a str, u32>,
+    by_text: HashMap<&'a [u8], u32>,
     /// What stood at each position of the list before: lists of neighbours look alike.
     hints: Vec<u32>,
 }
@@ -210,22 +211,23 @@ impl<'a> ScopeAttributes<'a> {
     pub(super) fn add_all(&mut self, unit: u32, attributes: &'a [Attribute], rows: u64) {
         for (position, attribute) in attributes.iter().enumerate() {
             let value = Datum::of(&attribute.value);
-            self.add(unit, position, &attribute.key, value, rows);
+            self.add(unit, position, attribute.key.as_bytes(), value, rows);
         }
     }
 
-    /// Adds one attribute of a unit. Those of one unit come together and in order; units differ from
+    /// Adds one attribute of a unit, by the bytes of its key. Those of one unit come together and in order; units differ from
     /// the one before.
     pub(super) fn add(
         &mut self,
         unit: u32,
         position: usize,
-        key: &'a str,
+        key: &'a [u8],
         value: Datum<'a>,
         rows: u64,
     ) {
         let index = self.key_index(position, key);
         let of_key = &mut self.keys[index as usize];
+        let key = of_key.key;
         if of_key.last_unit == unit {
             if self.collect == Collect::Values {
                 self.rest.push(Rest { unit, key, value });
@@ -239,7 +241,7 @@ impl<'a> ScopeAttributes<'a> {
         }
         match value {
             Datum::Text(text) => {
-                let code = of_key.text_codes.code(text);
+                let code = of_key.text_codes.code_of_bytes(text);
                 of_key.texts.push(unit, code);
             }
             Datum::Int(value) => of_key.ints.push(unit, value),
@@ -249,18 +251,18 @@ impl<'a> ScopeAttributes<'a> {
         }
     }
 
-    fn key_index(&mut self, position: usize, key: &'a str) -> u32 {
+    fn key_index(&mut self, position: usize, key: &'a [u8]) -> u32 {
         if let Some(hint) = self.hints.get(position)
             && self
                 .keys
                 .get(*hint as usize)
-                .is_some_and(|hinted| hinted.key == key)
+                .is_some_and(|hinted| hinted.key.as_bytes() == key)
         {
             return *hint;
         }
         let keys = &mut self.keys;
         let index = *self.by_text.entry(key).or_insert_with(|| {
-            keys.push(Key::new(key));
+            keys.push(Key::new(checked(key)));
             super::row_number(keys.len() - 1)
         });
         if position >= self.hints.len() && position < 64 {

@@ -237,7 +237,7 @@ impl<'a> Collected<'a> {
             // Only neighbours must differ.
             for (unit, item) in (0..=u32::MAX >> 1).cycle().zip(items) {
                 for (position, (key, value)) in item.attributes.iter().enumerate() {
-                    out.add(unit, position, key, value.clone(), 1);
+                    out.add(unit, position, key.as_bytes(), value.clone(), 1);
                 }
             }
             out

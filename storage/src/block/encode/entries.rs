@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 
 use super::attributes::Datum;
-use super::text::offset;
+use super::text::{checked, offset};
 use crate::error::StorageError;
 use crate::schema::{entry_fields, entry_item};
 
@@ -79,7 +79,7 @@ impl<'a> EntryLists<'a> {
         let (mut text, mut int, mut double, mut boolean, mut other) =
             (None, None, None, None, None);
         match value {
-            Datum::Text(value) => text = Some(*value),
+            Datum::Text(value) => text = Some(checked(value)),
             Datum::Int(value) => int = Some(*value),
             Datum::Double(value) => double = Some(*value),
             Datum::Bool(value) => boolean = Some(*value),

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::arrive::{Arrived, Item, Origin, SpanRow};
 use super::attributes::Datum;
+use super::text::checked;
 use crate::block::meta::ValueType;
 use crate::error::StorageError;
 use crate::ids::{SpanId, TraceId};
@@ -29,13 +30,13 @@ pub(super) fn add_request<'a>(
         let resource = messages(resource_spans, 1).next().unwrap_or_default();
         let url = messages(resource_spans, 3).last().unwrap_or_default();
         let resource = out.resources.index(name(resource, url), || {
-            Arc::new(resource_from_bytes(resource, text(url)))
+            Arc::new(resource_from_bytes(resource, checked(url)))
         });
         for scope_spans in messages(resource_spans, 2) {
             let scope = messages(scope_spans, 1).next().unwrap_or_default();
             let url = messages(scope_spans, 3).last().unwrap_or_default();
             let scope = out.scopes.index(name(scope, url), || {
-                Arc::new(scope_from_bytes(scope, text(url)))
+                Arc::new(scope_from_bytes(scope, checked(url)))
             });
             for span in messages(scope_spans, 2) {
                 if !skip() {
@@ -57,10 +58,6 @@ fn messages(message: &[u8], wanted: u32) -> impl Iterator<Item = &[u8]> {
         Wire::Bytes(bytes) if number == wanted => Some(bytes),
         _ => None,
     })
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 fn id<const N: usize>(bytes: &[u8]) -> [u8; N] {
@@ -89,18 +86,18 @@ fn add_span<'a>(
         scope,
         ..SpanRow::default()
     };
-    let (mut name, mut status_message, mut trace_state) = ("", "", "");
+    let (mut name, mut status_message, mut trace_state) = (&[][..], &[][..], &[][..]);
     let mut position = 0;
     for (number, value) in Fields::of(message) {
         match (number, value) {
             (1, Wire::Bytes(bytes)) => row.trace_id = TraceId(id(bytes)),
             (2, Wire::Bytes(bytes)) => row.span_id = SpanId(id(bytes)),
-            (3, Wire::Bytes(bytes)) => trace_state = text(bytes),
+            (3, Wire::Bytes(bytes)) => trace_state = bytes,
             (4, Wire::Bytes(bytes)) => {
                 let parent = id(bytes);
                 row.parent = (parent != [0; 8]).then_some(SpanId(parent));
             }
-            (5, Wire::Bytes(bytes)) => name = text(bytes),
+            (5, Wire::Bytes(bytes)) => name = bytes,
             (6, Wire::Varint(kind)) => row.kind = low_u32(kind).cast_signed(),
             (7, Wire::Fixed64(start)) => row.start_ns = time(start, offset_ns),
             (8, Wire::Fixed64(end)) => row.end_ns = time(end, offset_ns),
@@ -117,7 +114,7 @@ fn add_span<'a>(
             (15, Wire::Bytes(bytes)) => {
                 for (number, value) in Fields::of(bytes) {
                     match (number, value) {
-                        (2, Wire::Bytes(bytes)) => status_message = text(bytes),
+                        (2, Wire::Bytes(bytes)) => status_message = bytes,
                         (3, Wire::Varint(code)) => row.status_code = low_u32(code).cast_signed(),
                         _ => {}
                     }
@@ -127,9 +124,9 @@ fn add_span<'a>(
             _ => {}
         }
     }
-    row.name = out.names.code(name);
-    row.status_message = out.status_messages.code(status_message);
-    row.trace_state = out.trace_states.code(trace_state);
+    row.name = out.names.code_of_bytes(name);
+    row.status_message = out.status_messages.code_of_bytes(status_message);
+    row.trace_state = out.trace_states.code_of_bytes(trace_state);
     row.events = (first_event, super::row_number(out.events.len()));
     row.links = (first_link, super::row_number(out.links.len()));
     out.push(row, Origin::Wire(message, offset_ns))
@@ -143,8 +140,8 @@ fn event(message: &[u8], offset_ns: i64) -> Item<'_> {
     for (number, value) in Fields::of(message) {
         match (number, value) {
             (1, Wire::Fixed64(at)) => item.time_ns = time(at, offset_ns),
-            (2, Wire::Bytes(bytes)) => item.text = text(bytes),
-            (3, Wire::Bytes(bytes)) => item.attributes.push(attribute(bytes)),
+            (2, Wire::Bytes(bytes)) => item.text = checked(bytes),
+            (3, Wire::Bytes(bytes)) => item.attributes.push(named(attribute(bytes))),
             (4, Wire::Varint(count)) => item.dropped_attributes_count = low_u32(count),
             _ => {}
         }
@@ -158,8 +155,8 @@ fn link(message: &[u8]) -> Item<'_> {
         match (number, value) {
             (1, Wire::Bytes(bytes)) => item.trace_id = TraceId(id(bytes)),
             (2, Wire::Bytes(bytes)) => item.span_id = SpanId(id(bytes)),
-            (3, Wire::Bytes(bytes)) => item.text = text(bytes),
-            (4, Wire::Bytes(bytes)) => item.attributes.push(attribute(bytes)),
+            (3, Wire::Bytes(bytes)) => item.text = checked(bytes),
+            (4, Wire::Bytes(bytes)) => item.attributes.push(named(attribute(bytes))),
             (5, Wire::Varint(count)) => item.dropped_attributes_count = low_u32(count),
             (6, Wire::Fixed32(flags)) => item.flags = flags,
             _ => {}
@@ -168,11 +165,15 @@ fn link(message: &[u8]) -> Item<'_> {
     item
 }
 
-fn attribute(message: &[u8]) -> (&str, Datum<'_>) {
-    let (mut key, mut value) = ("", &[][..]);
+fn named<'a>((key, value): (&'a [u8], Datum<'a>)) -> (&'a str, Datum<'a>) {
+    (checked(key), value)
+}
+
+fn attribute(message: &[u8]) -> (&[u8], Datum<'_>) {
+    let (mut key, mut value) = (&[][..], &[][..]);
     for (number, field) in Fields::of(message) {
         match (number, field) {
-            (1, Wire::Bytes(bytes)) => key = text(bytes),
+            (1, Wire::Bytes(bytes)) => key = bytes,
             (2, Wire::Bytes(bytes)) => value = bytes,
             _ => {}
         }
@@ -183,7 +184,7 @@ fn attribute(message: &[u8]) -> (&str, Datum<'_>) {
 fn datum(message: &[u8]) -> Datum<'_> {
     for (number, value) in Fields::of(message) {
         match (number, value) {
-            (1, Wire::Bytes(bytes)) => return Datum::Text(text(bytes)),
+            (1, Wire::Bytes(bytes)) => return Datum::Text(bytes),
             (2, Wire::Varint(value)) => return Datum::Bool(value != 0),
             (3, Wire::Varint(value)) => return Datum::Int(value.cast_signed()),
             (4, Wire::Fixed64(bits)) => return Datum::Double(f64::from_bits(bits)),

@@ -17,13 +17,18 @@ const NO_CODE: i32 = -1;
 /// Gives texts numbers in the order of first appearance.
 #[derive(Debug, Default)]
 pub(super) struct TextCodes<'a> {
-    codes: HashMap<&'a str, i32>,
+    codes: HashMap<&'a [u8], i32>,
     values: Vec<&'a str>,
-    last: Option<(&'a str, i32)>,
+    last: Option<(&'a [u8], i32)>,
 }
 
 impl<'a> TextCodes<'a> {
     pub(super) fn code(&mut self, text: &'a str) -> i32 {
+        self.code_of_bytes(text.as_bytes())
+    }
+
+    /// The code of a text by its bytes, which are looked at as text only the first time.
+    pub(super) fn code_of_bytes(&mut self, text: &'a [u8]) -> i32 {
         // Neighbouring rows often have the same text, even at the same address.
         if let Some((last, code)) = self.last
             && last == text
@@ -32,7 +37,7 @@ impl<'a> TextCodes<'a> {
         }
         let values = &mut self.values;
         let code = *self.codes.entry(text).or_insert_with(|| {
-            values.push(text);
+            values.push(checked(text));
             super::row_i32(values.len() - 1)
         });
         self.last = Some((text, code));
@@ -80,6 +85,11 @@ impl<'a> TextCodes<'a> {
             .map_err(|error| StorageError::arrow("making a dictionary", error))?;
         Ok(Arc::new(array))
     }
+}
+
+/// Bytes as text. They were found to be text when they came in.
+pub(super) fn checked(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// A dictionary column of texts that belong to units, such as resources, of which a row has one.

@@ -80,6 +80,20 @@ impl Bits {
             .flat_map(|(first, &word)| ones_of(word).map(move |bit| first + bit))
     }
 
+    /// The rows that are meant, ascending, in a list.
+    #[must_use]
+    pub fn rows(&self) -> Vec<u32> {
+        let mut rows = Vec::with_capacity(self.count());
+        for (first, &word) in (0..).step_by(WORD).zip(&self.words) {
+            let mut word = word;
+            while word != 0 {
+                rows.push(first + word.trailing_zeros());
+                word &= word - 1;
+            }
+        }
+        rows
+    }
+
     /// The rows that both mean, ascending, each with how many rows before it this one means.
     pub fn ranks<'a>(&'a self, rows: &'a Self) -> impl Iterator<Item = (usize, usize)> + 'a {
         let mut before = 0;
@@ -186,6 +200,7 @@ mod tests {
             prop_assert_eq!(bits.count(), meant.len());
             prop_assert!(meant.iter().all(|row| expected[*row]));
             let listed: Vec<u32> = meant.iter().map(|row| u32::try_from(*row).unwrap()).collect();
+            prop_assert_eq!(&bits.rows(), &listed);
             prop_assert_eq!(Bits::listed(&listed, bits.len()), bits);
         }
 

@@ -205,10 +205,7 @@ impl EncodedColumn {
     /// # Errors
     ///
     /// If the page is damaged, or does not have so many rows.
-    pub fn read_narrow(
-        &mut self,
-        rows: usize,
-    ) -> std::result::Result<Option<Vec<u8>>, StorageError> {
+    pub fn read_narrow(&mut self, rows: usize) -> std::result::Result<Option<Bytes>, StorageError> {
         let read = self.page.read_narrow(rows);
         read.map_err(|error| self.fail(error))
     }

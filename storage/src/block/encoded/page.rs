@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef};
+use bytes::Bytes;
 use parquet::errors::Result;
 
 use super::row_codes::RowCodes;
@@ -122,11 +123,11 @@ impl Loaded {
             } => read_present(codes, present, null, out)?,
         }
         self.row += count;
-        self.expect_value(out.iter().copied().max())
+        self.expect_value(largest(out))
     }
 
     /// Reads the codes of so many next rows, if they fit into bytes and every row has one.
-    pub(super) fn read_narrow(&mut self, rows: usize) -> Result<Option<Vec<u8>>> {
+    pub(super) fn read_narrow(&mut self, rows: usize) -> Result<Option<Bytes>> {
         self.expect_rows(rows)?;
         let Codes::Coded { codes, present } = &mut self.codes else {
             return Ok(None);
@@ -137,10 +138,9 @@ impl Loaded {
         if !skip_present(present.as_mut(), rows)? {
             return Ok(None);
         }
-        let mut narrow = vec![0; rows];
-        codes.read(&mut narrow)?;
+        let narrow = codes.read_bytes(rows)?;
         self.row += rows;
-        self.expect_value(narrow.iter().copied().max().map(u32::from))?;
+        self.expect_value(largest(&narrow).map(u32::from))?;
         Ok(Some(narrow))
     }
 
@@ -156,7 +156,7 @@ impl Loaded {
         }
         let picked = codes.pick(rows, places)?;
         self.row += rows;
-        self.expect_value(picked.iter().copied().max())?;
+        self.expect_value(largest(&picked))?;
         Ok(Some(picked))
     }
 
@@ -187,6 +187,14 @@ impl Loaded {
         self.row += rows;
         self.expect_value(out.largest())
     }
+}
+
+/// The largest of some codes; many are compared by one instruction.
+pub(super) fn largest<T: Copy + Default + Ord>(codes: &[T]) -> Option<T> {
+    let largest = codes
+        .iter()
+        .fold(T::default(), |largest, code| largest.max(*code));
+    (!codes.is_empty()).then_some(largest)
 }
 
 /// Goes over so many rows if all of them have a code, and says whether they do.

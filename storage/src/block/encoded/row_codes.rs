@@ -1,6 +1,7 @@
 //! The codes of some neighbouring rows, of which some may have none.
 
 use super::bits::Bits;
+use super::page::largest;
 
 /// Codes of those rows that have one. Filled again and again, to keep its room.
 #[derive(Debug, Default)]
@@ -162,7 +163,7 @@ impl RowCodes {
 
     /// The largest code, if there is any.
     pub(super) fn largest(&self) -> Option<u32> {
-        self.codes.iter().copied().max()
+        largest(&self.codes)
     }
 }
 

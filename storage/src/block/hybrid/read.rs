@@ -118,6 +118,23 @@ impl Hybrid {
         Ok(())
     }
 
+    /// Reads so many numbers of at most eight bits as bytes: where they lie, if they lie together.
+    pub(in crate::block) fn read_bytes(&mut self, count: usize) -> Result<Bytes> {
+        if self.width == u8::BITS
+            && self.run()? >= count
+            && let Run::Packed { from, read, .. } = self.run
+        {
+            let from = from + read;
+            let bytes =
+                (from + count <= self.bytes.len()).then(|| self.bytes.slice(from..from + count));
+            self.advance(count);
+            return bytes.ok_or_else(too_short);
+        }
+        let mut bytes = vec![0_u8; count];
+        self.read(&mut bytes)?;
+        Ok(bytes.into())
+    }
+
     /// Reads of the next `count` numbers those at some places among them, ascending.
     pub(in crate::block) fn pick(&mut self, count: usize, places: &[u32]) -> Result<Vec<u32>> {
         let mut picked = Vec::with_capacity(places.len());
@@ -130,7 +147,9 @@ impl Hybrid {
                 Run::Repeated { number, .. } => picked.resize(picked.len() + inside.len(), number),
                 Run::Packed { from, read, .. } => {
                     let packed = self.bytes.get(from..).unwrap_or_default();
-                    let numbers = inside.iter().filter_map(|place| usize::try_from(*place).ok());
+                    let numbers = inside
+                        .iter()
+                        .filter_map(|place| usize::try_from(*place).ok());
                     let numbers = numbers.map(|place| read + place - passed);
                     picked.extend(numbers.map(|number| unpack_one(packed, self.width, number)));
                 }
@@ -449,8 +468,7 @@ mod tests {
                     let read: Vec<bool> = (0..count).map(|row| read.get(row)).collect();
                     prop_assert_eq!(read, expected.collect::<Vec<_>>());
                 } else if width <= 8 && count.is_multiple_of(2) {
-                    let mut read = vec![7_u8; count];
-                    hybrid.read(&mut read).unwrap();
+                    let read = hybrid.read_bytes(count).unwrap();
                     let read: Vec<u32> = read.into_iter().map(u32::from).collect();
                     prop_assert_eq!(&read[..], expected);
                 } else {
@@ -471,7 +489,7 @@ mod tests {
         ) {
             if let Ok(mut hybrid) = Hybrid::new(Bytes::from(bytes), width) {
                 let _outcome = hybrid.read(&mut [0_u32; 100]);
-                let _outcome = hybrid.read(&mut [0_u8; 100]);
+                let _outcome = hybrid.read_bytes(100);
                 let _outcome = hybrid.pick(100, &[0, 7, 99, 100]);
                 let _outcome = hybrid.skip(usize::MAX);
             }
