@@ -146,6 +146,8 @@ impl Sent {
         );
         figure("CPU s per M spans", cpu * 1e6 / spans);
         figure("k spans/s per core", spans / cpu / 1e3);
+        // Spans of small requests come with more bytes: each request says its resources anew.
+        figure("MB/s of OTLP per core", float(requests.bytes) / cpu / 1e6);
         figure(
             "peak memory, MiB",
             float(self.usage.peak_resident_bytes) / f64::from(1 << 20),

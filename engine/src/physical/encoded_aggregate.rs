@@ -38,6 +38,8 @@ use crate::scan::StoredRows;
 
 /// Rows that are looked at together: few enough that their codes stay in the nearest cache.
 const WINDOW_ROWS: usize = 2048;
+/// The same where a filter may leave few of them, of which alone most columns are read.
+const FILTERED_ROWS: usize = 4096;
 /// Windows after which other jobs get a turn.
 const WINDOWS_AT_ONCE: usize = 64;
 
@@ -217,7 +219,12 @@ impl<'a> Aggregation<'a> {
 
     /// Counts some rows from `start` on that are before `last`, and says which row is the next.
     fn window(&mut self, start: usize, last: usize) -> Result<usize> {
-        let end = window_end(self.columns.iter(), start, last.min(start + WINDOW_ROWS));
+        let rows = if self.plan.filters.is_empty() {
+            WINDOW_ROWS
+        } else {
+            FILTERED_ROWS
+        };
+        let end = window_end(self.columns.iter(), start, last.min(start + rows));
         let mut window = Window::new(start, end, self.columns.len());
         let mut selected = Rows::All(window.rows);
         let plan = self.plan;

@@ -371,8 +371,8 @@ mod tests {
             let count = codes.len();
             let (rows, present) =
                 (0..).zip(codes.iter().copied()).filter(|(_, code)| *code != 3).unzip();
-            let listed = Listed { rows, codes: present };
-            let few = Codes::Few(FewCodes { listed, null: 3 });
+            let with_value = Listed { rows, codes: present };
+            let few = Codes::Few(FewCodes { listed: with_value, null: 3 });
             let each = Codes::Each(codes.clone());
             let narrow = codes.iter().map(|code| u8::try_from(*code).unwrap());
             let narrow = Codes::Narrow(narrow.collect::<Vec<u8>>().into());
