@@ -317,7 +317,7 @@ pub static KEYS: &[Key] = &[
         "live_store.max_unflushed_bytes",
         Kind::Bytes,
         "150MiB",
-        "Bytes of OTLP waiting to become blocks, over all tenants, beyond which requests are refused for the moment (503).",
+        "Bytes of OTLP waiting to become blocks, over all tenants, beyond which senders wait for a second and are then refused for the moment (503).",
     ),
     key(
         "live_store.flush_concurrency",
