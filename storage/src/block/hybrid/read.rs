@@ -121,6 +121,7 @@ impl Hybrid {
     /// Reads so many numbers of at most eight bits as bytes: where they lie, if they lie together.
     pub(in crate::block) fn read_bytes(&mut self, count: usize) -> Result<Bytes> {
         if self.width == u8::BITS
+            && count > 0
             && self.run()? >= count
             && let Run::Packed { from, read, .. } = self.run
         {
