@@ -480,6 +480,9 @@ mod tests {
                 at += count;
             }
             hybrid.skip(numbers.len() - at).unwrap();
+            if width <= u8::BITS {
+                prop_assert!(hybrid.read_bytes(0).unwrap().is_empty());
+            }
             prop_assert!(hybrid.read(&mut [0_u32]).is_err());
         }
 
