@@ -92,6 +92,7 @@ fn read(mut decoder: impl Read, limit: usize, memory: &mut Share) -> Result<Byte
         }
         if read < step {
             // It stays, and has grown with room to spare.
+            memory.grow(out.len())?;
             return Ok(Bytes::copy_from_slice(&out));
         }
     }

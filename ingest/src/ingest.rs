@@ -298,8 +298,8 @@ impl Ingest {
         result.map_err(|refused| refused.error)
     }
 
-    /// Waits a little while spans that are not yet stored take up all the memory they may. A transport
-    /// asks before it reads a body, so that the body waits with its sender, and need not be sent again.
+    /// Waits a little while spans that are not yet stored take up all the memory they may. Asked before a
+    /// body is read, so that it waits with its sender, and need not be sent again.
     pub(crate) async fn room(&self) -> Result<(), PushError> {
         let deadline = tokio::time::Instant::now() + WAIT_FOR_ROOM;
         loop {

@@ -12,14 +12,15 @@ use crate::ingest::Ingest;
 /// So many times as long as what has come of a body, room is made for at most.
 const AHEAD: usize = 4;
 
-/// Reads a whole body of at most `limit` bytes into memory of its own, where it can stay. `announced`
-/// says how long it is by its first bytes, if nothing else does.
+/// Reads a whole body of at most `limit` bytes into memory of its own, where it can stay; not before there
+/// is room for its spans. `announced` says how long it is by its first bytes, if nothing else does.
 pub(super) async fn read(
     ingest: &Ingest,
     mut body: RequestBody,
     limit: usize,
     announced: impl Fn(&[u8]) -> Option<usize>,
 ) -> Result<(Bytes, Share), PushError> {
+    ingest.room().await?;
     let too_large = || PushError::BodyTooLarge {
         limit: ingest.config().ingest.max_request_bytes,
     };

@@ -64,7 +64,6 @@ async fn receive(ingest: &Ingest, request: Request<RequestBody>) -> Result<PushO
         .ingest
         .max_request_bytes
         .saturating_add(PREFIX_LEN);
-    ingest.room().await?;
     let (frame, memory) = body::read(ingest, incoming, limit, frame_len).await?;
     let (compressed, body) = unframe(frame)?;
     let encoding = if compressed {

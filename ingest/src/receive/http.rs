@@ -79,7 +79,6 @@ async fn receive(
         None => Encoding::Identity,
     };
     let limit = ingest.config().ingest.max_request_bytes;
-    ingest.room().await?;
     let (body, memory) = body::read(ingest, incoming, limit, |_| None).await?;
     let format = if json { Format::Json } else { Format::Protobuf };
     ingest

@@ -215,8 +215,8 @@ impl<'a> ScopeAttributes<'a> {
         }
     }
 
-    /// Adds one attribute of a unit, by the bytes of its key. Those of one unit come together and in order; units differ from
-    /// the one before.
+    /// Adds one attribute of a unit, by the bytes of its key. Those of one unit come together and in
+    /// order; units differ from the one before.
     pub(super) fn add(
         &mut self,
         unit: u32,

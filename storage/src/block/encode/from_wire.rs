@@ -165,6 +165,7 @@ fn link(message: &[u8]) -> Item<'_> {
     item
 }
 
+/// An attribute of an event or a link, whose key is written as text.
 fn named<'a>((key, value): (&'a [u8], Datum<'a>)) -> (&'a str, Datum<'a>) {
     (checked(key), value)
 }
