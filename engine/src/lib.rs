@@ -37,6 +37,7 @@ mod scan;
 pub mod search;
 pub mod series;
 mod spanset;
+mod threads;
 
 pub use context::{QueryContext, QueryCounters};
 pub use error::{EngineError, ErrorKind, EvaluationError};

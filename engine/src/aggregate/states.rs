@@ -21,6 +21,7 @@ use super::rows::{StateBuilder, StateReader};
 use super::sketch::Sketch;
 use crate::grid::Placement;
 use crate::limit::MemoryLimit;
+use crate::threads;
 
 /// The states of many groups over one grid.
 ///
@@ -125,53 +126,44 @@ impl<'a, C: Cell> Matrix<'a, C> {
         (0..self.intervals).map(|interval| cells.get(interval))
     }
 
-    /// What the cells of some groups with something counted come to, by group. They are looked at
-    /// interval by interval, as they lie in memory.
-    pub(crate) fn by_group<V: Clone>(
+    /// What the cells with something counted come to, by group; of the groups in the answer, if not
+    /// all are. They are looked at interval by interval, as they lie in memory.
+    pub(crate) fn by_group<V: Clone + Send>(
         &self,
-        groups: &[u32],
-        value: impl Fn(&'a C) -> V,
+        in_answer: Option<&[bool]>,
+        value: impl Fn(&'a C) -> V + Send + Sync,
     ) -> ByGroup<V> {
-        let mut is_wanted = vec![false; self.groups];
-        for &group in groups {
-            is_wanted[index(group)] = true;
-        }
-        let mut starts = vec![0; self.groups + 1];
-        let mut first = None;
-        self.each(&is_wanted, |group, interval, cell| {
-            starts[group + 1] += 1;
-            first.get_or_insert((interval, cell));
+        let is_wanted = |group| in_answer.is_none_or(|in_answer| in_answer[index(group)]);
+        let by_interval = threads::map(self.groups, self.cells, |cells| {
+            let wanted = cells.iter().filter(|(group, _)| is_wanted(*group));
+            let values = wanted.map(|(group, cell)| (group, value(cell)));
+            values.collect::<Vec<_>>()
         });
+        let mut starts = vec![0; self.groups + 1];
+        for (group, _) in by_interval.iter().flatten() {
+            starts[index(*group) + 1] += 1;
+        }
         let mut before = 0;
         for start in &mut starts {
             before += *start;
             *start = before;
         }
-        let Some((interval, any)) = first else {
+        let Some((_, any)) = by_interval.iter().flatten().next() else {
             return ByGroup {
                 starts,
                 values: Vec::new(),
             };
         };
-        let mut values = vec![(interval, value(any)); before];
+        let mut values = vec![(0, any.clone()); before];
         let mut next = starts.clone();
-        self.each(&is_wanted, |group, interval, cell| {
-            values[next[group]] = (interval, value(cell));
-            next[group] += 1;
-        });
-        ByGroup { starts, values }
-    }
-
-    /// Hands over the cells of some groups, each with its group and interval.
-    fn each(&self, is_wanted: &[bool], mut act: impl FnMut(usize, u32, &'a C)) {
-        for (interval, cells) in (0..).zip(self.cells) {
-            cells.iter().for_each(|(group, cell)| {
-                let group = index(group);
-                if is_wanted[group] {
-                    act(group, interval, cell);
-                }
-            });
+        for (interval, of_groups) in (0..).zip(by_interval) {
+            for (group, value) in of_groups {
+                let next = &mut next[index(group)];
+                values[*next] = (interval, value);
+                *next += 1;
+            }
         }
+        ByGroup { starts, values }
     }
 }
 
@@ -540,8 +532,7 @@ impl<C: Viewable> RangeState for States<C> {
 
     fn take(&mut self, count: usize) -> ArrayRef {
         let mut builder = StateBuilder::default();
-        let all: Vec<u32> = (0..).take(self.group_count()).collect();
-        let by_group = self.matrix().by_group(&all, |cell| cell);
+        let by_group = self.matrix().by_group(None, |cell| cell);
         let mut freed = 0;
         for group in 0..count.min(self.groups) {
             for (interval, cell) in by_group.group(group) {

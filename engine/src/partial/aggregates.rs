@@ -1,5 +1,6 @@
 //! The states of one aggregate, and the series they become.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::lower::{KeyKind, state_kind};
 use crate::physical::Groups;
 use crate::plan::MetricsPlan;
 use crate::series::{Label, LabelValue, Series, SeriesSet, Values, apply_second_stages, tie_order};
+use crate::threads;
 
 /// The aggregation states of the series that some spans make.
 #[derive(Debug)]
@@ -326,7 +328,7 @@ impl Finisher<'_> {
         labels_of(self.aggregate, &self.names, groups.key(group), own)
     }
 
-    /// Makes the series of the groups that are in the answer.
+    /// Makes the series of the groups that are in the answer; all are, unless it says.
     fn finish(
         &mut self,
         groups: &GroupTable,
@@ -335,41 +337,46 @@ impl Finisher<'_> {
     ) -> Result<(), EngineError> {
         let is_shown = |group: &u32| in_answer.is_none_or(|in_answer| in_answer[index(*group)]);
         // To sort a hundred thousand series takes longer than to make them, unless they come in order.
-        let shown = groups.in_near_order(is_shown);
-        self.series.reserve_exact(shown.len());
-        let groups = (groups, shown.as_slice());
+        let ordered = groups.in_near_order(is_shown);
+        let shown = Shown {
+            groups,
+            in_answer,
+            ordered,
+        };
         let is_histogram = self.aggregate.function == MetricsFunction::HistogramOverTime;
         match cells {
-            Cells::Count(cells) => self.one_each(groups, &cells, None, Self::count),
-            Cells::Min(cells) => self.one_each(groups, &cells, None, Self::extreme),
-            Cells::Max(cells) => self.one_each(groups, &cells, None, Self::extreme),
-            Cells::Sum(cells) => self.one_each(groups, &cells, None, Self::sum),
-            Cells::Sketch(cells) => self.quantiles(groups, &cells, Sketch::quantile),
-            Cells::Log2(cells) if is_histogram => self.histograms(groups, &cells),
-            Cells::Log2(cells) => self.quantiles(groups, &cells, Log2Histogram::quantile),
+            Cells::Count(cells) => self.one_each(&shown, &cells, None, Self::count),
+            Cells::Min(cells) => self.one_each(&shown, &cells, None, Self::extreme),
+            Cells::Max(cells) => self.one_each(&shown, &cells, None, Self::extreme),
+            Cells::Sum(cells) => self.one_each(&shown, &cells, None, Self::sum),
+            Cells::Sketch(cells) => self.quantiles(&shown, &cells, Sketch::quantile),
+            Cells::Log2(cells) if is_histogram => self.histograms(&shown, &cells),
+            Cells::Log2(cells) => self.quantiles(&shown, &cells, Log2Histogram::quantile),
         }
     }
 
-    /// Makes one series of each of some groups. If it has a label of its own, there is none where
-    /// nothing was counted.
+    /// Makes one series of each group. If it has a label of its own, there is none where nothing was
+    /// counted.
     fn one_each<C: Cell>(
         &mut self,
-        (groups, shown): (&GroupTable, &[u32]),
+        shown: &Shown<'_>,
         cells: &Matrix<'_, C>,
         own: Option<&Label>,
-        value: impl Fn(&Self, Option<&C>) -> f64,
+        value: impl Fn(&Self, Option<&C>) -> f64 + Send + Sync,
     ) -> Result<(), EngineError> {
-        let counted = cells.by_group(shown, |cell| value(self, Some(cell)));
+        let counted = cells.by_group(shown.in_answer, |cell| value(self, Some(cell)));
+        let counted = |group| counted.group(index(group));
         let elsewhere = value(self, None);
-        for &group in shown {
-            let counted = counted.group(index(group));
-            if own.is_some() && counted.is_empty() {
-                continue;
-            }
-            let values = Values::new(self.intervals, elsewhere, counted.iter().copied());
-            self.push(self.labels(groups, group, own), values)?;
+        let mut groups = Cow::Borrowed(shown.ordered.as_slice());
+        if own.is_some() {
+            groups.to_mut().retain(|group| !counted(*group).is_empty());
         }
-        Ok(())
+        self.push(&groups, |this, &group| {
+            let counted = counted(group).iter().copied();
+            let values = Values::new(this.intervals, elsewhere, counted);
+            let labels = this.labels(shown.groups, group, own);
+            Series { labels, values }
+        })
     }
 
     /// Nothing counted is a count of zero.
@@ -398,9 +405,9 @@ impl Finisher<'_> {
 
     fn quantiles<C: Cell>(
         &mut self,
-        groups: (&GroupTable, &[u32]),
+        shown: &Shown<'_>,
         cells: &Matrix<'_, C>,
-        quantile: impl Fn(&C, f64) -> Option<f64>,
+        quantile: impl Fn(&C, f64) -> Option<f64> + Send + Sync,
     ) -> Result<(), EngineError> {
         let MetricsFunction::QuantileOverTime { quantiles } = &self.aggregate.function else {
             return Ok(());
@@ -418,7 +425,7 @@ impl Finisher<'_> {
                 value: LabelValue::Float(q),
             };
             let value = |cell: Option<&C>| quantile(cell?, q);
-            self.one_each(groups, cells, Some(&own), |this, cell| {
+            self.one_each(shown, cells, Some(&own), |this, cell| {
                 value(cell).map_or(0.0, |value| value / this.scale)
             })?;
         }
@@ -427,35 +434,56 @@ impl Finisher<'_> {
 
     fn histograms(
         &mut self,
-        (groups, shown): (&GroupTable, &[u32]),
+        shown: &Shown<'_>,
         cells: &Matrix<'_, Log2Histogram>,
     ) -> Result<(), EngineError> {
-        let counted = cells.by_group(shown, |cell| cell);
-        for &group in shown {
-            let counted = counted.group(index(group));
-            let buckets = counted.iter().flat_map(|(_, cell)| cell.0.iter());
+        let counted = cells.by_group(shown.in_answer, |cell| cell);
+        let counted = |group| counted.group(index(group));
+        let buckets = shown.ordered.iter().flat_map(|&group| {
+            let buckets = counted(group).iter().flat_map(|(_, cell)| cell.0.iter());
             let buckets: BTreeSet<i32> = buckets.map(|(bucket, _)| bucket).collect();
-            for bucket in buckets {
-                let own = Label {
-                    name: "__bucket".into(),
-                    value: LabelValue::Float(bound(bucket) / self.scale),
-                };
-                let counts = counted
-                    .iter()
-                    .map(|(interval, cell)| (*interval, as_float(cell.0.count(bucket))));
-                let values = Values::new(self.intervals, 0.0, counts);
-                self.push(self.labels(groups, group, Some(&own)), values)?;
-            }
+            buckets.into_iter().map(move |bucket| (group, bucket))
+        });
+        let buckets: Vec<(u32, i32)> = buckets.collect();
+        self.push(&buckets, |this, &(group, bucket)| {
+            let own = Label {
+                name: "__bucket".into(),
+                value: LabelValue::Float(bound(bucket) / this.scale),
+            };
+            let counts = counted(group).iter();
+            let counts = counts.map(|(interval, cell)| (*interval, as_float(cell.0.count(bucket))));
+            let values = Values::new(this.intervals, 0.0, counts);
+            let labels = this.labels(shown.groups, group, Some(&own));
+            Series { labels, values }
+        })
+    }
+
+    /// Makes a series of each of these.
+    fn push<T: Sync>(
+        &mut self,
+        of: &[T],
+        series: impl Fn(&Self, &T) -> Series + Send + Sync,
+    ) -> Result<(), EngineError> {
+        // As much as they take when stages and arithmetic have given each value a place of its own.
+        let values = (self.series.len() + of.len()).saturating_mul(self.intervals);
+        self.limit.check(values.saturating_mul(size_of::<f64>()))?;
+        let made = threads::map(of.len(), of, |of| series(self, of));
+        if self.series.is_empty() {
+            self.series = made;
+        } else {
+            self.series.extend(made);
         }
         Ok(())
     }
+}
 
-    fn push(&mut self, labels: Vec<Label>, values: Values) -> Result<(), EngineError> {
-        self.series.push(Series { labels, values });
-        // As much as they take when stages and arithmetic have given each value a place of its own.
-        let values = self.series.len().saturating_mul(self.intervals);
-        self.limit.check(values.saturating_mul(size_of::<f64>()))
-    }
+/// The groups that have series.
+struct Shown<'a> {
+    groups: &'a GroupTable,
+    /// Of each group, whether it is one of them; `None` if all are.
+    in_answer: Option<&'a [bool]>,
+    /// Their numbers, nearly in the order of series.
+    ordered: Vec<u32>,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::key::KeyValue;
+use crate::threads;
 
 static HASHER: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
 
@@ -134,7 +135,7 @@ impl GroupTable {
         let mut ordered: Vec<_> = numbers
             .map(|number| (first_bytes(number), number))
             .collect();
-        ordered.sort_unstable();
+        threads::sort(&mut ordered);
         ordered.into_iter().map(|(_, number)| number).collect()
     }
 
