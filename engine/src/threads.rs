@@ -43,7 +43,11 @@ pub(crate) fn sort<T: Ord + Send>(items: &mut [T]) {
 }
 
 fn pool(groups: usize) -> Option<&'static ThreadPool> {
-    POOL.as_ref().filter(|_| groups >= MANY_GROUPS)
+    if groups < MANY_GROUPS {
+        // Asked before the pool is, whose threads start when it is first looked at.
+        return None;
+    }
+    POOL.as_ref()
 }
 
 #[cfg(test)]
