@@ -19,6 +19,11 @@ static POOL: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
         .ok()
 });
 
+/// Whether work on so many groups goes to all threads.
+pub(crate) fn are_worth(groups: usize) -> bool {
+    groups >= MANY_GROUPS
+}
+
 /// What `work` makes of each item, in their order: on all threads if that is about many groups.
 pub(crate) fn map<I, T, R>(groups: usize, items: I, work: impl Fn(T) -> R + Sync + Send) -> Vec<R>
 where
@@ -43,7 +48,7 @@ pub(crate) fn sort<T: Ord + Send>(items: &mut [T]) {
 }
 
 fn pool(groups: usize) -> Option<&'static ThreadPool> {
-    if groups < MANY_GROUPS {
+    if !are_worth(groups) {
         // Asked before the pool is, whose threads start when it is first looked at.
         return None;
     }

@@ -13,6 +13,7 @@ use datafusion::common::internal_err;
 use datafusion::error::{DataFusionError, Result};
 
 use super::StateKind;
+use super::by_group::{ByGroup, ShownGroups, Starts};
 use super::cell::{Cell, CountCell, ExtremeCell, SumCell};
 use super::histogram::Log2Histogram;
 use super::interval::{IntervalCursor, Moments};
@@ -126,59 +127,38 @@ impl<'a, C: Cell> Matrix<'a, C> {
         (0..self.intervals).map(|interval| cells.get(interval))
     }
 
-    /// What the cells with something counted come to, by group; of the groups in the answer, if not
-    /// all are. They are looked at interval by interval, as they lie in memory.
-    pub(crate) fn by_group<V: Clone + Send>(
+    /// What the cells with something counted come to, by group.
+    pub(crate) fn by_group<V: Copy>(
         &self,
-        in_answer: Option<&[bool]>,
+        shown: ShownGroups<'_>,
+        value: impl Fn(&'a C) -> V,
+    ) -> ByGroup<V> {
+        let counted = self.cells.iter().flat_map(|cells| shown.of(cells));
+        let starts = Starts::of(self.groups, counted.map(|(group, _)| group));
+        let valued = self.cells.iter().map(|cells| {
+            let counted = shown.of(cells);
+            counted.map(|(group, cell)| (group, value(cell)))
+        });
+        starts.fill(valued)
+    }
+
+    /// As [`by_group`](Self::by_group), on all threads if groups are many. For when no job runs any
+    /// more.
+    pub(crate) fn by_group_on_threads<V: Copy + Send>(
+        &self,
+        shown: ShownGroups<'_>,
         value: impl Fn(&'a C) -> V + Send + Sync,
     ) -> ByGroup<V> {
-        let is_wanted = |group| in_answer.is_none_or(|in_answer| in_answer[index(group)]);
-        let by_interval = threads::map(self.groups, self.cells, |cells| {
-            let wanted = cells.iter().filter(|(group, _)| is_wanted(*group));
-            let values = wanted.map(|(group, cell)| (group, value(cell)));
-            values.collect::<Vec<_>>()
+        if !threads::are_worth(self.groups) {
+            return self.by_group(shown, value);
+        }
+        let valued = threads::map(self.groups, self.cells, |cells| {
+            let counted = shown.of(cells);
+            let valued = counted.map(|(group, cell)| (group, value(cell)));
+            valued.collect::<Vec<_>>()
         });
-        let mut starts = vec![0; self.groups + 1];
-        for (group, _) in by_interval.iter().flatten() {
-            starts[index(*group) + 1] += 1;
-        }
-        let mut before = 0;
-        for start in &mut starts {
-            before += *start;
-            *start = before;
-        }
-        let Some((_, any)) = by_interval.iter().flatten().next() else {
-            return ByGroup {
-                starts,
-                values: Vec::new(),
-            };
-        };
-        let mut values = vec![(0, any.clone()); before];
-        let mut next = starts.clone();
-        for (interval, of_groups) in (0..).zip(by_interval) {
-            for (group, value) in of_groups {
-                let next = &mut next[index(group)];
-                values[*next] = (interval, value);
-                *next += 1;
-            }
-        }
-        ByGroup { starts, values }
-    }
-}
-
-/// Values of cells with something counted, in order of their group, then interval.
-#[derive(Debug)]
-pub(crate) struct ByGroup<V> {
-    /// Where the values of each group start, and in the end how many there are.
-    starts: Vec<usize>,
-    values: Vec<(u32, V)>,
-}
-
-impl<V> ByGroup<V> {
-    /// The values of a group with their intervals, ascending.
-    pub(crate) fn group(&self, group: usize) -> &[(u32, V)] {
-        &self.values[self.starts[group]..self.starts[group + 1]]
+        let counted = valued.iter().flatten().map(|(group, _)| *group);
+        Starts::of(self.groups, counted).fill(valued)
     }
 }
 
@@ -532,7 +512,7 @@ impl<C: Viewable> RangeState for States<C> {
 
     fn take(&mut self, count: usize) -> ArrayRef {
         let mut builder = StateBuilder::default();
-        let by_group = self.matrix().by_group(None, |cell| cell);
+        let by_group = self.matrix().by_group(ShownGroups::All, |cell| cell);
         let mut freed = 0;
         for group in 0..count.min(self.groups) {
             for (interval, cell) in by_group.group(group) {

@@ -13,6 +13,7 @@ use traceql::ast::{MetricsAggregate, MetricsFunction};
 use super::group_table::GroupTable;
 use super::key::{KeyColumn, KeyValue, NIL};
 use super::top::Top;
+use crate::aggregate::by_group::ShownGroups;
 use crate::aggregate::cell::{Cell, CountCell, ExtremeCell, SumCell};
 use crate::aggregate::histogram::{Log2Histogram, bound};
 use crate::aggregate::interval::IntervalCursor;
@@ -215,7 +216,11 @@ impl Aggregates {
             Some(top) => finisher.survivors(top, &self.groups, self.state.cells()),
             None => None,
         };
-        finisher.finish(&self.groups, in_answer.as_deref(), self.state.cells())?;
+        let shown = match &in_answer {
+            Some(in_answer) => ShownGroups::Some(in_answer),
+            None => ShownGroups::All,
+        };
+        finisher.finish(&self.groups, shown, self.state.cells())?;
         let mut set = SeriesSet {
             grid: self.grid,
             series: finisher.series,
@@ -328,19 +333,18 @@ impl Finisher<'_> {
         labels_of(self.aggregate, &self.names, groups.key(group), own)
     }
 
-    /// Makes the series of the groups that are in the answer; all are, unless it says.
+    /// Makes the series of these groups.
     fn finish(
         &mut self,
         groups: &GroupTable,
-        in_answer: Option<&[bool]>,
+        shown: ShownGroups<'_>,
         cells: Cells<'_>,
     ) -> Result<(), EngineError> {
-        let is_shown = |group: &u32| in_answer.is_none_or(|in_answer| in_answer[index(*group)]);
         // To sort a hundred thousand series takes longer than to make them, unless they come in order.
-        let ordered = groups.in_near_order(is_shown);
+        let ordered = groups.in_near_order(|group| shown.contains(*group));
         let shown = Shown {
             groups,
-            in_answer,
+            shown,
             ordered,
         };
         let is_histogram = self.aggregate.function == MetricsFunction::HistogramOverTime;
@@ -364,7 +368,7 @@ impl Finisher<'_> {
         own: Option<&Label>,
         value: impl Fn(&Self, Option<&C>) -> f64 + Send + Sync,
     ) -> Result<(), EngineError> {
-        let counted = cells.by_group(shown.in_answer, |cell| value(self, Some(cell)));
+        let counted = cells.by_group_on_threads(shown.shown, |cell| value(self, Some(cell)));
         let counted = |group| counted.group(index(group));
         let elsewhere = value(self, None);
         let mut groups = Cow::Borrowed(shown.ordered.as_slice());
@@ -437,7 +441,7 @@ impl Finisher<'_> {
         shown: &Shown<'_>,
         cells: &Matrix<'_, Log2Histogram>,
     ) -> Result<(), EngineError> {
-        let counted = cells.by_group(shown.in_answer, |cell| cell);
+        let counted = cells.by_group_on_threads(shown.shown, |cell| cell);
         let counted = |group| counted.group(index(group));
         let buckets = shown.ordered.iter().flat_map(|&group| {
             let buckets = counted(group).iter().flat_map(|(_, cell)| cell.0.iter());
@@ -480,8 +484,7 @@ impl Finisher<'_> {
 /// The groups that have series.
 struct Shown<'a> {
     groups: &'a GroupTable,
-    /// Of each group, whether it is one of them; `None` if all are.
-    in_answer: Option<&'a [bool]>,
+    shown: ShownGroups<'a>,
     /// Their numbers, nearly in the order of series.
     ordered: Vec<u32>,
 }

@@ -12,5 +12,6 @@ mod drilldown;
 mod encoded;
 mod exemplars;
 mod long;
+mod many_groups;
 mod recorded;
 mod support;
