@@ -14,7 +14,7 @@ use parquet::errors::ParquetError;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::item::{Float, Item, Stored};
-use super::{ChunkOptions, ChunkWriter, OwnChunk, Presence, number};
+use super::{ChunkOptions, ChunkWriter, OwnChunk, Presence, number, present};
 use crate::block::hybrid;
 
 /// Longest dictionary in bytes. A long one that many rows share is still the shortest form.
@@ -91,7 +91,7 @@ fn primitives<P: ArrowPrimitiveType, T: Item>(
     let mut last: Option<(T, u32)> = None;
     for slice in slices {
         let array: &PrimitiveArray<P> = slice.as_primitive_opt()?;
-        let mut push = |value: P::Native| {
+        for value in present(array) {
             let value = item(value);
             let code = match last {
                 Some((last, code)) if last == value => code,
@@ -99,10 +99,6 @@ fn primitives<P: ArrowPrimitiveType, T: Item>(
             };
             last = Some((value, code));
             out.codes.push(code);
-        };
-        match array.nulls() {
-            None => array.values().iter().for_each(|value| push(*value)),
-            Some(_) => array.iter().flatten().for_each(push),
         }
         // Enough seen to know.
         if out.codes.len() > 65_536 && !out.pays() {
@@ -126,7 +122,7 @@ fn texts(slices: &[ArrayRef]) -> Option<Coded<&str>> {
             known = vec![None; texts.len()];
             known_of = Some(texts);
         }
-        for key in array.keys().iter().flatten() {
+        for key in present(array.keys()) {
             let key = usize::try_from(key).ok()?;
             let slot = known.get_mut(key)?;
             let code = *slot.get_or_insert_with(|| codes.code(texts.value(key), &mut out.items));
@@ -172,11 +168,14 @@ fn chunk<T: Stored>(
 
 /// The order of a dictionary's items.
 struct Ranks {
-    /// By code; `None` for items without an order.
-    of_code: Vec<Option<u32>>,
+    /// By code; [`NO_RANK`] for items without an order.
+    of_code: Vec<u32>,
     /// Codes in order.
     codes: Vec<u32>,
 }
+
+/// More than any rank.
+const NO_RANK: u32 = u32::MAX;
 
 /// The first and the last in the order, as ranks.
 #[derive(Debug, Clone, Copy, Default)]
@@ -197,16 +196,20 @@ impl Ranks {
             .filter(|code| items[*code as usize].key().is_some())
             .collect();
         codes.sort_unstable_by(|a, b| items[*a as usize].key().cmp(&items[*b as usize].key()));
-        let mut of_code = vec![None; items.len()];
+        let mut of_code = vec![NO_RANK; items.len()];
         for (rank, code) in (0u32..).zip(&codes) {
-            of_code[*code as usize] = Some(rank);
+            of_code[*code as usize] = rank;
         }
         Self { of_code, codes }
     }
 
     fn extent(&self, codes: &[u32]) -> Extent {
-        let ranks = || codes.iter().filter_map(|code| self.of_code[*code as usize]);
-        Extent(ranks().min().zip(ranks().max()))
+        // One more than the last rank, so that what has none is before all.
+        let (first, behind_last) = codes.iter().fold((NO_RANK, 0), |(first, behind), code| {
+            let rank = self.of_code[*code as usize];
+            (first.min(rank), behind.max(rank.wrapping_add(1)))
+        });
+        Extent(behind_last.checked_sub(1).map(|last| (first, last)))
     }
 
     fn items<T: Item>(&self, items: &[T], extent: Extent) -> Option<(T, T)> {

@@ -7,7 +7,10 @@ mod planes;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef};
+use arrow::array::{
+    Array as _, ArrayRef, ArrowPrimitiveType, BooleanBufferBuilder, PrimitiveArray,
+};
+use arrow::buffer::BooleanBuffer;
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, PageType, ZstdLevel};
 use parquet::column::page::{CompressedPage, Page, PageWriteSpec, PageWriter};
@@ -51,15 +54,15 @@ pub(super) struct ChunkOptions {
 /// Which rows of a row group have a value.
 struct Presence {
     /// One per row; `None` if all have one.
-    valid: Option<Vec<bool>>,
+    valid: Option<BooleanBuffer>,
     row_count: usize,
     value_count: usize,
 }
 
 /// Rows of one page.
-struct PageRows<'a> {
+struct PageRows {
     /// One per row; `None` if all of the row group have a value.
-    valid: Option<&'a [bool]>,
+    valid: Option<BooleanBuffer>,
     row_count: usize,
     /// Which of the row group's values are those of these rows.
     values: Range<usize>,
@@ -70,11 +73,14 @@ impl Presence {
         let row_count = slices.iter().map(|slice| slice.len()).sum();
         let nulls: usize = slices.iter().map(|slice| slice.null_count()).sum();
         let valid = (nulls > 0).then(|| {
-            let of_slice = |slice: &ArrayRef| match slice.nulls() {
-                Some(nulls) => nulls.iter().collect(),
-                None => vec![true; slice.len()],
-            };
-            slices.iter().flat_map(of_slice).collect()
+            let mut valid = BooleanBufferBuilder::new(row_count);
+            for slice in slices {
+                match slice.nulls() {
+                    Some(nulls) => valid.append_buffer(nulls.inner()),
+                    None => valid.append_n(slice.len(), true),
+                }
+            }
+            valid.finish()
         });
         Self {
             valid,
@@ -83,22 +89,34 @@ impl Presence {
         }
     }
 
-    fn pages(&self, options: ChunkOptions) -> impl Iterator<Item = PageRows<'_>> {
+    fn pages(&self, options: ChunkOptions) -> impl Iterator<Item = PageRows> {
         let mut next_value = 0;
         let starts = (0..self.row_count).step_by(options.page_rows.max(1));
         starts.map(move |start| {
-            let end = self.row_count.min(start + options.page_rows.max(1));
-            let valid = self.valid.as_ref().map(|valid| &valid[start..end]);
-            let count = |valid: &[bool]| valid.iter().filter(|there| **there).count();
-            let values = next_value..next_value + valid.map_or(end - start, count);
+            let row_count = options.page_rows.max(1).min(self.row_count - start);
+            let valid = self.valid.as_ref();
+            let valid = valid.map(|valid| valid.slice(start, row_count));
+            let value_count = valid.as_ref().map(BooleanBuffer::count_set_bits);
+            let values = next_value..next_value + value_count.unwrap_or(row_count);
             next_value = values.end;
             PageRows {
                 valid,
-                row_count: end - start,
+                row_count,
                 values,
             }
         })
     }
+}
+
+/// The values of an array that are not null.
+fn present<P: ArrowPrimitiveType>(array: &PrimitiveArray<P>) -> impl Iterator<Item = P::Native> {
+    let (some, all) = match array.nulls() {
+        Some(nulls) => (Some(nulls.valid_indices()), None),
+        None => (None, Some(array.values().iter().copied())),
+    };
+    let some = some.into_iter().flatten();
+    let some = some.map(|index| array.values()[index]);
+    some.chain(all.into_iter().flatten())
 }
 
 /// What a page holds before it is compressed.
@@ -129,9 +147,8 @@ struct ChunkWriter<'a> {
     page_count: i32,
     column_index: ColumnIndexBuilder,
     offset_index: OffsetIndexBuilder,
-    /// Kept for their memory.
+    /// Kept for its memory.
     raw: Raw,
-    levels: Vec<u32>,
 }
 
 impl<'a> ChunkWriter<'a> {
@@ -153,7 +170,6 @@ impl<'a> ChunkWriter<'a> {
             column_index: ColumnIndexBuilder::new(column.physical_type()),
             offset_index: OffsetIndexBuilder::new(),
             raw: Raw::default(),
-            levels: Vec::new(),
         })
     }
 
@@ -180,7 +196,7 @@ impl<'a> ChunkWriter<'a> {
     /// the encoded values.
     fn page<T: Stored>(
         &mut self,
-        rows: &PageRows<'_>,
+        rows: &PageRows,
         bounds: Option<(T, T)>,
         body: impl FnOnce(&mut Raw),
     ) -> Result<(), ParquetError> {
@@ -188,13 +204,13 @@ impl<'a> ChunkWriter<'a> {
         raw.bytes.clear();
         raw.cuts.clear();
         if self.column.max_def_level() > 0 {
-            self.levels.clear();
-            match rows.valid {
-                Some(valid) => self.levels.extend(valid.iter().map(|v| u32::from(*v))),
-                None => self.levels.resize(rows.row_count, 1),
-            }
             raw.bytes.extend_from_slice(&[0; 4]);
-            hybrid::encode(&self.levels, 1, &mut raw.bytes);
+            match &rows.valid {
+                Some(valid) => hybrid::encode_bits(valid, &mut raw.bytes),
+                None => {
+                    hybrid::encode_bits(&BooleanBuffer::new_set(rows.row_count), &mut raw.bytes)
+                }
+            }
             let len = number(raw.bytes.len() - 4);
             raw.bytes[..4].copy_from_slice(&len.to_le_bytes());
         }

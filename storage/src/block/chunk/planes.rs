@@ -6,14 +6,14 @@
 //! describes both by one code. Here each plane ends a block of the compressor, so noise is stored as it
 //! is, and what has an order gets a code of its own: that is shorter, and takes half the time to read.
 
-use arrow::array::{Array as _, ArrayRef, ArrowPrimitiveType, AsArray};
+use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray};
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, UInt32Type};
 use parquet::basic::Encoding;
 use parquet::errors::ParquetError;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::item::{Float, Item, Stored};
-use super::{ChunkOptions, ChunkWriter, OwnChunk, Presence};
+use super::{ChunkOptions, ChunkWriter, OwnChunk, Presence, present};
 
 /// Writes a flat column of one row group, given as slices. `None` for types that are no numbers.
 pub(in crate::block) fn byte_planes(
@@ -45,10 +45,7 @@ fn chunk<P: ArrowPrimitiveType, T: Stored>(
         let Some(array) = slice.as_primitive_opt::<P>() else {
             return Ok(None);
         };
-        match array.nulls() {
-            None => values.extend(array.values().iter().map(|value| item(*value))),
-            Some(_) => values.extend(array.iter().flatten().map(item)),
-        }
+        values.extend(present(array).map(item));
     }
     let mut out = ChunkWriter::new(column, Encoding::BYTE_STREAM_SPLIT, options)?;
     let mut plain = Vec::new();

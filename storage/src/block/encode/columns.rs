@@ -6,17 +6,17 @@ use arrow::array::{
     ArrayRef, BinaryBuilder, BooleanArray, FixedSizeBinaryBuilder, Float64Array, Int32Array,
     Int64Array, ListBuilder, UInt32Array,
 };
-use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field};
 use hashbrown::HashSet;
 
 use super::arrive::{Arrived, Item, SpanRow};
-use super::attributes::{Collect, Key, Rest, SCALARS, ScopeAttributes, Values};
+use super::attributes::{Collect, Key, Rest, SCALARS, ScopeAttributes};
 use super::entries::EntryLists;
 use super::items::{events, fixed_bytes, links};
 use super::promote::{Promoted, promote};
 use super::rows::{Rows, Trace};
-use super::text::{TextCodes, dictionary_of_units, nulls, offset, text_array};
+use super::spread::Units;
+use super::text::{NO_CODE, TextCodes, dictionary_of_units, offset, text_array};
 use crate::block::meta::{AttributeScope, ValueType};
 use crate::error::StorageError;
 use crate::model::{AnyValue, Attribute, Resource};
@@ -56,8 +56,7 @@ pub(super) fn fixed(all: &Rows, arrived: &Arrived<'_>) -> Result<Vec<ArrayRef>, 
     };
     let resource = move |row: &SpanRow| &*all.resources[row.resource as usize];
     let scope = move |row: &SpanRow| &*all.scopes[row.scope as usize];
-    let of_resource = rows.iter().map(|row| row.resource);
-    let of_scope = rows.iter().map(|row| row.scope);
+    let (of_resource, of_scope) = (&all.resource_of_row, &all.scope_of_row);
     let columns: Vec<Make<'_>> = vec![
         Box::new(|| fixed_bytes(16, rows.iter().map(|row| &row.trace_id.0[..]))),
         Box::new(|| fixed_bytes(8, rows.iter().map(|row| &row.span_id.0[..]))),
@@ -86,12 +85,15 @@ pub(super) fn fixed(all: &Rows, arrived: &Arrived<'_>) -> Result<Vec<ArrayRef>, 
                 rows.iter().map(literal_end).collect::<Int64Array>(),
             ))
         }),
-        Box::new(|| arrived.names.column(rows.iter().map(|row| Some(row.name)))),
+        Box::new(|| {
+            let codes = rows.iter().map(|row| row.name);
+            arrived.names.column(codes.collect())
+        }),
         int32(|row| row.kind),
         int32(|row| row.status_code),
         Box::new(|| {
-            let codes = rows.iter().map(|row| Some(row.status_message));
-            arrived.status_messages.column(codes)
+            let codes = rows.iter().map(|row| row.status_message);
+            arrived.status_messages.column(codes.collect())
         }),
         Box::new(|| {
             Ok(Arc::new(Int32Array::from_iter_values(
@@ -112,25 +114,21 @@ pub(super) fn fixed(all: &Rows, arrived: &Arrived<'_>) -> Result<Vec<ArrayRef>, 
         }),
         Box::new(|| {
             let states = &arrived.trace_states;
-            let code =
-                |row: &SpanRow| Some(row.trace_state).filter(|c| !states.text(*c).is_empty());
-            states.column(rows.iter().map(code))
+            let has_state = |code: &i32| !states.text(*code).is_empty();
+            let code = |row: &SpanRow| Some(row.trace_state).filter(has_state).unwrap_or(NO_CODE);
+            states.column(rows.iter().map(code).collect())
         }),
         uint32(|row| row.flags),
         uint32(|row| row.dropped_attributes_count),
         uint32(|row| row.dropped_events_count),
         uint32(|row| row.dropped_links_count),
         Box::new(|| {
-            dictionary_of_units(
-                all.scopes.iter().map(|s| s.name.as_str()),
-                of_scope.clone(),
-                false,
-            )
+            dictionary_of_units(all.scopes.iter().map(|s| s.name.as_str()), of_scope, false)
         }),
         Box::new(|| {
             dictionary_of_units(
                 all.scopes.iter().map(|s| s.version.as_str()),
-                of_scope.clone(),
+                of_scope,
                 false,
             )
         }),
@@ -139,7 +137,7 @@ pub(super) fn fixed(all: &Rows, arrived: &Arrived<'_>) -> Result<Vec<ArrayRef>, 
                 .resources
                 .iter()
                 .map(|resource| resource.schema_url.as_str());
-            dictionary_of_units(urls, of_resource.clone(), true)
+            dictionary_of_units(urls, of_resource, true)
         }),
         Box::new(|| {
             let counts = rows
@@ -150,7 +148,7 @@ pub(super) fn fixed(all: &Rows, arrived: &Arrived<'_>) -> Result<Vec<ArrayRef>, 
         Box::new(|| Ok(entity_refs(rows.iter().map(resource)))),
         Box::new(|| {
             let urls = all.scopes.iter().map(|scope| scope.schema_url.as_str());
-            dictionary_of_units(urls, of_scope.clone(), true)
+            dictionary_of_units(urls, of_scope, true)
         }),
         Box::new(|| {
             let counts = rows.iter().map(|row| scope(row).dropped_attributes_count);
@@ -190,9 +188,9 @@ fn of_root<'a>(all: &'a Rows, text: impl Fn(u32) -> &'a str) -> Result<ArrayRef,
     let mut of_row = Vec::with_capacity(all.rows.len());
     for trace in &all.traces {
         let code = codes.code(trace.root.map_or("", &text));
-        of_row.extend(repeat(Some(code), trace));
+        of_row.extend(repeat(code, trace));
     }
-    codes.column(of_row.into_iter())
+    codes.column(of_row)
 }
 
 fn entity_refs<'a>(resources: impl Iterator<Item = &'a Resource>) -> ArrayRef {
@@ -221,11 +219,9 @@ pub(super) struct Collected<'a> {
 
 impl<'a> Collected<'a> {
     pub(super) fn new(all: &'a Rows, arrived: &'a Arrived<'a>) -> Self {
-        let shared = |scope, lists: Vec<&'a [Attribute]>, index: fn(&SpanRow) -> u32| {
+        let shared = |scope, lists: Vec<&'a [Attribute]>, of_row: &[u32]| {
             let mut rows = vec![0u64; lists.len()];
-            all.rows
-                .iter()
-                .for_each(|row| rows[index(row) as usize] += 1);
+            of_row.iter().for_each(|unit| rows[*unit as usize] += 1);
             let mut out = ScopeAttributes::new(scope, Collect::Values);
             for (unit, (attributes, rows)) in (0u32..).zip(lists.into_iter().zip(rows)) {
                 out.add_all(unit, attributes, rows);
@@ -245,12 +241,16 @@ impl<'a> Collected<'a> {
         let resources = all.resources.iter().map(|one| &one.attributes[..]);
         let scopes = all.scopes.iter().map(|one| &one.attributes[..]);
         Self {
-            resource: shared(AttributeScope::Resource, resources.collect(), |row| {
-                row.resource
-            }),
-            instrumentation: shared(AttributeScope::Instrumentation, scopes.collect(), |row| {
-                row.scope
-            }),
+            resource: shared(
+                AttributeScope::Resource,
+                resources.collect(),
+                &all.resource_of_row,
+            ),
+            instrumentation: shared(
+                AttributeScope::Instrumentation,
+                scopes.collect(),
+                &all.scope_of_row,
+            ),
             span: &arrived.attributes,
             event: of_items(AttributeScope::Event, &arrived.events),
             link: of_items(AttributeScope::Link, &arrived.links),
@@ -291,87 +291,53 @@ impl<'a> Collected<'a> {
         let absent = Key::new("");
         let key = attributes.keys.iter().find(|key| key.key == promoted.key);
         let key = key.unwrap_or(&absent);
-        let rows = &all.rows;
-        let value_type = promoted.value_type;
-        match promoted.scope {
-            AttributeScope::Resource => {
-                let units = rows.iter().map(|row| row.resource);
-                typed(key, value_type, units, all.resources.len())
+        let units = match promoted.scope {
+            AttributeScope::Resource => Units::Shared {
+                count: all.resources.len(),
+                of_row: &all.resource_of_row,
+            },
+            AttributeScope::Instrumentation => Units::Shared {
+                count: all.scopes.len(),
+                of_row: &all.scope_of_row,
+            },
+            AttributeScope::Span | AttributeScope::Event | AttributeScope::Link => Units::Own {
+                rows: &all.row_of_unit,
+            },
+        };
+        Ok(match promoted.value_type {
+            ValueType::Int => {
+                let values = units.spread(&key.ints, 0);
+                Arc::new(Int64Array::new(values.into(), units.validity(&key.ints)))
             }
-            AttributeScope::Instrumentation => {
-                let units = rows.iter().map(|row| row.scope);
-                typed(key, value_type, units, all.scopes.len())
+            ValueType::Double => {
+                let values = units.spread(&key.doubles, 0.0);
+                let nulls = units.validity(&key.doubles);
+                Arc::new(Float64Array::new(values.into(), nulls))
             }
-            AttributeScope::Span | AttributeScope::Event | AttributeScope::Link => {
-                typed(key, value_type, all.units.iter().copied(), rows.len())
+            ValueType::Bool => {
+                let values = units.spread(&key.bools, false);
+                Arc::new(BooleanArray::new(values.into(), units.validity(&key.bools)))
             }
-        }
+            ValueType::String
+            | ValueType::StringArray
+            | ValueType::IntArray
+            | ValueType::DoubleArray
+            | ValueType::BoolArray
+            | ValueType::Other => text(&key.text_codes, units.spread(&key.texts, NO_CODE))?,
+        })
     }
 }
 
-/// Spreads the values of units over the rows that have these units.
-fn typed(
-    key: &Key<'_>,
-    value_type: ValueType,
-    unit_of_row: impl ExactSizeIterator<Item = u32> + Clone,
-    unit_count: usize,
-) -> Result<ArrayRef, StorageError> {
-    Ok(match value_type {
-        ValueType::Int => {
-            let (values, nulls) = spread_values(&key.ints, unit_of_row, unit_count);
-            Arc::new(Int64Array::new(ScalarBuffer::from(values), nulls))
-        }
-        ValueType::Double => {
-            let (values, nulls) = spread_values(&key.doubles, unit_of_row, unit_count);
-            Arc::new(Float64Array::new(ScalarBuffer::from(values), nulls))
-        }
-        ValueType::Bool => {
-            let (values, nulls) = spread_values(&key.bools, unit_of_row, unit_count);
-            Arc::new(BooleanArray::new(values.into(), nulls))
-        }
-        ValueType::String
-        | ValueType::StringArray
-        | ValueType::IntArray
-        | ValueType::DoubleArray
-        | ValueType::BoolArray
-        | ValueType::Other => text(key, unit_of_row, unit_count)?,
-    })
-}
-
-fn spread_values<T: Copy + Default>(
-    from: &Values<T>,
-    unit_of_row: impl ExactSizeIterator<Item = u32> + Clone,
-    unit_count: usize,
-) -> (Vec<T>, Option<NullBuffer>) {
-    let mut units = vec![T::default(); unit_count];
-    let mut valid = vec![false; unit_count];
-    for (unit, value) in from.units.iter().zip(&from.values) {
-        units[*unit as usize] = *value;
-        valid[*unit as usize] = true;
+/// A column of texts by their codes.
+fn text(texts: &TextCodes<'_>, codes: Vec<i32>) -> Result<ArrayRef, StorageError> {
+    let value_count = codes.iter().filter(|code| **code != NO_CODE).count();
+    if !texts.mostly_distinct(value_count) {
+        return texts.column(codes);
     }
-    let values = unit_of_row.clone().map(|unit| units[unit as usize]);
-    let row_valid = unit_of_row.map(|unit| valid[unit as usize]).collect();
-    (values.collect(), nulls(row_valid))
-}
-
-fn text(
-    key: &Key<'_>,
-    unit_of_row: impl ExactSizeIterator<Item = u32>,
-    unit_count: usize,
-) -> Result<ArrayRef, StorageError> {
-    let mut units: Vec<Option<i32>> = vec![None; unit_count];
-    for (unit, code) in key.texts.units.iter().zip(&key.texts.values) {
-        units[*unit as usize] = Some(*code);
-    }
-    let of_row: Vec<Option<i32>> = unit_of_row.map(|unit| units[unit as usize]).collect();
-    let value_count = of_row.iter().flatten().count();
-    if !key.text_codes.mostly_distinct(value_count) {
-        return key.text_codes.column(of_row.into_iter());
-    }
-    let texts = of_row
+    let of_row = codes
         .into_iter()
-        .map(|code| code.map(|code| key.text_codes.text(code)));
-    Ok(Arc::new(text_array(texts, "bytes of one text attribute")?))
+        .map(|code| (code != NO_CODE).then(|| texts.text(code)));
+    Ok(Arc::new(text_array(of_row, "bytes of one text attribute")?))
 }
 
 /// The list columns, in schema order.
@@ -389,8 +355,8 @@ pub(super) fn lists(
             let resource = entry_lists(&resource, 0..super::row_number(all.resources.len()))?;
             let scope = entry_lists(&scope, 0..super::row_number(all.scopes.len()))?;
             Ok::<_, StorageError>([
-                spread(resource, rows.iter().map(|row| row.resource))?,
-                spread(scope, rows.iter().map(|row| row.scope))?,
+                repeat_lists(resource, &all.resource_of_row)?,
+                repeat_lists(scope, &all.scope_of_row)?,
             ])
         },
         || {
@@ -413,14 +379,11 @@ pub(super) fn lists(
 }
 
 /// Repeats the lists of units for the rows that have them.
-fn spread(
-    units: EntryLists<'_>,
-    unit_of_row: impl Iterator<Item = u32> + Clone,
-) -> Result<ArrayRef, StorageError> {
+fn repeat_lists(units: EntryLists<'_>, unit_of_row: &[u32]) -> Result<ArrayRef, StorageError> {
     let sizes = units.sizes().to_vec();
     let (mut entries, mut bytes) = (0usize, 0usize);
-    for unit in unit_of_row.clone() {
-        let (more_entries, more_bytes) = sizes[unit as usize];
+    for unit in unit_of_row {
+        let (more_entries, more_bytes) = sizes[*unit as usize];
         entries += more_entries;
         bytes += more_bytes;
     }
@@ -428,7 +391,7 @@ fn spread(
     offset(entries, "attributes in lists")?;
     offset(bytes, "bytes of attributes in lists")?;
     let units = units.finish()?;
-    let rows = UInt32Array::from_iter_values(unit_of_row);
+    let rows = UInt32Array::from(unit_of_row.to_vec());
     arrow::compute::take(&units, &rows, None)
         .map_err(|error| StorageError::arrow("repeating attribute lists", error))
 }

@@ -3,7 +3,7 @@
 //! Steps, one module each: [`from_wire`] and [`from_model`] take spans apart into [`arrive`] and
 //! [`attributes`]; [`rows`] puts them in block order and finds repeated ones, with [`tree`] for the
 //! inside of a trace and [`hash`] to recognise repetition; [`promote`] decides which keys get a column; [`columns`], [`entries`],
-//! [`items`] and [`text`] build arrays; [`describe`] writes down what was made.
+//! [`items`], [`spread`] and [`text`] build arrays; [`describe`] writes down what was made.
 //!
 //! The result is the same for the same set of spans, in whatever order and groups they came.
 
@@ -18,6 +18,7 @@ pub(crate) mod hash;
 mod items;
 mod promote;
 mod rows;
+mod spread;
 pub(crate) mod text;
 mod tree;
 

@@ -27,12 +27,18 @@ pub(super) struct Rows {
     pub(super) rows: Vec<SpanRow>,
     /// Number on arrival of each row.
     pub(super) units: Vec<u32>,
+    /// Row of each, by its number on arrival.
+    pub(super) row_of_unit: Vec<u32>,
     pub(super) tree: Vec<TreeRow>,
     pub(super) traces: Vec<Trace>,
     /// Distinct resources, in the order in which rows first have them.
     pub(super) resources: Vec<Arc<Resource>>,
+    /// Number of each row's resource.
+    pub(super) resource_of_row: Vec<u32>,
     /// Distinct scopes, in the order in which rows first have them.
     pub(super) scopes: Vec<Arc<InstrumentationScope>>,
+    /// Number of each row's scope.
+    pub(super) scope_of_row: Vec<u32>,
 }
 
 /// Puts spans in block order. Also gives those that repeat another one in every field, by their
@@ -58,10 +64,13 @@ pub(super) fn order(arrived: &Arrived<'_>) -> (Rows, HashSet<u32>) {
     let mut out = Rows {
         rows: Vec::with_capacity(total),
         units: Vec::with_capacity(total),
+        row_of_unit: vec![0; total],
         tree: Vec::with_capacity(total),
         traces: Vec::with_capacity(ordered.len()),
         resources: Vec::new(),
+        resource_of_row: Vec::with_capacity(total),
         scopes: Vec::new(),
+        scope_of_row: Vec::with_capacity(total),
     };
     for trace in order.into_iter().map(|i| &ordered[i]) {
         let first_row = super::row_number(out.rows.len());
@@ -72,6 +81,7 @@ pub(super) fn order(arrived: &Arrived<'_>) -> (Rows, HashSet<u32>) {
         });
         for row in &trace.tree {
             let unit = trace.units[row.node as usize];
+            out.row_of_unit[unit as usize] = super::row_number(out.rows.len());
             out.units.push(unit);
             out.rows.push(arrived.spans[unit as usize]);
         }
@@ -83,6 +93,10 @@ pub(super) fn order(arrived: &Arrived<'_>) -> (Rows, HashSet<u32>) {
     let scopes = renumber(&mut out.rows, arrived.scopes.items.len(), |row| {
         &mut row.scope
     });
+    for row in &out.rows {
+        out.resource_of_row.push(row.resource);
+        out.scope_of_row.push(row.scope);
+    }
     out.resources = resources
         .into_iter()
         .map(|i| Arc::clone(&arrived.resources.items[i as usize].0))

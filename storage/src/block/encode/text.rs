@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::array::{ArrayRef, DictionaryArray, Int32Array, NullBufferBuilder, StringArray};
+use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::Int32Type;
 use hashbrown::HashMap;
 
@@ -12,7 +12,7 @@ use crate::error::StorageError;
 /// Up to this many distinct values a dictionary always pays.
 const FEW_VALUES: usize = 1024;
 /// Stands for a text without a code.
-const NO_CODE: i32 = -1;
+pub(super) const NO_CODE: i32 = -1;
 
 /// Gives texts numbers in the order of first appearance.
 #[derive(Debug, Default)]
@@ -55,31 +55,28 @@ impl<'a> TextCodes<'a> {
         self.values.len() > FEW_VALUES && self.values.len() > value_count / 4
     }
 
-    /// A dictionary column of codes, `None` for null. Its dictionary is in the order of first
+    /// A dictionary column of codes, [`NO_CODE`] for null. Its dictionary is in the order of first
     /// appearance there, whatever the order in which the codes were given.
-    pub(super) fn column(
-        &self,
-        codes: impl ExactSizeIterator<Item = Option<i32>>,
-    ) -> Result<ArrayRef, StorageError> {
+    pub(super) fn column(&self, mut codes: Vec<i32>) -> Result<ArrayRef, StorageError> {
+        let valid = BooleanBuffer::collect_bool(codes.len(), |row| codes[row] != NO_CODE);
+        let nulls = Some(NullBuffer::new(valid)).filter(|nulls| nulls.null_count() > 0);
         let mut new_of_old = vec![NO_CODE; self.values.len()];
         let mut values = Vec::new();
-        let mut valid = Vec::with_capacity(codes.len());
-        let mut keys = Vec::with_capacity(codes.len());
-        for code in codes {
-            valid.push(code.is_some());
-            keys.push(match code.and_then(|code| usize::try_from(code).ok()) {
-                None => 0,
-                Some(code) => {
-                    let new = &mut new_of_old[code];
+        for code in &mut codes {
+            *code = match usize::try_from(*code) {
+                // Never looked at.
+                Err(_) => 0,
+                Ok(old) => {
+                    let new = &mut new_of_old[old];
                     if *new == NO_CODE {
                         *new = super::row_i32(values.len());
-                        values.push(self.values[code]);
+                        values.push(self.values[old]);
                     }
                     *new
                 }
-            });
+            };
         }
-        let keys = Int32Array::new(ScalarBuffer::from(keys), nulls(valid));
+        let keys = Int32Array::new(codes.into(), nulls);
         let values = text_array(values.into_iter().map(Some), "distinct texts")?;
         let array = DictionaryArray::<Int32Type>::try_new(keys, Arc::new(values))
             .map_err(|error| StorageError::arrow("making a dictionary", error))?;
@@ -96,19 +93,24 @@ pub(super) fn checked(bytes: &[u8]) -> &str {
 /// `null_if_empty` makes empty texts null.
 pub(super) fn dictionary_of_units<'a>(
     units: impl Iterator<Item = &'a str>,
-    unit_of_row: impl ExactSizeIterator<Item = u32>,
+    unit_of_row: &[u32],
     null_if_empty: bool,
 ) -> Result<ArrayRef, StorageError> {
     let mut codes = TextCodes::default();
-    let units: Vec<Option<i32>> = units
-        .map(|text| (!null_if_empty || !text.is_empty()).then(|| codes.code(text)))
-        .collect();
-    codes.column(unit_of_row.map(|unit| units[unit as usize]))
-}
-
-/// A validity buffer; `None` where all is valid.
-pub(super) fn nulls(valid: Vec<bool>) -> Option<NullBuffer> {
-    Some(NullBuffer::from(valid)).filter(|nulls| nulls.null_count() > 0)
+    let code_of = |text: &'a str| {
+        if null_if_empty && text.is_empty() {
+            NO_CODE
+        } else {
+            codes.code(text)
+        }
+    };
+    let units: Vec<i32> = units.map(code_of).collect();
+    codes.column(
+        unit_of_row
+            .iter()
+            .map(|unit| units[*unit as usize])
+            .collect(),
+    )
 }
 
 /// A plain text array; fails where the texts together exceed what 32-bit offsets reach.
@@ -118,15 +120,18 @@ pub(super) fn text_array<'a>(
 ) -> Result<StringArray, StorageError> {
     let mut bytes = Vec::new();
     let mut offsets = vec![0i32];
-    let mut valid = Vec::new();
+    let mut valid = NullBufferBuilder::new(0);
     for text in texts {
-        valid.push(text.is_some());
+        valid.append(text.is_some());
         bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
         offsets.push(offset(bytes.len(), what)?);
     }
-    let nulls = nulls(valid);
-    StringArray::try_new(OffsetBuffer::new(offsets.into()), bytes.into(), nulls)
-        .map_err(|error| StorageError::arrow("making a text array", error))
+    StringArray::try_new(
+        OffsetBuffer::new(offsets.into()),
+        bytes.into(),
+        valid.finish(),
+    )
+    .map_err(|error| StorageError::arrow("making a text array", error))
 }
 
 /// An offset into a list or text array.

@@ -10,7 +10,7 @@ mod read;
 mod write;
 
 pub(super) use read::Hybrid;
-pub(super) use write::{encode, width_of};
+pub(super) use write::{encode, encode_bits, width_of};
 
 #[cfg(test)]
 mod tests {
