@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 
 use super::decode::{self, KeyInterner, Rejection};
-use super::wire::{Fields, Wire};
+use super::wire::{Fields, Wire, short_attribute, short_text};
 
 /// Levels of protobuf messages inside one value up to which bytes count as plain. Decoders stop at 100
 /// levels of a request, of which a value in an event is inside of six.
@@ -388,15 +388,33 @@ impl Check<'_> {
         (within && has_trace_id && has_span_id).then_some(())
     }
 
+    /// `is_text` if that is known.
+    fn key(&self, key: &[u8], is_text: bool) -> Option<()> {
+        (key.len() <= self.bounds.key_len && (is_text || text(key).is_some())).then_some(())
+    }
+
+    /// As [`key`](Self::key).
+    fn value_text(&self, value: &[u8], is_text: bool) -> Option<()> {
+        (value.len() <= self.bounds.value_len && (is_text || text(value).is_some())).then_some(())
+    }
+
     /// `depth` counts arrays and maps around the attribute, `levels` messages.
     fn attribute(&mut self, message: &[u8], depth: u32, levels: u32) -> Option<()> {
         self.count()?;
+        if levels == 0
+            && let Some((key, value)) = short_attribute(message)
+        {
+            // Lengths and tags are ASCII, too.
+            let is_ascii = message.is_ascii();
+            self.key(key, is_ascii)?;
+            return match short_text(value) {
+                Some(text) => self.value_text(text, is_ascii),
+                None => self.value(value, depth, levels),
+            };
+        }
         let mut has_value = false;
         each(message, |number, value| match (number, value) {
-            (1, Wire::Bytes(key)) => {
-                (key.len() <= self.bounds.key_len).then_some(())?;
-                text(key)
-            }
+            (1, Wire::Bytes(key)) => self.key(key, false),
             (2, Wire::Bytes(value)) => {
                 once(&mut has_value)?;
                 self.value(value, depth, levels)
@@ -418,10 +436,7 @@ impl Check<'_> {
                 once(&mut has_value)?;
             }
             match (number, value) {
-                (1, Wire::Bytes(value)) => {
-                    (value.len() <= self.bounds.value_len).then_some(())?;
-                    text(value)
-                }
+                (1, Wire::Bytes(text)) => self.value_text(text, false),
                 (2 | 3 | 8, Wire::Varint(_)) | (4, Wire::Fixed64(_)) => Some(()),
                 (5, Wire::Bytes(array)) => {
                     self.nested(depth)?;

@@ -14,7 +14,7 @@ use super::text::checked;
 use crate::block::meta::ValueType;
 use crate::error::StorageError;
 use crate::ids::{SpanId, TraceId};
-use crate::otlp::wire::{Fields, Wire, low_u32};
+use crate::otlp::wire::{Fields, Wire, low_u32, short_attribute, short_text};
 use crate::otlp::{
     KeyInterner, PlainRequest, resource_from_bytes, scope_from_bytes, value_from_bytes,
 };
@@ -171,6 +171,12 @@ fn named<'a>((key, value): (&'a [u8], Datum<'a>)) -> (&'a str, Datum<'a>) {
 }
 
 fn attribute(message: &[u8]) -> (&[u8], Datum<'_>) {
+    if let Some((key, value)) = short_attribute(message) {
+        return (
+            key,
+            short_text(value).map_or_else(|| datum(value), Datum::Text),
+        );
+    }
     let (mut key, mut value) = (&[][..], &[][..]);
     for (number, field) in Fields::of(message) {
         match (number, field) {
