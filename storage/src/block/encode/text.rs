@@ -29,9 +29,11 @@ impl<'a> TextCodes<'a> {
 
     /// The code of a text by its bytes, which are looked at as text only the first time.
     pub(super) fn code_of_bytes(&mut self, text: &'a [u8]) -> i32 {
-        // Neighbouring rows often have the same text, even at the same address.
+        // Neighbouring rows often have the same text, even at the same address. Empty ones may be at an
+        // address where there is nothing, and vector instructions are slow to find that out.
         if let Some((last, code)) = self.last
-            && last == text
+            && last.len() == text.len()
+            && (text.is_empty() || last == text)
         {
             return code;
         }
