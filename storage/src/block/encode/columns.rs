@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanArray, FixedSizeBinaryBuilder, Float64Array, Int32Array,
-    Int64Array, ListBuilder, UInt32Array,
+    ArrayRef, AsArray as _, BinaryBuilder, BooleanArray, FixedSizeBinaryBuilder, Float64Array,
+    Int32Array, Int64Array, ListBuilder, UInt32Array,
 };
 use arrow::datatypes::{DataType, Field};
 use hashbrown::HashSet;
 
 use super::arrive::{Arrived, Item, SpanRow};
 use super::attributes::{Collect, Key, Rest, SCALARS, ScopeAttributes};
-use super::entries::EntryLists;
+use super::entries::{EntryLists, list};
 use super::items::{events, fixed_bytes, links};
 use super::promote::{Promoted, promote};
 use super::rows::{Rows, Trace};
@@ -20,6 +20,7 @@ use super::text::{NO_CODE, TextCodes, dictionary_of_units, offset, text_array};
 use crate::block::meta::{AttributeScope, ValueType};
 use crate::error::StorageError;
 use crate::model::{AnyValue, Attribute, Resource};
+use crate::schema::entry_item;
 
 const SECOND_NS: i64 = 1_000_000_000;
 
@@ -381,19 +382,24 @@ pub(super) fn lists(
 /// Repeats the lists of units for the rows that have them.
 fn repeat_lists(units: EntryLists<'_>, unit_of_row: &[u32]) -> Result<ArrayRef, StorageError> {
     let sizes = units.sizes().to_vec();
-    let (mut entries, mut bytes) = (0usize, 0usize);
+    let units = units.finish()?;
+    let units = units.as_list::<i32>();
+    let mut entries: Vec<i32> = Vec::new();
+    let mut offsets = Vec::with_capacity(unit_of_row.len() + 1);
+    offsets.push(0);
+    let mut bytes = 0;
     for unit in unit_of_row {
-        let (more_entries, more_bytes) = sizes[*unit as usize];
-        entries += more_entries;
-        bytes += more_bytes;
+        let unit = *unit as usize;
+        entries.extend(units.value_offsets()[unit]..units.value_offsets()[unit + 1]);
+        offsets.push(offset(entries.len(), "attributes in lists")?);
+        bytes += sizes[unit];
     }
     // The kernel does not expect more than 32-bit offsets can reach.
-    offset(entries, "attributes in lists")?;
     offset(bytes, "bytes of attributes in lists")?;
-    let units = units.finish()?;
-    let rows = UInt32Array::from(unit_of_row.to_vec());
-    arrow::compute::take(&units, &rows, None)
-        .map_err(|error| StorageError::arrow("repeating attribute lists", error))
+    // Entry by entry and column by column: that takes a fifth of the time of list by list.
+    let entries = arrow::compute::take(units.values(), &Int32Array::from(entries), None)
+        .map_err(|error| StorageError::arrow("repeating attribute lists", error))?;
+    list(entry_item(), offsets, entries)
 }
 
 /// Attributes of one scope that have no column, ordered by unit; those of a unit with equal keys are

@@ -27,8 +27,8 @@ pub(super) struct EntryLists<'a> {
     open: Vec<(&'a str, &'a Datum<'a>)>,
     text_bytes: usize,
     count: usize,
-    /// Entries and bytes of each list.
-    sizes: Vec<(usize, usize)>,
+    /// Bytes of each list.
+    sizes: Vec<usize>,
 }
 
 impl<'a> EntryLists<'a> {
@@ -56,7 +56,7 @@ impl<'a> EntryLists<'a> {
     /// Ends the open list. Entries are put in key order, so that the order of different keys on
     /// arrival leaves no trace; equal keys keep their order.
     pub(super) fn end_list(&mut self) -> Result<(), StorageError> {
-        let before = (self.count, self.text_bytes);
+        let before = self.text_bytes;
         let mut open = std::mem::take(&mut self.open);
         open.sort_by_key(|(key, _)| *key);
         for (key, value) in open.drain(..) {
@@ -65,13 +65,12 @@ impl<'a> EntryLists<'a> {
         self.open = open;
         self.offsets
             .push(offset(self.count, "attributes in lists")?);
-        self.sizes
-            .push((self.count - before.0, self.text_bytes - before.1));
+        self.sizes.push(self.text_bytes - before);
         Ok(())
     }
 
-    /// Entries and bytes of each list so far.
-    pub(super) fn sizes(&self) -> &[(usize, usize)] {
+    /// Bytes of each list so far.
+    pub(super) fn sizes(&self) -> &[usize] {
         &self.sizes
     }
 
