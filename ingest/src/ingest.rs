@@ -36,9 +36,11 @@ const TICK: Duration = Duration::from_millis(250);
 /// stored is used up. Storing some takes less, unless storage is slow; and it is far less than senders
 /// wait for an answer.
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(1);
-/// Plain requests up to this size are checked and packed where they arrive, which takes up to some 150 µs:
-/// handing them to another thread and back costs a good part of that, and the others wait no less.
+/// Requests in protobuf up to this size are checked and packed where they arrive, which takes some 150 µs
+/// at most if they are plain: handing them to another thread and back would cost a good part of that.
 const INLINE_BYTES: usize = 128 << 10;
+/// As [`INLINE_BYTES`], in JSON, which takes several times as long.
+const INLINE_JSON_BYTES: usize = 16 << 10;
 
 /// What became of an accepted request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -401,7 +403,11 @@ impl Ingest {
 
     async fn prepare(&self, tenant: &TenantId, received: Received) -> Result<Prepared, Refused> {
         let now_ns = now_ns();
-        if received.encoding == Encoding::Identity && received.body.len() <= INLINE_BYTES {
+        let longest = match received.format {
+            Format::Protobuf => INLINE_BYTES,
+            Format::Json => INLINE_JSON_BYTES,
+        };
+        if received.encoding == Encoding::Identity && received.body.len() <= longest {
             return prepare(tenant, received, &self.rules, now_ns);
         }
         let (rules, tenant) = (Arc::clone(&self.rules), tenant.clone());

@@ -20,10 +20,13 @@ use self::client::{Client, Protocol};
 use self::requests::Requests;
 use self::server::Server;
 use crate::error::BenchError;
-use crate::record::{Run, float, millis};
+use crate::record::{Run, Spread, float, millis};
 use crate::usage::Usage;
 
 pub(crate) const SUITE: &str = "ingest";
+/// How often each load is sent.
+const ROUNDS: usize = 3;
+const PER_CORE: &str = "k spans/s per core";
 
 /// One way to send.
 #[derive(Debug, Clone, Copy)]
@@ -67,17 +70,39 @@ pub(crate) fn run(
             ..Workload::new(options.seed, options.spans)
         };
         let requests = Arc::new(Requests::make(folder.path(), &workload)?);
-        for load in loads(batch, options.quick) {
-            eprintln!("ingest: {}", load.name());
-            requests.rewind()?;
-            let folder = tempfile::tempdir_in(folder.path())
-                .map_err(BenchError::file("make a folder in", folder.path()))?;
-            let sent = send(load, &requests, options, &workload, folder.path());
-            let sent = runtime.block_on(sent)?;
-            sent.record(run, &load, &requests, options.spans);
+        let loads = loads(batch, options.quick);
+        let mut rounds = vec![Vec::new(); loads.len()];
+        // In turns, as a machine is slower at one time than at another.
+        for round in 1..=if options.quick { 1 } else { ROUNDS } {
+            for (load, rounds) in loads.iter().zip(&mut rounds) {
+                eprintln!("ingest: {}, round {round}", load.name());
+                requests.rewind()?;
+                let folder = tempfile::tempdir_in(folder.path())
+                    .map_err(BenchError::file("make a folder in", folder.path()))?;
+                let sent = send(*load, &requests, options, &workload, folder.path());
+                let sent = runtime.block_on(sent)?;
+                rounds.push(sent.figures(load, &requests, options.spans));
+            }
+        }
+        for (load, rounds) in loads.iter().zip(&rounds) {
+            record(run, &load.name(), rounds);
         }
     }
     Ok(())
+}
+
+/// Notes of each figure the median of all rounds, and how far apart they were in what matters most.
+fn record(run: &mut Run, case: &str, rounds: &[Vec<(&str, f64)>]) {
+    let names = rounds.first().into_iter().flatten().map(|(name, _)| *name);
+    for (at, name) in names.enumerate() {
+        let of_rounds: Vec<f64> = rounds.iter().map(|figures| figures[at].1).collect();
+        let spread = Spread::of(&of_rounds);
+        run.figure(SUITE, case, name, spread.median);
+        if name == PER_CORE && rounds.len() > 1 {
+            run.figure(SUITE, case, "least", spread.least);
+            run.figure(SUITE, case, "most", spread.most);
+        }
+    }
 }
 
 fn loads(batch: usize, quick: bool) -> Vec<Load> {
@@ -134,34 +159,30 @@ struct Sent {
 }
 
 impl Sent {
-    fn record(&self, run: &mut Run, load: &Load, requests: &Requests, spans: u64) {
-        let case = load.name();
-        let mut figure = |name: &str, value: f64| run.figure(SUITE, &case, name, value);
+    /// Figures by name, in the same order for the same load.
+    fn figures(&self, load: &Load, requests: &Requests, spans: u64) -> Vec<(&'static str, f64)> {
         let (spans, cpu) = (float(spans), self.usage.cpu.as_secs_f64());
         let wall = self.until_acknowledged.as_secs_f64();
-        figure("acknowledged, k spans/s", spans / wall / 1e3);
-        figure(
-            "in blocks, k spans/s",
-            spans / self.until_in_blocks.as_secs_f64() / 1e3,
-        );
-        figure("CPU s per M spans", cpu * 1e6 / spans);
-        figure("k spans/s per core", spans / cpu / 1e3);
-        // Spans of small requests come with more bytes: each request says its resources anew.
-        figure("MB/s of OTLP per core", float(requests.bytes) / cpu / 1e6);
-        figure(
-            "peak memory, MiB",
-            float(self.usage.peak_resident_bytes) / f64::from(1 << 20),
-        );
-        figure(
-            "bytes written per byte received",
-            float(self.usage.written_bytes) / float(requests.bytes),
-        );
-        figure("requests sent again", float(self.refusals));
+        let in_blocks = self.until_in_blocks.as_secs_f64();
+        let peak = float(self.usage.peak_resident_bytes) / f64::from(1 << 20);
+        let written = float(self.usage.written_bytes) / float(requests.bytes);
+        let mut figures = vec![
+            ("acknowledged, k spans/s", spans / wall / 1e3),
+            ("in blocks, k spans/s", spans / in_blocks / 1e3),
+            ("CPU s per M spans", cpu * 1e6 / spans),
+            (PER_CORE, spans / cpu / 1e3),
+            // Spans of small requests come with more bytes: each request says its resources anew.
+            ("MB/s of OTLP per core", float(requests.bytes) / cpu / 1e6),
+            ("peak memory, MiB", peak),
+            ("bytes written per byte received", written),
+            ("requests sent again", float(self.refusals)),
+        ];
         if load.queries {
-            let spread = crate::record::Spread::of(&self.queries_ms);
-            figure("queries", float(self.queries_ms.len() as u64));
-            figure("median query, ms", spread.median);
+            let median = Spread::of(&self.queries_ms).median;
+            figures.push(("queries", float(self.queries_ms.len() as u64)));
+            figures.push(("median query, ms", median));
         }
+        figures
     }
 }
 
