@@ -1,10 +1,10 @@
 //! The time-series aggregates: one state per group and interval, mergeable in any order.
 //!
 //! Reading order: [`cell`] (what one group holds for one interval), [`interval_cells`] (all groups in
-//! one interval), [`states`] (all cells of all groups), [`by_group`] (the same group by group), [`rows`] (cells as Arrow rows, which is how
-//! states travel between processes and through DataFusion's own aggregation), [`sketch`] and
-//! [`histogram`] (the two cells that are more than a few numbers), [`buckets`] (the counts that both
-//! are made of).
+//! one interval), [`states`] (all cells of all groups), [`by_group`] (the same, group by group),
+//! [`rows`] (cells as Arrow rows, which is how states travel between processes and through
+//! DataFusion's own aggregation), [`sketch`] and [`histogram`] (the two cells that are more than a few
+//! numbers), [`buckets`] (the counts that both are made of).
 
 pub(crate) mod buckets;
 pub(crate) mod by_group;
