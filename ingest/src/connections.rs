@@ -30,6 +30,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const MAX_HEADERS: usize = 100;
 const MAX_HEADER_BYTES: u32 = 16 << 10;
 const HTTP1_BUFFER_BYTES: usize = 64 << 10;
+/// Clients that heed it send a request in fewer pieces.
+const HTTP2_FRAME_BYTES: u32 = 64 << 10;
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -190,6 +192,7 @@ fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.max_streams)
         .max_header_list_size(MAX_HEADER_BYTES)
+        .max_frame_size(HTTP2_FRAME_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)

@@ -362,8 +362,9 @@ pub(crate) fn deal(groups: &[SpanGroup], parts: usize) -> Vec<Vec<SpanGroup>> {
     for group in groups {
         for span in &group.spans {
             dealt[next % parts].push(SpanGroup {
+                resource: Arc::clone(&group.resource),
+                scope: Arc::clone(&group.scope),
                 spans: vec![span.clone()],
-                ..group.clone()
             });
             next += 1;
         }
