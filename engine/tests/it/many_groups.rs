@@ -64,22 +64,23 @@ fn spans() -> Vec<SpanGroup> {
 #[test]
 fn answers_are_those_of_the_reference_however_spans_are_cut() {
     let groups = spans();
-    for query in QUERIES {
-        let compiled = traceql::compile(query).expect("the query compiles");
-        let expected = metrics(&compiled, &groups, OVER).expect("the reference answers");
-        let tolerance = if query.contains("quantile") {
-            Tolerance::SKETCH
-        } else {
-            Tolerance::ROUNDING
-        };
-        for layout in [Layout::Live, Layout::Stored, Layout::Pieces] {
-            let answer = block_on(async {
-                let mut bench = Bench::new();
-                let slices = bench.lay_out_in(&groups, layout, 3_000).await;
-                bench.answer(&compiled, grid(OVER), slices).await
-            });
+    let compiled = QUERIES.map(|query| traceql::compile(query).expect("the query compiles"));
+    let expected = compiled.each_ref().map(|query| {
+        let expected = metrics(query, &groups, OVER);
+        expected.expect("the reference answers")
+    });
+    for layout in [Layout::Live, Layout::Stored, Layout::Pieces] {
+        let mut bench = Bench::new();
+        let slices = block_on(bench.lay_out_in(&groups, layout, 3_000));
+        for (query, (compiled, expected)) in QUERIES.iter().zip(compiled.iter().zip(&expected)) {
+            let answer = block_on(bench.answer(compiled, grid(OVER), slices.clone()));
             let answer = answer.unwrap_or_else(|error| panic!("{query}, {layout:?}: {error}"));
-            if let Err(reason) = compare_series(&expected, &as_reference(&answer), tolerance) {
+            let tolerance = if query.contains("quantile") {
+                Tolerance::SKETCH
+            } else {
+                Tolerance::ROUNDING
+            };
+            if let Err(reason) = compare_series(expected, &as_reference(&answer), tolerance) {
                 panic!("{query}, {layout:?}: {reason}");
             }
             let in_order = answer.series.is_sorted_by(|a, b| a.order(b).is_le());
