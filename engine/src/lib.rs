@@ -24,6 +24,7 @@ pub mod exemplars;
 mod fingerprint;
 mod functions;
 pub mod grid;
+mod index;
 mod limit;
 mod lower;
 pub mod partial;

@@ -3,6 +3,8 @@
 use super::cell::Cell;
 use super::interval_cells::IntervalCells;
 
+use crate::index::index;
+
 /// The groups that are in an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ShownGroups<'a> {
@@ -85,10 +87,6 @@ impl Starts {
             values,
         }
     }
-}
-
-fn index(group: u32) -> usize {
-    usize::try_from(group).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

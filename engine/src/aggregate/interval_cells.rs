@@ -8,6 +8,8 @@ use hashbrown::hash_map::Entry;
 
 use super::cell::Cell;
 
+use crate::index::index;
+
 /// So many groups all have a cell, counted or not.
 const FEW_GROUPS: usize = 256;
 /// Of more groups all have one where one in so many is counted.
@@ -171,10 +173,6 @@ fn grow<C: Cell, E>(
         cells.resize(groups, C::default());
     }
     Ok(())
-}
-
-fn index(group: u32) -> usize {
-    usize::try_from(group).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use super::interval_cells::IntervalCells;
 use super::rows::{StateBuilder, StateReader};
 use super::sketch::Sketch;
 use crate::grid::Placement;
+use crate::index::index;
 use crate::limit::MemoryLimit;
 use crate::threads;
 
@@ -392,10 +393,6 @@ fn check(limit: MemoryLimit, bytes: usize) -> Result<()> {
 
 fn passes(filter: &BooleanArray, row: usize) -> bool {
     filter.is_valid(row) && filter.value(row)
-}
-
-fn index(group: u32) -> usize {
-    usize::try_from(group).unwrap_or(usize::MAX)
 }
 
 impl<C: Viewable> RangeState for States<C> {

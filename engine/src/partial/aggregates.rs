@@ -22,6 +22,7 @@ use crate::aggregate::states::{Cells, Matrix};
 use crate::aggregate::{RangeState, new_state};
 use crate::error::{EngineError, recover};
 use crate::grid::{Grid, Placement};
+use crate::index::index;
 use crate::limit::MemoryLimit;
 use crate::lower::{KeyKind, state_kind};
 use crate::physical::Groups;
@@ -492,8 +493,4 @@ struct Shown<'a> {
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 fn as_float(count: u64) -> f64 {
     count as f64
-}
-
-fn index(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::key::KeyValue;
+use crate::index::index;
 use crate::threads;
 
 static HASHER: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
@@ -146,10 +147,6 @@ impl GroupTable {
             + self.values.capacity() * size_of::<Held>()
             + self.texts.capacity()
     }
-}
-
-fn index(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

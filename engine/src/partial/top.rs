@@ -9,6 +9,7 @@ use traceql::ast::SecondStage;
 
 use crate::aggregate::cell::Cell;
 use crate::aggregate::states::Matrix;
+use crate::index::index;
 use crate::series::Extreme;
 
 /// `topk` or `bottomk` as the first stage after an aggregate.
@@ -141,8 +142,4 @@ impl First {
         }
         &self.groups[..self.in_order]
     }
-}
-
-fn index(group: u32) -> usize {
-    usize::try_from(group).unwrap_or(usize::MAX)
 }

@@ -10,6 +10,8 @@ use datafusion::error::Result;
 use storage::StorageError;
 use storage::block::encoded::{Bits, Coded, EncodedColumn, RowCodes};
 
+use crate::index::index;
+
 /// The codes of one column in some neighbouring rows.
 #[derive(Debug)]
 pub(super) enum Codes {
@@ -337,10 +339,6 @@ impl Listed {
         };
         rows.iter().map(code).collect()
     }
-}
-
-pub(super) fn index(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 pub(super) fn number(index: usize) -> u32 {

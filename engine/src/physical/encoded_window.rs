@@ -13,8 +13,9 @@ use datafusion::physical_expr::PhysicalExpr;
 use storage::StorageError;
 use storage::block::encoded::EncodedColumn;
 
-use super::encoded_codes::{Codes, Rows, index, number};
+use super::encoded_codes::{Codes, Rows, number};
 use crate::aggregate::interval::{IntervalCursor, OUTSIDE};
+use crate::index::index;
 
 impl Rows {
     /// Those that a condition holds for.

@@ -12,6 +12,8 @@ use hashbrown::HashMap;
 
 use super::interner::{Interner, KeyTable, UNNUMBERED};
 
+use crate::index::index;
+
 /// Numbers the groups of key columns, in order of appearance.
 #[derive(Debug)]
 pub(crate) struct Grouping {
@@ -137,8 +139,4 @@ impl Grouping {
 
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(UNNUMBERED - 1)
-}
-
-fn index(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }

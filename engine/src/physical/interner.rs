@@ -9,6 +9,8 @@ use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
 use datafusion::error::Result;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
+use crate::index::index;
+
 /// A code whose value has not been numbered yet.
 pub(super) const UNNUMBERED: u32 = u32::MAX;
 /// Integers below this are numbered by a table instead of a hash map.
@@ -329,10 +331,6 @@ fn as_integers(key: &ArrayRef) -> Result<Int64Array> {
 /// The next number after so many.
 fn next(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(UNNUMBERED - 1)
-}
-
-fn index(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The values of one series.
 
+use crate::index::index;
+
 /// One value per interval of a grid; NaN where there is no sample.
 ///
 /// Most of a hundred thousand users are seen in a few intervals only, and have the same value in all
@@ -159,10 +161,6 @@ impl From<Vec<f64>> for Values {
     fn from(values: Vec<f64>) -> Self {
         Self(Held::All(values))
     }
-}
-
-fn index(interval: u32) -> usize {
-    usize::try_from(interval).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
