@@ -8,6 +8,9 @@ use arrow::buffer::BooleanBuffer;
 /// it changes its mode.
 const SHORTEST_RUN: usize = 32;
 
+/// Any run so long holds a block of so many values that begins at a multiple of this.
+const BLOCK: usize = SHORTEST_RUN / 2;
+
 /// Bits per value that [`encode`] can write: those that do not straddle bytes.
 pub(super) const WIDTHS: [u8; 7] = [1, 2, 4, 8, 16, 24, 32];
 
@@ -22,41 +25,42 @@ pub(in crate::block) fn width_of(largest: u32) -> u8 {
 
 /// Appends values, each less than 2^`width`, with `width` one of [`WIDTHS`].
 pub(in crate::block) fn encode(values: &[u32], width: u8, out: &mut Vec<u8>) {
-    let mut packed_from = 0;
-    let mut from = 0;
-    while let Some(run) = long_run(values, from) {
-        if let Some(repeated) = repeated(packed_from, &run) {
-            pack(&values[packed_from..repeated.start], width, out);
-            let value = values[run.start].to_le_bytes();
-            repeat(
-                repeated.len(),
-                &value[..usize::from(width.div_ceil(8))],
-                out,
-            );
-            packed_from = run.end;
-        }
-        from = run.end;
-    }
-    pack(&values[packed_from..], width, out);
+    let long_run = |from| long_run(values, from);
+    let pack = |packed: Range<usize>, out: &mut Vec<u8>| pack(&values[packed], width, out);
+    encode_runs(values.len(), width, long_run, |at| values[at], pack, out);
 }
 
 /// Appends values of one bit.
 pub(in crate::block) fn encode_bits(values: &BooleanBuffer, out: &mut Vec<u8>) {
     let aligned = values.sliced();
-    let mut packed_from = 0;
-    let mut from = 0;
-    while let Some(run) = long_run_of_bits(values, &aligned, from) {
+    let long_run = |from| long_run_of_bits(values, &aligned, from);
+    let pack = |packed: Range<usize>, out: &mut Vec<u8>| {
+        pack_bits(&values.slice(packed.start, packed.len()), out);
+    };
+    let value = |at| u32::from(values.value(at));
+    encode_runs(values.len(), 1, long_run, value, pack, out);
+}
+
+/// Appends so many values: long runs, which `long_run` finds from some value on, each as one, and what
+/// is between them packed.
+fn encode_runs(
+    count: usize,
+    width: u8,
+    long_run: impl Fn(usize) -> Option<Range<usize>>,
+    value: impl Fn(usize) -> u32,
+    pack: impl Fn(Range<usize>, &mut Vec<u8>),
+    out: &mut Vec<u8>,
+) {
+    let (mut packed_from, mut from) = (0, 0);
+    while let Some(run) = long_run(from) {
         if let Some(repeated) = repeated(packed_from, &run) {
-            pack_bits(
-                &values.slice(packed_from, repeated.start - packed_from),
-                out,
-            );
-            repeat(repeated.len(), &[u8::from(values.value(run.start))], out);
+            pack(packed_from..repeated.start, out);
+            repeat(repeated.len(), value(run.start), width, out);
             packed_from = run.end;
         }
         from = run.end;
     }
-    pack_bits(&values.slice(packed_from, values.len() - packed_from), out);
+    pack(packed_from..count, out);
 }
 
 /// What of a run is written as one, if the values from `packed_from` up to it are not yet written: they
@@ -69,8 +73,6 @@ fn repeated(packed_from: usize, run: &Range<usize>) -> Option<Range<usize>> {
 
 /// The next run that may be written as one, whole.
 fn long_run(values: &[u32], from: usize) -> Option<Range<usize>> {
-    // It holds a block that begins at a multiple of the block's length.
-    const BLOCK: usize = SHORTEST_RUN / 2;
     let mut at = from.next_multiple_of(BLOCK);
     while let Some(block) = values.get(at..at + BLOCK) {
         let value = block[0];
@@ -96,7 +98,6 @@ fn long_run(values: &[u32], from: usize) -> Option<Range<usize>> {
 
 /// As [`long_run`], of bits; `aligned` are their bytes.
 fn long_run_of_bits(values: &BooleanBuffer, aligned: &[u8], from: usize) -> Option<Range<usize>> {
-    const BLOCK: usize = SHORTEST_RUN / 2;
     let mut at = from.next_multiple_of(BLOCK);
     while at + BLOCK <= values.len() {
         let byte = aligned[at / 8];
@@ -117,9 +118,9 @@ fn long_run_of_bits(values: &BooleanBuffer, aligned: &[u8], from: usize) -> Opti
     None
 }
 
-fn repeat(count: usize, value: &[u8], out: &mut Vec<u8>) {
+fn repeat(count: usize, value: u32, width: u8, out: &mut Vec<u8>) {
     varint((count as u64) << 1, out);
-    out.extend_from_slice(value);
+    out.extend_from_slice(&value.to_le_bytes()[..usize::from(width.div_ceil(8))]);
 }
 
 /// Appends the header of packed values, and says how many groups of eight follow.
@@ -200,12 +201,7 @@ mod tests {
             at = run.end;
             if let Some(repeated) = repeated(packed_from, &run) {
                 pack(&values[packed_from..repeated.start], width, &mut out);
-                let value = values[run.start].to_le_bytes();
-                repeat(
-                    repeated.len(),
-                    &value[..usize::from(width.div_ceil(8))],
-                    &mut out,
-                );
+                repeat(repeated.len(), values[run.start], width, &mut out);
                 packed_from = run.end;
             }
         }
