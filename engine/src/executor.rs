@@ -35,9 +35,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 use crate::context::{QueryContext, QueryCounters};
-use crate::error::{EngineError, recover};
+use crate::error::EngineError;
 use crate::exemplars::{self, PartialExemplars};
 use crate::grid::Grid;
+use crate::limit::recover;
 use crate::lower::{Lowered, lower};
 use crate::partial::{Kind, PartialSeries};
 use crate::physical::{EncodedAggregate, EncodedCompare, RangeAggregateExec, UseRangeAggregate};

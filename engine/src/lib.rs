@@ -16,6 +16,7 @@
 
 mod aggregate;
 mod batch;
+mod columns;
 mod compare;
 pub mod context;
 pub mod error;
@@ -27,6 +28,7 @@ pub mod grid;
 mod index;
 mod limit;
 mod lower;
+mod operator;
 pub mod partial;
 mod physical;
 pub mod pieces;
@@ -39,6 +41,7 @@ pub mod search;
 pub mod series;
 mod spanset;
 mod threads;
+mod types;
 
 pub use context::{QueryContext, QueryCounters};
 pub use error::{EngineError, ErrorKind, EvaluationError};

@@ -14,10 +14,10 @@ use traceql::ast::{
     SpansetExpr, SpansetOp, Stage, Status, StructuralForm, UnaryOp,
 };
 
+use crate::columns::stored_scopes;
 use crate::functions::arithmetic::is_arithmetic;
 use crate::grid::Grid;
 use crate::lower::expression::attribute_and_text;
-use crate::lower::scope::stored_scopes;
 use crate::plan::{MetricsPlan, Selection};
 use crate::search::{SearchPlan, SearchWindow};
 

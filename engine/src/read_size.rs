@@ -6,10 +6,10 @@ use hashbrown::HashMap;
 use storage::block::meta::{AttributeScope, BlockMeta, ColumnMeta, ValueType};
 use traceql::ast::{Attribute, MetricsStage};
 
+use crate::columns::stored_scopes;
 use crate::grid::Grid;
 use crate::limit::MemoryLimit;
 use crate::lower::lower;
-use crate::lower::scope::stored_scopes;
 use crate::plan::MetricsPlan;
 use crate::search::job::LoweredSearch;
 use crate::search::{SearchPlan, SearchWindow};

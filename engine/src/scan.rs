@@ -21,11 +21,11 @@ use storage::block::{BlockCache, BlockFile, MemoryBlock, read_columns, read_trac
 use storage::ids::TraceId;
 use storage::schema::names;
 
+use crate::columns::{column, stored_columns};
 use crate::context::QueryContext;
 use crate::error::EngineError;
 use crate::executor::Slice;
 use crate::functions::ids::not_of_traces;
-use crate::lower::layout::{column, stored_columns};
 use crate::provider::{SpanTable, VirtualColumns, with_virtual_columns};
 
 /// A slice, with everything that reading it takes.

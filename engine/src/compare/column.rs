@@ -18,8 +18,8 @@ use super::spans::place_count;
 use super::tally::Tally;
 use super::values::Found;
 use crate::grid::Grid;
-use crate::lower::value::Type;
 use crate::partial::KeyValue;
+use crate::types::Type;
 
 /// So many distinct numbers are forgotten once they are counted.
 const MAX_NUMBERS: usize = 1 << 16;

@@ -8,8 +8,9 @@ use storage::block::meta::{AttributeScope, BlockMeta};
 use storage::schema::names;
 use traceql::ast::{Attribute, Intrinsic, Scope};
 
-use crate::lower::layout::{Layout, column};
-use crate::lower::value::Type;
+use crate::columns::column;
+use crate::lower::layout::Layout;
+use crate::types::Type;
 
 /// The intrinsics that are compared.
 const INTRINSICS: [Intrinsic; 9] = [

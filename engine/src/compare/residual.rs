@@ -14,8 +14,8 @@ use super::places::Places;
 use super::tally::Tally;
 use super::values::Found;
 use crate::batch::named;
-use crate::lower::value::Type;
 use crate::partial::KeyValue;
+use crate::types::Type;
 
 /// Counts the spans of batches by the attributes of one list column.
 #[derive(Debug)]

@@ -6,8 +6,9 @@ use futures::TryStreamExt as _;
 use traceql::ast::{MetricsAggregate, MetricsStage};
 
 use super::PartialExemplars;
-use crate::error::{EngineError, recover};
+use crate::error::EngineError;
 use crate::grid::Grid;
+use crate::limit::recover;
 use crate::lower::lower_exemplars;
 use crate::plan::MetricsPlan;
 use crate::scan::{Opened, Scan};

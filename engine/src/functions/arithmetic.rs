@@ -21,8 +21,7 @@ use traceql::ast::{BinaryOp, FieldExpr, FieldExprKind, UnaryOp};
 use super::Function;
 use super::check::{fail, presence};
 use crate::error::EvaluationError;
-use crate::lower::layout::arrow_type;
-use crate::lower::value::Type;
+use crate::types::Type;
 
 /// An operand that is no arithmetic itself: the types that it may have, with their places among the
 /// arguments.
@@ -110,7 +109,7 @@ impl Evaluation {
         let empty = |data_type: &DataType| arrow::array::new_empty_array(data_type);
         let mut arguments = vec![empty(&DataType::Int64); count];
         for &(value_type, place) in self.operands.iter().flatten() {
-            arguments[place] = empty(&arrow_type(value_type));
+            arguments[place] = empty(&value_type.arrow_type());
         }
         arguments
     }

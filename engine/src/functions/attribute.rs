@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder,
 };
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::DataType;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Expr;
 use storage::block::meta::ValueType;
@@ -14,6 +14,7 @@ use storage::model::AnyValue;
 use storage::otlp::{KeyInterner, value_from_bytes};
 
 use super::Function;
+use crate::types::stored_arrow_type;
 
 /// The values of one type that `key` has in a list of attributes; null where it has none of it.
 ///
@@ -25,7 +26,7 @@ pub(crate) fn lookup(attributes: Expr, key: &str, value_type: ValueType) -> Expr
     Function::call(
         "attribute",
         parameters,
-        arrow_type(value_type),
+        stored_arrow_type(value_type),
         vec![attributes],
         move |args| {
             let no_attributes =
@@ -34,22 +35,6 @@ pub(crate) fn lookup(attributes: Expr, key: &str, value_type: ValueType) -> Expr
             Ok(collect(&entries, &key, value_type))
         },
     )
-}
-
-/// The Arrow type of [`lookup`]'s result.
-pub(crate) fn arrow_type(value_type: ValueType) -> DataType {
-    let list = |item| DataType::List(Arc::new(Field::new("item", item, true)));
-    match value_type {
-        ValueType::String => DataType::Utf8,
-        ValueType::Int => DataType::Int64,
-        ValueType::Double => DataType::Float64,
-        ValueType::Bool => DataType::Boolean,
-        ValueType::StringArray => list(DataType::Utf8),
-        ValueType::IntArray => list(DataType::Int64),
-        ValueType::DoubleArray => list(DataType::Float64),
-        ValueType::BoolArray => list(DataType::Boolean),
-        ValueType::Other => DataType::Null,
-    }
 }
 
 /// Where the first entry of a key is, row by row.

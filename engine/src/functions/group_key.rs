@@ -9,7 +9,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
 
 use super::Function;
-use crate::lower::value::Type;
+use crate::types::Type;
 
 /// What makes two arrays one group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,14 +13,16 @@ use traceql::ast::{
     Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Kind, Literal, Status, UnaryOp,
 };
 
-use super::layout::{Layout, RESOLVED_PARENT_ID, Row, arrow_type, column};
+use super::layout::{Layout, Row};
 use super::nested_set::parent_test;
 use super::scope::nested_of;
-use super::value::{Alternative, Predicate, Type, Value, cast, either};
+use super::value::{Alternative, Predicate, Value, cast, either};
+use crate::columns::{RESOLVED_PARENT_ID, column};
 use crate::functions::arithmetic::{self, is_arithmetic};
 use crate::functions::ids::parse_id;
 use crate::functions::nested;
 use crate::functions::{check, float, list, regex};
+use crate::types::Type;
 
 impl Layout<'_> {
     /// The spans for which `expr` is true.
@@ -431,7 +433,7 @@ fn compare_list(
     } else if element.is_numeric() && scalar.value_type.is_numeric() {
         DataType::Float64
     } else if element == scalar.value_type && is_legal(op, element) {
-        arrow_type(element)
+        element.arrow_type()
     } else {
         return None;
     };

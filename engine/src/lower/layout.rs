@@ -1,10 +1,8 @@
 //! Where the attributes of one block are, and of which types.
 
-use std::collections::BTreeSet;
-
 use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
-use datafusion::common::{Column, ScalarValue};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, lit, when};
 use storage::block::meta::{AttributeScope, AttributeTypeMeta, BlockMeta, ValueType};
@@ -13,25 +11,13 @@ use traceql::Dialect;
 use traceql::ast::{Attribute, Intrinsic, Scope};
 
 use super::nested_set;
-use super::value::{Alternative, Type, Value, either};
+use super::value::{Alternative, Value, either};
+use crate::columns;
+use crate::columns::{RESOLVED_PARENT_ID, SELF_TIME, column};
 use crate::functions::attribute;
 use crate::functions::ids::hex_text;
 use crate::functions::nested::{self, Element, Nested};
-use crate::spanset::derive;
-
-/// The column that resolves a span's literal parent id; the scan computes it.
-pub(crate) const RESOLVED_PARENT_ID: &str = "span:parentID (resolved)";
-
-/// The columns that it follows from.
-pub(crate) const RESOLVED_FROM: [&str; 3] = [names::SPAN_ID, names::DEPTH, names::PARENT_ID];
-
-/// The columns of a block from which a scan makes those of these names.
-pub(crate) fn stored_columns(mut names: BTreeSet<String>) -> BTreeSet<String> {
-    if names.remove(RESOLVED_PARENT_ID) {
-        names.extend(RESOLVED_FROM.map(str::to_owned));
-    }
-    names
-}
+use crate::types::Type;
 
 /// What a row is while an expression is lowered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,11 +56,6 @@ pub(crate) struct Layout<'a> {
     pub(crate) dialect: Dialect,
     /// Which event or link of a span a value is taken of.
     pub(crate) element: Element,
-}
-
-/// A column by its exact name, dots and all.
-pub(crate) fn column(name: &str) -> Expr {
-    Expr::Column(Column::new_unqualified(name))
 }
 
 impl<'a> Layout<'a> {
@@ -175,7 +156,7 @@ impl<'a> Layout<'a> {
                 let id = hex_text(column(nested::LINK_SPAN_ID), false);
                 self.nested_value(Nested::Link, &[(Type::String, id)])
             }
-            Intrinsic::SpanSelfTime => of(Type::Duration, derive::SELF_TIME),
+            Intrinsic::SpanSelfTime => of(Type::Duration, SELF_TIME),
             // Of the parent itself there is nothing to see but that it is there.
             Intrinsic::Parent if self.dialect == Dialect::Spandrel => {
                 of_parent(Value::of(Type::Bool, lit(true)))
@@ -192,7 +173,7 @@ impl<'a> Layout<'a> {
         let mut value = Value::default();
         for &(value_type, ref expr) in alternatives {
             let (lists, start) = (column(of.column()), column(names::START_NS));
-            let arrow_type = arrow_type(value_type);
+            let arrow_type = value_type.arrow_type();
             let expr = match self.element {
                 _ if self.row == Row::Nested(of) => expr.clone(),
                 Element::First => nested::first(of, expr, arrow_type, lists, start)?,
@@ -291,7 +272,7 @@ impl<'a> Layout<'a> {
         let shadowed = of_span.is_present();
         let mut value = of_span.clone();
         for Alternative { value_type, expr } in of_resource.alternatives {
-            let null = lit(ScalarValue::try_from(&arrow_type(value_type))?);
+            let null = lit(ScalarValue::try_from(&value_type.arrow_type())?);
             let unshadowed = when(shadowed.clone(), null).otherwise(expr)?;
             match value
                 .alternatives
@@ -317,10 +298,10 @@ impl<'a> Layout<'a> {
 
 /// The same value of the parent span; absent where a span has no parent in its trace.
 fn of_parent(value: Value) -> Result<Value> {
-    let has_parent = column(&derive::of_parent(names::START_S)).is_not_null();
+    let has_parent = column(&columns::of_parent(names::START_S)).is_not_null();
     let to_parent = |expr: Expr| {
         Ok(match expr {
-            Expr::Column(own) => Transformed::yes(column(&derive::of_parent(&own.name))),
+            Expr::Column(own) => Transformed::yes(column(&columns::of_parent(&own.name))),
             other => Transformed::no(other),
         })
     };
@@ -331,7 +312,7 @@ fn of_parent(value: Value) -> Result<Value> {
             expr
         } else {
             // What makes up for a missing value must not make one up for a missing parent.
-            let null = lit(ScalarValue::try_from(&arrow_type(value_type))?);
+            let null = lit(ScalarValue::try_from(&value_type.arrow_type())?);
             when(has_parent.clone(), expr).otherwise(null)?
         };
         Ok(Alternative { value_type, expr })
@@ -383,19 +364,4 @@ fn alternatives(types: &[AttributeTypeMeta], residual: Expr, key: &str) -> Vec<A
         }
     }
     found
-}
-
-/// The Arrow type of an alternative of a type, where it is not a column of the block.
-pub(crate) fn arrow_type(value_type: Type) -> DataType {
-    match value_type {
-        Type::Int | Type::Duration => DataType::Int64,
-        Type::Float => DataType::Float64,
-        Type::String => DataType::Utf8,
-        Type::Bool => DataType::Boolean,
-        Type::Status | Type::Kind => DataType::Int32,
-        Type::IntArray => attribute::arrow_type(ValueType::IntArray),
-        Type::FloatArray => attribute::arrow_type(ValueType::DoubleArray),
-        Type::StringArray => attribute::arrow_type(ValueType::StringArray),
-        Type::BoolArray => attribute::arrow_type(ValueType::BoolArray),
-    }
 }

@@ -28,6 +28,7 @@ use traceql::ast::{
 
 use crate::aggregate::StateKind;
 use crate::batch::Evaluation;
+use crate::columns::{column, column_names, stored_columns};
 use crate::compare::columns::Compared;
 use crate::compare::count::{Counter, PlaceOf};
 use crate::compare::tally::Tally;
@@ -42,8 +43,9 @@ use crate::spanset::derive::Derived;
 use crate::spanset::node::SpansetNode;
 use crate::spanset::program::Program;
 use crate::spanset::traces::{TraceShape, TraceWindow};
-use layout::{Layout, column, stored_columns};
-use value::{Predicate, Type, Value, cast};
+use crate::types::Type;
+use layout::Layout;
+use value::{Predicate, Value, cast};
 
 /// Name of the column of states in the result; the group keys stand before it.
 const STATE: &str = "state";
@@ -528,13 +530,4 @@ impl Lowered {
     fn used(&self) -> impl Iterator<Item = &Expr> {
         self.stage.expressions().chain([&self.time])
     }
-}
-
-/// Names of the columns that some expressions refer to.
-pub(crate) fn column_names<'a>(exprs: impl Iterator<Item = &'a Expr>) -> BTreeSet<String> {
-    let names = |expr: &Expr| {
-        let columns = expr.column_refs().into_iter().map(|c| c.name.clone());
-        columns.collect::<Vec<_>>()
-    };
-    exprs.flat_map(names).collect()
 }

@@ -10,9 +10,8 @@ use storage::schema::names;
 use traceql::ast::{Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Literal};
 
 use super::expression::mirrored;
-use super::layout::column;
 use super::value::cast;
-use crate::spanset::derive::of_parent;
+use crate::columns::{column, of_parent};
 
 /// When the walk enters a span; 0 where it does not come to.
 pub(super) fn left() -> Result<Expr> {

@@ -1,23 +1,10 @@
 //! What the scopes of names mean: where they are stored, and which conditions are about one event or
 //! one link.
 
-use storage::block::meta::AttributeScope;
 use traceql::ast::{Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Scope};
 
 use crate::functions::arithmetic::is_arithmetic;
 use crate::functions::nested::Nested;
-
-/// Where the attributes of a scope are stored: the first that has a key has its value.
-pub(crate) const fn stored_scopes(scope: Scope) -> &'static [AttributeScope] {
-    match scope {
-        Scope::Unscoped => &[AttributeScope::Span, AttributeScope::Resource],
-        Scope::Span => &[AttributeScope::Span],
-        Scope::Resource => &[AttributeScope::Resource],
-        Scope::Event => &[AttributeScope::Event],
-        Scope::Link => &[AttributeScope::Link],
-        Scope::Instrumentation => &[AttributeScope::Instrumentation],
-    }
-}
 
 /// Events or links, if `condition` is about those alone.
 ///

@@ -6,12 +6,13 @@ use traceql::ast::{self, FieldExpr, FieldExprKind, Literal, ScalarExpr, SpansetE
 
 use super::layout::Layout;
 use super::spanset_key;
-use super::value::{Predicate, Type, Value};
+use super::value::{Predicate, Value};
 use crate::spanset::number::Number;
 use crate::spanset::program::{
     Aggregate, Argument, Expression, ExpressionId, GroupBy, Program, Scalar, ScalarFilter, Step,
     Term,
 };
+use crate::types::Type;
 
 /// Lowers stages for one block.
 pub(crate) fn lower_stages(stages: &[Stage], layout: &Layout<'_>) -> Result<Program> {

@@ -9,59 +9,10 @@ use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, lit};
-use storage::block::meta::ValueType;
 use traceql::ast::{Kind, Literal, Status};
 
-use super::layout::arrow_type;
 use crate::functions::Function;
-
-/// The run-time types of TraceQL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Type {
-    Int,
-    Float,
-    String,
-    Bool,
-    /// Nanoseconds.
-    Duration,
-    /// OTLP status code.
-    Status,
-    /// OTLP kind number.
-    Kind,
-    IntArray,
-    FloatArray,
-    StringArray,
-    BoolArray,
-}
-
-impl Type {
-    /// The type of a stored scalar.
-    pub(crate) const fn of_scalar(value_type: ValueType) -> Option<Self> {
-        match value_type {
-            ValueType::String => Some(Self::String),
-            ValueType::Int => Some(Self::Int),
-            ValueType::Double => Some(Self::Float),
-            ValueType::Bool => Some(Self::Bool),
-            _ => None,
-        }
-    }
-
-    /// Int, Float or Duration.
-    pub(crate) const fn is_numeric(self) -> bool {
-        matches!(self, Self::Int | Self::Float | Self::Duration)
-    }
-
-    /// The type of an array's elements.
-    pub(crate) const fn element(self) -> Option<Self> {
-        match self {
-            Self::IntArray => Some(Self::Int),
-            Self::FloatArray => Some(Self::Float),
-            Self::StringArray => Some(Self::String),
-            Self::BoolArray => Some(Self::Bool),
-            _ => None,
-        }
-    }
-}
+use crate::types::Type;
 
 /// One typed form that a value may have; null on spans where it has another or none.
 #[derive(Debug, Clone)]
@@ -220,7 +171,7 @@ pub(crate) fn either(value_type: Type, first: Expr, second: Expr) -> Expr {
     Function::call(
         "first_of",
         "",
-        arrow_type(value_type),
+        value_type.arrow_type(),
         vec![first, second],
         |args| Ok(zip(&is_not_null(&args[0])?, &args[0], &args[1])?),
     )

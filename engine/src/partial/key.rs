@@ -9,8 +9,8 @@ use datafusion::error::DataFusionError;
 
 use crate::functions::group_key::{untag, untag_elements};
 use crate::lower::KeyKind;
-use crate::lower::value::Type;
 use crate::series::LabelValue;
+use crate::types::Type;
 
 /// How absence is shown where a label cannot be left out.
 pub(crate) const NIL: &str = "nil";

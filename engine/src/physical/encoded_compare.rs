@@ -32,9 +32,9 @@ use crate::compare::places::{Places, RowIntervals};
 use crate::compare::residual::ResidualCounter;
 use crate::compare::tally::Tally;
 use crate::functions::range_udaf::RangeArguments;
-use crate::lower::value::Type;
 use crate::lower::{Lowered, Stage};
 use crate::scan::StoredRows;
+use crate::types::Type;
 
 /// Rows that are looked at together: few enough that their codes and places stay in the nearest
 /// cache, many enough that what is done once per column and window does not count.

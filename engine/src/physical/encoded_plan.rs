@@ -12,7 +12,7 @@ use storage::block::encoded::can_read;
 
 use super::encoded_window::Derived;
 use crate::batch::Evaluation;
-use crate::lower::column_names;
+use crate::columns::column_names;
 use crate::scan::StoredRows;
 
 /// Columns that are read: names, and leaf columns of the file with their types.

@@ -15,7 +15,6 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::cast;
 use datafusion::common::cast::as_int64_array;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::internal_err;
 use datafusion::common::tree_node::{
     Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion,
 };
@@ -37,6 +36,7 @@ use super::grouping::Grouping;
 use crate::aggregate::interval::Moments;
 use crate::aggregate::{RangeState, StateKind};
 use crate::functions::range_udaf::{RangeArguments, RangeUdaf};
+use crate::operator::only_child;
 
 /// See the module.
 #[derive(Debug)]
@@ -144,9 +144,7 @@ impl ExecutionPlan for RangeAggregateExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let Ok([input]) = <[_; 1]>::try_from(children) else {
-            return internal_err!("RangeAggregateExec has one child");
-        };
+        let input = only_child("RangeAggregateExec", children)?;
         Ok(Arc::new(Self {
             input,
             keys: self.keys.clone(),

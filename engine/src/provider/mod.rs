@@ -27,7 +27,7 @@ use datafusion_datasource_parquet::{ParquetAccessPlan, RowGroupAccess};
 use storage::block::MemoryBlock;
 use storage::block::reader::BlockFile;
 
-use crate::lower::layout::{RESOLVED_FROM, RESOLVED_PARENT_ID};
+use crate::columns::{RESOLVED_FROM, RESOLVED_PARENT_ID};
 use parent_id::ParentIdExec;
 pub(crate) use parent_id::VirtualColumns;
 

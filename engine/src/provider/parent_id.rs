@@ -25,8 +25,8 @@ use futures::StreamExt as _;
 use storage::schema::names;
 
 use crate::batch::named;
-use crate::lower::layout::RESOLVED_PARENT_ID;
-use crate::physical::row_by_row;
+use crate::columns::RESOLVED_PARENT_ID;
+use crate::operator::{only_child, row_by_row};
 
 /// See the module.
 #[derive(Debug)]
@@ -86,10 +86,8 @@ impl ExecutionPlan for ParentIdExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        match <[_; 1]>::try_from(children) {
-            Ok([input]) => Ok(Arc::new(Self::new(input, Arc::clone(&self.schema)))),
-            Err(_) => internal_err!("ParentIdExec has one child"),
-        }
+        let input = only_child("ParentIdExec", children)?;
+        Ok(Arc::new(Self::new(input, Arc::clone(&self.schema))))
     }
 
     fn with_new_children(

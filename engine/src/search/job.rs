@@ -20,15 +20,15 @@ use super::plan::SearchPlan;
 use super::result::TraceMatch;
 use super::show::{Shown, key_without_scope};
 use crate::batch::Evaluation;
-use crate::lower::column_names;
-use crate::lower::layout::{Layout, column, stored_columns};
+use crate::columns::{column, column_names, stored_columns};
+use crate::lower::layout::Layout;
 use crate::lower::spansets::lower_stages;
-use crate::lower::value::Type;
 use crate::scan::Opened;
 use crate::spanset::derive::Derived;
 use crate::spanset::node::runnable;
 use crate::spanset::program::Program;
 use crate::spanset::traces::{TraceReader, TraceShape, TraceWindow};
+use crate::types::Type;
 
 /// Traces that were under way at some time of `[start_ns, end_ns]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,9 +15,9 @@ use super::result::Value;
 use crate::batch::Evaluation;
 use crate::lower::KeyKind;
 use crate::lower::layout::Layout;
-use crate::lower::value::Type;
 use crate::partial::KeyColumn;
 use crate::series::LabelValue;
+use crate::types::Type;
 
 /// An attribute's key, and its value by type.
 type Attributes<E> = Vec<(String, Vec<(Type, E)>)>;

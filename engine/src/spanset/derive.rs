@@ -11,15 +11,7 @@ use storage::schema::names;
 
 use super::relation::{Forest, NONE};
 use crate::batch::named;
-
-/// The column of a span's duration that none of its children covers, in ns.
-pub(crate) const SELF_TIME: &str = "span:selfTime";
-const OF_PARENT: &str = "parent/";
-
-/// The column with the parent's value of a column, null where a span has no parent in its trace.
-pub(crate) fn of_parent(column: &str) -> String {
-    format!("{OF_PARENT}{column}")
-}
+use crate::columns::{OF_PARENT, SELF_TIME, of_parent};
 
 /// Derived columns, in the order in which they are appended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::internal_err;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -29,7 +28,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::run::Runnable;
 use super::traces::{TraceReader, TraceShape, Traces};
-use crate::physical::row_by_row;
+use crate::operator::{only_child, row_by_row};
 
 /// See the module.
 #[derive(Debug)]
@@ -100,9 +99,7 @@ impl ExecutionPlan for SpansetExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let Ok([input]) = <[_; 1]>::try_from(children) else {
-            return internal_err!("SpansetExec has one child");
-        };
+        let input = only_child("SpansetExec", children)?;
         Ok(Arc::new(Self::new(
             input,
             self.runnable.clone(),
