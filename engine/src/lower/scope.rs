@@ -3,7 +3,6 @@
 
 use traceql::ast::{Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Scope};
 
-use crate::functions::arithmetic::is_arithmetic;
 use crate::functions::nested::Nested;
 
 /// Events or links, if `condition` is about those alone.
@@ -23,7 +22,7 @@ fn is_condition(expr: &FieldExpr) -> bool {
             lhs,
             rhs,
         } => is_condition(lhs) && is_condition(rhs),
-        FieldExprKind::Binary { op, .. } => !is_arithmetic(*op),
+        FieldExprKind::Binary { op, .. } => !op.is_arithmetic(),
         FieldExprKind::NilTest { .. } | FieldExprKind::Attribute(_) => true,
         FieldExprKind::Literal(_) | FieldExprKind::Unary { .. } => false,
     }
