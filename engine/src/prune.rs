@@ -2,11 +2,8 @@
 //!
 //! Pruning is an optimisation: whatever cannot be proven is kept.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use regex::Regex;
 use storage::block::meta::{AttributeScope, BlockMeta};
 use storage::ids::TraceId;
 use traceql::ast::{
@@ -16,9 +13,7 @@ use traceql::ast::{
 
 use crate::columns::stored_scopes;
 use crate::grid::Grid;
-use crate::lower::expression::attribute_and_text;
-use crate::plan::{MetricsPlan, Selection};
-use crate::search::{SearchPlan, SearchWindow};
+use crate::plan::{MetricsPlan, Patterns, SearchPlan, SearchWindow, Selection, attribute_and_text};
 
 /// Why a block has no span that the query selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,23 +53,6 @@ impl fmt::Display for PruneReason {
             Self::Service(name) => write!(f, "no span of service {name:?}"),
             Self::TraceId(id) => write!(f, "no span of trace {id}"),
         }
-    }
-}
-
-/// The regular expressions of a query, each compiled once for all blocks, when it is first needed.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Patterns(Arc<Mutex<HashMap<String, Option<Regex>>>>);
-
-impl Patterns {
-    /// `None` if the text is no regular expression, or too large a one.
-    fn get(&self, text: &str) -> Option<Regex> {
-        let mut compiled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = compiled.get(text) {
-            return known.clone();
-        }
-        let regex = traceql::compile_regex(text).ok();
-        compiled.insert(text.to_owned(), regex.clone());
-        regex
     }
 }
 

@@ -10,9 +10,8 @@ use crate::columns::stored_scopes;
 use crate::grid::Grid;
 use crate::limit::MemoryLimit;
 use crate::lower::lower;
-use crate::plan::MetricsPlan;
+use crate::plan::{MetricsPlan, SearchPlan, SearchWindow};
 use crate::search::job::LoweredSearch;
-use crate::search::{SearchPlan, SearchWindow};
 
 /// Bytes that a metrics query reads of blocks. The query is lowered once for all blocks that hold
 /// what it names in the same columns.

@@ -14,7 +14,7 @@ use traceql::ast::{
 };
 
 use super::layout::{Layout, Row};
-use super::nested_set::parent_test;
+use super::nested_set::depth_test;
 use super::scope::nested_of;
 use super::value::{Alternative, Predicate, Value, cast, either};
 use crate::columns::{RESOLVED_PARENT_ID, column};
@@ -22,6 +22,7 @@ use crate::functions::arithmetic;
 use crate::functions::ids::parse_id;
 use crate::functions::nested;
 use crate::functions::{check, float, list, regex};
+use crate::plan::{DepthTest, attribute_and_text};
 use crate::types::Type;
 
 impl Layout<'_> {
@@ -175,7 +176,9 @@ impl Layout<'_> {
         rhs: &FieldExpr,
         whole: &FieldExpr,
     ) -> Result<Predicate> {
-        if let Some(test) = id_comparison(op, lhs, rhs).or_else(|| parent_test(op, lhs, rhs)) {
+        if let Some(test) =
+            id_comparison(op, lhs, rhs).or_else(|| DepthTest::of(op, lhs, rhs).map(depth_test))
+        {
             return Ok(Predicate::infallible(test));
         }
         let text = whole.to_string();
@@ -420,20 +423,6 @@ fn compare_list(
         scalar.expr.clone(),
         &compared_as,
     ))
-}
-
-/// The two sides of a comparison of an attribute with a text, whichever way round.
-pub(crate) fn attribute_and_text<'a>(
-    lhs: &'a FieldExpr,
-    rhs: &'a FieldExpr,
-) -> Option<(&'a Attribute, &'a String)> {
-    let ((FieldExprKind::Attribute(attribute), FieldExprKind::Literal(Literal::String(text)))
-    | (FieldExprKind::Literal(Literal::String(text)), FieldExprKind::Attribute(attribute))) =
-        (&lhs.kind, &rhs.kind)
-    else {
-        return None;
-    };
-    Some((attribute, text))
 }
 
 /// `trace:id = "…"` and the like on the id's bytes: what the catalog and statistics can prune by.

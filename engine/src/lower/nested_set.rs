@@ -7,10 +7,10 @@ use arrow::datatypes::DataType;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, lit, when};
 use storage::schema::names;
-use traceql::ast::{Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Literal};
 
 use super::value::cast;
 use crate::columns::{column, of_parent};
+use crate::plan::DepthTest;
 
 /// When the walk enters a span; 0 where it does not come to.
 pub(super) fn left() -> Result<Expr> {
@@ -52,37 +52,11 @@ fn is_reached() -> Expr {
     column(names::DEPTH).gt(lit(0_i32))
 }
 
-/// `nestedSetParent < 0` and the like as a test of the depth alone: which span is the parent does not
-/// matter where it is compared with a number that none has. It is how Grafana asks for roots.
-pub(crate) fn parent_test(op: BinaryOp, lhs: &FieldExpr, rhs: &FieldExpr) -> Option<Expr> {
-    let (op, number) = match (&lhs.kind, &rhs.kind) {
-        (FieldExprKind::Attribute(attribute), number) if is_parent(attribute) => (op, number),
-        (number, FieldExprKind::Attribute(attribute)) if is_parent(attribute) => {
-            (op.mirrored(), number)
-        }
-        _ => return None,
-    };
-    let FieldExprKind::Literal(Literal::Int(number)) = number else {
-        return None;
-    };
-    if *number > 0 {
-        return None;
-    }
-    let holds = |parent: &i64| {
-        Some(match op {
-            BinaryOp::Eq => parent == number,
-            BinaryOp::NotEq => parent != number,
-            BinaryOp::Lt => parent < number,
-            BinaryOp::LtEq => parent <= number,
-            BinaryOp::Gt => parent > number,
-            BinaryOp::GtEq => parent >= number,
-            _ => return None,
-        })
-    };
+/// The test of a span's depth that stands for a comparison of its parent.
+pub(super) fn depth_test(test: DepthTest) -> Expr {
     let depth = || column(names::DEPTH);
     let one = || lit(1_i32);
-    // Of a root, of what no root leads to, and of all others.
-    Some(match (holds(&-1)?, holds(&0)?, holds(&1)?) {
+    match (test.root, test.unreached, test.other) {
         (true, false, false) => depth().eq(one()),
         (true, true, false) => depth().lt_eq(one()),
         (true, false, true) => depth().gt_eq(one()),
@@ -90,9 +64,5 @@ pub(crate) fn parent_test(op: BinaryOp, lhs: &FieldExpr, rhs: &FieldExpr) -> Opt
         (false, true, true) => depth().not_eq(one()),
         (false, false, true) => depth().gt(one()),
         (all, _, _) => lit(all),
-    })
-}
-
-fn is_parent(attribute: &Attribute) -> bool {
-    *attribute == Attribute::of_span(Intrinsic::NestedSetParent)
+    }
 }

@@ -20,14 +20,12 @@ use storage::ids::TraceId;
 use storage::schema::names;
 use traceql::ast::{SpansetExpr, Stage};
 
-use super::collect::SearchLimits;
-use super::job::SearchWindow;
-use super::plan::SearchPlan;
 use crate::batch::named;
 use crate::columns::{RESOLVED_PARENT_ID, column, column_names};
 use crate::lower::layout::Layout;
 use crate::lower::value::Predicate;
 use crate::physical::EncodedTraces;
+use crate::plan::{SearchLimits, SearchPlan, SearchWindow};
 use crate::scan::Opened;
 use crate::spanset::derive::Derived;
 

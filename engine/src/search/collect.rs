@@ -16,21 +16,10 @@ use super::result::{ServiceStats, SpanMatch, SpansetMatch, TraceMatch};
 use super::show::Show;
 use crate::batch::named;
 use crate::lower::value::status_code;
+use crate::plan::SearchLimits;
 use crate::spanset::partition::Partition;
 use crate::spanset::relation::{NONE, row};
 use crate::spanset::traces::Traces;
-
-/// How much of an answer is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SearchLimits {
-    /// Traces.
-    pub traces: usize,
-    /// Spans of each spanset.
-    pub spans_per_spanset: usize,
-    /// Traces that started earlier are not wanted, whatever matches, ns since the epoch: those that
-    /// are known are all newer.
-    pub not_before_ns: Option<i64>,
-}
 
 /// Collects matching traces.
 pub(super) struct Collector {

@@ -15,29 +15,20 @@ use storage::schema::names;
 use traceql::ast::{Attribute, Scope};
 
 use super::candidates::FirstFilter;
-use super::collect::{COLUMNS, Collector, SearchLimits};
-use super::plan::SearchPlan;
+use super::collect::{COLUMNS, Collector};
 use super::result::TraceMatch;
 use super::show::{Shown, key_without_scope};
 use crate::batch::Evaluation;
 use crate::columns::{column, column_names, stored_columns};
 use crate::lower::layout::Layout;
 use crate::lower::spansets::lower_stages;
+use crate::plan::{SearchLimits, SearchPlan, SearchWindow};
 use crate::scan::Opened;
 use crate::spanset::derive::Derived;
 use crate::spanset::node::runnable;
 use crate::spanset::program::Program;
 use crate::spanset::traces::{TraceReader, TraceShape, TraceWindow};
 use crate::types::Type;
-
-/// Traces that were under way at some time of `[start_ns, end_ns]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SearchWindow {
-    /// First moment, ns since the epoch.
-    pub start_ns: i64,
-    /// Last moment, ns since the epoch.
-    pub end_ns: i64,
-}
 
 /// A search lowered for one block.
 #[derive(Debug)]

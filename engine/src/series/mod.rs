@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-pub use arithmetic::SeriesPlan;
 use compact_str::CompactString;
 pub use second_stage::apply as apply_second_stages;
 pub(crate) use second_stage::{Extreme, satisfies_filters, tie_order};

@@ -9,46 +9,17 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt;
-use std::sync::Arc;
 
-use traceql::ast::{BinaryOp, Body, Literal, MetricsExpr, MetricsStage, Query, SecondStage};
+use traceql::ast::BinaryOp;
 
 use super::{Label, Series, SeriesSet, Values, apply_second_stages};
 use crate::error::{EngineError, EvaluationError};
 use crate::functions::arithmetic::float_operation;
 use crate::grid::Grid;
-use crate::plan::MetricsPlan;
+use crate::plan::{SeriesExpr, SeriesPlan};
 
 /// The label that says which function made a series.
 const NAME: &str = "__name__";
-
-/// What a query for series needs: metrics queries, each run by itself, and what is computed with
-/// their series.
-#[derive(Debug, Clone)]
-pub struct SeriesPlan {
-    operands: Vec<Arc<MetricsPlan>>,
-    expr: Expr,
-    /// The query in canonical form.
-    text: String,
-}
-
-#[derive(Debug, Clone)]
-enum Expr {
-    /// The series of the next of the operands.
-    Operand,
-    Number(f64),
-    Negative(Box<Expr>),
-    Binary {
-        op: BinaryOp,
-        lhs: Box<Expr>,
-        rhs: Box<Expr>,
-    },
-    Narrowed {
-        operand: Box<Expr>,
-        stages: Vec<SecondStage>,
-    },
-}
 
 /// What an expression comes to.
 enum Value {
@@ -57,47 +28,6 @@ enum Value {
 }
 
 impl SeriesPlan {
-    /// Decides how to run a compiled query.
-    ///
-    /// # Errors
-    /// [`EngineError::NotMetrics`] for a search.
-    pub fn analyse(query: &Query) -> Result<Self, EngineError> {
-        let mut operands = Vec::new();
-        let expr = match &query.body {
-            Body::MetricsExpr(expr) => analyse(expr, query, &mut operands),
-            Body::Metrics(metrics) => {
-                operands.push(Arc::new(MetricsPlan::of(metrics, query)));
-                Expr::Operand
-            }
-            Body::Search(_) | Body::PipelineExpr(_) | Body::ScalarPipelineFilter(_) => {
-                return Err(EngineError::NotMetrics);
-            }
-        };
-        Ok(Self {
-            operands,
-            expr,
-            text: query.to_string(),
-        })
-    }
-
-    /// The metrics queries to run, in the order of the text.
-    #[must_use]
-    pub fn operands(&self) -> &[Arc<MetricsPlan>] {
-        &self.operands
-    }
-
-    /// The metrics query whose series may be shown with exemplars: one whose series are the answer as
-    /// they are. Computed series count no spans, and a comparison counts each in many.
-    #[must_use]
-    pub fn exemplified(&self) -> Option<&Arc<MetricsPlan>> {
-        match (&self.expr, self.operands.as_slice()) {
-            (Expr::Operand, [plan]) if matches!(plan.stage, MetricsStage::Aggregate(_)) => {
-                Some(plan)
-            }
-            _ => None,
-        }
-    }
-
     /// The series of the whole query, of those of its operands over one grid, in their order.
     ///
     /// # Errors
@@ -120,59 +50,26 @@ impl SeriesPlan {
     }
 }
 
-impl fmt::Display for SeriesPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-fn analyse(expr: &MetricsExpr, whole: &Query, operands: &mut Vec<Arc<MetricsPlan>>) -> Expr {
-    match expr {
-        MetricsExpr::Query { query, .. } => {
-            operands.push(Arc::new(MetricsPlan::of(query, whole)));
-            Expr::Operand
-        }
-        MetricsExpr::Number { value, .. } => Expr::Number(number(value)),
-        MetricsExpr::Negative { operand, .. } => {
-            Expr::Negative(Box::new(analyse(operand, whole, operands)))
-        }
-        MetricsExpr::Binary { op, lhs, rhs, .. } => Expr::Binary {
-            op: *op,
-            lhs: Box::new(analyse(lhs, whole, operands)),
-            rhs: Box::new(analyse(rhs, whole, operands)),
-        },
-        MetricsExpr::Narrowed {
-            operand, stages, ..
-        } => Expr::Narrowed {
-            operand: Box::new(analyse(operand, whole, operands)),
-            stages: stages.clone(),
-        },
-    }
-}
-
-/// The grammar admits only numbers.
-fn number(value: &Literal) -> f64 {
-    value.as_sample().unwrap_or(f64::NAN)
-}
-
 fn evaluate(
-    expr: &Expr,
+    expr: &SeriesExpr,
     grid: Grid,
     operands: &mut impl Iterator<Item = SeriesSet>,
 ) -> Result<Value, EngineError> {
     Ok(match expr {
-        Expr::Operand => Value::Series(operands.next().map_or_else(Vec::new, |set| set.series)),
-        Expr::Number(number) => Value::Number(*number),
-        Expr::Negative(operand) => match evaluate(operand, grid, operands)? {
+        SeriesExpr::Operand => {
+            Value::Series(operands.next().map_or_else(Vec::new, |set| set.series))
+        }
+        SeriesExpr::Number(number) => Value::Number(*number),
+        SeriesExpr::Negative(operand) => match evaluate(operand, grid, operands)? {
             Value::Number(number) => Value::Number(-number),
             Value::Series(series) => Value::Series(each(series, |value| -value)),
         },
-        Expr::Binary { op, lhs, rhs } => {
+        SeriesExpr::Binary { op, lhs, rhs } => {
             let lhs = evaluate(lhs, grid, operands)?;
             let rhs = evaluate(rhs, grid, operands)?;
             binary(*op, lhs, rhs)?
         }
-        Expr::Narrowed { operand, stages } => match evaluate(operand, grid, operands)? {
+        SeriesExpr::Narrowed { operand, stages } => match evaluate(operand, grid, operands)? {
             // Compilation admits no stage on a number.
             Value::Number(number) => Value::Number(number),
             Value::Series(series) => {

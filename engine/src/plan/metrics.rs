@@ -4,93 +4,12 @@ use std::fmt;
 
 use traceql::Dialect;
 use traceql::ast::{
-    Attribute, Body, FieldExpr, FieldExprKind, Intrinsic, Literal, MetricsQuery, MetricsStage,
-    Pipeline, Query, SecondStage, SpansetExpr, SpansetOp, Stage, StructuralForm,
+    Attribute, Body, FieldExpr, Intrinsic, Literal, MetricsQuery, MetricsStage, Query, SecondStage,
 };
 
+use super::patterns::Patterns;
+use super::selection::{Selection, is_of_trace, looks_around, needs_trace};
 use crate::fingerprint::Fingerprint;
-use crate::lower::nested_set::parent_test;
-use crate::prune::Patterns;
-
-/// Which spans a query selects.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Selection {
-    /// Those that meet conditions by themselves, all of them.
-    Spans(Vec<FieldExpr>),
-    /// Those that stages over whole traces leave.
-    Traces(Pipeline),
-}
-
-impl Selection {
-    /// What the stages of a pipeline need to see. `needs_traces`: what follows them needs whole
-    /// traces.
-    pub(crate) fn of(pipeline: &Pipeline, dialect: Dialect, needs_traces: bool) -> Self {
-        let mut conditions = Vec::new();
-        for stage in &pipeline.stages {
-            match stage {
-                Stage::Spansets(SpansetExpr::Filter { condition, .. }) => {
-                    conditions.extend(condition.clone());
-                }
-                // Selecting attributes adds nothing to which spans are meant.
-                Stage::Select(_) => {}
-                _ => return Self::Traces(pipeline.clone()),
-            }
-        }
-        if needs_traces || conditions.iter().any(|it| looks_around(it, dialect)) {
-            return Self::Traces(pipeline.clone());
-        }
-        Self::Spans(conditions)
-    }
-
-    /// Whether which spans are selected depends on seeing all spans of a trace together.
-    fn needs_whole_traces(&self) -> bool {
-        match self {
-            Self::Spans(conditions) => {
-                let mut attributes = conditions.iter().flat_map(FieldExpr::attributes);
-                attributes.any(is_of_trace)
-            }
-            Self::Traces(_) => true,
-        }
-    }
-
-    /// Whether no span can ever be selected, whatever the data.
-    #[must_use]
-    pub fn is_never(&self) -> bool {
-        match self {
-            Self::Spans(conditions) => conditions.iter().any(is_false),
-            Self::Traces(pipeline) => is_never(pipeline),
-        }
-    }
-}
-
-/// Whether a pipeline selects nothing, whatever the data.
-pub(crate) fn is_never(pipeline: &Pipeline) -> bool {
-    let nothing = |stage: &Stage| matches!(stage, Stage::Spansets(expr) if selects_nothing(expr));
-    pipeline.stages.iter().any(nothing)
-}
-
-fn is_false(condition: &FieldExpr) -> bool {
-    condition.kind == FieldExprKind::Literal(Literal::Bool(false))
-}
-
-/// Whether an expression is a constant that selects nothing.
-fn selects_nothing(expr: &SpansetExpr) -> bool {
-    match expr {
-        SpansetExpr::Filter { condition, .. } => condition.as_ref().is_some_and(is_false),
-        SpansetExpr::Binary { op, lhs, rhs, .. } => {
-            let (lhs, rhs) = (selects_nothing(lhs), selects_nothing(rhs));
-            match op {
-                SpansetOp::Or => lhs && rhs,
-                SpansetOp::Structural {
-                    form: StructuralForm::Negated,
-                    ..
-                } => rhs,
-                SpansetOp::And | SpansetOp::Structural { .. } => lhs || rhs,
-            }
-        }
-        SpansetExpr::Pipeline { pipeline, .. } => is_never(pipeline),
-    }
-}
 
 /// A metrics query that this engine can run: which spans, one aggregation over time, and what is
 /// done to the finished series.
@@ -117,7 +36,7 @@ pub struct MetricsPlan {
 
 impl MetricsPlan {
     /// Decides how to run a metrics query that is all or a part of `whole`.
-    pub(crate) fn of(metrics: &MetricsQuery, whole: &Query) -> Self {
+    pub(super) fn of(metrics: &MetricsQuery, whole: &Query) -> Self {
         let needs_traces = match &metrics.stage {
             MetricsStage::Aggregate(_) => used(&metrics.stage)
                 .into_iter()
@@ -214,32 +133,6 @@ fn exemplars(query: &Query) -> Option<usize> {
     }
 }
 
-/// Whether an attribute takes a look at other spans of the trace: those that a block has no column
-/// for.
-fn needs_trace(attribute: &Attribute, dialect: Dialect) -> bool {
-    *attribute == Attribute::of_span(Intrinsic::NestedSetParent)
-        || dialect == Dialect::Spandrel
-            && (attribute.is_of_parent()
-                || *attribute == Attribute::of_span(Intrinsic::Parent)
-                || *attribute == Attribute::of_span(Intrinsic::SpanSelfTime))
-}
-
-/// Whether a condition on a span takes a look at other spans of the trace.
-fn looks_around(condition: &FieldExpr, dialect: Dialect) -> bool {
-    match &condition.kind {
-        FieldExprKind::Literal(_) => false,
-        FieldExprKind::Attribute(attribute) => needs_trace(attribute, dialect),
-        FieldExprKind::Unary { operand, .. } => looks_around(operand, dialect),
-        FieldExprKind::Binary { op, lhs, rhs } => {
-            parent_test(*op, lhs, rhs).is_none()
-                && (looks_around(lhs, dialect) || looks_around(rhs, dialect))
-        }
-        FieldExprKind::NilTest { operand, .. } => operand
-            .as_ref()
-            .is_some_and(|operand| looks_around(operand, dialect)),
-    }
-}
-
 /// The attributes that a stage looks at.
 fn used(stage: &MetricsStage) -> Vec<&Attribute> {
     match stage {
@@ -252,26 +145,6 @@ fn used(stage: &MetricsStage) -> Vec<&Attribute> {
             condition.flat_map(FieldExpr::attributes).collect()
         }
     }
-}
-
-/// Whether an attribute of a span follows from all spans of its trace.
-fn is_of_trace(attribute: &Attribute) -> bool {
-    attribute.is_of_parent()
-        || matches!(
-            attribute,
-            Attribute::Intrinsic {
-                intrinsic: Intrinsic::Parent
-                    | Intrinsic::SpanChildCount
-                    | Intrinsic::SpanSelfTime
-                    | Intrinsic::TraceDuration
-                    | Intrinsic::RootName
-                    | Intrinsic::RootServiceName
-                    | Intrinsic::NestedSetLeft
-                    | Intrinsic::NestedSetRight
-                    | Intrinsic::NestedSetParent,
-                ..
-            }
-        )
 }
 
 impl fmt::Display for MetricsPlan {

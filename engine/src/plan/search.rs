@@ -5,9 +5,9 @@ use std::fmt;
 use traceql::Dialect;
 use traceql::ast::{Attribute, Body, Intrinsic, Pipeline, Query, Stage};
 
+use super::patterns::Patterns;
+use super::selection::is_never;
 use crate::error::EngineError;
-use crate::plan::is_never;
-use crate::prune::Patterns;
 
 /// A search that this engine can run.
 #[derive(Debug, Clone)]
@@ -70,6 +70,27 @@ impl fmt::Display for SearchPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// Traces that were under way at some time of `[start_ns, end_ns]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SearchWindow {
+    /// First moment, ns since the epoch.
+    pub start_ns: i64,
+    /// Last moment, ns since the epoch.
+    pub end_ns: i64,
+}
+
+/// How much of an answer is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SearchLimits {
+    /// Traces.
+    pub traces: usize,
+    /// Spans of each spanset.
+    pub spans_per_spanset: usize,
+    /// Traces that started earlier are not wanted, whatever matches, ns since the epoch: those that
+    /// are known are all newer.
+    pub not_before_ns: Option<i64>,
 }
 
 /// Whether an answer has a field for the attribute besides a span's list of attributes.
