@@ -26,6 +26,7 @@ mod fingerprint;
 mod functions;
 pub mod grid;
 mod index;
+mod key;
 mod limit;
 mod lower;
 mod operator;

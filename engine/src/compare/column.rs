@@ -18,7 +18,7 @@ use super::spans::place_count;
 use super::tally::Tally;
 use super::values::Found;
 use crate::grid::Grid;
-use crate::partial::KeyValue;
+use crate::key::KeyValue;
 use crate::types::Type;
 
 /// So many distinct numbers are forgotten once they are counted.

@@ -14,7 +14,7 @@ use super::places::Places;
 use super::tally::Tally;
 use super::values::Found;
 use crate::batch::named;
-use crate::partial::KeyValue;
+use crate::key::KeyValue;
 use crate::types::Type;
 
 /// Counts the spans of batches by the attributes of one list column.

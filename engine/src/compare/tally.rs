@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use crate::compare::spans::place;
     use crate::compare::values::Found;
-    use crate::partial::KeyValue;
+    use crate::key::KeyValue;
 
     #[test]
     fn the_commonest_values_are_kept_and_all_are_in_the_total() {

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use super::spans::Spans;
 use crate::grid::Placement;
-use crate::partial::{KeyValue, NIL};
+use crate::key::{KeyValue, NIL};
 use crate::series::LabelValue;
 
 /// A value of an attribute, as a column has it.

@@ -4,7 +4,6 @@ pub(crate) mod arithmetic;
 pub(crate) mod attribute;
 pub(crate) mod check;
 pub(crate) mod float;
-pub(crate) mod group_key;
 pub(crate) mod ids;
 pub(crate) mod list;
 pub(crate) mod nested;

@@ -33,10 +33,10 @@ use crate::compare::columns::Compared;
 use crate::compare::count::{Counter, PlaceOf};
 use crate::compare::tally::Tally;
 use crate::exemplars::collect::Candidates;
-use crate::functions::group_key::Arrays;
+use crate::functions::check;
 use crate::functions::range_udaf::RangeArguments;
-use crate::functions::{check, group_key};
 use crate::grid::Grid;
+use crate::key::{Arrays, KeyKind, tag};
 use crate::limit::MemoryLimit;
 use crate::plan::{MetricsPlan, Selection};
 use crate::spanset::derive::Derived;
@@ -94,17 +94,6 @@ enum Source {
         read: BTreeSet<String>,
         text: String,
     },
-}
-
-/// How a group key is encoded in a column of the result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum KeyKind {
-    /// Never present.
-    Nil,
-    /// A column of one type.
-    Typed(Type),
-    /// Text that tells type and value apart.
-    Tagged,
 }
 
 /// What is kept per series and interval to compute a function.
@@ -381,7 +370,7 @@ fn key_of(value: Value, arrays: Arrays) -> (Expr, KeyKind) {
                 .into_iter()
                 .map(|a| (a.value_type, a.expr))
                 .collect();
-            (group_key::tag(pairs, arrays), KeyKind::Tagged)
+            (tag(pairs, arrays), KeyKind::Tagged)
         }
     }
 }

@@ -11,7 +11,6 @@ use smallvec::SmallVec;
 use traceql::ast::{MetricsAggregate, MetricsFunction};
 
 use super::group_table::GroupTable;
-use super::key::{KeyColumn, KeyValue, NIL};
 use super::top::Top;
 use crate::aggregate::by_group::ShownGroups;
 use crate::aggregate::cell::{Cell, CountCell, ExtremeCell, SumCell};
@@ -23,8 +22,9 @@ use crate::aggregate::{RangeState, new_state};
 use crate::error::EngineError;
 use crate::grid::{Grid, Placement};
 use crate::index::index;
+use crate::key::{KeyColumn, KeyKind, KeyValue, NIL};
 use crate::limit::{MemoryLimit, recover};
-use crate::lower::{KeyKind, state_kind};
+use crate::lower::state_kind;
 use crate::physical::Groups;
 use crate::plan::MetricsPlan;
 use crate::series::{Label, LabelValue, Series, SeriesSet, Values, apply_second_stages, tie_order};

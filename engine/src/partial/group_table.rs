@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::key::KeyValue;
 use crate::index::index;
+use crate::key::KeyValue;
 use crate::threads;
 
 static HASHER: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);

@@ -2,11 +2,9 @@
 
 mod aggregates;
 mod group_table;
-mod key;
 mod top;
 
 pub(crate) use aggregates::{Aggregates, base_labels};
-pub(crate) use key::{KeyColumn, KeyValue, NIL};
 use traceql::ast::MetricsStage;
 
 use crate::compare::tally::Tally;

@@ -26,13 +26,12 @@ use super::encoded_plan::{EncodedColumns, Planner};
 use super::encoded_window::{
     Cached, Derived, Intervals, Truths, When, Window, cached, external, window_end,
 };
-use super::grouping::Grouping;
-use super::interner::KeyTable;
 use super::page_index::{Remaining, remaining};
 use super::range_aggregate::Groups;
 use crate::aggregate::interval::{IntervalCursor, Moments};
 use crate::aggregate::{RangeState, StateKind};
 use crate::functions::range_udaf::RangeArguments;
+use crate::key::{Grouping, KeyTable};
 use crate::lower::{Lowered, Stage};
 use crate::scan::StoredRows;
 

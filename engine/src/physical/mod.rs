@@ -7,13 +7,10 @@ mod encoded_lists;
 mod encoded_plan;
 mod encoded_traces;
 mod encoded_window;
-mod grouping;
-mod interner;
 mod page_index;
 mod range_aggregate;
 
 pub(crate) use encoded_aggregate::EncodedAggregate;
 pub(crate) use encoded_compare::EncodedCompare;
 pub(crate) use encoded_traces::EncodedTraces;
-pub(crate) use grouping::Grouping;
 pub(crate) use range_aggregate::{Groups, RangeAggregateExec, UseRangeAggregate};

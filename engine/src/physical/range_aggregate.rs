@@ -32,10 +32,10 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt as _, stream};
 
-use super::grouping::Grouping;
 use crate::aggregate::interval::Moments;
 use crate::aggregate::{RangeState, StateKind};
 use crate::functions::range_udaf::{RangeArguments, RangeUdaf};
+use crate::key::Grouping;
 use crate::operator::only_child;
 
 /// See the module.

@@ -13,9 +13,8 @@ use traceql::ast::Attribute;
 
 use super::result::Value;
 use crate::batch::Evaluation;
-use crate::lower::KeyKind;
+use crate::key::{KeyColumn, KeyKind};
 use crate::lower::layout::Layout;
-use crate::partial::KeyColumn;
 use crate::series::LabelValue;
 use crate::types::Type;
 

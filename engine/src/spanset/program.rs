@@ -13,7 +13,7 @@ use traceql::ast::{AggregateFunction, BinaryOp, ComparisonOp, Relation, SpansetO
 
 use super::number::Number;
 use super::relation::Kinship;
-use crate::lower::KeyKind;
+use crate::key::KeyKind;
 
 /// Index of an expression of a program.
 pub(crate) type ExpressionId = usize;

@@ -14,8 +14,8 @@ use super::partition::Partition;
 use super::program::{ExpressionId, GroupBy, Program, ScalarFilter, Step, Term};
 use super::relation::{Forest, Sides, row};
 use super::scalar::Scalars;
-use crate::partial::{KeyColumn, KeyValue};
-use crate::physical::Grouping;
+use crate::key::Grouping;
+use crate::key::{KeyColumn, KeyValue};
 use crate::search::Value;
 
 /// A program with physical expressions.

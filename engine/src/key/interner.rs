@@ -55,7 +55,7 @@ struct Integers {
 
 /// Distinct values of a key column, and the numbers of those that rows were seen to have.
 #[derive(Debug)]
-pub(super) struct KeyTable {
+pub(crate) struct KeyTable {
     /// The values as texts, or as integers.
     texts: Option<StringArray>,
     integers: Option<Int64Array>,
@@ -64,7 +64,7 @@ pub(super) struct KeyTable {
 
 impl KeyTable {
     /// A table of values by code, none of which has a number yet.
-    pub(super) fn try_new(values: &ArrayRef) -> Result<Self> {
+    pub(crate) fn try_new(values: &ArrayRef) -> Result<Self> {
         let (texts, integers) = if is_text(plain(values.data_type())) {
             let texts = cast(values, &DataType::Utf8)?;
             (Some(texts.as_string().clone()), None)

@@ -47,7 +47,7 @@ impl Grouping {
     }
 
     /// The number that a key column of a row has for each of its codes.
-    pub(super) fn look_up(
+    pub(crate) fn look_up(
         &mut self,
         column: usize,
         table: &mut KeyTable,

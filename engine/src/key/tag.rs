@@ -1,4 +1,4 @@
-//! Group keys of attributes that have values of several types.
+//! Keys of groups whose attribute has values of several types.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
 
-use super::Function;
+use crate::functions::Function;
 use crate::types::Type;
 
 /// What makes two arrays one group.
