@@ -1,36 +1,20 @@
 //! Runs jobs on threads of their own, away from those that serve requests.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use datafusion::catalog::Session;
 use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::optimizer::OptimizerRule;
-use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
-use datafusion::optimizer::eliminate_filter::EliminateFilter;
-use datafusion::optimizer::optimize_projections::OptimizeProjections;
-use datafusion::optimizer::propagate_empty_relation::PropagateEmptyRelation;
-use datafusion::optimizer::push_down_filter::PushDownFilter;
-use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::combine_partial_final_agg::CombinePartialFinalAggregate;
-use datafusion::physical_optimizer::ensure_coop::EnsureCooperative;
-use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
-use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
-use datafusion::physical_optimizer::sanity_checker::SanityCheckPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
-use datafusion::prelude::SessionConfig;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use hashbrown::HashSet;
+use futures::TryStreamExt as _;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use storage::StorageError;
 use storage::block::meta::BlockMeta;
-use storage::block::{BlockCache, BlockFile, MemoryBlock, live_trace_ids, read_trace_ids};
-use storage::ids::{BlockId, TraceId};
+use storage::block::{BlockCache, BlockFile, MemoryBlock};
+use storage::ids::TraceId;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
@@ -41,80 +25,15 @@ use crate::grid::Grid;
 use crate::limit::recover;
 use crate::lower::{Lowered, lower};
 use crate::partial::{Kind, PartialSeries};
-use crate::physical::{EncodedAggregate, EncodedCompare, RangeAggregateExec, UseRangeAggregate};
-use crate::pieces::{self, ByTime, PairCache, PieceSource, Pieces};
+use crate::physical::{EncodedAggregate, EncodedCompare, RangeAggregateExec};
+use crate::pieces::{self, PairCache, Pieces};
 use crate::plan::MetricsPlan;
 use crate::prune::picks_few;
 use crate::scan::{Scan, StoredRows};
 use crate::search::job::LoweredSearch;
 use crate::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
-use crate::spanset::node::SpansetQueryPlanner;
-
-/// What one job reads.
-#[derive(Debug, Clone)]
-pub enum Slice {
-    /// Some row groups of a stored block.
-    Stored {
-        /// The block.
-        block: Arc<BlockMeta>,
-        /// Indexes of the row groups, ascending.
-        row_groups: Vec<usize>,
-    },
-    /// A block in memory.
-    Live(Arc<MemoryBlock>),
-    /// A slice without some traces.
-    Rest {
-        /// The slice.
-        slice: Box<Slice>,
-        /// The traces that are left out.
-        without: Arc<HashSet<TraceId>>,
-    },
-    /// Whole traces out of the parts that lie in several blocks.
-    Pieces(PieceSource),
-}
-
-impl Slice {
-    /// The block that the slice is of; none where it is of several.
-    #[must_use]
-    pub fn block(&self) -> Option<&Arc<BlockMeta>> {
-        match self {
-            Self::Stored { block, .. } => Some(block),
-            Self::Live(block) => Some(&block.meta),
-            Self::Rest { slice, .. } => slice.block(),
-            Self::Pieces(_) => None,
-        }
-    }
-
-    /// Spans in the slice, as far as that is known before it is read.
-    #[must_use]
-    pub fn row_count(&self) -> u64 {
-        match self {
-            Self::Stored { block, row_groups } => row_groups
-                .iter()
-                .filter_map(|&index| block.row_groups.get(index))
-                .map(|group| group.row_count)
-                .sum(),
-            Self::Live(block) => block.meta.row_count,
-            Self::Rest { slice, .. } => slice.row_count(),
-            Self::Pieces(_) => 0,
-        }
-    }
-}
-
-impl fmt::Display for Slice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stored { block, row_groups } => {
-                write!(f, "block {} row groups {row_groups:?}", block.block_id)
-            }
-            Self::Live(block) => write!(f, "live block {}", block.meta.block_id),
-            Self::Rest { slice, without } => {
-                write!(f, "{slice} without {} traces in pieces", without.len())
-            }
-            Self::Pieces(source) => source.fmt(f),
-        }
-    }
-}
+use crate::session;
+use crate::slice::Slice;
 
 /// Settings of an engine.
 #[derive(Debug, Clone)]
@@ -153,11 +72,6 @@ pub struct Engine {
     runtime: Option<Runtime>,
 }
 
-/// Blocks of which the trace ids are read at once.
-const ID_READS_AT_ONCE: usize = 8;
-/// Rows per batch: large enough that the work per batch is small against the work per row, and small
-/// enough that the columns of a batch stay in a core's cache until they are used.
-const BATCH_ROWS: usize = 8192;
 /// Deeply nested expressions are bounded by the query limits; this leaves ample room for them.
 const STACK_BYTES: usize = 16 << 20;
 
@@ -189,7 +103,7 @@ impl Engine {
                 options.metadata_cache_bytes,
                 options.column_cache_bytes,
             )),
-            session: session_state(),
+            session: session::of_jobs(),
             pairs: PairCache::default(),
             general: options.general,
             runtime: Some(runtime),
@@ -335,106 +249,20 @@ impl Engine {
         reads: impl Fn(&BlockMeta) -> bool,
         context: &QueryContext,
     ) -> Result<Pieces, EngineError> {
-        let mut pieces = Pieces::default();
-        let mut unknown = Vec::new();
-        let by_time = ByTime::new(stored);
-        for (index, block) in stored.iter().enumerate().filter(|(_, block)| reads(block)) {
-            // Those before it that are read, too, have met it already.
-            let meets = |&(place, other): &(usize, &Arc<BlockMeta>)| {
-                place > index || (place < index && !reads(other))
-            };
-            let mut of_block = Vec::new();
-            for (_, other) in by_time.near(block).filter(meets) {
-                match self.pairs.get(pair(block, other)) {
-                    Some(found) => pieces.add((block, other), &found),
-                    None => of_block.push(Arc::clone(other)),
-                }
-            }
-            if !of_block.is_empty() {
-                unknown.push((Arc::clone(block), of_block));
-            }
-        }
-        let reads_of_ids = unknown.into_iter().map(|(block, others)| async move {
-            let ids = self.trace_ids(&block, &others, context).await?;
-            Ok::<_, EngineError>((block, others, ids))
-        });
-        let mut found = stream::iter(reads_of_ids).buffer_unordered(ID_READS_AT_ONCE);
-        while let Some((block, others, ids)) = found.try_next().await? {
-            for other in others {
-                let common = self.common_traces(&ids, &block, &other, context).await?;
-                self.pairs.insert(pair(&block, &other), &common);
-                pieces.add((&block, &other), &common);
-            }
-        }
-        for (index, block) in live.iter().enumerate() {
-            for other in &live[index + 1..] {
-                if pieces::within_reach(&block.meta, &other.meta) {
-                    let found = pieces::common_live(block, other)?;
-                    pieces.add((&block.meta, &other.meta), &found);
-                }
-            }
-            let near = by_time.near(&block.meta).map(|(_, other)| other);
-            let near: Vec<_> = near
-                .filter(|other| reads(&block.meta) || reads(other))
-                .collect();
-            if near.is_empty() {
-                continue;
-            }
-            let ids = live_trace_ids(block)?;
-            for other in near {
-                let common = self
-                    .common_traces(&ids, &block.meta, other, context)
-                    .await?;
-                pieces.add((&block.meta, other), &common);
-            }
-        }
-        Ok(pieces)
+        let common = |slice, with| self.common_traces(slice, with, context);
+        pieces::find(stored, live, reads, &self.pairs, common).await
     }
 
-    /// Those of a block's traces that are in a stored block, too.
+    /// For each of some stored blocks, those traces of a slice that are in it, too.
     async fn common_traces(
         &self,
-        ids: &[TraceId],
-        block: &Arc<BlockMeta>,
-        other: &Arc<BlockMeta>,
+        slice: Slice,
+        with: Vec<Arc<BlockMeta>>,
         context: &QueryContext,
-    ) -> Result<Arc<[TraceId]>, EngineError> {
-        let maybe = pieces::common(ids, other);
-        if maybe.is_empty() {
-            return Ok(maybe);
-        }
-        // The filter lets through one in a hundred that is not there, and to put such a trace
-        // together costs far more than to look.
-        let block = std::slice::from_ref(block);
-        let there: HashSet<TraceId> = self
-            .trace_ids(other, block, context)
-            .await?
-            .into_iter()
-            .collect();
-        Ok(maybe
-            .iter()
-            .filter(|id| there.contains(*id))
-            .copied()
-            .collect())
-    }
-
-    /// The traces of a stored block that lie within reach of one of some others.
-    async fn trace_ids(
-        &self,
-        block: &Arc<BlockMeta>,
-        others: &[Arc<BlockMeta>],
-        context: &QueryContext,
-    ) -> Result<Vec<TraceId>, EngineError> {
-        let near = others
-            .iter()
-            .map(|other| pieces::row_groups_within_reach(block, other));
-        let row_groups: Vec<usize> = near
-            .flatten()
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect();
-        let read = |file| async move { read_trace_ids(file, &row_groups).await };
-        self.read(block, &context.counters, read).await
+    ) -> Result<Vec<Arc<[TraceId]>>, EngineError> {
+        let scan = self.scan(slice, context);
+        self.spawn(async move { scan.common_traces(&with).await })
+            .await
     }
 
     fn scan(&self, slice: Slice, context: &QueryContext) -> Scan {
@@ -502,63 +330,12 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// The same for both orders of two blocks.
-fn pair(a: &BlockMeta, b: &BlockMeta) -> (BlockId, BlockId) {
-    (a.block_id.min(b.block_id), a.block_id.max(b.block_id))
-}
-
 struct AbortOnDrop<T>(JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-fn session_state() -> SessionState {
-    let mut config = SessionConfig::new()
-        .with_batch_size(BATCH_ROWS)
-        // Jobs are the unit of parallelism; within a job everything runs in one stream.
-        .with_target_partitions(1)
-        .with_collect_statistics(false);
-    let options = config.options_mut();
-    options.execution.parquet.pushdown_filters = false;
-    // A state per row instead of a state per group would be rows times intervals.
-    options
-        .execution
-        .skip_partial_aggregation_probe_ratio_threshold = 1.0;
-    SessionStateBuilder::new()
-        .with_config(config)
-        .with_default_features()
-        .with_query_planner(Arc::new(SpansetQueryPlanner))
-        .with_optimizer_rules(logical_rules())
-        .with_physical_optimizer_rules(physical_rules())
-        .build()
-}
-
-/// The rules that can change the logical plan of a job. It has no join, subquery, sort or limit, and
-/// the rules for those take a large part of planning only to find nothing.
-fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    vec![
-        Arc::new(SimplifyExpressions::new()),
-        Arc::new(EliminateFilter::new()),
-        Arc::new(PropagateEmptyRelation::new()),
-        Arc::new(PushDownFilter::new()),
-        Arc::new(CommonSubexprEliminate::new()),
-        Arc::new(OptimizeProjections::new()),
-    ]
-}
-
-/// The rules that can change the physical plan of a job, which runs in one partition.
-fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    vec![
-        Arc::new(FilterPushdown::new()),
-        Arc::new(CombinePartialFinalAggregate::new()),
-        Arc::new(UseRangeAggregate),
-        Arc::new(ProjectionPushdown::new()),
-        Arc::new(EnsureCooperative::new()),
-        Arc::new(SanityCheckPlan::new()),
-    ]
 }
 
 /// One metrics job.

@@ -10,22 +10,24 @@
 //! that lie apart are never looked at.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hashbrown::HashSet;
 use storage::block::meta::BlockMeta;
 use storage::block::{EncodeOptions, MemoryBlock, encode, live_trace_ids, live_traces};
 use storage::ids::{BlockId, TraceId};
 
 use crate::error::EngineError;
-use crate::executor::Slice;
 use crate::fingerprint::Fingerprint;
+use crate::slice::{PieceSource, Slice};
 
 /// Parts of a trace are put together if their blocks lie within one hour of each other.
 const REACH_NS: i64 = 3_600_000_000_000;
 /// Trace ids remembered for pairs of blocks, 16 bytes each.
 const REMEMBERED_IDS: usize = 4 << 20;
+/// Slices whose traces are looked up in other blocks at once.
+const ASKED_AT_ONCE: usize = 8;
 /// Spans that a job of pieces is made of, unless one trace has more.
 const SPANS_PER_JOB: usize = 50_000;
 
@@ -34,27 +36,6 @@ const SPANS_PER_JOB: usize = 50_000;
 pub struct Pieces {
     by_block: BTreeMap<BlockId, Arc<HashSet<TraceId>>>,
     traces: HashSet<TraceId>,
-}
-
-/// Traces to put together, and where their parts are.
-#[derive(Clone)]
-pub struct PieceSource {
-    pub(crate) traces: Arc<HashSet<TraceId>>,
-    pub(crate) stored: Vec<Arc<BlockMeta>>,
-    pub(crate) live: Vec<Arc<MemoryBlock>>,
-}
-
-impl fmt::Display for PieceSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (traces, blocks) = (self.traces.len(), self.stored.len() + self.live.len());
-        write!(f, "{traces} traces in pieces from {blocks} blocks")
-    }
-}
-
-impl fmt::Debug for PieceSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PieceSource({self})")
-    }
 }
 
 /// What was found for pairs of stored blocks.
@@ -174,6 +155,82 @@ impl Pieces {
     }
 }
 
+/// The traces that may lie in several of these blocks, as far as one of those that a query `reads` is
+/// concerned. `common` says for each of some stored blocks which traces of a slice are in it, too; it
+/// is asked about blocks that lie near each other only, and what it says of two stored blocks is
+/// `known` from then on.
+///
+/// # Errors
+/// Those of `common`; or a live block is damaged.
+pub(crate) async fn find<F>(
+    stored: &[Arc<BlockMeta>],
+    live: &[Arc<MemoryBlock>],
+    reads: impl Fn(&BlockMeta) -> bool,
+    known: &PairCache,
+    common: impl Fn(Slice, Vec<Arc<BlockMeta>>) -> F,
+) -> Result<Pieces, EngineError>
+where
+    F: Future<Output = Result<Vec<Arc<[TraceId]>>, EngineError>>,
+{
+    let mut pieces = Pieces::default();
+    let mut unknown = Vec::new();
+    let by_time = ByTime::new(stored);
+    for (index, block) in stored.iter().enumerate().filter(|(_, block)| reads(block)) {
+        // Those before it that are read, too, have met it already.
+        let meets = |&(place, other): &(usize, &Arc<BlockMeta>)| {
+            place > index || (place < index && !reads(other))
+        };
+        let mut of_block = Vec::new();
+        for (_, other) in by_time.near(block).filter(meets) {
+            match known.get(pair(block, other)) {
+                Some(found) => pieces.add((block, other), &found),
+                None => of_block.push(Arc::clone(other)),
+            }
+        }
+        if !of_block.is_empty() {
+            let row_groups = row_groups_within_reach(block, &of_block);
+            let block = Arc::clone(block);
+            unknown.push((Slice::Stored { block, row_groups }, of_block));
+        }
+    }
+    for (index, block) in live.iter().enumerate() {
+        for other in &live[index + 1..] {
+            if within_reach(&block.meta, &other.meta) {
+                let found = common_live(block, other)?;
+                pieces.add((&block.meta, &other.meta), &found);
+            }
+        }
+        let near = by_time.near(&block.meta).map(|(_, other)| other);
+        let near = near.filter(|other| reads(&block.meta) || reads(other));
+        let near: Vec<_> = near.cloned().collect();
+        if !near.is_empty() {
+            unknown.push((Slice::Live(Arc::clone(block)), near));
+        }
+    }
+    let asked = unknown.into_iter().map(|(slice, with)| {
+        let found = common(slice.clone(), with.clone());
+        async move { Ok::<_, EngineError>((slice, with, found.await?)) }
+    });
+    let mut asked = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE);
+    while let Some((slice, with, found)) = asked.try_next().await? {
+        let Some(block) = slice.block() else {
+            continue;
+        };
+        for (other, found) in with.iter().zip(&found) {
+            if matches!(slice, Slice::Stored { .. }) {
+                known.insert(pair(block, other), found);
+            }
+            pieces.add((block, other), found);
+        }
+    }
+    Ok(pieces)
+}
+
+/// The same for both orders of two blocks.
+fn pair(a: &BlockMeta, b: &BlockMeta) -> (BlockId, BlockId) {
+    (a.block_id.min(b.block_id), a.block_id.max(b.block_id))
+}
+
 /// Whether parts of a trace in one block and in the other are put together.
 pub(crate) fn within_reach(a: &BlockMeta, b: &BlockMeta) -> bool {
     let reaches =
@@ -233,11 +290,12 @@ fn end_ns(block: &BlockMeta) -> i64 {
     block.max_end_ns.max(block.max_start_ns)
 }
 
-/// Row groups of a block that have traces within reach of another.
-pub(crate) fn row_groups_within_reach(block: &BlockMeta, other: &BlockMeta) -> Vec<usize> {
-    let until = end_ns(other).saturating_add(REACH_NS);
+/// Row groups of a block that have traces within reach of one of some others.
+pub(crate) fn row_groups_within_reach(block: &BlockMeta, others: &[Arc<BlockMeta>]) -> Vec<usize> {
+    let ends = others.iter().map(|other| end_ns(other));
+    let until = ends.max().map(|end| end.saturating_add(REACH_NS));
     let groups = block.row_groups.iter().enumerate();
-    let near = groups.filter(|(_, group)| group.min_start_ns <= until);
+    let near = groups.filter(|(_, group)| until.is_some_and(|until| group.min_start_ns <= until));
     near.map(|(index, _)| index).collect()
 }
 

@@ -17,16 +17,19 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use storage::block::footer::BlockFooter;
 use storage::block::meta::BlockMeta;
-use storage::block::{BlockCache, BlockFile, MemoryBlock, read_columns, read_traces};
+use storage::block::{
+    BlockCache, BlockFile, MemoryBlock, live_trace_ids, read_columns, read_trace_ids, read_traces,
+};
 use storage::ids::TraceId;
 use storage::schema::names;
 
 use crate::columns::{column, stored_columns};
 use crate::context::QueryContext;
 use crate::error::EngineError;
-use crate::executor::Slice;
 use crate::functions::ids::not_of_traces;
+use crate::pieces;
 use crate::provider::{SpanTable, VirtualColumns, with_virtual_columns};
+use crate::slice::Slice;
 
 /// A slice, with everything that reading it takes.
 pub(crate) struct Scan {
@@ -126,6 +129,44 @@ impl Scan {
             Arc::clone(&self.cache),
             Arc::clone(&self.context.counters.reads),
         )?)
+    }
+
+    /// For each of some stored blocks, those traces of the slice that are in it, too.
+    pub(crate) async fn common_traces(
+        &self,
+        with: &[Arc<BlockMeta>],
+    ) -> Result<Vec<Arc<[TraceId]>>, EngineError> {
+        let (Some(block), ids) = (self.slice.block(), self.trace_ids().await?) else {
+            return Ok(with.iter().map(|_| Arc::default()).collect());
+        };
+        let mut common = Vec::with_capacity(with.len());
+        for other in with {
+            let maybe = pieces::common(&ids, other);
+            if maybe.is_empty() {
+                common.push(maybe);
+                continue;
+            }
+            // The filter lets through one in a hundred that is not there, and to put such a trace
+            // together costs far more than to look.
+            let row_groups = pieces::row_groups_within_reach(other, std::slice::from_ref(block));
+            let there = read_trace_ids(self.file(other)?, &row_groups).await?;
+            let there: HashSet<TraceId> = there.into_iter().collect();
+            let both = maybe.iter().filter(|id| there.contains(*id));
+            common.push(both.copied().collect());
+        }
+        Ok(common)
+    }
+
+    /// The traces of the slice.
+    async fn trace_ids(&self) -> Result<Vec<TraceId>, EngineError> {
+        Ok(match &self.slice {
+            Slice::Stored { block, row_groups } => {
+                read_trace_ids(self.file(block)?, row_groups).await?
+            }
+            Slice::Live(block) => live_trace_ids(block)?,
+            // Only blocks are compared, each as a whole.
+            Slice::Rest { .. } | Slice::Pieces(_) => Vec::new(),
+        })
     }
 
     pub(crate) fn task_context(&self) -> DataFusionResult<Arc<TaskContext>> {
