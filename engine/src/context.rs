@@ -10,12 +10,10 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use object_store::memory::InMemory;
 use storage::block::ReadCounters;
 
-use crate::exemplars::PartialExemplars;
-use crate::grid::Grid;
 use crate::limit::MemoryLimit;
-use crate::partial::PartialSeries;
-use crate::plan::MetricsPlan;
-use crate::provider::STORE_URL;
+
+/// Every block is opened through its own reader, so the store behind this URL is never asked.
+pub(crate) const STORE_URL: &str = "spandrel://blocks";
 
 /// Limits and counters of one query, shared by its jobs.
 #[derive(Debug, Clone)]
@@ -60,18 +58,6 @@ impl QueryContext {
         let url = ObjectStoreUrl::parse(STORE_URL)?;
         runtime.register_object_store(url.as_ref(), Arc::new(InMemory::new()));
         Ok(Arc::clone(self.runtime.get_or_init(|| runtime)))
-    }
-
-    /// No exemplars yet, to merge those of jobs into; at most `count` of them.
-    #[must_use]
-    pub fn empty_exemplars(&self, grid: Grid, count: usize) -> PartialExemplars {
-        PartialExemplars::new(grid, count, self.limit)
-    }
-
-    /// No series yet, to merge those of jobs into.
-    #[must_use]
-    pub fn empty_series(&self, plan: &MetricsPlan, grid: Grid) -> PartialSeries {
-        PartialSeries::new(plan, grid, self.limit)
     }
 }
 

@@ -3,12 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::catalog::Session;
-use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::SessionState;
-use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
-use futures::TryStreamExt as _;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use storage::StorageError;
@@ -20,18 +15,14 @@ use tokio::task::JoinHandle;
 
 use crate::context::{QueryContext, QueryCounters};
 use crate::error::EngineError;
-use crate::exemplars::{self, PartialExemplars};
+use crate::exemplars::PartialExemplars;
 use crate::grid::Grid;
-use crate::limit::recover;
-use crate::lower::{Lowered, lower};
-use crate::partial::{Kind, PartialSeries};
-use crate::physical::{EncodedAggregate, EncodedCompare, RangeAggregateExec};
+use crate::kinds::{self, MetricsJob};
+use crate::partial::PartialSeries;
 use crate::pieces::{self, PairCache, Pieces};
-use crate::plan::MetricsPlan;
-use crate::prune::picks_few;
-use crate::scan::{Scan, StoredRows};
-use crate::search::job::LoweredSearch;
-use crate::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
+use crate::plan::{MetricsPlan, SearchLimits, SearchPlan, SearchWindow};
+use crate::scan::Scan;
+use crate::search::TraceMatch;
 use crate::session;
 use crate::slice::Slice;
 
@@ -127,11 +118,11 @@ impl Engine {
         slice: Slice,
         context: &QueryContext,
     ) -> Result<PartialSeries, EngineError> {
-        let job = self.job(plan, grid, slice, context);
+        let (scan, plan) = (self.scan(slice, context), Arc::clone(plan));
         self.spawn(async move {
-            match job.prepare().await? {
-                Some(prepared) => job.run(&prepared).await,
-                None => Ok(job.scan.context.empty_series(&job.plan, job.grid)),
+            match MetricsJob::plan(&scan, &plan, grid).await? {
+                Some(job) => job.run().await,
+                None => Ok(PartialSeries::empty(&plan, grid, &scan.context)),
             }
         })
         .await
@@ -151,7 +142,7 @@ impl Engine {
         context: &QueryContext,
     ) -> Result<PartialExemplars, EngineError> {
         let (scan, plan) = (self.scan(slice, context), Arc::clone(plan));
-        self.spawn(async move { exemplars::job::run(&scan, &plan, grid, count).await })
+        self.spawn(async move { kinds::exemplars(&scan, &plan, grid, count).await })
             .await
     }
 
@@ -168,15 +159,15 @@ impl Engine {
         context: &QueryContext,
         analyze: bool,
     ) -> Result<String, EngineError> {
-        let job = self.job(plan, grid, slice, context);
+        let (scan, plan) = (self.scan(slice, context), Arc::clone(plan));
         self.spawn(async move {
-            let Some(prepared) = job.prepare().await? else {
+            let Some(job) = MetricsJob::plan(&scan, &plan, grid).await? else {
                 return Ok("no spans".to_owned());
             };
             if analyze {
-                job.run(&prepared).await?;
+                job.run().await?;
             }
-            Ok(prepared.to_string_with_metrics(analyze))
+            Ok(job.text(analyze))
         })
         .await
     }
@@ -220,20 +211,8 @@ impl Engine {
         context: &QueryContext,
     ) -> Result<Vec<TraceMatch>, EngineError> {
         let (scan, plan) = (self.scan(slice, context), Arc::clone(plan));
-        self.spawn(async move {
-            let recovered = |error| recover(error, scan.context.limit);
-            let Some(opened) = scan.open().await? else {
-                return Ok(Vec::new());
-            };
-            let lowered = LoweredSearch::lower(&plan, window, opened.block()).map_err(recovered)?;
-            let task = scan.task_context().map_err(recovered)?;
-            let span_count = opened.span_count;
-            let found = lowered.find(&plan, window, limits, opened, (&scan.session, &task));
-            let found = found.await.map_err(recovered)?;
-            scan.count_spans(span_count);
-            Ok(found)
-        })
-        .await
+        self.spawn(async move { kinds::search::run(&scan, &plan, window, limits).await })
+            .await
     }
 
     /// The traces that may lie in several of these blocks, as far as one of those that a query
@@ -274,20 +253,6 @@ impl Engine {
             general: self.general,
             slice,
             context: context.clone(),
-        }
-    }
-
-    fn job(
-        &self,
-        plan: &Arc<MetricsPlan>,
-        grid: Grid,
-        slice: Slice,
-        context: &QueryContext,
-    ) -> Job {
-        Job {
-            scan: self.scan(slice, context),
-            plan: Arc::clone(plan),
-            grid,
         }
     }
 
@@ -335,169 +300,5 @@ struct AbortOnDrop<T>(JoinHandle<T>);
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-/// One metrics job.
-struct Job {
-    scan: Scan,
-    plan: Arc<MetricsPlan>,
-    grid: Grid,
-}
-
-struct Prepared {
-    lowered: Lowered,
-    plan: Plan,
-    /// Spans that are read.
-    spans: u64,
-}
-
-enum Plan {
-    /// One operator for all.
-    Aggregate(Box<EncodedAggregate>),
-    Compare(Box<EncodedCompare>),
-    DataFusion {
-        logical: String,
-        physical: Arc<dyn ExecutionPlan>,
-    },
-}
-
-impl Plan {
-    /// One operator over encoded columns, where there is one for the query and its block.
-    fn encoded(
-        lowered: &Lowered,
-        stored: &StoredRows<'_>,
-        session: &dyn Session,
-    ) -> DataFusionResult<Option<Self>> {
-        if let Some(aggregate) = EncodedAggregate::plan(lowered, stored, session)? {
-            return Ok(Some(Self::Aggregate(Box::new(aggregate))));
-        }
-        let compare = EncodedCompare::plan(lowered, stored, session)?;
-        Ok(compare.map(|compare| Self::Compare(Box::new(compare))))
-    }
-}
-
-impl Prepared {
-    fn to_string_with_metrics(&self, metrics: bool) -> String {
-        let (logical, physical) = match &self.plan {
-            Plan::Aggregate(aggregate) => return aggregate.to_string(),
-            Plan::Compare(compare) => return compare.to_string(),
-            Plan::DataFusion { logical, physical } => (logical, physical.as_ref()),
-        };
-        let physical = if metrics {
-            datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(physical)
-                .indent(false)
-                .to_string()
-        } else {
-            displayable(physical).indent(false).to_string()
-        };
-        format!("{logical}\n{physical}")
-    }
-}
-
-impl Job {
-    /// Plans the job; `None` if there is nothing to run it on.
-    async fn prepare(&self) -> Result<Option<Prepared>, EngineError> {
-        let limit = self.scan.context.limit;
-        // Nothing is evaluated where nothing can be selected, so nothing can fail.
-        if self.plan.is_never() {
-            return Ok(None);
-        }
-        let Some(mut opened) = self.scan.open().await? else {
-            return Ok(None);
-        };
-        let session = &self.scan.session;
-        let prepare = async {
-            let lowered = lower(&self.plan, &self.grid, opened.block(), limit)?;
-            // Inside the Parquet reader nothing would be left of an error but its text.
-            if picks_few(&self.plan) && !lowered.filter_can_fail() {
-                opened.expect_few();
-            }
-            let spans = opened.span_count;
-            let encoded = match opened.stored() {
-                Some(stored) => Plan::encoded(&lowered, &stored, session)?,
-                None => None,
-            };
-            if let Some(plan) = encoded {
-                return DataFusionResult::Ok(Prepared {
-                    lowered,
-                    plan,
-                    spans,
-                });
-            }
-            let scan = opened.scan(&lowered.columns())?;
-            let logical = session.optimize(&lowered.logical_plan(scan)?)?;
-            let shown = logical.display_indent().to_string();
-            let physical = session.create_physical_plan(&logical).await?;
-            let plan = Plan::DataFusion {
-                logical: shown,
-                physical,
-            };
-            DataFusionResult::Ok(Prepared {
-                lowered,
-                plan,
-                spans,
-            })
-        };
-        let prepared = prepare.await.map_err(|error| recover(error, limit))?;
-        Ok(Some(prepared))
-    }
-
-    async fn run(&self, prepared: &Prepared) -> Result<PartialSeries, EngineError> {
-        let limit = self.scan.context.limit;
-        let recovered = |error| recover(error, limit);
-        let lowered = &prepared.lowered;
-        let empty = self.scan.context.empty_series(&self.plan, self.grid).0;
-        let physical = match (&prepared.plan, empty) {
-            (Plan::Aggregate(aggregate), Kind::Aggregates(mut series)) => {
-                let groups = aggregate.aggregate(&self.scan.context.pool).await;
-                series.add(groups.map_err(recovered)?, lowered.key_kinds())?;
-                self.scan.count_spans(prepared.spans);
-                return Ok(PartialSeries(Kind::Aggregates(series)));
-            }
-            (Plan::Compare(compare), Kind::Comparison(tally)) => {
-                let tally = compare.count(&self.scan.context.pool, tally).await;
-                let series = Kind::Comparison(tally.map_err(recovered)?);
-                self.scan.count_spans(prepared.spans);
-                return Ok(PartialSeries(series));
-            }
-            (Plan::Aggregate(_), Kind::Comparison(_)) | (Plan::Compare(_), Kind::Aggregates(_)) => {
-                return Err(EngineError::other_query());
-            }
-            (Plan::DataFusion { physical, .. }, _) => physical,
-        };
-        let task = self.scan.task_context().map_err(recovered)?;
-        let stream = || execute_stream(Arc::clone(physical), Arc::clone(&task)).map_err(recovered);
-        let series = match self.scan.context.empty_series(&self.plan, self.grid).0 {
-            Kind::Aggregates(mut series) => {
-                let keys = lowered.key_kinds();
-                if let Some(aggregate) = physical.downcast_ref::<RangeAggregateExec>() {
-                    let groups = aggregate.aggregate(Arc::clone(&task)).await;
-                    series.add(groups.map_err(recovered)?, keys)?;
-                } else {
-                    let mut stream = stream()?.map_err(recovered);
-                    while let Some(batch) = stream.try_next().await? {
-                        series.add_batch(&batch, keys)?;
-                    }
-                }
-                Kind::Aggregates(series)
-            }
-            Kind::Comparison(tally) => {
-                let session = &self.scan.session;
-                let stream = stream()?;
-                let reservation = MemoryConsumer::new("compare").register(task.memory_pool());
-                let counter = lowered.counter(&stream.schema(), session, tally, reservation);
-                let Some(mut counter) = counter.map_err(recovered)? else {
-                    return Err(EngineError::other_query());
-                };
-                let mut stream = stream.map_err(recovered);
-                while let Some(batch) = stream.try_next().await? {
-                    counter.add(&batch).map_err(recovered)?;
-                }
-                Kind::Comparison(counter.finish().map_err(recovered)?)
-            }
-        };
-        self.scan.count_spans(prepared.spans);
-        Ok(PartialSeries(series))
     }
 }

@@ -8,10 +8,9 @@ use traceql::ast::{Attribute, MetricsStage};
 
 use crate::columns::stored_scopes;
 use crate::grid::Grid;
-use crate::limit::MemoryLimit;
-use crate::lower::lower;
+use crate::kinds;
+use crate::kinds::search::SearchJob;
 use crate::plan::{MetricsPlan, SearchPlan, SearchWindow};
-use crate::search::job::LoweredSearch;
 
 /// Bytes that a metrics query reads of blocks. The query is lowered once for all blocks that hold
 /// what it names in the same columns.
@@ -90,14 +89,9 @@ impl<'a> ReadSizes<'a> {
     }
 
     fn lower(&mut self, block: &BlockMeta) -> BTreeSet<String> {
-        const NO_LIMIT: MemoryLimit = MemoryLimit {
-            bytes: u64::MAX,
-            key: "",
-        };
         self.lowered += 1;
         // A query that cannot be lowered reads nothing: its job will say why.
-        lower(self.plan, self.grid, block, NO_LIMIT)
-            .map_or_else(|_| BTreeSet::new(), |lowered| lowered.columns())
+        kinds::columns(self.plan, self.grid, block).unwrap_or_default()
     }
 }
 
@@ -110,7 +104,7 @@ pub fn bytes_to_search(
     row_groups: &[usize],
 ) -> Vec<u64> {
     // A query that cannot be lowered reads nothing: its job will say why.
-    let columns = LoweredSearch::lower(plan, window, block)
+    let columns = SearchJob::lower(plan, window, block)
         .map_or_else(|_| BTreeSet::new(), |lowered| lowered.columns());
     compressed_bytes(&columns, block, row_groups)
 }

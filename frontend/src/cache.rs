@@ -514,7 +514,7 @@ mod tests {
     }
 
     fn state() -> PartialSeries {
-        QueryContext::new(1 << 20, "k").empty_series(&plan(), grid(1, 1, 1))
+        PartialSeries::empty(&plan(), grid(1, 1, 1), &QueryContext::new(1 << 20, "k"))
     }
 
     async fn keep(cache: &StateCache, wanted: &Wanted<'_>, row_groups: &[usize]) -> Origin {

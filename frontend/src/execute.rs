@@ -66,7 +66,7 @@ impl JobRunner {
         let grid = self.grid;
         stats.jobs_total = u64::try_from(tasks.len()).unwrap_or(u64::MAX);
         stats.states_kept = u64::try_from(kept.len()).unwrap_or(u64::MAX);
-        let merged = self.context.empty_series(&self.plan, grid);
+        let merged = PartialSeries::empty(&self.plan, grid, &self.context);
         let mut merged = merge(merged, kept, grid).await?;
         {
             let run = |task: &Task| self.clone().run(task.clone());

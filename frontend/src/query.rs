@@ -441,7 +441,7 @@ impl Frontend {
         let jobs = joins.with(survivors.split(plan, &grid, &self.split_options()));
         let stats = &mut answer.stats;
         stats.jobs_total += u64::try_from(jobs.0.len()).unwrap_or(u64::MAX);
-        let mut merged: PartialExemplars = context.empty_exemplars(grid, count);
+        let mut merged: PartialExemplars = PartialExemplars::empty(grid, count, context);
         {
             let run = |job: &Job| {
                 let (engine, plan) = (Arc::clone(&self.engine), Arc::clone(plan));

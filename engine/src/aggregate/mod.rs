@@ -10,6 +10,7 @@ pub(crate) mod buckets;
 pub(crate) mod by_group;
 pub(crate) mod cell;
 pub(crate) mod double_double;
+mod groups;
 pub(crate) mod histogram;
 pub(crate) mod interval;
 pub(crate) mod interval_cells;
@@ -17,7 +18,9 @@ pub(crate) mod rows;
 pub(crate) mod sketch;
 pub(crate) mod states;
 
+pub(crate) use groups::Groups;
 pub(crate) use states::{RangeState, new_state};
+use traceql::ast::MetricsFunction;
 
 /// What is kept per group and interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +40,20 @@ pub(crate) enum StateKind {
 }
 
 impl StateKind {
+    /// What is kept to compute a function. With `log2_quantiles` quantiles are estimated from
+    /// power-of-two buckets.
+    pub(crate) const fn of(function: &MetricsFunction, log2_quantiles: bool) -> Self {
+        match function {
+            MetricsFunction::Rate | MetricsFunction::CountOverTime => Self::Count,
+            MetricsFunction::MinOverTime => Self::Min,
+            MetricsFunction::MaxOverTime => Self::Max,
+            MetricsFunction::AvgOverTime | MetricsFunction::SumOverTime => Self::Sum,
+            MetricsFunction::HistogramOverTime => Self::Log2,
+            MetricsFunction::QuantileOverTime { .. } if log2_quantiles => Self::Log2,
+            MetricsFunction::QuantileOverTime { .. } => Self::Sketch,
+        }
+    }
+
     /// Name of the aggregate function that builds such states.
     pub(crate) const fn function_name(self) -> &'static str {
         match self {

@@ -13,6 +13,7 @@ pub(crate) mod column;
 pub(crate) mod columns;
 mod commonest;
 pub(crate) mod count;
+pub(crate) mod lowered;
 mod numbers;
 pub(crate) mod places;
 pub(crate) mod residual;

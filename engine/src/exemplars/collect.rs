@@ -20,21 +20,18 @@ use crate::aggregate::histogram::{bound, float_bucket, int_bucket};
 use crate::batch::Evaluation;
 use crate::columns::column;
 use crate::key::{KeyColumn, KeyKind, KeyValue};
+use crate::lower::LoweredAggregate;
 use crate::lower::layout::Layout;
-use crate::lower::{aggregated_value, group_keys, state_kind};
 use crate::partial::base_labels;
 use crate::plan::MetricsPlan;
-use crate::search::Value;
-use crate::search::show::{Show, Shown};
-use crate::series::{Label, LabelValue};
+use crate::series::{AttributeValue, Label, LabelValue};
+use crate::show::{Show, Shown};
 use crate::spanset::number::Number;
 
 /// What is read of spans, lowered for one block.
 #[derive(Debug)]
 pub(crate) struct Candidates {
-    keys: Vec<Expr>,
-    key_kinds: Vec<KeyKind>,
-    value: Option<Expr>,
+    aggregate: LoweredAggregate,
     shown: Shown,
     columns: [Expr; 4],
 }
@@ -45,27 +42,25 @@ impl Candidates {
         aggregate: &MetricsAggregate,
         layout: &Layout<'_>,
     ) -> Result<Self> {
-        let (keys, key_kinds) = group_keys(aggregate, layout)?;
-        let kind = state_kind(aggregate, plan.log2_quantiles);
         let mut named = plan.attributes();
         named.retain(|attribute| !is_id(attribute));
         Ok(Self {
-            keys,
-            key_kinds,
-            value: aggregated_value(aggregate, kind, layout)?,
+            aggregate: LoweredAggregate::lower(aggregate, plan.log2_quantiles, layout)?,
             shown: Shown::lower(&named, layout, Attribute::canonical)?,
             columns: COLUMNS.map(column),
         })
     }
 
     pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
-        let (keys, value) = (self.keys.iter(), self.value.iter());
         let shown = self.shown.expressions();
-        keys.chain(value).chain(shown).chain(&self.columns)
+        self.aggregate
+            .expressions()
+            .chain(shown)
+            .chain(&self.columns)
     }
 
     /// Ready to look at spans of this schema.
-    pub(super) fn collector<'a>(
+    pub(crate) fn collector<'a>(
         &'a self,
         plan: &MetricsPlan,
         aggregate: &'a MetricsAggregate,
@@ -76,13 +71,19 @@ impl Candidates {
         let evaluation = Evaluation::try_new(schema, session)?;
         let physical = |expr: &Expr| evaluation.of(expr);
         let [start_ns, duration, trace_id, span_id] = &self.columns;
+        let LoweredAggregate {
+            keys,
+            key_kinds,
+            value,
+            kind,
+        } = &self.aggregate;
         Ok(Collector {
             aggregate,
-            kind: state_kind(aggregate, plan.log2_quantiles),
+            kind: *kind,
             scale: if plan.aggregates_duration() { 1e9 } else { 1.0 },
-            keys: self.keys.iter().map(physical).collect::<Result<_>>()?,
-            key_kinds: &self.key_kinds,
-            value: self.value.as_ref().map(physical).transpose()?,
+            keys: keys.iter().map(physical).collect::<Result<_>>()?,
+            key_kinds,
+            value: value.as_ref().map(physical).transpose()?,
             show: self.shown.physical(schema, session)?,
             start_ns: physical(start_ns)?,
             duration: physical(duration)?,
@@ -113,7 +114,7 @@ const fn is_id(attribute: &Attribute) -> bool {
 }
 
 /// Chooses among the spans of a slice. Of spans that are not chosen nothing is kept.
-pub(super) struct Collector<'a> {
+pub(crate) struct Collector<'a> {
     aggregate: &'a MetricsAggregate,
     kind: StateKind,
     scale: f64,
@@ -125,7 +126,7 @@ pub(super) struct Collector<'a> {
     duration: Arc<dyn PhysicalExpr>,
     trace_id: Arc<dyn PhysicalExpr>,
     span_id: Arc<dyn PhysicalExpr>,
-    pub(super) chosen: PartialExemplars,
+    pub(crate) chosen: PartialExemplars,
 }
 
 /// Aggregated values of a batch.
@@ -136,7 +137,7 @@ enum Numbers {
 
 impl Collector<'_> {
     /// Considers the spans of a batch.
-    pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let of = |expr| array(expr, batch);
         let int = |expr| -> Result<ArrayRef> { Ok(cast(&of(expr)?, &DataType::Int64)?) };
         let (starts, durations) = (int(&self.start_ns)?, int(&self.duration)?);
@@ -271,13 +272,13 @@ fn array(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef> 
     expr.evaluate(batch)?.into_array(batch.num_rows())
 }
 
-fn labels_of(shown: Vec<(String, Value)>) -> Vec<Label> {
+fn labels_of(shown: Vec<(String, AttributeValue)>) -> Vec<Label> {
     let label = |(name, value): (String, _)| match value {
-        Value::Scalar(value) => Some(Label {
+        AttributeValue::Scalar(value) => Some(Label {
             name: name.into(),
             value,
         }),
-        Value::Array(_) => None,
+        AttributeValue::Array(_) => None,
     };
     shown.into_iter().filter_map(label).collect()
 }

@@ -2,19 +2,19 @@
 //!
 //! Of all spans that count, a few are chosen that a reader may want to open: the slowest, and some at
 //! random, spread over time. [`select`] chooses, [`collect`] lowers what a span is shown with and feeds
-//! the spans of a slice to the choice, [`job`] runs that, and [`attach`] puts what was chosen beside the
+//! the spans of a slice to the choice, and [`attach`] puts what was chosen beside the
 //! finished series.
 //!
 //! The choice is made of the data alone, so it does not depend on how spans are cut into slices.
 
 mod attach;
 pub(crate) mod collect;
-pub(crate) mod job;
 mod select;
 
 use storage::ids::{SpanId, TraceId};
 
-use self::select::Selection;
+use self::select::Choice;
+use crate::context::QueryContext;
 use crate::error::EngineError;
 use crate::grid::Grid;
 use crate::limit::MemoryLimit;
@@ -43,7 +43,7 @@ pub struct Exemplar {
 /// Exemplars chosen of the spans of some jobs.
 #[derive(Debug, Clone)]
 pub struct PartialExemplars {
-    chosen: Selection<Content>,
+    chosen: Choice<Content>,
     limit: MemoryLimit,
 }
 
@@ -58,11 +58,12 @@ struct Content {
 }
 
 impl PartialExemplars {
-    /// None yet, of at most `count` and never more than [`MAX_EXEMPLARS`].
-    pub(crate) fn new(grid: Grid, count: usize, limit: MemoryLimit) -> Self {
+    /// None yet, to merge those of jobs into; at most `count`, and never more than [`MAX_EXEMPLARS`].
+    #[must_use]
+    pub fn empty(grid: Grid, count: usize, context: &QueryContext) -> Self {
         Self {
-            chosen: Selection::new(grid, count.min(MAX_EXEMPLARS)),
-            limit,
+            chosen: Choice::new(grid, count.min(MAX_EXEMPLARS)),
+            limit: context.limit,
         }
     }
 

@@ -34,7 +34,7 @@ pub(super) struct Key {
 
 /// The spans chosen so far.
 #[derive(Debug, Clone)]
-pub(super) struct Selection<T> {
+pub(super) struct Choice<T> {
     grid: Grid,
     /// Most exemplars in the end.
     count: usize,
@@ -83,7 +83,7 @@ const fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-impl<T: Clone> Selection<T> {
+impl<T: Clone> Choice<T> {
     /// Nothing chosen yet, of at most `count` spans that start in the grid.
     pub(super) fn new(grid: Grid, count: usize) -> Self {
         let part = Part {
@@ -98,8 +98,8 @@ impl<T: Clone> Selection<T> {
     }
 
     /// Nothing chosen yet of the same.
-    pub(super) fn new_empty<U: Clone>(&self) -> Selection<U> {
-        Selection::new(self.grid, self.count)
+    pub(super) fn new_empty<U: Clone>(&self) -> Choice<U> {
+        Choice::new(self.grid, self.count)
     }
 
     /// Whether a span would change the choice.
@@ -232,18 +232,18 @@ mod tests {
         }
     }
 
-    fn select(count: usize, keys: &[Key]) -> Selection<()> {
-        let mut selection = Selection::new(GRID, count);
+    fn select(count: usize, keys: &[Key]) -> Choice<()> {
+        let mut choice = Choice::new(GRID, count);
         for &key in keys {
-            let before = format!("{selection:?}");
-            let wanted = selection.wants(&key);
-            selection.offer(Candidate { key, content: () });
-            assert_eq!(wanted, before != format!("{selection:?}"), "{key:?}");
+            let before = format!("{choice:?}");
+            let wanted = choice.wants(&key);
+            choice.offer(Candidate { key, content: () });
+            assert_eq!(wanted, before != format!("{choice:?}"), "{key:?}");
         }
-        selection
+        choice
     }
 
-    fn shown(selection: Selection<()>) -> Vec<(i64, u8, u8, f64)> {
+    fn shown(choice: Choice<()>) -> Vec<(i64, u8, u8, f64)> {
         let shown = |candidate: Candidate<()>| {
             let Key {
                 rank,
@@ -253,7 +253,7 @@ mod tests {
             } = candidate.key;
             (start_ns, trace_id.0[0], span_id.0[0], rank)
         };
-        selection.finish().into_iter().map(shown).collect()
+        choice.finish().into_iter().map(shown).collect()
     }
 
     #[test]
@@ -284,7 +284,7 @@ mod tests {
         ) {
             let keys: Vec<Key> = spans.iter().map(|s| key((s.0, s.1, s.2, s.3))).collect();
             let whole = select(count, &keys);
-            let mut merged = Selection::new(GRID, count);
+            let mut merged = Choice::new(GRID, count);
             let mut parts: Vec<usize> = (0..4).collect();
             if turned {
                 parts.reverse();

@@ -4,8 +4,8 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
 use traceql::ast::{self, FieldExpr, FieldExprKind, Literal, ScalarExpr, SpansetExpr, Stage};
 
+use super::keys::spanset_key;
 use super::layout::Layout;
-use super::spanset_key;
 use super::value::{Predicate, Value};
 use crate::spanset::number::Number;
 use crate::spanset::program::{

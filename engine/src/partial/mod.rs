@@ -1,32 +1,49 @@
 //! Mergeable results of jobs, and the series they become.
 
 mod aggregates;
+mod finish;
 mod group_table;
+mod labels;
 mod top;
 
-pub(crate) use aggregates::{Aggregates, base_labels};
+pub(crate) use aggregates::Aggregates;
+pub(crate) use labels::base_labels;
 use traceql::ast::MetricsStage;
 
 use crate::compare::tally::Tally;
+use crate::context::QueryContext;
 use crate::error::EngineError;
 use crate::grid::{Grid, Placement};
-use crate::limit::MemoryLimit;
 use crate::plan::MetricsPlan;
 use crate::series::SeriesSet;
 
 /// What the spans of some jobs come to.
 #[derive(Debug)]
-pub struct PartialSeries(pub(crate) Kind);
+pub struct PartialSeries(Kind);
 
 #[derive(Debug)]
-pub(crate) enum Kind {
+enum Kind {
     Aggregates(Aggregates),
     Comparison(Tally),
 }
 
+impl From<Aggregates> for PartialSeries {
+    fn from(aggregates: Aggregates) -> Self {
+        Self(Kind::Aggregates(aggregates))
+    }
+}
+
+impl From<Tally> for PartialSeries {
+    fn from(tally: Tally) -> Self {
+        Self(Kind::Comparison(tally))
+    }
+}
+
 impl PartialSeries {
-    /// No series yet.
-    pub(crate) fn new(plan: &MetricsPlan, grid: Grid, limit: MemoryLimit) -> Self {
+    /// No series yet, to merge those of jobs into.
+    #[must_use]
+    pub fn empty(plan: &MetricsPlan, grid: Grid, context: &QueryContext) -> Self {
+        let limit = context.limit;
         Self(match &plan.stage {
             MetricsStage::Aggregate(aggregate) => {
                 Kind::Aggregates(Aggregates::new(plan, aggregate, grid, limit))

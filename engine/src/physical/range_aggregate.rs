@@ -33,7 +33,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt as _, stream};
 
 use crate::aggregate::interval::Moments;
-use crate::aggregate::{RangeState, StateKind};
+use crate::aggregate::{Groups, RangeState, StateKind};
 use crate::functions::range_udaf::{RangeArguments, RangeUdaf};
 use crate::key::Grouping;
 use crate::operator::only_child;
@@ -192,15 +192,6 @@ impl ExecutionPlan for RangeAggregateExec {
             stream::once(result),
         )))
     }
-}
-
-/// Groups and what was counted in them.
-#[derive(Debug)]
-pub(crate) struct Groups {
-    /// The key columns without dictionaries, one row a group.
-    pub(crate) keys: Vec<ArrayRef>,
-    /// The states, group by group.
-    pub(crate) state: Box<dyn RangeState>,
 }
 
 impl RangeAggregateExec {

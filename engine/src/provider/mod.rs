@@ -28,11 +28,9 @@ use storage::block::MemoryBlock;
 use storage::block::reader::BlockFile;
 
 use crate::columns::{RESOLVED_FROM, RESOLVED_PARENT_ID};
+use crate::context::STORE_URL;
 use parent_id::ParentIdExec;
 pub(crate) use parent_id::VirtualColumns;
-
-/// Every block is opened through its own reader, so the store behind this URL is never asked.
-pub(crate) const STORE_URL: &str = "spandrel://blocks";
 
 /// The spans of one slice.
 pub(crate) struct SpanTable {

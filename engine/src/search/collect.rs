@@ -13,28 +13,29 @@ use storage::ids::{SpanId, TraceId};
 use storage::schema::names;
 
 use super::result::{ServiceStats, SpanMatch, SpansetMatch, TraceMatch};
-use super::show::Show;
 use crate::batch::named;
 use crate::lower::value::status_code;
 use crate::plan::SearchLimits;
+use crate::series::AttributeValue;
+use crate::show::Show;
 use crate::spanset::partition::Partition;
 use crate::spanset::relation::{NONE, row};
 use crate::spanset::traces::Traces;
 
 /// Collects matching traces.
-pub(super) struct Collector {
-    pub(super) limits: SearchLimits,
-    pub(super) show: Show,
-    pub(super) shows_name: bool,
+pub(crate) struct Collector {
+    pub(crate) limits: SearchLimits,
+    pub(crate) show: Show,
+    pub(crate) shows_name: bool,
     /// `service.name` of a span.
-    pub(super) service: Arc<dyn PhysicalExpr>,
+    pub(crate) service: Arc<dyn PhysicalExpr>,
     /// The newest so far, the oldest of them on top.
-    pub(super) newest: BinaryHeap<Oldest>,
+    pub(crate) newest: BinaryHeap<Oldest>,
 }
 
 /// A match in a heap that has the oldest on top.
 #[derive(Debug)]
-pub(super) struct Oldest(pub(super) TraceMatch);
+pub(crate) struct Oldest(pub(crate) TraceMatch);
 
 impl PartialEq for Oldest {
     fn eq(&self, other: &Self) -> bool {
@@ -71,7 +72,7 @@ struct Columns {
 }
 
 /// Columns of every answer, besides those that a query names.
-pub(super) const COLUMNS: &[&str] = &[
+pub(crate) const COLUMNS: &[&str] = &[
     names::TRACE_ID,
     names::SPAN_ID,
     names::START_NS,
@@ -84,7 +85,7 @@ pub(super) const COLUMNS: &[&str] = &[
 
 impl Collector {
     /// Takes the matches among some traces.
-    pub(super) fn add(&mut self, traces: &Traces, partition: &Partition) -> Result<()> {
+    pub(crate) fn add(&mut self, traces: &Traces, partition: &Partition) -> Result<()> {
         let columns = Columns::of(&traces.batch, self.shows_name)?;
         let mut candidates: Vec<(i64, TraceId, std::ops::Range<usize>)> = Vec::new();
         for bounds in traces.forest.traces.windows(2) {
@@ -161,7 +162,7 @@ impl Collector {
         &self,
         traces: &Traces,
         columns: &Columns,
-        attributes: Vec<(String, super::Value)>,
+        attributes: Vec<(String, AttributeValue)>,
         mut rows: Vec<u32>,
     ) -> Result<SpansetMatch> {
         let matched = u64::try_from(rows.len()).unwrap_or(u64::MAX);
@@ -173,7 +174,7 @@ impl Collector {
         rows.truncate(self.limits.spans_per_spanset);
         let shown = take_record_batch(&traces.batch, &UInt32Array::from(rows.clone()))?;
         let shown = self.show.rows(&shown)?;
-        let span = |(at, attributes): (u32, Vec<(String, super::Value)>)| {
+        let span = |(at, attributes): (u32, Vec<(String, AttributeValue)>)| {
             let at = at as usize;
             let name = columns.name.as_ref().map(|names| text(names, at));
             Ok(SpanMatch {

@@ -1,14 +1,13 @@
 //! Searches: which traces match a query, and what their matching spans look like.
 //!
 //! A search runs the program of [`crate::spanset`] over the same whole traces as a metrics query, and
-//! keeps the newest that match. Reading order: [`result`], [`job`],
-//! [`candidates`], [`collect`], [`show`].
+//! keeps the newest that match. Reading order: [`result`], [`candidates`],
+//! [`collect`]; [`crate::kinds::search`] runs it.
 
-mod candidates;
-mod collect;
-pub(crate) mod job;
-mod result;
-pub(crate) mod show;
+pub(crate) mod candidates;
+pub(crate) mod collect;
+pub(crate) mod result;
 
 pub use crate::plan::{SearchLimits, SearchPlan, SearchWindow};
-pub use result::{ServiceStats, SpanMatch, SpansetMatch, TraceMatch, Value};
+pub use crate::series::AttributeValue as Value;
+pub use result::{ServiceStats, SpanMatch, SpansetMatch, TraceMatch};

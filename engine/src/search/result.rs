@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use storage::ids::{SpanId, TraceId};
 
-use crate::series::LabelValue;
+use crate::series::AttributeValue;
 
 /// A trace of which some spans match.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +39,7 @@ pub struct ServiceStats {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpansetMatch {
     /// Values of `by(…)` and of aggregates, under their canonical text, in pipeline order.
-    pub attributes: Vec<(String, Value)>,
+    pub attributes: Vec<(String, AttributeValue)>,
     /// Spans in the spanset; [`Self::spans`] may be fewer.
     pub matched: u64,
     /// The first of the spans by start, then span id; as many as were asked for.
@@ -59,16 +59,7 @@ pub struct SpanMatch {
     pub name: Option<String>,
     /// Attributes that the query reads and the span has, without scope; intrinsics by their
     /// canonical name. Those with a field of their own here or in [`TraceMatch`] are left out.
-    pub attributes: Vec<(String, Value)>,
-}
-
-/// The value of an attribute in the answer of a search.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// One value; status, kind and durations by their TraceQL text.
-    Scalar(LabelValue),
-    /// Values of one type.
-    Array(Vec<LabelValue>),
+    pub attributes: Vec<(String, AttributeValue)>,
 }
 
 impl TraceMatch {

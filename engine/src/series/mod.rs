@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod second_stage;
+mod shown;
 mod values;
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 pub use second_stage::apply as apply_second_stages;
 pub(crate) use second_stage::{Extreme, satisfies_filters, tie_order};
+pub use shown::AttributeValue;
 pub use values::Values;
 
 use crate::grid::Grid;

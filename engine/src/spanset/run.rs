@@ -16,7 +16,7 @@ use super::relation::{Forest, Sides, row};
 use super::scalar::Scalars;
 use crate::key::Grouping;
 use crate::key::{KeyColumn, KeyValue};
-use crate::search::Value;
+use crate::series::AttributeValue;
 
 /// A program with physical expressions.
 #[derive(Debug, Clone)]
@@ -156,9 +156,9 @@ impl Run<'_> {
             let shown = match &elements {
                 Some(elements) => {
                     let elements = elements.iter().map(|element| element.label_or_nil());
-                    Value::Array(elements.collect())
+                    AttributeValue::Array(elements.collect())
                 }
-                None => Value::Scalar(key.label_or_nil()),
+                None => AttributeValue::Scalar(key.label_or_nil()),
             };
             let next = row(distinct.len());
             numbers.push(*distinct.entry((key, elements)).or_insert_with(|| {
@@ -194,8 +194,8 @@ impl Run<'_> {
         if self.runnable.keep_attributes {
             for (name, values) in shown {
                 for (spanset, value) in partition.spansets.iter_mut().zip(values) {
-                    let value =
-                        value.map(|value| (Arc::clone(&name), Value::Scalar(value.label())));
+                    let value = value
+                        .map(|value| (Arc::clone(&name), AttributeValue::Scalar(value.label())));
                     spanset.attributes.extend(value);
                 }
             }

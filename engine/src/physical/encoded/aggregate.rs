@@ -1,6 +1,6 @@
 //! `EncodedAggregate`: scan, filter, grouping and range aggregation over encoded columns.
 //!
-//! It does what DataFusion's scan and filter and [`RangeAggregateExec`](super::RangeAggregateExec) do
+//! It does what DataFusion's scan and filter and [`RangeAggregateExec`](crate::physical::RangeAggregateExec) do
 //! together, where each condition and key is of one column that lies flat in a stored block. Then
 //! everything about a value is found out once per value of a dictionary (whether a condition holds, of
 //! which group it is, in which interval), and a row costs a look-up by its code. Columns are read as
@@ -21,18 +21,17 @@ use datafusion::physical_expr::PhysicalExpr;
 use storage::block::BlockFile;
 use storage::block::encoded::EncodedColumn;
 
-use super::encoded_codes::{Codes, Rows};
-use super::encoded_plan::{EncodedColumns, Planner};
-use super::encoded_window::{
+use super::codes::{Codes, Rows};
+use super::page_index::{Remaining, remaining};
+use super::plan::{EncodedColumns, Planner};
+use super::window::{
     Cached, Derived, Intervals, Truths, When, Window, cached, external, window_end,
 };
-use super::page_index::{Remaining, remaining};
-use super::range_aggregate::Groups;
 use crate::aggregate::interval::{IntervalCursor, Moments};
-use crate::aggregate::{RangeState, StateKind};
+use crate::aggregate::{Groups, RangeState, StateKind};
 use crate::functions::range_udaf::RangeArguments;
 use crate::key::{Grouping, KeyTable};
-use crate::lower::{Lowered, Stage};
+use crate::lower::{LoweredAggregate, Selected};
 use crate::scan::StoredRows;
 
 /// Rows that are looked at together: few enough that their codes stay in the nearest cache.
@@ -72,28 +71,21 @@ impl EncodedAggregate {
     /// # Errors
     /// If an expression cannot be made ready.
     pub(crate) fn plan(
-        lowered: &Lowered,
+        selected: &Selected,
+        aggregate: &LoweredAggregate,
         stored: &StoredRows<'_>,
         session: &dyn Session,
     ) -> Result<Option<Self>> {
-        let (
-            Some(filter),
-            Stage::Aggregate {
-                keys, value, kind, ..
-            },
-            Expr::Column(time),
-            Ok(schema),
-        ) = (
-            lowered.filter(),
-            &lowered.stage,
-            lowered.time(),
-            stored.footer.schema(),
-        )
+        let (Some(filter), Expr::Column(time), Ok(schema)) =
+            (selected.condition(), &selected.time, stored.footer.schema())
         else {
             return Ok(None);
         };
+        let LoweredAggregate {
+            keys, value, kind, ..
+        } = aggregate;
         let mut planner = Planner::new(session, stored, schema);
-        let Some(filters) = planner.filters(filter)? else {
+        let Some(filters) = planner.filters(filter.map(|filter| &filter.expr))? else {
             return Ok(None);
         };
         let (mut own_keys, mut key_types) = (Vec::new(), Vec::new());
@@ -119,12 +111,10 @@ impl EncodedAggregate {
         let Some(time) = planner.column(&time.name) else {
             return Ok(None);
         };
-        let (start, end) = (lit(lowered.arguments.start), lit(lowered.arguments.end()));
-        let time_is_inside = lowered
-            .time()
-            .clone()
-            .gt(start)
-            .and(lowered.time().clone().lt_eq(end));
+        let arguments = selected.arguments;
+        let (start, end) = (lit(arguments.start), lit(arguments.end()));
+        let time_is_inside = selected.time.clone().gt(start);
+        let time_is_inside = time_is_inside.and(selected.time.clone().lt_eq(end));
         // Looked at by the page only: what each row's time comes to is found anyhow.
         let inside = planner.derived(&time_is_inside)?;
         let conditions = filters.iter().chain(&inside);
@@ -139,7 +129,7 @@ impl EncodedAggregate {
             time,
             value,
             kind: *kind,
-            arguments: lowered.arguments,
+            arguments,
         }))
     }
 

@@ -15,10 +15,10 @@ use storage::block::encoded::EncodedColumn;
 use storage::ids::TraceId;
 use storage::schema::names;
 
-use super::encoded_codes::Rows;
-use super::encoded_plan::{EncodedColumns, Planner};
-use super::encoded_window::{Derived, Window, external, window_end};
+use super::codes::Rows;
 use super::page_index::{Remaining, remaining};
+use super::plan::{EncodedColumns, Planner};
+use super::window::{Derived, Window, external, window_end};
 use crate::scan::StoredRows;
 
 /// Rows that are looked at together.

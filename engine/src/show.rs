@@ -1,4 +1,4 @@
-//! What a matching span is shown with.
+//! What a span is shown with.
 
 use std::sync::Arc;
 
@@ -11,11 +11,10 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 use traceql::ast::Attribute;
 
-use super::result::Value;
 use crate::batch::Evaluation;
 use crate::key::{KeyColumn, KeyKind};
 use crate::lower::layout::Layout;
-use crate::series::LabelValue;
+use crate::series::{AttributeValue, LabelValue};
 use crate::types::Type;
 
 /// An attribute's key, and its value by type.
@@ -70,7 +69,7 @@ impl Shown {
 
 impl Show {
     /// The attributes that each row has, in the order in which they were asked for.
-    pub(crate) fn rows(&self, batch: &RecordBatch) -> Result<Vec<Vec<(String, Value)>>> {
+    pub(crate) fn rows(&self, batch: &RecordBatch) -> Result<Vec<Vec<(String, AttributeValue)>>> {
         let mut rows = vec![Vec::new(); batch.num_rows()];
         for (key, alternatives) in &self.attributes {
             for (value_type, expr) in alternatives {
@@ -88,7 +87,7 @@ impl Show {
 }
 
 /// The key without its scope, or the canonical name of an intrinsic.
-pub(super) fn key_without_scope(attribute: &Attribute) -> String {
+pub(crate) fn key_without_scope(attribute: &Attribute) -> String {
     match attribute {
         Attribute::Key { key, .. } => key.clone(),
         Attribute::Intrinsic { .. } => attribute.canonical(),
@@ -110,9 +109,9 @@ impl Column {
         })
     }
 
-    fn get(&self, row: usize) -> Result<Option<Value>> {
+    fn get(&self, row: usize) -> Result<Option<AttributeValue>> {
         match self {
-            Self::Scalar(column) => Ok(column.get(row)?.label().map(Value::Scalar)),
+            Self::Scalar(column) => Ok(column.get(row)?.label().map(AttributeValue::Scalar)),
             Self::Array(element, lists) => {
                 let Some(lists) = lists.as_list_opt::<i32>() else {
                     return Ok(None);
@@ -120,7 +119,8 @@ impl Column {
                 if lists.is_null(row) {
                     return Ok(None);
                 }
-                elements(*element, &lists.value(row)).map(|values| Some(Value::Array(values)))
+                elements(*element, &lists.value(row))
+                    .map(|values| Some(AttributeValue::Array(values)))
             }
         }
     }

@@ -10,7 +10,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::split_conjunction;
 use storage::block::encoded::can_read;
 
-use super::encoded_window::Derived;
+use super::window::Derived;
 use crate::batch::Evaluation;
 use crate::columns::column_names;
 use crate::scan::StoredRows;

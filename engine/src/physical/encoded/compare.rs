@@ -20,19 +20,18 @@ use futures::try_join;
 use storage::block::BlockFile;
 use storage::block::encoded::{Bits, EncodedColumn, RowCodes};
 
-use super::encoded_codes::{Codes, Rows};
-use super::encoded_lists::{Lists, Residual};
-use super::encoded_plan::{EncodedColumns, Planner};
-use super::encoded_window::{
-    Cached, Derived, Intervals, Truths, When, Window, external, window_end,
-};
+use super::codes::{Codes, Rows};
+use super::lists::{Lists, Residual};
+use super::plan::{EncodedColumns, Planner};
+use super::window::{Cached, Derived, Intervals, Truths, When, Window, external, window_end};
 use crate::aggregate::interval::{IntervalCursor, OUTSIDE};
 use crate::compare::column::ColumnCounter;
+use crate::compare::lowered::LoweredCompare;
 use crate::compare::places::{Places, RowIntervals};
 use crate::compare::residual::ResidualCounter;
 use crate::compare::tally::Tally;
 use crate::functions::range_udaf::RangeArguments;
-use crate::lower::{Lowered, Stage};
+use crate::lower::Selected;
 use crate::scan::StoredRows;
 use crate::types::Type;
 
@@ -78,36 +77,25 @@ impl EncodedCompare {
     /// # Errors
     /// If an expression cannot be made ready.
     pub(crate) fn plan(
-        lowered: &Lowered,
+        selected: &Selected,
+        compare: &LoweredCompare,
         stored: &StoredRows<'_>,
         session: &dyn Session,
     ) -> Result<Option<Self>> {
-        let (
-            Some(filter),
-            Stage::Compare {
-                compared,
-                selection,
-            },
-            Expr::Column(time),
-            Ok(schema),
-        ) = (
-            lowered.filter(),
-            &lowered.stage,
-            lowered.time(),
-            stored.footer.schema(),
-        )
+        let (Some(filter), Expr::Column(time), Ok(schema)) =
+            (selected.condition(), &selected.time, stored.footer.schema())
         else {
             return Ok(None);
         };
         // What may fail is not to be asked of values that no span in the window has.
-        if selection.can_fail {
+        if compare.selection.can_fail {
             return Ok(None);
         }
         let planner = || Planner::new(session, stored, schema);
         let mut placing = planner();
         let (Some(filters), Some(selection), Some(time)) = (
-            placing.filters(filter)?,
-            placing.conditions(std::iter::once(&selection.expr))?,
+            placing.filters(filter.map(|filter| &filter.expr))?,
+            placing.conditions(std::iter::once(&compare.selection.expr))?,
             placing.column(&time.name),
         ) else {
             return Ok(None);
@@ -115,7 +103,7 @@ impl EncodedCompare {
         // Of a column that is counted, codes are read in another way than of one that tells places.
         let mut columns = planner();
         let mut values = Vec::new();
-        for value in &compared.values {
+        for value in &compare.compared.values {
             let Some(derived) = columns.derived(&value.expr)? else {
                 return Ok(None);
             };
@@ -132,7 +120,7 @@ impl EncodedCompare {
         }
         let columns = columns.columns();
         let mut residuals = Vec::new();
-        for column in &compared.residuals {
+        for column in &compare.compared.residuals {
             let Some(residual) = Residual::new(column, &columns) else {
                 return Ok(None);
             };
@@ -151,7 +139,7 @@ impl EncodedCompare {
             compared: values,
             columns,
             residuals,
-            arguments: lowered.arguments,
+            arguments: selected.arguments,
         }))
     }
 

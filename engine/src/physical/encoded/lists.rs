@@ -9,8 +9,8 @@ use datafusion::error::Result;
 use hashbrown::HashMap;
 use storage::block::{BlockFile, ColumnBatches};
 
-use super::encoded_plan::EncodedColumns;
-use super::encoded_window::external;
+use super::plan::EncodedColumns;
+use super::window::external;
 use crate::batch::named;
 use crate::compare::columns::ResidualColumn;
 

@@ -13,7 +13,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use storage::StorageError;
 use storage::block::encoded::EncodedColumn;
 
-use super::encoded_codes::{Codes, Rows, number};
+use super::codes::{Codes, Rows, number};
 use crate::aggregate::interval::{IntervalCursor, OUTSIDE};
 use crate::index::index;
 

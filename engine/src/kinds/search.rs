@@ -1,4 +1,4 @@
-//! Runs a search over one slice.
+//! Jobs that search: the newest matching traces.
 
 use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
@@ -14,16 +14,18 @@ use storage::block::meta::BlockMeta;
 use storage::schema::names;
 use traceql::ast::{Attribute, Scope};
 
-use super::candidates::FirstFilter;
-use super::collect::{COLUMNS, Collector};
-use super::result::TraceMatch;
-use super::show::{Shown, key_without_scope};
 use crate::batch::Evaluation;
 use crate::columns::{column, column_names, stored_columns};
+use crate::error::EngineError;
+use crate::limit::recover;
 use crate::lower::layout::Layout;
 use crate::lower::spansets::lower_stages;
 use crate::plan::{SearchLimits, SearchPlan, SearchWindow};
-use crate::scan::Opened;
+use crate::scan::{Opened, Scan};
+use crate::search::candidates::FirstFilter;
+use crate::search::collect::{COLUMNS, Collector};
+use crate::search::result::TraceMatch;
+use crate::show::{Shown, key_without_scope};
 use crate::spanset::derive::Derived;
 use crate::spanset::node::runnable;
 use crate::spanset::program::Program;
@@ -32,7 +34,7 @@ use crate::types::Type;
 
 /// A search lowered for one block.
 #[derive(Debug)]
-pub(crate) struct LoweredSearch {
+pub(crate) struct SearchJob {
     program: Arc<Program>,
     shape: TraceShape,
     shown: Shown,
@@ -43,7 +45,38 @@ pub(crate) struct LoweredSearch {
     first_filter: Option<FirstFilter>,
 }
 
-impl LoweredSearch {
+/// The newest traces of a slice that match, newest first.
+///
+/// # Errors
+/// If the store fails, a block is damaged, or it takes more memory than the query may hold.
+pub(crate) async fn run(
+    scan: &Scan,
+    plan: &SearchPlan,
+    window: SearchWindow,
+    limits: SearchLimits,
+) -> std::result::Result<Vec<TraceMatch>, EngineError> {
+    let Some(spans) = scan.open().await? else {
+        return Ok(Vec::new());
+    };
+    let span_count = spans.span_count;
+    let found = async {
+        let job = SearchJob::lower(plan, window, spans.block())?;
+        let task = scan.task_context()?;
+        job.find(plan, window, limits, spans, (&scan.session, &task))
+            .await
+    };
+    let found = found
+        .await
+        .map_err(|error| recover(error, scan.context.limit))?;
+    scan.count_spans(span_count);
+    Ok(found)
+}
+
+impl SearchJob {
+    /// Lowers a search for a block.
+    ///
+    /// # Errors
+    /// If an attribute or condition cannot be made an expression.
     pub(crate) fn lower(
         plan: &SearchPlan,
         window: SearchWindow,
@@ -96,7 +129,7 @@ impl LoweredSearch {
     ///
     /// # Errors
     /// If the store fails, a block is damaged, or it takes more memory than allowed.
-    pub(crate) async fn find(
+    async fn find(
         &self,
         plan: &SearchPlan,
         window: SearchWindow,
