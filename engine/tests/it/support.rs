@@ -225,7 +225,7 @@ impl Bench {
         slices: Vec<Slice>,
     ) -> Result<SeriesSet, EngineError> {
         let context = QueryContext::new(1 << 30, "test.memory");
-        let mut merged = PartialSeries::empty(plan, grid, context);
+        let mut merged = PartialSeries::empty(plan, grid, &context);
         for slice in self.jobs(plan, grid, slices, &context).await? {
             merged.merge(self.engine.run_job(plan, grid, slice, &context).await?)?;
         }
@@ -276,7 +276,7 @@ impl Bench {
             return Ok((set, Vec::new()));
         };
         let context = QueryContext::new(1 << 30, "test.memory");
-        let mut merged = PartialExemplars::empty(grid, count, context);
+        let mut merged = PartialExemplars::empty(grid, count, &context);
         for slice in self.jobs(plan, grid, slices, &context).await? {
             let job = self.engine.exemplar_job(plan, grid, slice, count, &context);
             merged.merge(job.await?)?;
