@@ -28,7 +28,7 @@ use crate::context::QueryContext;
 use crate::error::EngineError;
 use crate::functions::ids::not_of_traces;
 use crate::pieces;
-use crate::provider::{SpanTable, VirtualColumns, with_virtual_columns};
+use crate::provider::{SpanTable, Spans, VirtualColumns, with_virtual_columns};
 use crate::slice::Slice;
 
 /// A slice, with everything that reading it takes.
@@ -62,16 +62,6 @@ pub(crate) struct StoredRows<'a> {
     pub(crate) row_groups: &'a [usize],
     /// What spans have to meet besides the query's own conditions.
     pub(crate) condition: Option<Expr>,
-}
-
-#[derive(Clone)]
-enum Spans {
-    Live(Arc<MemoryBlock>),
-    Stored {
-        file: BlockFile,
-        footer: Arc<BlockFooter>,
-        row_groups: Vec<usize>,
-    },
 }
 
 impl Scan {
@@ -274,18 +264,19 @@ impl Opened {
             columns.insert(names::TRACE_ID.to_owned());
         }
         let condition = self.condition();
-        let table = match self.spans {
-            Spans::Live(block) => SpanTable::live(Arc::new(only(&block, &columns)?)),
-            Spans::Stored {
-                file,
-                footer,
-                row_groups,
-            } => {
+        let (spans, schema) = match self.spans {
+            Spans::Live(block) => {
+                let block = only(&block, &columns)?;
+                let schema = Arc::clone(&block.schema);
+                (Spans::Live(Arc::new(block)), schema)
+            }
+            Spans::Stored { ref footer, .. } => {
                 let schema = footer.schema()?;
                 let schema = schema.project(&indices(schema, &columns))?;
-                SpanTable::stored(file, &Arc::new(schema), row_groups)
+                (self.spans, Arc::new(schema))
             }
         };
+        let table = SpanTable::new(spans, &schema);
         let table = Arc::new(if self.few { table.read_late() } else { table });
         let scan = LogicalPlanBuilder::scan("spans", provider_as_source(table), None)?;
         match condition {

@@ -12,8 +12,8 @@ const PAGE_BITS: u32 = 5;
 /// [`Sketch`](super::sketch::Sketch).
 const PAGE: usize = 1 << PAGE_BITS;
 
-type Counter = u16;
-type Page = [Counter; PAGE];
+type SmallCount = u16;
+type Page = [SmallCount; PAGE];
 
 /// Counts in numbered buckets.
 #[derive(Debug, Clone, Default)]
@@ -210,7 +210,7 @@ impl Counters {
         let (number, slot) = split(bucket);
         let counter = &mut self.page_or_new(number)[slot];
         let sum = u64::from(*counter).saturating_add(count);
-        match Counter::try_from(sum) {
+        match SmallCount::try_from(sum) {
             Ok(sum) => *counter = sum,
             Err(_) => {
                 *counter = 1;

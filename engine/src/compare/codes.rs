@@ -22,11 +22,11 @@ const FEW_CODES: usize = 256;
 pub(super) struct CodeCounts {
     /// Places of each code.
     places: usize,
-    cells: Cells,
+    cells: CodeCells,
 }
 
 #[derive(Debug)]
-enum Cells {
+enum CodeCells {
     /// A count for each pair.
     Dense(Table),
     /// Code and place of each span.
@@ -147,7 +147,7 @@ impl CodeCounts {
     pub(super) fn new(places: usize) -> Self {
         Self {
             places,
-            cells: Cells::Dense(Table::default()),
+            cells: CodeCells::Dense(Table::default()),
         }
     }
 
@@ -155,40 +155,40 @@ impl CodeCounts {
     /// Makes room for them if so. If not, what is counted has to be drained first.
     pub(super) fn make_room(&mut self, codes: usize) -> bool {
         match &mut self.cells {
-            Cells::Dense(table) => {
+            CodeCells::Dense(table) => {
                 let is_room = codes.saturating_mul(self.places) <= MAX_CELLS;
                 if is_room {
                     table.grow(codes, self.places);
                 }
                 is_room
             }
-            Cells::Log(log) => log.len() < MAX_CELLS,
+            CodeCells::Log(log) => log.len() < MAX_CELLS,
         }
     }
 
     /// Begins anew, with codes below `codes`. What is counted has to be drained before.
     pub(super) fn restart(&mut self, codes: usize) {
         if codes.saturating_mul(self.places) > MAX_CELLS {
-            if let Cells::Dense(_) = &self.cells {
-                self.cells = Cells::Log(Vec::new());
+            if let CodeCells::Dense(_) = &self.cells {
+                self.cells = CodeCells::Log(Vec::new());
             }
             return;
         }
-        let mut table = match std::mem::replace(&mut self.cells, Cells::Log(Vec::new())) {
-            Cells::Dense(table) => table,
-            Cells::Log(_) => Table::default(),
+        let mut table = match std::mem::replace(&mut self.cells, CodeCells::Log(Vec::new())) {
+            CodeCells::Dense(table) => table,
+            CodeCells::Log(_) => Table::default(),
         };
         table.cells.clear();
         table.cells.resize(codes * self.places, 0);
         table.codes = codes;
-        self.cells = Cells::Dense(table);
+        self.cells = CodeCells::Dense(table);
     }
 
     /// Counts the rows that have a code, for which there has to be room.
     pub(super) fn add(&mut self, codes: &RowCodes, places: &Places) {
         match &mut self.cells {
-            Cells::Dense(table) => table.add_rows(codes, places),
-            Cells::Log(log) => codes.each_of(places.kept(), |row, code| {
+            CodeCells::Dense(table) => table.add_rows(codes, places),
+            CodeCells::Log(log) => codes.each_of(places.kept(), |row, code| {
                 log.push((code, places.of_row(row)));
             }),
         }
@@ -197,7 +197,7 @@ impl CodeCounts {
     /// Hands over what is counted, code by code: places with their spans. A place may come again.
     pub(super) fn drain(&mut self, mut each: impl FnMut(u32, &[(u32, u64)])) {
         match &mut self.cells {
-            Cells::Dense(table) => {
+            CodeCells::Dense(table) => {
                 // A few codes at a time, whose cells stand together at each place.
                 let mut together: [Vec<(u32, u64)>; DRAINED_CODES] = Default::default();
                 for first in (0..table.codes).step_by(DRAINED_CODES) {
@@ -217,7 +217,7 @@ impl CodeCounts {
                 }
                 table.cells.fill(0);
             }
-            Cells::Log(log) => {
+            CodeCells::Log(log) => {
                 let (ends, places) = by_code(log);
                 log.clear();
                 let mut spans: Vec<(u32, u64)> = Vec::new();
@@ -242,9 +242,9 @@ impl CodeCounts {
     /// Bytes that are held.
     pub(super) fn bytes(&self) -> usize {
         match &self.cells {
-            Cells::Dense(table) => table.cells.capacity() * size_of::<u64>(),
+            CodeCells::Dense(table) => table.cells.capacity() * size_of::<u64>(),
             // Sorting takes half as much again, and an offset for each code.
-            Cells::Log(log) => 2 * log.capacity() * size_of::<(u32, u32)>(),
+            CodeCells::Log(log) => 2 * log.capacity() * size_of::<(u32, u32)>(),
         }
     }
 }
@@ -355,7 +355,7 @@ mod tests {
         assert!(dense.make_room(97));
         let mut log = CodeCounts::new(10);
         log.restart(MAX_CELLS);
-        assert!(matches!(log.cells, Cells::Log(_)));
+        assert!(matches!(log.cells, CodeCells::Log(_)));
         for counts in [&mut dense, &mut log] {
             for _ in 0..2 {
                 for (codes, places) in &all {

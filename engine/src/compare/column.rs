@@ -12,7 +12,7 @@ use datafusion::error::{DataFusionError, Result};
 use storage::block::encoded::RowCodes;
 
 use super::codes::CodeCounts;
-use super::numbers::Numbers;
+use super::numbers::NumberCodes;
 use super::places::Places;
 use super::spans::place_count;
 use super::tally::Tally;
@@ -34,7 +34,7 @@ pub(crate) struct ColumnCounter {
     /// What the codes stand for that are counted: values of a dictionary, or [`Self::numbers`].
     dictionary: Option<ArrayRef>,
     /// The numbers of codes, where a column of numbers has no dictionary.
-    numbers: Numbers,
+    numbers: NumberCodes,
     /// The codes of a batch.
     codes: RowCodes,
 }
@@ -47,7 +47,7 @@ impl ColumnCounter {
             value_type,
             counts: CodeCounts::new(place_count(grid)),
             dictionary: None,
-            numbers: Numbers::default(),
+            numbers: NumberCodes::default(),
             codes: RowCodes::default(),
         }
     }
@@ -137,7 +137,7 @@ impl ColumnCounter {
         places: &Places,
         tally: &mut Tally,
     ) -> Result<()> {
-        let by_row = Values::try_new(values, self.value_type)?;
+        let by_row = CodedValues::try_new(values, self.value_type)?;
         let held = tally.values(self.attribute);
         let mut add = |row: usize| held.add(by_row.get(row), &[(places.of_row(row), 1)]);
         match values.nulls() {
@@ -234,8 +234,8 @@ impl ColumnCounter {
     /// If the values are of a type that attributes do not have.
     pub(crate) fn drain(&mut self, tally: &mut Tally) -> Result<()> {
         let values = match &self.dictionary {
-            Some(dictionary) => Values::try_new(dictionary, self.value_type)?,
-            None => Values::Numbers(self.value_type, self.numbers.values()),
+            Some(dictionary) => CodedValues::try_new(dictionary, self.value_type)?,
+            None => CodedValues::Numbers(self.value_type, self.numbers.values()),
         };
         let held = tally.values(self.attribute);
         self.counts
@@ -250,7 +250,7 @@ impl ColumnCounter {
 }
 
 /// Values by their codes, or those of rows.
-enum Values<'a> {
+enum CodedValues<'a> {
     Texts(StringArray),
     Floats(&'a Float64Array),
     Bools(&'a BooleanArray),
@@ -260,7 +260,7 @@ enum Values<'a> {
     Numbers(Type, &'a [u64]),
 }
 
-impl<'a> Values<'a> {
+impl<'a> CodedValues<'a> {
     fn try_new(values: &'a ArrayRef, value_type: Type) -> Result<Self> {
         let as_type = |data_type| cast(values, &data_type);
         Ok(match values.data_type() {

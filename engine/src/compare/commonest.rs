@@ -4,20 +4,24 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::spans::{Side, Spans};
-use super::values::{Shown, Values};
+use super::spans::{Side, SpanCounts};
+use super::values::{CountedValues, ShownValue};
 
 /// What values are ordered by.
 type Rank<'v> = (Reverse<u64>, (&'static str, Cow<'v, str>));
 
-fn commonest_first<'v>(side: Side) -> impl Fn(&(Shown<'v>, &Spans)) -> Rank<'v> {
+fn commonest_first<'v>(side: Side) -> impl Fn(&(ShownValue<'v>, &SpanCounts)) -> Rank<'v> {
     move |(value, spans)| (Reverse(spans.totals[side as usize]), value.sort_key())
 }
 
 /// The values that most spans of a side have. Of those that are equally common, the first in the order
 /// of answers are kept.
-pub(super) fn commonest(values: &Values, side: Side, top_n: usize) -> Vec<(Shown<'_>, &Spans)> {
-    let total = |spans: &Spans| spans.totals[side as usize];
+pub(super) fn commonest(
+    values: &CountedValues,
+    side: Side,
+    top_n: usize,
+) -> Vec<(ShownValue<'_>, &SpanCounts)> {
+    let total = |spans: &SpanCounts| spans.totals[side as usize];
     if top_n == 0 {
         return Vec::new();
     }

@@ -9,14 +9,14 @@ const NONE: u32 = u32::MAX;
 
 /// Distinct 64-bit patterns, each with a code: 0, 1, … in the order in which they appear.
 #[derive(Debug, Default)]
-pub(super) struct Numbers {
+pub(super) struct NumberCodes {
     /// Codes of small ones, by number: most numbers of spans are ports, counts and status codes.
     small: Vec<u32>,
     others: HashMap<u64, u32>,
     values: Vec<u64>,
 }
 
-impl Numbers {
+impl NumberCodes {
     /// The code of a number.
     #[inline]
     pub(super) fn code(&mut self, bits: u64) -> u32 {
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn each_number_has_one_code() {
-        let mut numbers = Numbers::default();
+        let mut numbers = NumberCodes::default();
         let given = [5, SMALL, 0, SMALL - 1, u64::MAX, 5, SMALL, 0, u64::MAX];
         let codes = given.map(|number| numbers.code(number));
         assert_eq!(codes, [0, 1, 2, 3, 4, 0, 1, 2, 4]);

@@ -37,14 +37,14 @@ pub(super) const fn side_of(place: u32) -> usize {
 
 /// Spans of one value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Spans {
+pub(super) struct SpanCounts {
     /// By side.
     pub(super) totals: [u64; 2],
     /// By place, ascending, without zeros; only where there are several intervals.
     pub(super) by_place: Vec<(u32, u64)>,
 }
 
-impl Spans {
+impl SpanCounts {
     /// Counts spans at a place. Returns how many places more there are.
     pub(super) fn add(&mut self, place: u32, spans: u64, by_place: bool) -> usize {
         self.totals[side_of(place)] += spans;
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn counts_come_in_any_order_of_intervals() {
-        let mut spans = Spans::default();
+        let mut spans = SpanCounts::default();
         let added: usize = [3, 3, 1, 7, 3, 1, 0]
             .into_iter()
             .map(|place| spans.add(place, 1, true))
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(added, 4);
         assert_eq!(spans.by_place, [(0, 1), (1, 2), (3, 3), (7, 1)]);
         assert_eq!(spans.totals, [1, 6]);
-        let mut other = Spans::default();
+        let mut other = SpanCounts::default();
         for place in [2, 3, 9] {
             other.add(place, 10, true);
         }
@@ -147,18 +147,18 @@ mod tests {
     #[test]
     fn a_part_of_the_intervals_counts_elsewhere() {
         let placement = |from, count, at| Placement { from, count, at };
-        let mut spans = Spans::default();
+        let mut spans = SpanCounts::default();
         for (at, count) in [(0, 1), (2, 2), (3, 3), (4, 4), (7, 5)] {
             spans.add(at, count, true);
         }
-        let part = |spans: &Spans, placement, by_place| {
+        let part = |spans: &SpanCounts, placement, by_place| {
             let mut into = Vec::new();
             spans.part(placement, by_place, &mut into);
             into
         };
         let placed = part(&spans, placement(1, 2, 5), true);
         assert_eq!(placed, [(10, 2), (11, 3), (12, 4)]);
-        let mut only = Spans::default();
+        let mut only = SpanCounts::default();
         only.add(1, 7, false);
         assert_eq!(part(&only, placement(0, 1, 3), false), [(7, 7)]);
         assert_eq!(part(&only, placement(0, 0, 3), false), []);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::commonest::commonest;
-use super::spans::{Side, Spans, side_of};
-use super::values::{Values, text_bytes};
+use super::spans::{Side, SpanCounts, side_of};
+use super::values::{CountedValues, text_bytes};
 use crate::error::EngineError;
 use crate::grid::{Grid, Placement};
 use crate::limit::MemoryLimit;
@@ -17,13 +17,13 @@ use crate::series::{Label, LabelValue, Series, SeriesSet};
 pub(crate) struct Tally {
     /// Where each attribute is.
     index: HashMap<Arc<str>, usize>,
-    attributes: Vec<(Arc<str>, Values)>,
+    attributes: Vec<(Arc<str>, CountedValues)>,
     grid: Grid,
     limit: MemoryLimit,
 }
 
 /// Bytes of one more attribute besides its label, about.
-const ATTRIBUTE_BYTES: usize = 2 * size_of::<(Arc<str>, Values)>();
+const ATTRIBUTE_BYTES: usize = 2 * size_of::<(Arc<str>, CountedValues)>();
 
 impl Tally {
     pub(crate) fn new(grid: Grid, limit: MemoryLimit) -> Self {
@@ -45,14 +45,14 @@ impl Tally {
         let next = self.attributes.len();
         let index = *self.index.entry(Arc::clone(label)).or_insert(next);
         if index == next {
-            let values = Values::new(self.grid.intervals > 1);
+            let values = CountedValues::new(self.grid.intervals > 1);
             self.attributes.push((Arc::clone(label), values));
         }
         index
     }
 
     /// The values of an attribute that [`Self::attribute`] said the place of.
-    pub(crate) fn values(&mut self, attribute: usize) -> &mut Values {
+    pub(crate) fn values(&mut self, attribute: usize) -> &mut CountedValues {
         &mut self.attributes[attribute].1
     }
 
@@ -67,7 +67,7 @@ impl Tally {
 
     /// Bytes that are held, about.
     pub(crate) fn bytes(&self) -> usize {
-        let bytes = |(label, values): &(Arc<str>, Values)| {
+        let bytes = |(label, values): &(Arc<str>, CountedValues)| {
             ATTRIBUTE_BYTES + text_bytes(label) + values.bytes()
         };
         self.attributes.iter().map(bytes).sum()
@@ -121,7 +121,7 @@ impl Tally {
     fn side(
         &self,
         attribute: &str,
-        values: &Values,
+        values: &CountedValues,
         side: Side,
         top_n: usize,
         series: &mut Vec<Series>,
@@ -155,7 +155,7 @@ impl Tally {
 
     /// Spans of one side by interval.
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-    fn samples<'s>(&self, all: impl IntoIterator<Item = &'s Spans>, side: Side) -> Vec<f64> {
+    fn samples<'s>(&self, all: impl IntoIterator<Item = &'s SpanCounts>, side: Side) -> Vec<f64> {
         let mut samples = vec![0_u64; self.grid.intervals as usize];
         for spans in all {
             if let [only] = samples.as_mut_slice() {

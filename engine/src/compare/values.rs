@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use hashbrown::HashMap;
 
-use super::spans::Spans;
+use super::spans::SpanCounts;
 use crate::grid::Placement;
 use crate::key::{KeyValue, NIL};
 use crate::series::LabelValue;
@@ -26,9 +26,9 @@ impl Found<'_> {
 
 /// The spans that have an attribute, by value.
 #[derive(Debug, Default)]
-pub(crate) struct Values {
-    texts: HashMap<String, Spans>,
-    others: HashMap<KeyValue<'static>, Spans>,
+pub(crate) struct CountedValues {
+    texts: HashMap<String, SpanCounts>,
+    others: HashMap<KeyValue<'static>, SpanCounts>,
     /// Whether spans are told apart by interval.
     by_place: bool,
     /// Bytes that are held, about.
@@ -36,10 +36,10 @@ pub(crate) struct Values {
 }
 
 /// Bytes of one more value, about: with its control byte, and the free places of a table.
-const VALUE_BYTES: usize = (size_of::<(KeyValue<'_>, Spans)>() + 1) * 4 / 3;
+const VALUE_BYTES: usize = (size_of::<(KeyValue<'_>, SpanCounts)>() + 1) * 4 / 3;
 const PLACE_BYTES: usize = size_of::<(u32, u64)>();
 
-impl Values {
+impl CountedValues {
     /// None yet. `by_place` is whether spans are told apart by interval.
     pub(super) fn new(by_place: bool) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl Values {
                 let bytes = &mut self.bytes;
                 self.texts.entry_ref(text).or_insert_with(|| {
                     *bytes += VALUE_BYTES + text_bytes(text);
-                    Spans::default()
+                    SpanCounts::default()
                 })
             }
             Found::Other(KeyValue::Nil) => return,
@@ -68,7 +68,7 @@ impl Values {
                 let bytes = &mut self.bytes;
                 self.others.entry(value).or_insert_with(|| {
                     *bytes += VALUE_BYTES;
-                    Spans::default()
+                    SpanCounts::default()
                 })
             }
         };
@@ -116,23 +116,23 @@ impl Values {
     }
 
     /// The spans of each value.
-    pub(super) fn spans(&self) -> impl Iterator<Item = &Spans> {
+    pub(super) fn spans(&self) -> impl Iterator<Item = &SpanCounts> {
         self.texts.values().chain(self.others.values())
     }
 
     /// Each value as it is shown and ordered, with its spans.
-    pub(super) fn shown(&self) -> impl Iterator<Item = (Shown<'_>, &Spans)> {
+    pub(super) fn shown(&self) -> impl Iterator<Item = (ShownValue<'_>, &SpanCounts)> {
         let texts = self.texts.iter();
-        let texts = texts.map(|(text, spans)| (Shown::Text(text), spans));
+        let texts = texts.map(|(text, spans)| (ShownValue::Text(text), spans));
         let others = self.others.iter();
-        texts.chain(others.map(|(value, spans)| (Shown::Other(value.label_or_nil()), spans)))
+        texts.chain(others.map(|(value, spans)| (ShownValue::Other(value.label_or_nil()), spans)))
     }
 }
 
 fn merge<K: std::hash::Hash>(
-    entry: hashbrown::hash_map::Entry<'_, K, Spans, hashbrown::DefaultHashBuilder>,
+    entry: hashbrown::hash_map::Entry<'_, K, SpanCounts, hashbrown::DefaultHashBuilder>,
     room: usize,
-    spans: Spans,
+    spans: SpanCounts,
     bytes: &mut usize,
 ) {
     match entry {
@@ -152,12 +152,12 @@ pub(super) const fn text_bytes(text: &str) -> usize {
 }
 
 /// A value as it is shown.
-pub(super) enum Shown<'a> {
+pub(super) enum ShownValue<'a> {
     Text(&'a str),
     Other(LabelValue),
 }
 
-impl<'a> Shown<'a> {
+impl<'a> ShownValue<'a> {
     /// See [`LabelValue::sort_key`].
     pub(super) fn sort_key(&self) -> (&'static str, Cow<'a, str>) {
         match self {

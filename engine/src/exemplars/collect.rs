@@ -13,7 +13,7 @@ use storage::ids::{SpanId, TraceId};
 use storage::schema::names;
 use traceql::ast::{Attribute, Intrinsic, MetricsAggregate, MetricsFunction};
 
-use super::select::{Candidate, Key};
+use super::select::{Candidate, CandidateKey};
 use super::{Content, PartialExemplars};
 use crate::aggregate::StateKind;
 use crate::aggregate::histogram::{bound, float_bucket, int_bucket};
@@ -67,7 +67,7 @@ impl Candidates {
         schema: &SchemaRef,
         session: &dyn Session,
         chosen: PartialExemplars,
-    ) -> Result<Collector<'a>> {
+    ) -> Result<ExemplarCollector<'a>> {
         let evaluation = Evaluation::try_new(schema, session)?;
         let physical = |expr: &Expr| evaluation.of(expr);
         let [start_ns, duration, trace_id, span_id] = &self.columns;
@@ -77,7 +77,7 @@ impl Candidates {
             value,
             kind,
         } = &self.aggregate;
-        Ok(Collector {
+        Ok(ExemplarCollector {
             aggregate,
             kind: *kind,
             scale: if plan.aggregates_duration() { 1e9 } else { 1.0 },
@@ -114,7 +114,7 @@ const fn is_id(attribute: &Attribute) -> bool {
 }
 
 /// Chooses among the spans of a slice. Of spans that are not chosen nothing is kept.
-pub(crate) struct Collector<'a> {
+pub(crate) struct ExemplarCollector<'a> {
     aggregate: &'a MetricsAggregate,
     kind: StateKind,
     scale: f64,
@@ -130,12 +130,12 @@ pub(crate) struct Collector<'a> {
 }
 
 /// Aggregated values of a batch.
-enum Numbers {
+enum AggregatedValues {
     Int(ArrayRef),
     Float(ArrayRef),
 }
 
-impl Collector<'_> {
+impl ExemplarCollector<'_> {
     /// Considers the spans of a batch.
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let of = |expr| array(expr, batch);
@@ -151,7 +151,7 @@ impl Collector<'_> {
         let values = self
             .value
             .as_ref()
-            .map(|value| Numbers::try_new(&of(value)?));
+            .map(|value| AggregatedValues::try_new(&of(value)?));
         let values = values.transpose()?;
         let mut rows = self.chosen.chosen.new_empty::<u32>();
         for (row, at) in (0..batch.num_rows()).zip(0_u32..) {
@@ -166,7 +166,7 @@ impl Collector<'_> {
             if self.bucket(value).is_err() || value.as_float().is_nan() {
                 continue;
             }
-            let mut key = Key {
+            let mut key = CandidateKey {
                 rank: value.as_float(),
                 start_ns: starts.value(row),
                 trace_id: TraceId::default(),
@@ -185,7 +185,7 @@ impl Collector<'_> {
     fn keep(
         &mut self,
         batch: &RecordBatch,
-        values: Option<&Numbers>,
+        values: Option<&AggregatedValues>,
         rows: Vec<Candidate<u32>>,
     ) -> Result<()> {
         if rows.is_empty() {
@@ -246,7 +246,7 @@ impl Collector<'_> {
 /// A span whose value the function leaves out.
 struct NotCounted;
 
-impl Numbers {
+impl AggregatedValues {
     fn try_new(values: &ArrayRef) -> Result<Self> {
         Ok(if values.data_type().is_floating() {
             Self::Float(cast(values, &DataType::Float64)?)

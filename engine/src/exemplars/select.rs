@@ -18,13 +18,13 @@ const OF_PART: usize = 2;
 /// A span that may be shown.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate<T> {
-    pub(super) key: Key,
+    pub(super) key: CandidateKey,
     pub(super) content: T,
 }
 
 /// What the choice looks at.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Key {
+pub(super) struct CandidateKey {
     /// The larger, the more worth showing; no NaN.
     pub(super) rank: f64,
     pub(super) start_ns: i64,
@@ -49,7 +49,7 @@ struct Part<T> {
     sampled: Vec<Candidate<T>>,
 }
 
-impl Key {
+impl CandidateKey {
     fn by_rank(&self, other: &Self) -> Ordering {
         let by_rank = self.rank.total_cmp(&other.rank);
         by_rank.then_with(|| other.by_hash().cmp(&self.by_hash()))
@@ -103,7 +103,7 @@ impl<T: Clone> Choice<T> {
     }
 
     /// Whether a span would change the choice.
-    pub(super) fn wants(&self, key: &Key) -> bool {
+    pub(super) fn wants(&self, key: &CandidateKey) -> bool {
         self.part_of(key.start_ns)
             .is_some_and(|part| self.parts[part].wants(key))
     }
@@ -176,13 +176,13 @@ impl<T: Clone> Choice<T> {
 }
 
 impl<T: Clone> Part<T> {
-    fn is_larger(&self, key: &Key) -> bool {
+    fn is_larger(&self, key: &CandidateKey) -> bool {
         let largest = self.largest.as_ref();
         largest.is_none_or(|held| key.by_rank(&held.key).is_gt())
     }
 
     /// Where a span belongs among the sampled ones, and whether it takes the place of another.
-    fn place(&self, key: &Key) -> Option<(usize, bool)> {
+    fn place(&self, key: &CandidateKey) -> Option<(usize, bool)> {
         let sampled = &self.sampled;
         let of_trace = |held: &Candidate<T>| held.key.trace_id == key.trace_id;
         if let Some(at) = sampled.iter().position(of_trace) {
@@ -192,7 +192,7 @@ impl<T: Clone> Part<T> {
         (at < OF_PART).then_some((at, false))
     }
 
-    fn wants(&self, key: &Key) -> bool {
+    fn wants(&self, key: &CandidateKey) -> bool {
         self.is_larger(key) || self.place(key).is_some()
     }
 
@@ -223,8 +223,8 @@ mod tests {
         intervals: 10,
     };
 
-    fn key((rank, start_ns, trace, span): (u8, i64, u8, u8)) -> Key {
-        Key {
+    fn key((rank, start_ns, trace, span): (u8, i64, u8, u8)) -> CandidateKey {
+        CandidateKey {
             rank: f64::from(rank),
             start_ns,
             trace_id: TraceId([trace; 16]),
@@ -232,7 +232,7 @@ mod tests {
         }
     }
 
-    fn select(count: usize, keys: &[Key]) -> Choice<()> {
+    fn select(count: usize, keys: &[CandidateKey]) -> Choice<()> {
         let mut choice = Choice::new(GRID, count);
         for &key in keys {
             let before = format!("{choice:?}");
@@ -245,7 +245,7 @@ mod tests {
 
     fn shown(choice: Choice<()>) -> Vec<(i64, u8, u8, f64)> {
         let shown = |candidate: Candidate<()>| {
-            let Key {
+            let CandidateKey {
                 rank,
                 start_ns,
                 trace_id,
@@ -282,7 +282,7 @@ mod tests {
             count in 0..12_usize,
             turned in any::<bool>(),
         ) {
-            let keys: Vec<Key> = spans.iter().map(|s| key((s.0, s.1, s.2, s.3))).collect();
+            let keys: Vec<CandidateKey> = spans.iter().map(|s| key((s.0, s.1, s.2, s.3))).collect();
             let whole = select(count, &keys);
             let mut merged = Choice::new(GRID, count);
             let mut parts: Vec<usize> = (0..4).collect();
@@ -291,7 +291,7 @@ mod tests {
             }
             for part in parts {
                 let of_part = spans.iter().zip(&keys).filter(|(span, _)| span.4 == part);
-                let mut keys: Vec<Key> = of_part.map(|(_, key)| *key).collect();
+                let mut keys: Vec<CandidateKey> = of_part.map(|(_, key)| *key).collect();
                 if turned {
                     keys.reverse();
                 }
@@ -302,7 +302,7 @@ mod tests {
             prop_assert!(found.len() <= count);
             let traces: HashSet<u8> = found.iter().map(|span| span.1).collect();
             prop_assert_eq!(traces.len(), found.len());
-            let inside: Vec<&Key> = keys.iter().filter(|key| (1..=100).contains(&key.start_ns)).collect();
+            let inside: Vec<&CandidateKey> = keys.iter().filter(|key| (1..=100).contains(&key.start_ns)).collect();
             prop_assert_eq!(found.is_empty(), count == 0 || inside.is_empty());
         }
     }

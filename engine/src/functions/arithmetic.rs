@@ -47,7 +47,7 @@ pub(crate) fn forms(
         places.push(operand.into_iter().map(place).collect());
     }
     arguments.extend(others);
-    let evaluation = Evaluation {
+    let evaluation = Arithmetic {
         expr: expr.clone(),
         operands: places,
         dialect,
@@ -87,7 +87,7 @@ const FORMS: [(&str, Type); 4] = [
 ];
 
 #[derive(Debug)]
-struct Evaluation {
+struct Arithmetic {
     expr: FieldExpr,
     operands: Vec<Operand>,
     dialect: Dialect,
@@ -95,7 +95,7 @@ struct Evaluation {
 
 /// A value on each row, by its type; at most one of them.
 #[derive(Debug, Default)]
-struct Values {
+struct RowValues {
     int: Option<Int64Array>,
     duration: Option<Int64Array>,
     float: Option<Float64Array>,
@@ -104,7 +104,7 @@ struct Values {
     others: Vec<ArrayRef>,
 }
 
-impl Evaluation {
+impl Arithmetic {
     fn no_rows(&self, count: usize) -> Vec<ArrayRef> {
         let empty = |data_type: &DataType| arrow::array::new_empty_array(data_type);
         let mut arguments = vec![empty(&DataType::Int64); count];
@@ -138,7 +138,7 @@ impl Evaluation {
         operands: &mut impl Iterator<Item = &'a Operand>,
         arguments: &[ArrayRef],
         rows: usize,
-    ) -> Result<Values> {
+    ) -> Result<RowValues> {
         match &expr.kind {
             FieldExprKind::Unary {
                 op: UnaryOp::Neg,
@@ -157,18 +157,18 @@ impl Evaluation {
                 let rhs = self.evaluate(rhs, operands, arguments, rows)?;
                 self.operation(*op, &lhs, &rhs, expr, rows)
             }
-            _ => Ok(Values::of(operands.next(), arguments)),
+            _ => Ok(RowValues::of(operands.next(), arguments)),
         }
     }
 
     fn operation(
         &self,
         op: BinaryOp,
-        lhs: &Values,
-        rhs: &Values,
+        lhs: &RowValues,
+        rhs: &RowValues,
         expr: &FieldExpr,
         rows: usize,
-    ) -> Result<Values> {
+    ) -> Result<RowValues> {
         if lhs.is_array_beside(rhs, rows)? || rhs.is_array_beside(lhs, rows)? {
             return fail(EvaluationError::ArrayOperand {
                 expression: expr.to_string(),
@@ -204,10 +204,10 @@ impl Evaluation {
             }
             _ => None,
         };
-        let mut values = Values {
+        let mut values = RowValues {
             int,
             float,
-            ..Values::default()
+            ..RowValues::default()
         };
         // What has no numeric result is false, not absent.
         values.others = vec![Arc::new(values.is_no_number(rows)?)];
@@ -215,7 +215,7 @@ impl Evaluation {
     }
 }
 
-impl Values {
+impl RowValues {
     fn of(operand: Option<&Operand>, arguments: &[ArrayRef]) -> Self {
         let mut values = Self::default();
         for &(value_type, place) in operand.into_iter().flatten() {

@@ -21,7 +21,7 @@ const SMALL: usize = 1024;
 pub(super) struct Interner {
     /// Of the values, without a dictionary around them.
     data_type: DataType,
-    values: Values,
+    values: InternedValues,
     null: Option<u32>,
     /// The dictionary seen last.
     dictionary: Option<Dictionary>,
@@ -29,7 +29,7 @@ pub(super) struct Interner {
 
 /// The values by number. What is null has a number among them, and any value there.
 #[derive(Debug)]
-enum Values {
+enum InternedValues {
     Texts(Texts),
     Integers(Integers),
 }
@@ -90,9 +90,9 @@ impl Interner {
     pub(super) fn new(data_type: &DataType) -> Self {
         let data_type = plain(data_type).clone();
         let values = if is_text(&data_type) {
-            Values::Texts(Texts::default())
+            InternedValues::Texts(Texts::default())
         } else {
-            Values::Integers(Integers::default())
+            InternedValues::Integers(Integers::default())
         };
         Self {
             data_type,
@@ -105,19 +105,19 @@ impl Interner {
     /// How many values have a number.
     pub(super) fn len(&self) -> usize {
         match &self.values {
-            Values::Texts(texts) => texts.ends.len(),
-            Values::Integers(integers) => integers.values.len(),
+            InternedValues::Texts(texts) => texts.ends.len(),
+            InternedValues::Integers(integers) => integers.values.len(),
         }
     }
 
     /// Bytes held, about.
     pub(super) fn bytes(&self) -> usize {
         match &self.values {
-            Values::Texts(texts) => {
+            InternedValues::Texts(texts) => {
                 let numbers = texts.numbers.capacity() * 2 * size_of::<u32>();
                 texts.bytes.capacity() + texts.ends.capacity() * size_of::<usize>() + numbers
             }
-            Values::Integers(integers) => {
+            InternedValues::Integers(integers) => {
                 let numbers = integers.numbers.capacity() * 2 * size_of::<(i64, u32)>();
                 integers.values.capacity() * size_of::<i64>() + numbers
             }
@@ -194,23 +194,23 @@ impl Interner {
 
     fn text(&mut self, text: &str) -> u32 {
         match &mut self.values {
-            Values::Texts(texts) => texts.number(text),
-            Values::Integers(_) => self.null(),
+            InternedValues::Texts(texts) => texts.number(text),
+            InternedValues::Integers(_) => self.null(),
         }
     }
 
     fn integer(&mut self, integer: i64) -> u32 {
         match &mut self.values {
-            Values::Integers(integers) => integers.number(integer),
-            Values::Texts(_) => self.null(),
+            InternedValues::Integers(integers) => integers.number(integer),
+            InternedValues::Texts(_) => self.null(),
         }
     }
 
     fn null(&mut self) -> u32 {
         let values = &mut self.values;
         *self.null.get_or_insert_with(|| match values {
-            Values::Texts(texts) => texts.push(""),
-            Values::Integers(integers) => integers.push(0),
+            InternedValues::Texts(texts) => texts.push(""),
+            InternedValues::Integers(integers) => integers.push(0),
         })
     }
 
@@ -219,11 +219,11 @@ impl Interner {
         let null = self.null;
         let valued = numbers.map(|number| (Some(number) != null).then_some(number));
         let array: ArrayRef = match &self.values {
-            Values::Texts(texts) => {
+            InternedValues::Texts(texts) => {
                 let values = valued.map(|number| Some(texts.get(number?)));
                 Arc::new(values.collect::<StringArray>())
             }
-            Values::Integers(integers) => {
+            InternedValues::Integers(integers) => {
                 let values = valued.map(|number| integers.values.get(index(number?)).copied());
                 let values: Int64Array = values.collect();
                 if self.data_type == DataType::Float64 {

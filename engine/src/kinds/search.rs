@@ -23,7 +23,7 @@ use crate::lower::spansets::lower_stages;
 use crate::plan::{SearchLimits, SearchPlan, SearchWindow};
 use crate::scan::{Opened, Scan};
 use crate::search::candidates::FirstFilter;
-use crate::search::collect::{COLUMNS, Collector};
+use crate::search::collect::{COLUMNS, MatchCollector};
 use crate::search::result::TraceMatch;
 use crate::show::{Shown, key_without_scope};
 use crate::spanset::derive::Derived;
@@ -202,8 +202,8 @@ impl SearchJob {
         limits: SearchLimits,
         schema: &SchemaRef,
         session: &SessionState,
-    ) -> Result<Collector> {
-        Ok(Collector {
+    ) -> Result<MatchCollector> {
+        Ok(MatchCollector {
             limits,
             show: self.shown.physical(schema, session)?,
             shows_name: plan.shows_name,

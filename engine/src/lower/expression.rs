@@ -326,10 +326,10 @@ fn operator(op: BinaryOp, lhs: Expr, rhs: Expr) -> Expr {
 }
 
 /// An alternative, and the constant that its value is, if it is one.
-type Side<'a> = (&'a Alternative, Option<&'a Literal>);
+type ComparedSide<'a> = (&'a Alternative, Option<&'a Literal>);
 
 /// `lhs op rhs` for one type on each side; `None` where those types never compare as true.
-fn compare(op: BinaryOp, lhs: Side<'_>, rhs: Side<'_>, text: &str) -> Option<Expr> {
+fn compare(op: BinaryOp, lhs: ComparedSide<'_>, rhs: ComparedSide<'_>, text: &str) -> Option<Expr> {
     let ((l, l_literal), (r, r_literal)) = (lhs, rhs);
     match (l.value_type.element(), r.value_type.element()) {
         (Some(_), Some(_)) => {
@@ -341,7 +341,7 @@ fn compare(op: BinaryOp, lhs: Side<'_>, rhs: Side<'_>, text: &str) -> Option<Exp
     }
     if l.value_type.is_numeric() && r.value_type.is_numeric() {
         let is_float =
-            |(side, literal): Side<'_>| side.value_type == Type::Float && literal.is_none();
+            |(side, literal): ComparedSide<'_>| side.value_type == Type::Float && literal.is_none();
         let compared_as_floats = is_float(lhs) || is_float(rhs);
         let (lhs, rhs) = numeric_sides(lhs, rhs);
         return Some(if compared_as_floats {
@@ -376,7 +376,7 @@ fn compare_literal(op: BinaryOp, side: &Alternative, literal: &Literal, constant
 }
 
 /// Both sides as integers where that compares the same as floats would, else as floats.
-fn numeric_sides(lhs: Side<'_>, rhs: Side<'_>) -> (Expr, Expr) {
+fn numeric_sides(lhs: ComparedSide<'_>, rhs: ComparedSide<'_>) -> (Expr, Expr) {
     let ((l, l_literal), (r, r_literal)) = (lhs, rhs);
     let is_float = |t| t == Type::Float;
     let both_int = l.value_type == Type::Int && r.value_type == Type::Int;

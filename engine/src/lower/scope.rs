@@ -11,7 +11,7 @@ use crate::functions::nested::Nested;
 /// the same one. It is made of `&&`, `||`, comparisons and tests for `nil`; a negation is about the
 /// span: no event satisfies what is negated.
 pub(crate) fn nested_of(condition: &FieldExpr) -> Option<Nested> {
-    let mut found = Attributes::default();
+    let mut found = CommonOwner::default();
     (is_condition(condition) && found.visit(condition)).then_some(found.of)?
 }
 
@@ -29,11 +29,11 @@ fn is_condition(expr: &FieldExpr) -> bool {
 }
 
 #[derive(Default)]
-struct Attributes {
+struct CommonOwner {
     of: Option<Nested>,
 }
 
-impl Attributes {
+impl CommonOwner {
     /// False once an attribute is of a span, or of something else than those before it.
     fn visit(&mut self, expr: &FieldExpr) -> bool {
         match &expr.kind {

@@ -25,13 +25,13 @@ pub(super) struct GroupTable {
     /// Of each key.
     hashes: Vec<u64>,
     /// The values, key after key.
-    values: Vec<Held>,
+    values: Vec<HeldValue>,
     texts: String,
 }
 
 /// A value of a key.
 #[derive(Debug)]
-enum Held {
+enum HeldValue {
     /// Where it stands among the texts.
     Text(Range<usize>),
     Other(KeyValue<'static>),
@@ -89,15 +89,15 @@ impl GroupTable {
                 KeyValue::String(text) => {
                     let start = self.texts.len();
                     self.texts.push_str(text);
-                    Held::Text(start..self.texts.len())
+                    HeldValue::Text(start..self.texts.len())
                 }
-                KeyValue::Nil => Held::Other(KeyValue::Nil),
-                KeyValue::Int(value) => Held::Other(KeyValue::Int(value)),
-                KeyValue::Float(bits) => Held::Other(KeyValue::Float(bits)),
-                KeyValue::Bool(value) => Held::Other(KeyValue::Bool(value)),
-                KeyValue::Duration(ns) => Held::Other(KeyValue::Duration(ns)),
-                KeyValue::Status(code) => Held::Other(KeyValue::Status(code)),
-                KeyValue::Kind(number) => Held::Other(KeyValue::Kind(number)),
+                KeyValue::Nil => HeldValue::Other(KeyValue::Nil),
+                KeyValue::Int(value) => HeldValue::Other(KeyValue::Int(value)),
+                KeyValue::Float(bits) => HeldValue::Other(KeyValue::Float(bits)),
+                KeyValue::Bool(value) => HeldValue::Other(KeyValue::Bool(value)),
+                KeyValue::Duration(ns) => HeldValue::Other(KeyValue::Duration(ns)),
+                KeyValue::Status(code) => HeldValue::Other(KeyValue::Status(code)),
+                KeyValue::Kind(number) => HeldValue::Other(KeyValue::Kind(number)),
             };
             self.values.push(held);
         }
@@ -113,8 +113,8 @@ impl GroupTable {
         let start = index(number) * self.width;
         let held = self.values[start..start + self.width].iter();
         held.map(|held| match held {
-            Held::Text(place) => KeyValue::String(&self.texts[place.clone()]),
-            Held::Other(value) => *value,
+            HeldValue::Text(place) => KeyValue::String(&self.texts[place.clone()]),
+            HeldValue::Other(value) => *value,
         })
     }
 
@@ -144,7 +144,7 @@ impl GroupTable {
     pub(super) fn bytes(&self) -> usize {
         self.numbers.allocation_size()
             + self.hashes.capacity() * size_of::<u64>()
-            + self.values.capacity() * size_of::<Held>()
+            + self.values.capacity() * size_of::<HeldValue>()
             + self.texts.capacity()
     }
 }

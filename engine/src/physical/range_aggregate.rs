@@ -212,7 +212,7 @@ impl RangeAggregateExec {
         let key_types = schema.fields()[..self.keys.len()]
             .iter()
             .map(|field| field.data_type());
-        let mut aggregation = Aggregation {
+        let mut aggregation = RangeAggregation {
             grouping: Grouping::new(key_types),
             state: self.arguments.new_state(self.kind),
             keys: self.keys.clone(),
@@ -233,7 +233,7 @@ impl RangeAggregateExec {
     }
 }
 
-struct Aggregation {
+struct RangeAggregation {
     grouping: Grouping,
     state: Box<dyn RangeState>,
     keys: Vec<Arc<dyn PhysicalExpr>>,
@@ -241,7 +241,7 @@ struct Aggregation {
     value: Option<Arc<dyn PhysicalExpr>>,
 }
 
-impl Aggregation {
+impl RangeAggregation {
     fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let evaluate =
             |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(batch)?.into_array(batch.num_rows());

@@ -25,6 +25,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion_datasource_parquet::{ParquetAccessPlan, RowGroupAccess};
 use storage::block::MemoryBlock;
+use storage::block::footer::BlockFooter;
 use storage::block::reader::BlockFile;
 
 use crate::columns::{RESOLVED_FROM, RESOLVED_PARENT_ID};
@@ -40,29 +41,28 @@ pub(crate) struct SpanTable {
     read_late: bool,
 }
 
-enum Spans {
+/// The spans of a slice, once it is opened.
+#[derive(Debug, Clone)]
+pub(crate) enum Spans {
+    /// All spans of a block in memory.
     Live(Arc<MemoryBlock>),
+    /// Those of some row groups of a stored block.
     Stored {
+        /// The block.
         file: BlockFile,
+        /// What is known of its columns.
+        footer: Arc<BlockFooter>,
+        /// Indexes of the row groups, ascending.
         row_groups: Vec<usize>,
     },
 }
 
 impl SpanTable {
-    /// All spans of a block in memory.
-    pub(crate) fn live(block: Arc<MemoryBlock>) -> Self {
-        Self {
-            schema: with_virtual_columns(&block.schema),
-            spans: Spans::Live(block),
-            read_late: false,
-        }
-    }
-
-    /// The spans of some row groups of a stored block.
-    pub(crate) fn stored(file: BlockFile, schema: &SchemaRef, row_groups: Vec<usize>) -> Self {
+    /// The table of these spans, with columns of a schema that they have all of.
+    pub(crate) fn new(spans: Spans, schema: &SchemaRef) -> Self {
         Self {
             schema: with_virtual_columns(schema),
-            spans: Spans::Stored { file, row_groups },
+            spans,
             read_late: false,
         }
     }
@@ -92,7 +92,9 @@ impl SpanTable {
                 )?;
                 Ok(exec)
             }
-            Spans::Stored { file, row_groups } => {
+            Spans::Stored {
+                file, row_groups, ..
+            } => {
                 let mut options = TableParquetOptions::default();
                 options.global.pushdown_filters = self.read_late;
                 options.global.enable_page_index = true;

@@ -23,7 +23,7 @@ use crate::spanset::relation::{NONE, row};
 use crate::spanset::traces::Traces;
 
 /// Collects matching traces.
-pub(crate) struct Collector {
+pub(crate) struct MatchCollector {
     pub(crate) limits: SearchLimits,
     pub(crate) show: Show,
     pub(crate) shows_name: bool,
@@ -58,7 +58,7 @@ impl Ord for Oldest {
 }
 
 /// The columns of a batch that every answer needs.
-struct Columns {
+struct MatchColumns {
     trace_id: ArrayRef,
     span_id: ArrayRef,
     start_ns: ArrayRef,
@@ -83,10 +83,10 @@ pub(crate) const COLUMNS: &[&str] = &[
     names::STATUS,
 ];
 
-impl Collector {
+impl MatchCollector {
     /// Takes the matches among some traces.
     pub(crate) fn add(&mut self, traces: &Traces, partition: &Partition) -> Result<()> {
-        let columns = Columns::of(&traces.batch, self.shows_name)?;
+        let columns = MatchColumns::of(&traces.batch, self.shows_name)?;
         let mut candidates: Vec<(i64, TraceId, std::ops::Range<usize>)> = Vec::new();
         for bounds in traces.forest.traces.windows(2) {
             let rows = bounds[0] as usize..bounds[1] as usize;
@@ -121,7 +121,7 @@ impl Collector {
         &self,
         traces: &Traces,
         partition: &Partition,
-        columns: &Columns,
+        columns: &MatchColumns,
         start_ns: i64,
         trace_id: TraceId,
         rows: std::ops::Range<usize>,
@@ -161,7 +161,7 @@ impl Collector {
     fn spanset(
         &self,
         traces: &Traces,
-        columns: &Columns,
+        columns: &MatchColumns,
         attributes: Vec<(String, AttributeValue)>,
         mut rows: Vec<u32>,
     ) -> Result<SpansetMatch> {
@@ -230,7 +230,7 @@ impl Collector {
     }
 }
 
-impl Columns {
+impl MatchColumns {
     fn of(batch: &RecordBatch, with_name: bool) -> Result<Self> {
         let column = |name: &str| named(batch, name).cloned();
         Ok(Self {

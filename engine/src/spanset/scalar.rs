@@ -108,7 +108,7 @@ fn aggregated(run: &Run<'_>, partition: &Partition, aggregate: &Aggregate) -> Re
         let count = |total: Total| (total.count > 0).then_some(Number::Int(total.count));
         return Ok(totals.into_iter().map(count).collect());
     };
-    let columns = Columns::evaluate(run, partition, argument)?;
+    let columns = ArgumentColumns::evaluate(run, partition, argument)?;
     for (at, &spanset) in partition.of_row.iter().enumerate() {
         if spanset == NONE {
             continue;
@@ -126,14 +126,14 @@ fn aggregated(run: &Run<'_>, partition: &Partition, aggregate: &Aggregate) -> Re
 }
 
 /// The columns of an argument.
-struct Columns {
+struct ArgumentColumns {
     int: Option<ArrayRef>,
     duration: Option<ArrayRef>,
     float: Option<ArrayRef>,
     other: Option<ArrayRef>,
 }
 
-impl Columns {
+impl ArgumentColumns {
     fn evaluate(run: &Run<'_>, partition: &Partition, argument: &Argument) -> Result<Self> {
         for failure in &argument.failures {
             run.column(*failure, partition)?;

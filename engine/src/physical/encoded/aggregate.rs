@@ -25,7 +25,7 @@ use super::codes::{Codes, Rows};
 use super::page_index::{Remaining, remaining};
 use super::plan::{EncodedColumns, Planner};
 use super::window::{
-    Cached, Derived, Intervals, Truths, When, Window, cached, external, window_end,
+    Cached, Intervals, OfColumn, Truths, When, Window, cached, external, window_end,
 };
 use crate::aggregate::interval::{IntervalCursor, Moments};
 use crate::aggregate::{Groups, RangeState, StateKind};
@@ -47,22 +47,22 @@ pub(crate) struct EncodedAggregate {
     file: BlockFile,
     remaining: Vec<Remaining>,
     columns: EncodedColumns,
-    filters: Vec<Derived>,
-    keys: Vec<Key>,
+    filters: Vec<OfColumn>,
+    keys: Vec<GroupKey>,
     /// Types of the key columns.
     key_types: Vec<DataType>,
     /// The column of times.
     time: usize,
-    value: Option<Derived>,
+    value: Option<OfColumn>,
     kind: StateKind,
     arguments: RangeArguments,
 }
 
 #[derive(Debug, Clone)]
-enum Key {
+enum GroupKey {
     /// One for all rows.
     Constant(ArrayRef),
-    Derived(Derived),
+    OfColumn(OfColumn),
 }
 
 impl EncodedAggregate {
@@ -92,14 +92,14 @@ impl EncodedAggregate {
         for key in keys {
             if let Expr::Literal(value, _) = key {
                 key_types.push(value.data_type());
-                own_keys.push(Key::Constant(value.to_array_of_size(1)?));
+                own_keys.push(GroupKey::Constant(value.to_array_of_size(1)?));
                 continue;
             }
             let Some(key) = planner.derived(key)? else {
                 return Ok(None);
             };
             key_types.push(key.expr.data_type(&key.schema)?);
-            own_keys.push(Key::Derived(key));
+            own_keys.push(GroupKey::OfColumn(key));
         }
         let value = match value {
             None => None,
@@ -259,8 +259,8 @@ impl<'a> Aggregation<'a> {
         let mut numbers = Vec::with_capacity(self.keys.len());
         for (at, (key, known)) in self.plan.keys.iter().zip(&mut self.keys).enumerate() {
             let derived = match key {
-                Key::Derived(derived) => derived,
-                Key::Constant(value) => {
+                GroupKey::OfColumn(derived) => derived,
+                GroupKey::Constant(value) => {
                     let mut table = KeyTable::try_new(value)?;
                     let number = self.grouping.look_up(at, &mut table, &[0_u32])?;
                     numbers.push(vec![number[0]; selected.len()]);
@@ -295,8 +295,8 @@ impl fmt::Display for EncodedAggregate {
             .keys
             .iter()
             .map(|key| match key {
-                Key::Constant(_) => "NULL".to_owned(),
-                Key::Derived(derived) => derived.expr.to_string(),
+                GroupKey::Constant(_) => "NULL".to_owned(),
+                GroupKey::OfColumn(derived) => derived.expr.to_string(),
             })
             .collect();
         write!(

@@ -23,7 +23,7 @@ use storage::block::encoded::{Bits, EncodedColumn, RowCodes};
 use super::codes::{Codes, Rows};
 use super::lists::{Lists, Residual};
 use super::plan::{EncodedColumns, Planner};
-use super::window::{Cached, Derived, Intervals, Truths, When, Window, external, window_end};
+use super::window::{Cached, Intervals, OfColumn, Truths, When, Window, external, window_end};
 use crate::aggregate::interval::{IntervalCursor, OUTSIDE};
 use crate::compare::column::ColumnCounter;
 use crate::compare::lowered::LoweredCompare;
@@ -50,10 +50,10 @@ pub(crate) struct EncodedCompare {
     placing: EncodedColumns,
     /// Which of these has the times.
     time: usize,
-    filters: Vec<Derived>,
-    selection: Vec<Derived>,
+    filters: Vec<OfColumn>,
+    selection: Vec<OfColumn>,
     /// What is compared, each with the column of its own place.
-    compared: Vec<Value>,
+    compared: Vec<ComparedColumn>,
     columns: EncodedColumns,
     residuals: Vec<Residual>,
     arguments: RangeArguments,
@@ -61,10 +61,10 @@ pub(crate) struct EncodedCompare {
 
 /// A column of values of one type of one attribute.
 #[derive(Debug)]
-struct Value {
+struct ComparedColumn {
     attribute: Arc<str>,
     value_type: Type,
-    derived: Derived,
+    derived: OfColumn,
     /// Whether the values are those of the column as they are.
     is_column: bool,
     /// Whether it may shadow an attribute in a list.
@@ -110,7 +110,7 @@ impl EncodedCompare {
             if derived.column < values.len() {
                 return Ok(None);
             }
-            values.push(Value {
+            values.push(ComparedColumn {
                 attribute: Arc::clone(&value.attribute),
                 value_type: value.value_type,
                 derived,
@@ -200,7 +200,7 @@ struct Comparison<'a> {
 
 /// A column that is compared.
 struct Counted<'a> {
-    value: &'a Value,
+    value: &'a ComparedColumn,
     counter: ColumnCounter,
     /// What its rows have, by code.
     values: Cached<ArrayRef>,
@@ -403,7 +403,7 @@ impl Counted<'_> {
 
 impl fmt::Display for EncodedCompare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |conditions: &[Derived]| {
+        let list = |conditions: &[OfColumn]| {
             let texts: Vec<_> = conditions.iter().map(|c| c.expr.to_string()).collect();
             texts.join(", ")
         };

@@ -10,7 +10,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::split_conjunction;
 use storage::block::encoded::can_read;
 
-use super::window::Derived;
+use super::window::OfColumn;
 use crate::batch::Evaluation;
 use crate::columns::column_names;
 use crate::scan::StoredRows;
@@ -83,7 +83,7 @@ impl<'a> Planner<'a> {
     ///
     /// # Errors
     /// If an expression cannot be made ready.
-    pub(super) fn filters(&mut self, filter: Option<&Expr>) -> Result<Option<Vec<Derived>>> {
+    pub(super) fn filters(&mut self, filter: Option<&Expr>) -> Result<Option<Vec<OfColumn>>> {
         let stored = self.stored;
         self.conditions(filter.into_iter().chain(&stored.condition))
     }
@@ -97,7 +97,7 @@ impl<'a> Planner<'a> {
     pub(super) fn conditions<'e>(
         &mut self,
         conditions: impl Iterator<Item = &'e Expr>,
-    ) -> Result<Option<Vec<Derived>>> {
+    ) -> Result<Option<Vec<OfColumn>>> {
         let mut derived = Vec::new();
         for condition in conditions.flat_map(split_conjunction) {
             // Dashboards join their conditions to `true`.
@@ -120,7 +120,7 @@ impl<'a> Planner<'a> {
     ///
     /// # Errors
     /// If the expression cannot be made ready.
-    pub(super) fn derived(&mut self, expr: &Expr) -> Result<Option<Derived>> {
+    pub(super) fn derived(&mut self, expr: &Expr) -> Result<Option<OfColumn>> {
         let names = column_names([expr].into_iter());
         let mut names = names.iter();
         let (Some(name), None) = (names.next(), names.next()) else {
@@ -132,7 +132,7 @@ impl<'a> Planner<'a> {
         let field = self.schema.field_with_name(name)?.clone();
         let schema = Arc::new(Schema::new(vec![field]));
         let expr = Evaluation::try_new(&schema, self.session)?.of(expr)?;
-        Ok(Some(Derived {
+        Ok(Some(OfColumn {
             column,
             expr,
             schema,

@@ -18,7 +18,7 @@ use storage::schema::names;
 use super::codes::Rows;
 use super::page_index::{Remaining, remaining};
 use super::plan::{EncodedColumns, Planner};
-use super::window::{Derived, Window, external, window_end};
+use super::window::{OfColumn, Window, external, window_end};
 use crate::scan::StoredRows;
 
 /// Rows that are looked at together.
@@ -32,7 +32,7 @@ pub(crate) struct EncodedTraces {
     file: BlockFile,
     remaining: Vec<Remaining>,
     columns: EncodedColumns,
-    filters: Vec<Derived>,
+    filters: Vec<OfColumn>,
     /// The column of trace ids alone.
     ids: EncodedColumns,
 }

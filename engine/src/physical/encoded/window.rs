@@ -24,7 +24,7 @@ impl Rows {
     /// If the column is damaged, or the condition cannot be evaluated.
     pub(super) fn restrict(
         self,
-        condition: &Derived,
+        condition: &OfColumn,
         known: &mut Cached<Truths>,
         (window, columns): (&mut Window, &mut [EncodedColumn]),
     ) -> Result<Self> {
@@ -43,7 +43,7 @@ impl Rows {
 
 /// An expression of one column, and what it comes to for each of the column's values.
 #[derive(Debug, Clone)]
-pub(super) struct Derived {
+pub(super) struct OfColumn {
     /// Which of the columns read.
     pub(super) column: usize,
     pub(super) expr: Arc<dyn PhysicalExpr>,
@@ -51,7 +51,7 @@ pub(super) struct Derived {
     pub(super) schema: SchemaRef,
 }
 
-impl Derived {
+impl OfColumn {
     /// The results by code.
     pub(super) fn evaluate(&self, column: &EncodedColumn) -> Result<ArrayRef> {
         let values = column.values();

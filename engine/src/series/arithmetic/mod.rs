@@ -22,7 +22,7 @@ use crate::plan::{SeriesExpr, SeriesPlan};
 const NAME: &str = "__name__";
 
 /// What an expression comes to.
-enum Value {
+enum Computed {
     Number(f64),
     Series(Vec<Series>),
 }
@@ -34,8 +34,8 @@ impl SeriesPlan {
     /// [`EvaluationError::DuplicateSeries`] if an operand has several series of the same labels.
     pub fn combine(&self, grid: Grid, operands: Vec<SeriesSet>) -> Result<SeriesSet, EngineError> {
         let series = match evaluate(&self.expr, grid, &mut operands.into_iter())? {
-            Value::Series(series) => series,
-            Value::Number(number) => vec![Series {
+            Computed::Series(series) => series,
+            Computed::Number(number) => vec![Series {
                 labels: Vec::new(),
                 values: Values::new(
                     usize::try_from(grid.intervals).unwrap_or(usize::MAX),
@@ -54,15 +54,15 @@ fn evaluate(
     expr: &SeriesExpr,
     grid: Grid,
     operands: &mut impl Iterator<Item = SeriesSet>,
-) -> Result<Value, EngineError> {
+) -> Result<Computed, EngineError> {
     Ok(match expr {
         SeriesExpr::Operand => {
-            Value::Series(operands.next().map_or_else(Vec::new, |set| set.series))
+            Computed::Series(operands.next().map_or_else(Vec::new, |set| set.series))
         }
-        SeriesExpr::Number(number) => Value::Number(*number),
+        SeriesExpr::Number(number) => Computed::Number(*number),
         SeriesExpr::Negative(operand) => match evaluate(operand, grid, operands)? {
-            Value::Number(number) => Value::Number(-number),
-            Value::Series(series) => Value::Series(each(series, |value| -value)),
+            Computed::Number(number) => Computed::Number(-number),
+            Computed::Series(series) => Computed::Series(each(series, |value| -value)),
         },
         SeriesExpr::Binary { op, lhs, rhs } => {
             let lhs = evaluate(lhs, grid, operands)?;
@@ -71,26 +71,26 @@ fn evaluate(
         }
         SeriesExpr::Narrowed { operand, stages } => match evaluate(operand, grid, operands)? {
             // Compilation admits no stage on a number.
-            Value::Number(number) => Value::Number(number),
-            Value::Series(series) => {
+            Computed::Number(number) => Computed::Number(number),
+            Computed::Series(series) => {
                 let mut set = SeriesSet { grid, series };
                 apply_second_stages(&mut set, stages);
-                Value::Series(set.series)
+                Computed::Series(set.series)
             }
         },
     })
 }
 
-fn binary(op: BinaryOp, lhs: Value, rhs: Value) -> Result<Value, EngineError> {
+fn binary(op: BinaryOp, lhs: Computed, rhs: Computed) -> Result<Computed, EngineError> {
     let series = match (lhs, rhs) {
-        (Value::Number(lhs), Value::Number(rhs)) => {
-            return Ok(Value::Number(float_operation(op, lhs, rhs)));
+        (Computed::Number(lhs), Computed::Number(rhs)) => {
+            return Ok(Computed::Number(float_operation(op, lhs, rhs)));
         }
-        (Value::Series(lhs), Value::Number(rhs)) => each(lhs, |value| point(op, value, rhs)),
-        (Value::Number(lhs), Value::Series(rhs)) => each(rhs, |value| point(op, lhs, value)),
-        (Value::Series(lhs), Value::Series(rhs)) => join(op, unnamed(lhs), unnamed(rhs))?,
+        (Computed::Series(lhs), Computed::Number(rhs)) => each(lhs, |value| point(op, value, rhs)),
+        (Computed::Number(lhs), Computed::Series(rhs)) => each(rhs, |value| point(op, lhs, value)),
+        (Computed::Series(lhs), Computed::Series(rhs)) => join(op, unnamed(lhs), unnamed(rhs))?,
     };
-    Ok(Value::Series(
+    Ok(Computed::Series(
         series
             .into_iter()
             .filter(|series| series.values.has_sample())
@@ -172,10 +172,10 @@ fn combine(values: &mut Values, others: &Values, operation: impl Fn(f64, f64) ->
 }
 
 /// Labels in an order of their own; values differ by type, too.
-type Key<'a> = Vec<(&'a str, (&'static str, Cow<'a, str>))>;
+type LabelKey<'a> = Vec<(&'a str, (&'static str, Cow<'a, str>))>;
 
-fn key(labels: &[Label]) -> Key<'_> {
-    let mut key: Key<'_> = labels
+fn key(labels: &[Label]) -> LabelKey<'_> {
+    let mut key: LabelKey<'_> = labels
         .iter()
         .map(|label| (&*label.name, label.value.sort_key()))
         .collect();
@@ -183,7 +183,7 @@ fn key(labels: &[Label]) -> Key<'_> {
     key
 }
 
-fn by_labels(series: &[Series]) -> Result<HashMap<Key<'_>, &Series>, EngineError> {
+fn by_labels(series: &[Series]) -> Result<HashMap<LabelKey<'_>, &Series>, EngineError> {
     let mut found = HashMap::with_capacity(series.len());
     for series in series {
         if found.insert(key(&series.labels), series).is_some() {
