@@ -9,5 +9,7 @@
 )]
 
 mod corpora;
+mod floors;
+mod imports;
 mod recorded;
 mod tidy;

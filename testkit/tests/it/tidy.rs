@@ -8,7 +8,7 @@ use testkit::corpus::load_dir;
 use testkit::testdata::workspace_root;
 
 /// Which crates of the workspace each crate may depend on. A new edge is a decision.
-const EDGES: &[(&str, &[&str])] = &[
+pub(crate) const EDGES: &[(&str, &[&str])] = &[
     ("traceql", &[]),
     ("storage", &[]),
     ("ingest", &["storage"]),
