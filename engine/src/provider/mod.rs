@@ -24,8 +24,8 @@ use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion_datasource_parquet::{ParquetAccessPlan, RowGroupAccess};
+use storage::block::BlockFile;
 use storage::block::MemoryBlock;
-use storage::block::reader::BlockFile;
 
 use crate::lower::layout::{RESOLVED_FROM, RESOLVED_PARENT_ID};
 use parent_id::ParentIdExec;

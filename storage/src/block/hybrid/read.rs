@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 
-use crate::block::encoded::Bits;
+use crate::block::bits::Bits;
 
 /// Widest numbers.
 const MAX_WIDTH: u32 = 32;
