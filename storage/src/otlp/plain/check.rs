@@ -1,179 +1,17 @@
-//! Requests kept as the bytes they came in, and read only where they become a block.
-//!
-//! Decoded spans take several times the memory of their bytes, in dozens of pieces each; making and
-//! freeing these costs more than all else that happens to a span before it is stored. So a request is
-//! checked where it lies. If it is *plain*, its bytes are all that is kept. If it is not (a bad span,
-//! a limit passed, a field that says a thing twice), it is decoded, put right, and written anew.
+//! The walk that finds out whether a request is plain.
 
-use bytes::Bytes;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use prost::Message as _;
-
-use super::decode::{self, KeyInterner, Rejection};
-use super::wire::{Fields, Wire, short_attribute, short_text};
+use super::bounds::PlainBounds;
+use crate::otlp::wire::{Fields, Wire, short_attribute, short_text};
 
 /// Levels of protobuf messages inside one value up to which bytes count as plain. Decoders stop at 100
 /// levels of a request, of which a value in an event is inside of six.
 const MAX_VALUE_LEVELS: u32 = 90;
 
-/// What a plain request and its single spans may hold. Lengths in bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct PlainBounds {
-    pub span_len: usize,
-    pub key_len: usize,
-    pub value_len: usize,
-    pub span_attributes: usize,
-    /// Of a resource or a scope.
-    pub resource_attributes: usize,
-    /// Of an event or a link.
-    pub event_attributes: usize,
-    pub events: usize,
-    pub links: usize,
-    /// Levels of arrays and maps in a value.
-    pub value_depth: u32,
-    /// Latest start, ns since the epoch.
-    pub start_ns: u64,
-    /// Spans of the request.
-    pub spans: u64,
-    /// Messages that take memory of their own once they are decoded: resources, scopes, spans, events,
-    /// links, attributes, elements of arrays, entity references and their keys.
-    pub messages: u64,
-}
-
-impl PlainBounds {
-    /// No bounds beyond what a block can hold.
-    pub const NONE: Self = Self {
-        span_len: usize::MAX,
-        key_len: usize::MAX,
-        value_len: usize::MAX,
-        span_attributes: usize::MAX,
-        resource_attributes: usize::MAX,
-        event_attributes: usize::MAX,
-        events: usize::MAX,
-        links: usize::MAX,
-        value_depth: u32::MAX,
-        start_ns: i64::MAX.unsigned_abs(),
-        spans: u64::MAX,
-        messages: u64::MAX,
-    };
-}
-
-/// The spans of a plain request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlainRequest {
-    bytes: Bytes,
-    span_count: usize,
-}
-
-impl PlainRequest {
-    /// Takes a request whose spans are all valid and within bounds, and whose bytes say each thing once.
-    /// `None` for any other; that says nothing about what is the matter. Allocates nothing.
-    #[must_use]
-    pub fn from_bytes(bytes: Bytes, bounds: &PlainBounds) -> Option<Self> {
-        let mut check = Check {
-            bounds,
-            spans: 0,
-            messages: 0,
-        };
-        check.request(&bytes)?;
-        let span_count = usize::try_from(check.spans).ok()?;
-        Some(Self { bytes, span_count })
-    }
-
-    /// Takes the valid spans of a message, and says which were not.
-    #[must_use]
-    pub fn from_message(mut request: ExportTraceServiceRequest) -> (Self, Vec<Rejection>) {
-        let rejected = keep_valid(&mut request);
-        let scopes = request
-            .resource_spans
-            .iter()
-            .flat_map(|resource| &resource.scope_spans);
-        let kept = Self {
-            span_count: scopes.map(|scope| scope.spans.len()).sum(),
-            bytes: request.encode_to_vec().into(),
-        };
-        (kept, rejected)
-    }
-
-    /// Reads a request that was not checked before: takes the valid spans, and says which were not.
-    ///
-    /// # Errors
-    /// If the bytes are no `ExportTraceServiceRequest`.
-    pub fn read(bytes: Bytes) -> Result<(Self, Vec<Rejection>), prost::DecodeError> {
-        match Self::from_bytes(bytes.clone(), &PlainBounds::NONE) {
-            Some(plain) => Ok((plain, Vec::new())),
-            None => ExportTraceServiceRequest::decode(bytes).map(Self::from_message),
-        }
-    }
-
-    /// The latest end of a span, ns since the epoch.
-    #[must_use]
-    pub fn latest_end_ns(&self) -> Option<i64> {
-        let messages = |message, wanted| {
-            Fields::of(message).filter_map(move |(number, value)| match value {
-                Wire::Bytes(bytes) if number == wanted => Some(bytes),
-                _ => None,
-            })
-        };
-        let scopes = messages(&self.bytes, 1).flat_map(move |resource| messages(resource, 2));
-        let ends = scopes
-            .flat_map(move |scope| messages(scope, 2))
-            .map(|span| {
-                Fields::of(span).fold(0, |end, (number, value)| match (number, value) {
-                    (8, Wire::Fixed64(end)) => end,
-                    _ => end,
-                })
-            });
-        ends.max().and_then(|end| i64::try_from(end).ok())
-    }
-
-    /// The request in protobuf.
-    #[must_use]
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-
-    /// Number of spans.
-    #[must_use]
-    pub fn span_count(&self) -> usize {
-        self.span_count
-    }
-}
-
-/// Removes what [`decode::from_request`] turns away.
-fn keep_valid(request: &mut ExportTraceServiceRequest) -> Vec<Rejection> {
-    let mut keys = KeyInterner::default();
-    let mut rejected = Vec::new();
-    for resource_spans in &mut request.resource_spans {
-        let resource = resource_spans.resource.clone();
-        let resource = decode::resource(resource, String::new(), &mut keys).map(drop);
-        for scope_spans in &mut resource_spans.scope_spans {
-            let scope = scope_spans.scope.clone();
-            let scope = decode::scope(scope, String::new(), &mut keys).map(drop);
-            scope_spans.spans.retain(|span| {
-                let valid = resource.and(scope);
-                match valid.and_then(|()| decode::span(span.clone(), &mut keys)) {
-                    Ok(_) => true,
-                    Err(reason) => {
-                        rejected.push(Rejection {
-                            reason,
-                            span_name: span.name.clone(),
-                        });
-                        false
-                    }
-                }
-            });
-        }
-    }
-    rejected
-}
-
 /// The walk that finds out whether a request is plain. Everything is, or the walk ends.
-struct Check<'b> {
-    bounds: &'b PlainBounds,
-    spans: u64,
-    messages: u64,
+pub(super) struct Check<'b> {
+    pub(super) bounds: &'b PlainBounds,
+    pub(super) spans: u64,
+    pub(super) messages: u64,
 }
 
 /// Marks a field that may stand once.
@@ -210,7 +48,8 @@ impl Check<'_> {
         (self.messages <= self.bounds.messages).then_some(())
     }
 
-    fn request(&mut self, message: &[u8]) -> Option<()> {
+    /// Goes through a request; `None` if it is not plain.
+    pub(super) fn request(&mut self, message: &[u8]) -> Option<()> {
         each(message, |number, value| match (number, value) {
             (1, Wire::Bytes(resource_spans)) => {
                 self.count()?;
