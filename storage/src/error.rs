@@ -230,6 +230,16 @@ impl StorageError {
         }
     }
 
+    /// The error of a block whose rows are not as the format says, though its bytes are what was written.
+    pub(crate) fn malformed(object: &str, what: &str) -> Self {
+        Self::Corrupt {
+            object: object.to_owned(),
+            what: what.to_owned(),
+            expected: "as the format says".to_owned(),
+            observed: "missing or of another type".to_owned(),
+        }
+    }
+
     pub(crate) fn arrow(doing: &'static str, error: arrow::error::ArrowError) -> Self {
         Self::Arrow {
             doing,

@@ -21,13 +21,15 @@ pub use read::column_batches::ColumnBatches;
 pub use read::decode::{decode, decode_batches};
 pub use read::encoded;
 pub use read::entries::{Entries, EntryValue};
-pub use read::file::{BlockFile, read_block};
-pub use read::trace_by_id::{TraceSpans, live_trace, read_trace};
+pub use read::file::BlockFile;
+pub use read::inspect::{BlockReport, ColumnReport, inspect_parquet};
+pub use read::trace_by_id::{live_trace, read_trace};
+pub use read::trace_spans::TraceSpans;
 pub use read::traces::{live_trace_ids, live_traces, read_columns, read_trace_ids, read_traces};
 pub use read::values::{Value, ValueLimits, ValueSet, ValueSource, live_values, read_values};
-pub use read::verify::{
-    BlockReport, ColumnReport, VerifyReport, inspect_parquet, verify, verify_bare,
-};
+pub use read::verify::{VerifyReport, verify, verify_bare};
+pub use read::whole_block::read_block;
 pub use write::encode::{EncodeOptions, encode, encode_requests};
-pub use write::file::{EncodedBlock, WriteOptions, write_parquet};
+pub use write::file::{EncodedBlock, write_parquet};
+pub use write::options::WriteOptions;
 pub use write::publish::{ReadBack, store_block};

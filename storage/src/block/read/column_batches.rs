@@ -2,11 +2,11 @@
 
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;
-use parquet::arrow::ParquetRecordBatchStreamBuilder;
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::async_reader::ParquetRecordBatchStream;
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 
 use crate::block::read::file::BlockFile;
-use crate::block::read::trace_by_id::columns;
 use crate::error::StorageError;
 
 /// Batches of some columns of one row group, in the order of its rows.
@@ -39,7 +39,7 @@ impl ColumnBatches {
         let object = file.path().to_string();
         let fail = |error| StorageError::from_parquet(&object, error);
         let metadata = file.arrow().await?;
-        let columns = columns(&metadata, |name| names.contains(&name));
+        let columns = columns(&metadata, names);
         let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(file, metadata)
             .with_row_groups(vec![row_group])
             .with_projection(columns)
@@ -58,4 +58,12 @@ impl ColumnBatches {
         let next = self.stream.try_next().await;
         next.map_err(|error| StorageError::from_parquet(&self.object, error))
     }
+}
+
+/// A mask of the top-level columns of these names.
+fn columns(metadata: &ArrowReaderMetadata, names: &[&str]) -> ProjectionMask {
+    let schema = metadata.parquet_schema();
+    let fields = schema.root_schema().get_fields().iter().enumerate();
+    let wanted = fields.filter(|(_, field)| names.contains(&field.name()));
+    ProjectionMask::roots(schema, wanted.map(|(root, _)| root))
 }

@@ -7,6 +7,9 @@ use arrow::array::{
     StringArray, StructArray,
 };
 
+use crate::error::StorageError;
+use crate::model::{AnyValue, Attribute};
+use crate::otlp::{KeyInterner, value_from_bytes};
 use crate::schema::names;
 
 /// A list column of attributes: an entry for each attribute, those of a row one after the other.
@@ -95,6 +98,73 @@ impl<'a> Entries<'a> {
             EntryValue::Bool(self.bools.value(at))
         } else {
             EntryValue::Other(self.others.value(at))
+        }
+    }
+
+    /// Appends the attributes of a row.
+    pub(crate) fn read(
+        &self,
+        row: usize,
+        keys: &mut KeyInterner,
+        object: &str,
+        out: &mut Vec<Attribute>,
+    ) -> Result<(), StorageError> {
+        for at in self.of_row(row) {
+            let value = self.decoded(at, keys, object)?;
+            out.push(Attribute {
+                key: keys.intern(self.key(at)),
+                value,
+            });
+        }
+        Ok(())
+    }
+
+    /// The value of an entry, decoded.
+    pub(crate) fn decoded(
+        &self,
+        at: usize,
+        keys: &mut KeyInterner,
+        object: &str,
+    ) -> Result<AnyValue, StorageError> {
+        Ok(match self.value(at) {
+            EntryValue::String(text) => AnyValue::String(text.to_owned()),
+            EntryValue::Int(number) => AnyValue::Int(number),
+            EntryValue::Double(number) => AnyValue::Double(number),
+            EntryValue::Bool(truth) => AnyValue::Bool(truth),
+            EntryValue::Other(bytes) => value_from_bytes(bytes, keys)
+                .ok_or_else(|| StorageError::malformed(object, "an attribute value"))?,
+        })
+    }
+
+    /// Appends bytes that are equal for equal attributes of a row.
+    pub(crate) fn sign(&self, row: usize, out: &mut Vec<u8>) {
+        let range = self.of_row(row);
+        out.extend(range.len().to_le_bytes());
+        let mut bytes = |content: &[u8]| {
+            out.extend(content.len().to_le_bytes());
+            out.extend_from_slice(content);
+        };
+        for at in range {
+            bytes(self.key(at).as_bytes());
+            match self.value(at) {
+                EntryValue::String(text) => {
+                    bytes(b"s");
+                    bytes(text.as_bytes());
+                }
+                EntryValue::Int(number) => {
+                    bytes(b"i");
+                    bytes(&number.to_le_bytes());
+                }
+                EntryValue::Double(number) => {
+                    bytes(b"d");
+                    bytes(&number.to_le_bytes());
+                }
+                EntryValue::Bool(truth) => bytes(if truth { b"t" } else { b"f" }),
+                EntryValue::Other(value) => {
+                    bytes(b"o");
+                    bytes(value);
+                }
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use arrow::array::{AsArray as _, FixedSizeBinaryArray};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, FixedSizeBinaryArray};
 use arrow::datatypes::DataType;
 
 use crate::block::meta::BlockMeta;
@@ -15,12 +15,12 @@ use crate::ids::TraceId;
 use crate::schema::names;
 
 /// The column of trace ids of a row group.
-pub(super) struct TraceRows {
+pub(super) struct TraceIndex {
     ids: EncodedColumn,
     rows: usize,
 }
 
-impl TraceRows {
+impl TraceIndex {
     /// Opens the column.
     ///
     /// # Errors
@@ -131,6 +131,21 @@ fn id(ids: &FixedSizeBinaryArray, code: u32) -> TraceId {
     trace_id(ids.value(usize::try_from(code).unwrap_or(usize::MAX)))
 }
 
+/// The trace ids of a batch, by its column of them.
+///
+/// # Errors
+///
+/// If the column is missing or of another type.
+pub(super) fn trace_ids<'a>(
+    column: Option<&'a ArrayRef>,
+    meta: &BlockMeta,
+) -> Result<&'a FixedSizeBinaryArray, StorageError> {
+    column
+        .and_then(|column| column.as_any().downcast_ref::<FixedSizeBinaryArray>())
+        .filter(|column| column.value_length() == 16)
+        .ok_or_else(|| no_ids(meta))
+}
+
 /// The id that the 16 bytes of a value are.
 pub(super) fn trace_id(bytes: &[u8]) -> TraceId {
     let mut id = TraceId([0; 16]);
@@ -140,10 +155,5 @@ pub(super) fn trace_id(bytes: &[u8]) -> TraceId {
 
 /// The error of a block without a proper column of trace ids.
 pub(super) fn no_ids(meta: &BlockMeta) -> StorageError {
-    StorageError::Corrupt {
-        object: meta.block_id.to_string(),
-        what: names::TRACE_ID.to_owned(),
-        expected: "as the format says".to_owned(),
-        observed: "missing or of another type".to_owned(),
-    }
+    StorageError::malformed(&meta.block_id.to_string(), names::TRACE_ID)
 }

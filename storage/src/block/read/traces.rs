@@ -10,12 +10,11 @@ use hashbrown::HashSet;
 use parquet::arrow::arrow_reader::RowSelector;
 
 use crate::block::MemoryBlock;
-use crate::block::read::decode::Decoder;
+use crate::block::read::decode::{Decoder, is_derived};
 use crate::block::read::file::BlockFile;
 use crate::block::read::groups::Groups;
 use crate::block::read::rows;
-use crate::block::read::trace_by_id::{is_derived, trace_ids};
-use crate::block::read::trace_index::{TraceRows, trace_id};
+use crate::block::read::trace_index::{TraceIndex, trace_id, trace_ids};
 use crate::error::StorageError;
 use crate::ids::TraceId;
 use crate::model::SpanGroup;
@@ -35,7 +34,7 @@ pub async fn read_trace_ids(
 ) -> Result<Vec<TraceId>, StorageError> {
     let mut found = Vec::new();
     for &row_group in row_groups {
-        let traces = TraceRows::open(&mut file, row_group).await?;
+        let traces = TraceIndex::open(&mut file, row_group).await?;
         traces.each(|id, _| found.push(id))?;
     }
     Ok(found)
@@ -68,7 +67,7 @@ pub async fn read_columns(
     wanted: &(dyn Fn(&str) -> bool + Sync),
 ) -> Result<impl Iterator<Item = Result<RecordBatch, StorageError>> + use<>, StorageError> {
     let mut rows: Vec<Range<usize>> = Vec::new();
-    let ids = TraceRows::open(file, row_group).await?;
+    let ids = TraceIndex::open(file, row_group).await?;
     ids.each(|id, of_trace| match rows.last_mut() {
         _ if !traces.contains(&id) => {}
         Some(last) if last.end == of_trace.start => last.end = of_trace.end,

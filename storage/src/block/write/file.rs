@@ -1,57 +1,30 @@
 //! A block in memory to the bytes of its file.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, Int64Array, RecordBatch};
-use arrow::datatypes::{Field, Int64Type};
 use bytes::Bytes;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::add_encoded_arrow_schema_to_metadata;
-use parquet::arrow::arrow_writer::{
-    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
-};
+use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::basic::ZstdLevel;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, RowGroupMetaData, SortingColumn};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::ColumnDescPtr;
-use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::column_chunks::{EncodedChunk, encode_columns};
+use super::encodings;
+use super::options::WriteOptions;
+use super::row_groups::{cut, distinct, row_group_meta, slices, trace_ids};
 use crate::block::MemoryBlock;
 use crate::block::footer::{
     Checksums, KEY_BLOCK, KEY_CHECKSUMS, KEY_COLUMNS, KEY_FORMAT_VERSION, KEY_SORT_ORDER,
     chunk_range,
 };
-use crate::block::meta::{BlockMeta, ColumnMeta, FileMeta, RowGroupMeta, TraceIdFilter};
-use crate::block::write::chunk::{self, ChunkOptions, OwnChunk};
-use crate::block::write::encodings;
+use crate::block::meta::{BlockMeta, ColumnMeta, FileMeta, TraceIdFilter};
 use crate::error::StorageError;
-use crate::ids::TraceId;
-use crate::schema::{column_roles, names};
-
-/// How a block is written. The defaults are what production uses; tests use smaller ones.
-#[derive(Debug, Clone)]
-pub struct WriteOptions {
-    /// Rows per row group, about: row groups are of equal size, and end where a trace ends.
-    pub row_group_rows: usize,
-    /// Rows per page, about.
-    pub page_rows: usize,
-    /// Level of zstd.
-    pub zstd_level: i32,
-}
-
-impl Default for WriteOptions {
-    fn default() -> Self {
-        Self {
-            row_group_rows: 1_000_000,
-            page_rows: 20_000,
-            zstd_level: 3,
-        }
-    }
-}
+use crate::schema::column_roles;
 
 /// The file of a block, not yet stored.
 #[derive(Debug, Clone)]
@@ -97,8 +70,8 @@ fn write(block: &MemoryBlock, options: &WriteOptions) -> Result<EncodedBlock, Pa
         let mut row_group = writer.next_row_group()?;
         for chunk in chunks {
             match chunk {
-                Chunk::Own(chunk) => row_group.append_column(&chunk.bytes, chunk.close)?,
-                Chunk::Other(chunk) => chunk.append_to_row_group(&mut row_group)?,
+                EncodedChunk::Own(chunk) => row_group.append_column(&chunk.bytes, chunk.close)?,
+                EncodedChunk::Other(chunk) => chunk.append_to_row_group(&mut row_group)?,
             }
         }
         let written = row_group.close()?;
@@ -156,86 +129,6 @@ fn file_writer(
     )
 }
 
-/// A column chunk that is encoded but not yet in the file.
-enum Chunk {
-    /// One of ours.
-    Own(OwnChunk),
-    /// One of the library's.
-    Other(ArrowColumnChunk),
-}
-
-/// Encodes the columns of one row group, each on whatever core is free.
-fn encode_columns(
-    block: &MemoryBlock,
-    slices: &[RecordBatch],
-    writers: Vec<ArrowColumnWriter>,
-    leaves: &[ColumnDescPtr],
-    options: &WriteOptions,
-) -> Result<Vec<Chunk>, ParquetError> {
-    let chunk_options = ChunkOptions {
-        page_rows: options.page_rows,
-        zstd: ZstdLevel::try_new(options.zstd_level)?,
-    };
-    let mut writers = writers.into_iter().zip(leaves);
-    let mut fields = Vec::with_capacity(block.schema.fields().len());
-    for (index, field) in block.schema.fields().iter().enumerate() {
-        let leaf_count = leaf_count(field.data_type());
-        let own: Vec<_> = writers.by_ref().take(leaf_count).collect();
-        fields.push((index, Arc::clone(field), own));
-    }
-    let chunks: Vec<Vec<Chunk>> = fields
-        .into_par_iter()
-        .map(|(index, field, own)| {
-            if let [(_, leaf)] = &own[..] {
-                let arrays: Vec<ArrayRef> = slices
-                    .iter()
-                    .map(|slice| Arc::clone(slice.column(index)))
-                    .collect();
-                if let Some(chunk) = own_chunk(&field, &arrays, leaf, chunk_options)? {
-                    return Ok(vec![Chunk::Own(chunk)]);
-                }
-            }
-            let mut writers: Vec<ArrowColumnWriter> = own.into_iter().map(|own| own.0).collect();
-            for slice in slices {
-                let leaves = compute_leaves(&field, slice.column(index))?;
-                for (writer, leaf) in writers.iter_mut().zip(&leaves) {
-                    writer.write(leaf)?;
-                }
-            }
-            let close = |writer: ArrowColumnWriter| writer.close().map(Chunk::Other);
-            writers.into_iter().map(close).collect()
-        })
-        .collect::<Result<_, ParquetError>>()?;
-    Ok(chunks.into_iter().flatten().collect())
-}
-
-/// A flat column in one of our forms, if one of those is for it.
-fn own_chunk(
-    field: &Field,
-    slices: &[ArrayRef],
-    leaf: &ColumnDescPtr,
-    options: ChunkOptions,
-) -> Result<Option<OwnChunk>, ParquetError> {
-    if encodings::is_coded(field)
-        && let Some(chunk) = chunk::dictionary(slices, leaf, options)?
-    {
-        return Ok(Some(chunk));
-    }
-    if encodings::is_split(field) {
-        return chunk::byte_planes(slices, leaf, options);
-    }
-    Ok(None)
-}
-
-fn leaf_count(data_type: &arrow::datatypes::DataType) -> usize {
-    use arrow::datatypes::DataType;
-    match data_type {
-        DataType::List(item) => leaf_count(item.data_type()),
-        DataType::Struct(fields) => fields.iter().map(|f| leaf_count(f.data_type())).sum(),
-        _ => 1,
-    }
-}
-
 fn columns(block: &MemoryBlock) -> Vec<ColumnMeta> {
     let column = |name: &String| ColumnMeta {
         name: name.clone(),
@@ -277,87 +170,4 @@ fn crcs(written: &RowGroupMetaData, file: &[u8]) -> Result<Vec<u32>, ParquetErro
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, ParquetError> {
     serde_json::to_string(value).map_err(|error| ParquetError::External(Box::new(error)))
-}
-
-/// Trace id of every row.
-fn trace_ids(block: &MemoryBlock) -> Result<Vec<TraceId>, ParquetError> {
-    let mut ids = Vec::with_capacity(block.row_count());
-    for batch in &block.batches {
-        let column = batch
-            .column_by_name(names::TRACE_ID)
-            .and_then(|column| column.as_any().downcast_ref::<FixedSizeBinaryArray>())
-            .filter(|column| column.value_length() == 16)
-            .ok_or_else(|| ParquetError::General("no column of trace ids".to_owned()))?;
-        let id = |row| {
-            <[u8; 16]>::try_from(column.value(row))
-                .map(TraceId)
-                .unwrap_or_default()
-        };
-        ids.extend((0..column.len()).map(id));
-    }
-    if ids.is_empty() {
-        return Err(StorageError::EmptyBlock.into());
-    }
-    Ok(ids)
-}
-
-/// Rows of each row group: about equal in size, none ending inside a trace.
-fn cut(trace_ids: &[TraceId], row_group_rows: usize) -> Vec<Range<usize>> {
-    let count = trace_ids.len().div_ceil(row_group_rows.max(1));
-    let target = trace_ids.len().div_ceil(count.max(1));
-    let mut out = Vec::with_capacity(count);
-    let mut start = 0;
-    for end in 1..=trace_ids.len() {
-        let trace_ends = trace_ids.get(end) != Some(&trace_ids[end - 1]);
-        if trace_ends && (end - start >= target || end == trace_ids.len()) {
-            out.push(start..end);
-            start = end;
-        }
-    }
-    out
-}
-
-fn distinct(trace_ids: &[TraceId]) -> Vec<TraceId> {
-    let mut out = trace_ids.to_vec();
-    out.dedup();
-    out
-}
-
-/// The rows of a range, as slices of the batches.
-fn slices(batches: &[RecordBatch], rows: &Range<usize>) -> Vec<RecordBatch> {
-    let mut out = Vec::new();
-    let mut first = 0;
-    for batch in batches {
-        let from = rows.start.max(first);
-        let to = rows.end.min(first + batch.num_rows());
-        if from < to {
-            out.push(batch.slice(from - first, to - from));
-        }
-        first += batch.num_rows();
-    }
-    out
-}
-
-fn row_group_meta(slices: &[RecordBatch]) -> Result<RowGroupMeta, ParquetError> {
-    let starts: Vec<&Int64Array> = slices
-        .iter()
-        .filter_map(|slice| {
-            slice
-                .column_by_name(names::START_NS)?
-                .as_primitive_opt::<Int64Type>()
-        })
-        .collect();
-    if starts.len() != slices.len() {
-        return Err(ParquetError::General("no column of start times".to_owned()));
-    }
-    let all = || {
-        starts
-            .iter()
-            .flat_map(|array| array.values().iter().copied())
-    };
-    Ok(RowGroupMeta {
-        row_count: slices.iter().map(|slice| slice.num_rows() as u64).sum(),
-        min_start_ns: all().min().unwrap_or(0),
-        max_start_ns: all().max().unwrap_or(0),
-    })
 }

@@ -2,24 +2,21 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array as _, ArrayRef, AsArray as _, UInt32Array, new_empty_array, new_null_array,
-};
-use arrow::compute::{concat, take};
+use arrow::array::{ArrayRef, new_empty_array};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
 use parquet::basic::Encoding;
-use parquet::column::page::{Page, PageReader};
+use parquet::column::page::PageReader;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ParquetMetaData;
 
 use super::chunk::page_bounds;
+use super::decode::PageDecoder;
 use super::page::{Codes, Loaded, PageContent};
 use super::row_codes::RowCodes;
 use super::shared::SharedChunk;
-use super::values::{self, is_known};
+use super::values::is_known;
 use crate::block::footer::BlockFooter;
-use crate::block::hybrid::{Hybrid, encode, width_of};
 use crate::block::read::file::BlockFile;
 use crate::block::read::page_reader::{ColumnPages, damaged};
 use crate::error::StorageError;
@@ -33,11 +30,10 @@ pub struct EncodedColumn {
     footer: Arc<BlockFooter>,
     row_group: usize,
     leaf: usize,
-    data_type: DataType,
-    optional: bool,
+    decoder: PageDecoder,
     chunk: SharedChunk,
-    /// What decodes pages that nobody has decoded, and the page that it gives next.
-    decoder: Option<(ColumnPages, usize)>,
+    /// Gives the pages that nobody has decoded, and which one is next.
+    reader: Option<(ColumnPages, usize)>,
     page: Loaded,
 }
 
@@ -45,7 +41,7 @@ impl std::fmt::Debug for EncodedColumn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EncodedColumn")
             .field("object", &self.object)
-            .field("data_type", &self.data_type)
+            .field("decoder", &self.decoder)
             .finish_non_exhaustive()
     }
 }
@@ -112,15 +108,17 @@ impl EncodedColumn {
             footer: Arc::clone(&footer),
             row_group,
             leaf: *leaf,
-            data_type: data_type.clone(),
-            optional: metadata
-                .row_group(row_group)
-                .column(*leaf)
-                .column_descr()
-                .max_def_level()
-                > 0,
+            decoder: PageDecoder {
+                data_type: data_type.clone(),
+                optional: metadata
+                    .row_group(row_group)
+                    .column(*leaf)
+                    .column_descr()
+                    .max_def_level()
+                    > 0,
+            },
             chunk,
-            decoder: None,
+            reader: None,
             page: Loaded {
                 rows: 0..0,
                 row: 0,
@@ -166,7 +164,7 @@ impl EncodedColumn {
     #[must_use]
     pub fn null(&self) -> Option<u32> {
         let null = || self.page.null().ok();
-        self.optional.then(null).flatten()
+        self.decoder.optional.then(null).flatten()
     }
 
     /// The code of the next row, where codes just count the rows of the page.
@@ -273,8 +271,8 @@ impl EncodedColumn {
 
     /// Decodes a page of so many rows, for everyone who reads this chunk.
     fn decode(&mut self, page: usize, rows: usize) -> Result<PageContent> {
-        let (mut pages, mut next) = match self.decoder.take() {
-            Some(decoder) => decoder,
+        let (mut pages, mut next) = match self.reader.take() {
+            Some(reader) => reader,
             None => {
                 let place = (self.row_group, self.leaf);
                 (self.chunk.pages(self.footer.metadata(), place)?, 0)
@@ -286,7 +284,8 @@ impl EncodedColumn {
                 Some(_) => pages.skip_next_page()?,
                 None => {
                     let dictionary = pages.get_next_page()?;
-                    self.chunk.keep_dictionary(self.dictionary(dictionary)?);
+                    let dictionary = self.decoder.dictionary(dictionary)?;
+                    self.chunk.keep_dictionary(dictionary);
                 }
             }
         }
@@ -295,161 +294,12 @@ impl EncodedColumn {
             next += 1;
         }
         let too_few = || damaged("a column chunk has too few pages");
-        let content = self.content(pages.get_next_page()?.ok_or_else(too_few)?, rows)?;
-        self.decoder = Some((pages, next + 1));
+        let read = pages.get_next_page()?.ok_or_else(too_few)?;
+        let content = self.decoder.page(read, rows, self.chunk.dictionary())?;
+        self.reader = Some((pages, next + 1));
         self.chunk.keep_page(page, &content);
         Ok(content)
     }
-
-    /// The values of a dictionary, and a null where rows may have none of them.
-    fn dictionary(&self, page: Option<Page>) -> Result<ArrayRef> {
-        let Some(Page::DictionaryPage {
-            buf, num_values, ..
-        }) = page
-        else {
-            return Err(damaged("a dictionary is expected"));
-        };
-        let count = usize::try_from(num_values)?;
-        let values = values::decode(&buf, Encoding::PLAIN, count, &self.data_type)?;
-        if !self.optional {
-            return Ok(values);
-        }
-        Ok(concat(&[&values, &new_null_array(values.data_type(), 1)])?)
-    }
-
-    fn content(&self, page: Page, rows: usize) -> Result<PageContent> {
-        let (bytes, count, encoding, levels) = match page {
-            Page::DataPage {
-                buf,
-                num_values,
-                encoding,
-                ..
-            } => {
-                let (levels, bytes) = if self.optional {
-                    let (length, behind) = buf.split_first_chunk().ok_or_else(page_too_short)?;
-                    let length = usize::try_from(u32::from_le_bytes(*length))?;
-                    if length > behind.len() {
-                        return Err(page_too_short());
-                    }
-                    (Some(buf.slice(4..4 + length)), buf.slice(4 + length..))
-                } else {
-                    (None, buf)
-                };
-                (bytes, num_values, encoding, levels)
-            }
-            Page::DataPageV2 {
-                buf,
-                num_values,
-                encoding,
-                def_levels_byte_len,
-                rep_levels_byte_len,
-                ..
-            } => {
-                let from = usize::try_from(rep_levels_byte_len)?;
-                let to = from.saturating_add(usize::try_from(def_levels_byte_len)?);
-                if to > buf.len() {
-                    return Err(page_too_short());
-                }
-                let levels = self.optional.then(|| buf.slice(from..to));
-                (buf.slice(to..), num_values, encoding, levels)
-            }
-            Page::DictionaryPage { .. } => return Err(damaged("a second dictionary")),
-        };
-        if usize::try_from(count)? != rows {
-            return Err(damaged(
-                "a page has another number of rows than its index says",
-            ));
-        }
-        let levels_bytes = levels.as_ref().map_or(0, Bytes::len);
-        let present = levels.map(|levels| Hybrid::new(levels, 1)).transpose()?;
-        if !matches!(
-            encoding,
-            Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY
-        ) {
-            return own_values(self.plain(&bytes, encoding, rows, present)?);
-        }
-        let missing = || damaged("a dictionary is missing");
-        let values = Arc::clone(self.chunk.dictionary().ok_or_else(missing)?);
-        let codes = match bytes.split_first() {
-            Some((width, _)) => Hybrid::new(bytes.slice(1..), u32::from(*width))?,
-            // No row has a value.
-            None => Hybrid::constant(0),
-        };
-        Ok(PageContent {
-            values,
-            codes: Codes::Coded { codes, present },
-            is_own: false,
-            bytes: bytes.len() + levels_bytes,
-        })
-    }
-
-    /// The value of each row of a page.
-    fn plain(
-        &self,
-        bytes: &Bytes,
-        encoding: Encoding,
-        rows: usize,
-        present: Option<Hybrid>,
-    ) -> Result<ArrayRef> {
-        let decode = |count| {
-            if encoding == Encoding::RLE {
-                return booleans(bytes, count);
-            }
-            values::decode(bytes, encoding, count, &self.data_type)
-        };
-        let Some(mut present) = present else {
-            return decode(rows);
-        };
-        let mut levels = vec![0_u32; rows];
-        present.read(&mut levels)?;
-        let count = levels.iter().filter(|level| **level != 0).count();
-        let values = decode(count)?;
-        if count == rows {
-            return Ok(values);
-        }
-        let mut next = 0_u32;
-        let places = levels.into_iter().map(|level| {
-            let place = (level != 0).then_some(next);
-            next += u32::from(level != 0);
-            place
-        });
-        Ok(take(&values, &places.collect::<UInt32Array>(), None)?)
-    }
-}
-
-/// A page of values of its own. Ids of traces repeat and are long, so they get codes here.
-fn own_values(values: ArrayRef) -> Result<PageContent> {
-    let runs = values.as_fixed_size_binary_opt().and_then(values::runs);
-    let Some((distinct, places)) = runs else {
-        return Ok(PageContent {
-            bytes: values.get_buffer_memory_size(),
-            values,
-            codes: Codes::Place,
-            is_own: true,
-        });
-    };
-    let width = width_of(places.last().copied().unwrap_or_default());
-    let mut codes = Vec::new();
-    encode(&places, width, &mut codes);
-    codes.shrink_to_fit();
-    Ok(PageContent {
-        bytes: distinct.get_buffer_memory_size() + codes.len(),
-        values: distinct,
-        codes: Codes::Coded {
-            codes: Hybrid::new(codes.into(), u32::from(width))?,
-            present: None,
-        },
-        is_own: true,
-    })
-}
-
-/// Booleans as runs, behind their length in bytes.
-fn booleans(bytes: &Bytes, count: usize) -> Result<ArrayRef> {
-    let from = bytes.len().min(4);
-    let mut bits = vec![0_u32; count];
-    Hybrid::new(bytes.slice(from..), 1)?.read(&mut bits)?;
-    let bits = bits.into_iter().map(|bit| Some(bit != 0));
-    Ok(Arc::new(bits.collect::<arrow::array::BooleanArray>()))
 }
 
 /// What the values of a column of this type are.
@@ -458,8 +308,4 @@ fn value_type(data_type: &DataType) -> &DataType {
         DataType::Dictionary(_, values) => values,
         other => other,
     }
-}
-
-pub(super) fn page_too_short() -> ParquetError {
-    ParquetError::EOF("a page ends inside its definition levels".to_owned())
 }

@@ -8,6 +8,7 @@
 
 mod chunk;
 mod column;
+mod decode;
 mod page;
 mod row_codes;
 mod shared;

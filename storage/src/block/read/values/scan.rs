@@ -60,13 +60,13 @@ pub(super) fn batch(
 ) -> Result<(), StorageError> {
     let column = |name: &str| {
         let found = batch.column_by_name(name);
-        found.ok_or_else(|| malformed(object, name))
+        found.ok_or_else(|| StorageError::malformed(object, name))
     };
     let rows: Vec<usize> = match starts {
         None => (0..batch.num_rows()).collect(),
         Some(starts) => {
             let times = column(names::START_NS)?.as_primitive_opt::<Int64Type>();
-            let times = times.ok_or_else(|| malformed(object, names::START_NS))?;
+            let times = times.ok_or_else(|| StorageError::malformed(object, names::START_NS))?;
             let times = times.values().iter().enumerate();
             let inside = times.filter(|(_, start)| starts.contains(start));
             inside.map(|(row, _)| row).collect()
@@ -74,22 +74,22 @@ pub(super) fn batch(
     };
     match place {
         Place::Column(name) => {
-            flat(column(name)?, &rows, set).ok_or_else(|| malformed(object, name))
+            flat(column(name)?, &rows, set).ok_or_else(|| StorageError::malformed(object, name))
         }
         Place::EventName => {
             let found = event_names(column(names::EVENTS)?, &rows, set);
-            found.ok_or_else(|| malformed(object, names::EVENTS))
+            found.ok_or_else(|| StorageError::malformed(object, names::EVENTS))
         }
         Place::Entries(scope, key) => match names::residual(*scope) {
             Some(name) => {
                 let entries = Entries::new(column(name)?);
-                let entries = entries.ok_or_else(|| malformed(object, name))?;
+                let entries = entries.ok_or_else(|| StorageError::malformed(object, name))?;
                 values_of(&entries, key, rows.into_iter(), object, set)
             }
             None => {
                 let name = items(*scope);
                 let found = item_entries(column(name)?, &rows);
-                let (entries, rows) = found.ok_or_else(|| malformed(object, name))?;
+                let (entries, rows) = found.ok_or_else(|| StorageError::malformed(object, name))?;
                 values_of(&entries, key, rows.into_iter(), object, set)
             }
         },
@@ -183,13 +183,4 @@ fn values_of(
         }
     }
     Ok(())
-}
-
-fn malformed(object: &str, what: &str) -> StorageError {
-    StorageError::Corrupt {
-        object: object.to_owned(),
-        what: what.to_owned(),
-        expected: "as the format says".to_owned(),
-        observed: "missing or of another type".to_owned(),
-    }
 }

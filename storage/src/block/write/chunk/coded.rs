@@ -14,8 +14,10 @@ use parquet::errors::ParquetError;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::item::{Float, Item, Stored};
-use super::{ChunkOptions, ChunkWriter, OwnChunk, Presence, number, present};
+use super::presence::{Presence, present};
+use super::writer::{ChunkOptions, ChunkWriter, OwnChunk};
 use crate::block::hybrid;
+use crate::block::write::row_number::row_number;
 
 /// Longest dictionary in bytes. A long one that many rows share is still the shortest form.
 const LONGEST_DICTIONARY: usize = 16 << 20;
@@ -26,7 +28,7 @@ const REPEATS: usize = 4;
 
 /// Writes a flat column of one row group, given as slices. `None` where a dictionary is not the form
 /// for it: other types, no values at all, or values that hardly repeat.
-pub(in crate::block) fn dictionary(
+pub(in crate::block::write) fn dictionary(
     slices: &[ArrayRef],
     column: &ColumnDescPtr,
     options: ChunkOptions,
@@ -77,7 +79,7 @@ impl<T: Item> Codes<T> {
     fn code(&mut self, item: T, items: &mut Vec<T>) -> u32 {
         *self.0.entry(item).or_insert_with(|| {
             items.push(item);
-            number(items.len() - 1)
+            row_number(items.len() - 1)
         })
     }
 }
@@ -192,7 +194,7 @@ impl Extent {
 
 impl Ranks {
     fn new<T: Item>(items: &[T]) -> Self {
-        let mut codes: Vec<u32> = (0..number(items.len()))
+        let mut codes: Vec<u32> = (0..row_number(items.len()))
             .filter(|code| items[*code as usize].key().is_some())
             .collect();
         codes.sort_unstable_by(|a, b| items[*a as usize].key().cmp(&items[*b as usize].key()));

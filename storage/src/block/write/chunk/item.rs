@@ -6,7 +6,7 @@ use parquet::data_type::{AsBytes, ByteArray};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
 /// Text longer than this is cut in statistics, which no query needs in full.
-pub(in crate::block) const STATISTICS_BYTES: usize = 64;
+pub(in crate::block::write) const STATISTICS_BYTES: usize = 64;
 
 /// A value of a column.
 pub(super) trait Item: Copy + Eq + Hash {

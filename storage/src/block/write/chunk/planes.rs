@@ -13,10 +13,11 @@ use parquet::errors::ParquetError;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::item::{Float, Item, Stored};
-use super::{ChunkOptions, ChunkWriter, OwnChunk, Presence, present};
+use super::presence::{Presence, present};
+use super::writer::{ChunkOptions, ChunkWriter, OwnChunk};
 
 /// Writes a flat column of one row group, given as slices. `None` for types that are no numbers.
-pub(in crate::block) fn byte_planes(
+pub(in crate::block::write) fn byte_planes(
     slices: &[ArrayRef],
     column: &ColumnDescPtr,
     options: ChunkOptions,

@@ -1,11 +1,18 @@
-use arrow::array::{Float64Array, Int32Array, Int64Array, RecordBatch, UInt32Array};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array as _, ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, UInt32Array,
+};
 use arrow::compute::concat;
 use arrow::datatypes::{Field, Int32Type, Schema};
+use bytes::Bytes;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::ZstdLevel;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnDescPtr;
 
 use super::item::{Float, Item as _};
 use super::*;

@@ -8,6 +8,7 @@ use super::attributes::{Collect, Datum, ScopeAttributes};
 use super::text::TextCodes;
 use crate::block::hash::{resource_hash, scope_hash};
 use crate::block::meta::AttributeScope;
+use crate::block::write::row_number::row_number;
 use crate::error::StorageError;
 use crate::ids::{SpanId, TraceId};
 use crate::model::{InstrumentationScope, Resource, Span};
@@ -103,7 +104,7 @@ impl<'a> Arrived<'a> {
 
     /// The number of the next span, which its attributes go by.
     pub(super) fn unit(&self) -> u32 {
-        super::row_number(self.spans.len())
+        row_number(self.spans.len())
     }
 
     /// Adds a span whose attributes were added before.
@@ -151,7 +152,7 @@ impl<T> Distinct<T> {
         let items = &mut self.items;
         let index = *self.by_content.entry(hash).or_insert_with(|| {
             items.push((item, hash));
-            super::row_number(items.len() - 1)
+            row_number(items.len() - 1)
         });
         self.by_name.insert(name, index);
         index

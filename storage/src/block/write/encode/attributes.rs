@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 
 use super::text::{TextCodes, checked};
 use crate::block::meta::{AttributeScope, ValueType};
+use crate::block::write::row_number::row_number;
 use crate::model::{AnyValue, Attribute};
 use crate::otlp::value_to_bytes;
 
@@ -263,7 +264,7 @@ impl<'a> ScopeAttributes<'a> {
         let keys = &mut self.keys;
         let index = *self.by_text.entry(key).or_insert_with(|| {
             keys.push(Key::new(checked(key)));
-            super::row_number(keys.len() - 1)
+            row_number(keys.len() - 1)
         });
         if position >= self.hints.len() && position < 64 {
             self.hints.resize(position + 1, u32::MAX);

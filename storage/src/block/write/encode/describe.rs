@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use arrow::datatypes::Schema;
 use hashbrown::HashMap;
 
-use super::EncodeOptions;
-use super::columns::{Collected, service_name};
+use super::collected::Collected;
+use super::options::EncodeOptions;
 use super::promote::Promoted;
 use super::rows::Rows;
 use crate::block::meta::{
@@ -65,7 +65,7 @@ fn services(rows: &Rows) -> Option<Vec<String>> {
     let names = rows
         .resources
         .iter()
-        .map(|resource| service_name(resource).unwrap_or_default());
+        .map(|resource| resource.service_name().unwrap_or_default());
     let names: BTreeSet<&str> = names.collect();
     (names.len() <= MAX_SERVICES).then(|| names.into_iter().map(str::to_owned).collect())
 }

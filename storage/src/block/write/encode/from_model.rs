@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::arrive::{Arrived, Item, Origin, SpanRow};
 use super::attributes::Datum;
+use crate::block::write::row_number::row_number;
 use crate::error::StorageError;
 use crate::model::{Attribute, Span, SpanGroup};
 
@@ -44,7 +45,7 @@ fn add_span<'a>(
 ) -> Result<(), StorageError> {
     let unit = out.unit();
     out.attributes.add_all(unit, &span.attributes, 1);
-    let first_event = super::row_number(out.events.len());
+    let first_event = row_number(out.events.len());
     out.events.extend(span.events.iter().map(|event| Item {
         time_ns: event.time_ns,
         text: &event.name,
@@ -52,7 +53,7 @@ fn add_span<'a>(
         attributes: datums(&event.attributes),
         ..Item::default()
     }));
-    let first_link = super::row_number(out.links.len());
+    let first_link = row_number(out.links.len());
     out.links.extend(span.links.iter().map(|link| Item {
         trace_id: link.trace_id,
         span_id: link.span_id,
@@ -77,8 +78,8 @@ fn add_span<'a>(
         name: out.names.code(&span.name),
         status_message: out.status_messages.code(&span.status_message),
         trace_state: out.trace_states.code(&span.trace_state),
-        events: (first_event, super::row_number(out.events.len())),
-        links: (first_link, super::row_number(out.links.len())),
+        events: (first_event, row_number(out.events.len())),
+        links: (first_link, row_number(out.links.len())),
         resource,
         scope,
     };

@@ -12,6 +12,7 @@ use super::arrive::{Arrived, Item, Origin, SpanRow};
 use super::attributes::Datum;
 use super::text::checked;
 use crate::block::meta::ValueType;
+use crate::block::write::row_number::row_number;
 use crate::error::StorageError;
 use crate::ids::{SpanId, TraceId};
 use crate::otlp::wire::{Fields, Wire, low_u32, short_attribute, short_text};
@@ -76,8 +77,8 @@ fn add_span<'a>(
     out: &mut Arrived<'a>,
 ) -> Result<(), StorageError> {
     let unit = out.unit();
-    let first_event = super::row_number(out.events.len());
-    let first_link = super::row_number(out.links.len());
+    let first_event = row_number(out.events.len());
+    let first_link = row_number(out.links.len());
     let mut row = SpanRow {
         // Times that are not said are zero, and move like all others.
         start_ns: offset_ns,
@@ -127,8 +128,8 @@ fn add_span<'a>(
     row.name = out.names.code_of_bytes(name);
     row.status_message = out.status_messages.code_of_bytes(status_message);
     row.trace_state = out.trace_states.code_of_bytes(trace_state);
-    row.events = (first_event, super::row_number(out.events.len()));
-    row.links = (first_link, super::row_number(out.links.len()));
+    row.events = (first_event, row_number(out.events.len()));
+    row.links = (first_link, row_number(out.links.len()));
     out.push(row, Origin::Wire(message, offset_ns))
 }
 

@@ -2,23 +2,27 @@
 //!
 //! Steps, one module each: [`from_wire`] and [`from_model`] take spans apart into [`arrive`] and
 //! [`attributes`]; [`rows`] puts them in block order and finds repeated ones, with [`tree`] for the
-//! inside of a trace and [`hash`] to recognise repetition; [`promote`] decides which keys get a column; [`columns`], [`entries`],
-//! [`items`], [`spread`] and [`text`] build arrays; [`describe`] writes down what was made.
+//! inside of a trace; [`collected`] looks at the attributes of all scopes, and [`promote`] decides which
+//! keys get a column; [`fixed`] and [`lists`] build the columns that every block has, of [`entries`],
+//! [`items`], [`spread`] and [`text`]; [`describe`] writes down what was made.
 //!
 //! The result is the same for the same set of spans, in whatever order and groups they came.
 
 mod arrive;
 mod attributes;
-mod columns;
+mod collected;
 mod describe;
 mod entries;
+mod fixed;
 mod from_model;
 mod from_wire;
 mod items;
+mod lists;
+mod options;
 mod promote;
 mod rows;
 mod spread;
-pub(crate) mod text;
+mod text;
 mod tree;
 
 use std::sync::Arc;
@@ -28,37 +32,15 @@ use arrow::datatypes::{Field, Schema};
 use rayon::prelude::*;
 
 use arrive::Arrived;
+use collected::Collected;
+pub use options::EncodeOptions;
 use rows::Rows;
 
 use crate::block::memory::MemoryBlock;
 use crate::error::StorageError;
-use crate::ids::{BlockId, TenantId};
 use crate::model::SpanGroup;
 use crate::otlp::PlainRequest;
 use crate::schema::{fixed_fields, list_fields};
-
-/// What [`encode`] needs to know besides the spans.
-#[derive(Debug, Clone)]
-pub struct EncodeOptions {
-    /// Whose spans these are.
-    pub tenant: TenantId,
-    /// Id of the block.
-    pub block_id: BlockId,
-    /// Rows per record batch. Batches are slices of one allocation and share dictionaries.
-    pub batch_rows: usize,
-}
-
-impl EncodeOptions {
-    /// Options with the usual batch size.
-    #[must_use]
-    pub fn new(tenant: TenantId, block_id: BlockId) -> Self {
-        Self {
-            tenant,
-            block_id,
-            batch_rows: 65_536,
-        }
-    }
-}
 
 /// Encodes spans as one block in memory. Uses the current rayon pool; the cost is about 1 µs of one
 /// core a span.
@@ -129,10 +111,10 @@ fn columns_of(
     rows: &Rows,
     options: &EncodeOptions,
 ) -> Result<MemoryBlock, StorageError> {
-    let collected = columns::Collected::new(rows, arrived);
+    let collected = Collected::new(rows, arrived);
     let promoted = collected.promote();
     let (fixed, (promoted_arrays, lists)) = rayon::join(
-        || columns::fixed(rows, arrived),
+        || fixed::columns(rows, arrived),
         || {
             rayon::join(
                 || {
@@ -141,7 +123,7 @@ fn columns_of(
                         .map(|p| collected.column(p, rows))
                         .collect::<Result<Vec<_>, _>>()
                 },
-                || columns::lists(rows, arrived, &collected, &promoted),
+                || lists::columns(rows, arrived, &collected, &promoted),
             )
         },
     );
@@ -173,23 +155,4 @@ fn columns_of(
         schema,
         batches,
     })
-}
-
-/// A row number, or a count of at most as many things as there are rows. The number of rows is
-/// checked where they come in, so nothing here is ever cut off.
-fn row_number(number: usize) -> u32 {
-    debug_assert!(
-        u32::try_from(number).is_ok(),
-        "more rows than a block can have"
-    );
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-/// As [`row_number`], for dictionary keys.
-fn row_i32(number: usize) -> i32 {
-    debug_assert!(
-        i32::try_from(number).is_ok(),
-        "more rows than a block can have"
-    );
-    i32::try_from(number).unwrap_or(i32::MAX)
 }

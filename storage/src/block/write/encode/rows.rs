@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::arrive::{Arrived, Origin, SpanRow};
 use super::tree::{Node, TreeRow, arrange};
 use crate::block::hash::span_hash;
+use crate::block::write::row_number::row_number;
 use crate::ids::TraceId;
 use crate::model::{InstrumentationScope, Resource};
 use crate::otlp::{KeyInterner, span_from_bytes};
@@ -73,15 +74,15 @@ pub(super) fn order(arrived: &Arrived<'_>) -> (Rows, HashSet<u32>) {
         scope_of_row: Vec::with_capacity(total),
     };
     for trace in order.into_iter().map(|i| &ordered[i]) {
-        let first_row = super::row_number(out.rows.len());
+        let first_row = row_number(out.rows.len());
         out.traces.push(Trace {
-            row_count: super::row_number(trace.tree.len()),
+            row_count: row_number(trace.tree.len()),
             root: trace.root.map(|root| first_row + root),
             duration_ns: trace.duration_ns,
         });
         for row in &trace.tree {
             let unit = trace.units[row.node as usize];
-            out.row_of_unit[unit as usize] = super::row_number(out.rows.len());
+            out.row_of_unit[unit as usize] = row_number(out.rows.len());
             out.units.push(unit);
             out.rows.push(arrived.spans[unit as usize]);
         }
@@ -126,7 +127,7 @@ impl ByTrace {
                 Some((id, trace)) if id == span.trace_id => trace,
                 _ => *index.entry(span.trace_id).or_insert_with(|| {
                     counts.push(0);
-                    super::row_number(counts.len() - 1)
+                    row_number(counts.len() - 1)
                 }),
             };
             last = Some((span.trace_id, trace));
@@ -191,7 +192,7 @@ impl<'u> Ordered<'u> {
             duration_ns: end_ns.unwrap_or(start_ns).saturating_sub(start_ns).max(0),
             root: root
                 .and_then(|root| tree.iter().position(|row| row.node == root))
-                .map(super::row_number),
+                .map(row_number),
             units,
             tree,
             repeated,
@@ -265,7 +266,7 @@ fn renumber(
         let number = number(row);
         let new = &mut new_of_old[*number as usize];
         if *new == u32::MAX {
-            *new = super::row_number(old_of_new.len());
+            *new = row_number(old_of_new.len());
             old_of_new.push(*number);
         }
         *number = *new;

@@ -7,6 +7,7 @@ use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::Int32Type;
 use hashbrown::HashMap;
 
+use crate::block::write::row_number::row_i32;
 use crate::error::StorageError;
 
 /// Up to this many distinct values a dictionary always pays.
@@ -40,7 +41,7 @@ impl<'a> TextCodes<'a> {
         let values = &mut self.values;
         let code = *self.codes.entry(text).or_insert_with(|| {
             values.push(checked(text));
-            super::row_i32(values.len() - 1)
+            row_i32(values.len() - 1)
         });
         self.last = Some((text, code));
         code
@@ -71,7 +72,7 @@ impl<'a> TextCodes<'a> {
                 Ok(old) => {
                     let new = &mut new_of_old[old];
                     if *new == NO_CODE {
-                        *new = super::row_i32(values.len());
+                        *new = row_i32(values.len());
                         values.push(self.values[old]);
                     }
                     *new

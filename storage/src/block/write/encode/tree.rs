@@ -4,6 +4,7 @@
 //! missing parents, one id twice, parents in a circle) every span gets exactly one row, and a
 //! parent is always on an earlier row. Nothing recurses, so depth costs no stack.
 
+use crate::block::write::row_number::{row_i32, row_number};
 use crate::ids::SpanId;
 
 /// OTLP number of the kind server.
@@ -80,7 +81,7 @@ pub(super) fn arrange(nodes: &[Node]) -> (Vec<TreeRow>, Option<u32>) {
 }
 
 fn positions(nodes: &[Node]) -> std::ops::Range<u32> {
-    0..super::row_number(nodes.len())
+    0..row_number(nodes.len())
 }
 
 /// The first span, in stored order, of the circle that `node` leads to.
@@ -230,7 +231,7 @@ impl Walk {
                     self.enter(next);
                 }
             } else {
-                let rows = super::row_number(self.rows.len());
+                let rows = row_number(self.rows.len());
                 self.rows[row as usize].descendants = rows - row - 1;
                 self.stack.pop();
             }
@@ -239,8 +240,8 @@ impl Walk {
 
     /// Visits a node below those on the stack.
     fn enter(&mut self, node: u32) {
-        let row = super::row_number(self.rows.len());
-        let depth = super::row_i32(self.stack.len() + 1);
+        let row = row_number(self.rows.len());
+        let depth = row_i32(self.stack.len() + 1);
         self.row_of[node as usize] = row;
         self.rows.push(TreeRow {
             node,
