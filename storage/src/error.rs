@@ -159,6 +159,12 @@ pub enum StorageError {
         /// Arrow's own error.
         source: Arc<arrow::error::ArrowError>,
     },
+    /// The process is starting, and an answer now would lack spans.
+    #[error("not ready until {until}")]
+    NotReady {
+        /// What must have happened first.
+        until: &'static str,
+    },
     /// A defect of this program.
     #[error("internal error: {0}")]
     Internal(String),
@@ -179,7 +185,9 @@ impl StorageError {
             | Self::NewerFormat { .. }
             | Self::Parquet { .. } => ErrorKind::Corrupt,
             Self::NotFound { .. } | Self::BlockNotLive { .. } => ErrorKind::NotFound,
-            Self::Store { .. } | Self::CommitContention { .. } => ErrorKind::Unavailable,
+            Self::Store { .. } | Self::CommitContention { .. } | Self::NotReady { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::Arrow { .. } | Self::Internal(_) => ErrorKind::Internal,
         }
     }
