@@ -68,7 +68,6 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
 /// Crates that have other circles still.
 const WITH_CIRCLES: &[&str] = &[
     "traceql",
-    "storage",
     "ingest",
     "engine",
     "frontend",

@@ -50,8 +50,8 @@ const LARGEST_SHARE: u64 = 8;
 /// knowledge of which column chunks were found unharmed; a chunk is checked again when its footer comes
 /// back after having been dropped.
 pub struct BlockCache {
-    footers: Cache<BlockId, Arc<BlockFooter>, Bytes>,
-    chunks: Cache<ChunkKey, KeptChunk, Bytes>,
+    footers: Cache<BlockId, Arc<BlockFooter>, ByMemory>,
+    chunks: Cache<ChunkKey, KeptChunk, ByMemory>,
 }
 
 /// A chunk, and what it took when it was put here: it grows while it is read.
@@ -128,24 +128,24 @@ impl BlockCache {
 
 /// Weighs what is kept by the memory that it takes.
 #[derive(Debug, Clone)]
-struct Bytes;
+struct ByMemory;
 
-impl Weighter<BlockId, Arc<BlockFooter>> for Bytes {
+impl Weighter<BlockId, Arc<BlockFooter>> for ByMemory {
     fn weight(&self, _: &BlockId, footer: &Arc<BlockFooter>) -> u64 {
         footer.memory_bytes() as u64
     }
 }
 
-impl Weighter<ChunkKey, KeptChunk> for Bytes {
+impl Weighter<ChunkKey, KeptChunk> for ByMemory {
     fn weight(&self, _: &ChunkKey, kept: &KeptChunk) -> u64 {
         kept.bytes
     }
 }
 
 #[expect(clippy::expect_used, reason = "nothing that can be missing is")]
-fn cache<Key: Eq + Hash, Value: Clone>(bytes: u64) -> Cache<Key, Value, Bytes>
+fn cache<Key: Eq + Hash, Value: Clone>(bytes: u64) -> Cache<Key, Value, ByMemory>
 where
-    Bytes: Weighter<Key, Value>,
+    ByMemory: Weighter<Key, Value>,
 {
     /// About what one of either takes.
     const ITEM_BYTES: u64 = 256 << 10;
@@ -159,7 +159,7 @@ where
         .expect("both capacities are given");
     Cache::with_options(
         options,
-        Bytes,
+        ByMemory,
         DefaultHashBuilder::default(),
         DefaultLifecycle::default(),
     )

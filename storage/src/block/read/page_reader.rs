@@ -24,11 +24,11 @@ thread_local! {
 
 /// Parts of the bytes of a column chunk, each with its place in the file.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Fetched(pub(super) Vec<(u64, Bytes)>);
+pub(super) struct FetchedBytes(pub(super) Vec<(u64, Bytes)>);
 
 /// Reads the pages of a column chunk that were fetched, and passes over the others.
 pub(super) struct ColumnPages {
-    pages: SerializedPageReader<Fetched>,
+    pages: SerializedPageReader<FetchedBytes>,
     /// If pages are decompressed here: the most bytes that one may have then.
     zstd_max_bytes: Option<usize>,
 }
@@ -40,7 +40,7 @@ impl ColumnPages {
     ///
     /// If the chunk's description makes no sense.
     pub(super) fn new(
-        fetched: Fetched,
+        fetched: FetchedBytes,
         chunk: &ColumnChunkMetaData,
         rows: usize,
         locations: Vec<PageLocation>,
@@ -143,7 +143,7 @@ fn decompress(bytes: &Bytes, plain: usize, max_bytes: usize) -> Result<Bytes> {
     }
 }
 
-impl Fetched {
+impl FetchedBytes {
     /// The bytes from a place on, up to the end of the part that it is in.
     fn from(&self, start: u64) -> Result<Bytes> {
         let within = |(from, bytes): &(u64, Bytes)| {
@@ -156,14 +156,14 @@ impl Fetched {
     }
 }
 
-impl Length for Fetched {
+impl Length for FetchedBytes {
     fn len(&self) -> u64 {
         let ends = self.0.iter().map(|(from, bytes)| from + bytes.len() as u64);
         ends.max().unwrap_or_default()
     }
 }
 
-impl ChunkReader for Fetched {
+impl ChunkReader for FetchedBytes {
     type T = buf::Reader<Bytes>;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
@@ -246,7 +246,7 @@ mod tests {
             let (bytes, metadata) = file(version);
             for (column, chunk) in metadata.row_group(0).columns().iter().enumerate() {
                 let locations = locations(&metadata, 0, column).expect("is written").clone();
-                let fetched = Fetched(vec![(0, bytes.clone())]);
+                let fetched = FetchedBytes(vec![(0, bytes.clone())]);
                 let pages = ColumnPages::new(fetched, chunk, 1_000, locations.clone());
                 let bytes = Arc::new(bytes.clone());
                 let expected = SerializedPageReader::new(bytes, chunk, 1_000, Some(locations));
@@ -271,7 +271,7 @@ mod tests {
         let chunk = metadata.row_group(0).column(1);
         let locations = locations(&metadata, 0, 1).expect("is written");
         let second = usize::try_from(locations[1].offset).expect("small");
-        let fetched = Fetched(vec![(second as u64, bytes.slice(second..))]);
+        let fetched = FetchedBytes(vec![(second as u64, bytes.slice(second..))]);
         let reader = |fetched| ColumnPages::new(fetched, chunk, 1_000, locations.clone());
         let mut pages = reader(fetched).expect("right");
         if chunk.dictionary_page_offset().is_some() {
@@ -280,7 +280,7 @@ mod tests {
         pages.skip_next_page().expect("the first page");
         let page = pages.get_next_page().expect("right").expect("a page");
         assert_eq!(page.num_values(), 300);
-        let mut pages = reader(Fetched::default()).expect("right");
+        let mut pages = reader(FetchedBytes::default()).expect("right");
         assert!(pages.get_next_page().is_err());
     }
 

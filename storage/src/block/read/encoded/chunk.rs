@@ -12,11 +12,11 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::page::PageContent;
 use crate::block::footer::chunk_range;
-use crate::block::read::page_reader::{ColumnPages, Fetched, damaged, locations};
+use crate::block::read::page_reader::{ColumnPages, FetchedBytes, damaged, locations};
 
 /// A column chunk that readers share: what one has decoded, the others need not.
 pub(crate) struct ColumnChunk {
-    bytes: Fetched,
+    bytes: FetchedBytes,
     /// First row of each page, then the number of rows.
     pub(super) bounds: Vec<usize>,
     dictionary: OnceLock<ArrayRef>,
@@ -83,7 +83,7 @@ impl ColumnChunk {
         let page_bytes = pages * size_of::<OnceLock<PageContent>>();
         Ok(Self {
             memory_bytes: AtomicU64::new((bytes.len() + page_bytes + size_of::<Self>()) as u64),
-            bytes: Fetched(vec![(start, bytes)]),
+            bytes: FetchedBytes(vec![(start, bytes)]),
             bounds,
             dictionary: OnceLock::new(),
             pages: (0..pages).map(|_| OnceLock::new()).collect(),

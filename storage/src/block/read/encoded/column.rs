@@ -12,7 +12,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::chunk::page_bounds;
 use super::decode::PageDecoder;
-use super::page::{Codes, Loaded, PageContent};
+use super::page::{Loaded, PageCodes, PageContent};
 use super::row_codes::RowCodes;
 use super::shared::SharedChunk;
 use super::values::is_known;
@@ -124,7 +124,7 @@ impl EncodedColumn {
                 row: 0,
                 values: new_empty_array(value_type(data_type)),
                 generation: 0,
-                codes: Codes::Place,
+                codes: PageCodes::Place,
             },
         };
         Ok(columns.map(column).collect())
@@ -171,8 +171,8 @@ impl EncodedColumn {
     #[must_use]
     pub fn place(&self) -> Option<usize> {
         match self.page.codes {
-            Codes::Place => Some(self.page.row - self.page.rows.start),
-            Codes::Coded { .. } => None,
+            PageCodes::Place => Some(self.page.row - self.page.rows.start),
+            PageCodes::Coded { .. } => None,
         }
     }
 

@@ -10,7 +10,7 @@ use parquet::basic::Encoding;
 use parquet::column::page::Page;
 use parquet::errors::{ParquetError, Result};
 
-use super::page::{Codes, PageContent};
+use super::page::{PageCodes, PageContent};
 use super::values;
 use crate::block::hybrid::{Hybrid, encode, width_of};
 use crate::block::read::page_reader::damaged;
@@ -110,7 +110,7 @@ impl PageDecoder {
         };
         Ok(PageContent {
             values,
-            codes: Codes::Coded { codes, present },
+            codes: PageCodes::Coded { codes, present },
             is_own: false,
             bytes: bytes.len() + levels_bytes,
         })
@@ -157,7 +157,7 @@ fn own_values(values: ArrayRef) -> Result<PageContent> {
         return Ok(PageContent {
             bytes: values.get_buffer_memory_size(),
             values,
-            codes: Codes::Place,
+            codes: PageCodes::Place,
             is_own: true,
         });
     };
@@ -168,7 +168,7 @@ fn own_values(values: ArrayRef) -> Result<PageContent> {
     Ok(PageContent {
         bytes: distinct.get_buffer_memory_size() + codes.len(),
         values: distinct,
-        codes: Codes::Coded {
+        codes: PageCodes::Coded {
             codes: Hybrid::new(codes.into(), u32::from(width))?,
             present: None,
         },

@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef};
 use bytes::Bytes;
 use parquet::errors::Result;
 
-use super::row_codes::RowCodes;
+use super::row_codes::{RowCodes, largest};
 use crate::block::hybrid::Hybrid;
 use crate::block::read::page_reader::damaged;
 
@@ -18,14 +18,14 @@ pub(super) struct Loaded {
     pub(super) values: ArrayRef,
     /// Another number for other values.
     pub(super) generation: u64,
-    pub(super) codes: Codes,
+    pub(super) codes: PageCodes,
 }
 
 /// A page that was decoded, of which nothing was read. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct PageContent {
     pub(super) values: ArrayRef,
-    pub(super) codes: Codes,
+    pub(super) codes: PageCodes,
     /// Whether the values are of this page alone.
     pub(super) is_own: bool,
     /// What it takes, without a dictionary.
@@ -33,7 +33,7 @@ pub(super) struct PageContent {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Codes {
+pub(super) enum PageCodes {
     /// The code of a row is its place in the page.
     Place,
     Coded {
@@ -49,7 +49,7 @@ impl Loaded {
         let count = row
             .checked_sub(self.row)
             .ok_or_else(|| damaged("rows are read in order"))?;
-        if let Codes::Coded { codes, present } = &mut self.codes {
+        if let PageCodes::Coded { codes, present } = &mut self.codes {
             let with_code = match present {
                 None => count,
                 Some(present) => skip_levels(present, count)?,
@@ -68,7 +68,7 @@ impl Loaded {
     /// The code that the next rows all have, if that can be seen without reading theirs.
     pub(super) fn repeated(&mut self, rows: usize) -> Result<Option<u32>> {
         let null = self.null()?;
-        let Codes::Coded { codes, present } = &mut self.codes else {
+        let PageCodes::Coded { codes, present } = &mut self.codes else {
             return Ok(None);
         };
         let repeated = match present {
@@ -107,17 +107,17 @@ impl Loaded {
         self.expect_rows(count)?;
         let null = self.null()?;
         match &mut self.codes {
-            Codes::Place => {
+            PageCodes::Place => {
                 let first = u32::try_from(self.row - self.rows.start)?;
                 for (code, slot) in (first..).zip(out.iter_mut()) {
                     *slot = code;
                 }
             }
-            Codes::Coded {
+            PageCodes::Coded {
                 codes,
                 present: None,
             } => codes.read(out)?,
-            Codes::Coded {
+            PageCodes::Coded {
                 codes,
                 present: Some(present),
             } => read_present(codes, present, null, out)?,
@@ -129,7 +129,7 @@ impl Loaded {
     /// Reads the codes of so many next rows, if they fit into bytes and every row has one.
     pub(super) fn read_narrow(&mut self, rows: usize) -> Result<Option<Bytes>> {
         self.expect_rows(rows)?;
-        let Codes::Coded { codes, present } = &mut self.codes else {
+        let PageCodes::Coded { codes, present } = &mut self.codes else {
             return Ok(None);
         };
         if codes.width() > u8::BITS {
@@ -148,7 +148,7 @@ impl Loaded {
     /// has one.
     pub(super) fn pick(&mut self, rows: usize, places: &[u32]) -> Result<Option<Vec<u32>>> {
         self.expect_rows(rows)?;
-        let Codes::Coded { codes, present } = &mut self.codes else {
+        let PageCodes::Coded { codes, present } = &mut self.codes else {
             return Ok(None);
         };
         if !skip_present(present.as_mut(), rows)? {
@@ -165,14 +165,14 @@ impl Loaded {
         self.expect_rows(rows)?;
         out.set_absent(rows);
         match &mut self.codes {
-            Codes::Place => {
+            PageCodes::Place => {
                 out.set_present();
                 let first = u32::try_from(self.row - self.rows.start)?;
                 for (code, slot) in (first..).zip(out.room()) {
                     *slot = code;
                 }
             }
-            Codes::Coded { codes, present } => {
+            PageCodes::Coded { codes, present } => {
                 read_presence(present.as_mut(), rows, out)?;
                 let count = out.present();
                 match codes.repeated(count)? {
@@ -187,14 +187,6 @@ impl Loaded {
         self.row += rows;
         self.expect_value(out.largest())
     }
-}
-
-/// The largest of some codes; many are compared by one instruction.
-pub(super) fn largest<T: Copy + Default + Ord>(codes: &[T]) -> Option<T> {
-    let largest = codes
-        .iter()
-        .fold(T::default(), |largest, code| largest.max(*code));
-    (!codes.is_empty()).then_some(largest)
 }
 
 /// Goes over so many rows if all of them have a code, and says whether they do.

@@ -1,13 +1,12 @@
 //! The codes of some neighbouring rows, of which some may have none.
 
-use super::page::largest;
 use crate::block::bits::Bits;
 
 /// Codes of those rows that have one. Filled again and again, to keep its room.
 #[derive(Debug, Default)]
 pub struct RowCodes {
     rows: usize,
-    presence: Presence,
+    presence: CodedRows,
     /// Which rows have a code, where some have and some have not.
     bits: Bits,
     /// Of the rows that have one; or one for all of them.
@@ -17,7 +16,7 @@ pub struct RowCodes {
 
 /// Which rows have a code.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Presence {
+enum CodedRows {
     #[default]
     None,
     All,
@@ -44,9 +43,9 @@ impl RowCodes {
     #[must_use]
     pub fn present(&self) -> usize {
         match self.presence {
-            Presence::None => 0,
-            Presence::All => self.rows,
-            Presence::Some => self.bits.count(),
+            CodedRows::None => 0,
+            CodedRows::All => self.rows,
+            CodedRows::Some => self.bits.count(),
         }
     }
 
@@ -54,9 +53,9 @@ impl RowCodes {
     #[must_use]
     pub fn present_of(&self, rows: &Bits) -> usize {
         match self.presence {
-            Presence::None => 0,
-            Presence::All => rows.count(),
-            Presence::Some => self.bits.count_both(rows),
+            CodedRows::None => 0,
+            CodedRows::All => rows.count(),
+            CodedRows::Some => self.bits.count_both(rows),
         }
     }
 
@@ -64,9 +63,9 @@ impl RowCodes {
     #[must_use]
     pub fn presence(&self) -> Bits {
         match self.presence {
-            Presence::None => Bits::same(false, self.rows),
-            Presence::All => Bits::same(true, self.rows),
-            Presence::Some => self.bits.clone(),
+            CodedRows::None => Bits::same(false, self.rows),
+            CodedRows::All => Bits::same(true, self.rows),
+            CodedRows::Some => self.bits.clone(),
         }
     }
 
@@ -92,9 +91,9 @@ impl RowCodes {
             }
         };
         match self.presence {
-            Presence::None => {}
-            Presence::All => rows.ones().for_each(|row| found(row, row)),
-            Presence::Some => {
+            CodedRows::None => {}
+            CodedRows::All => rows.ones().for_each(|row| found(row, row)),
+            CodedRows::Some => {
                 let ranks = self.bits.ranks(rows);
                 ranks.for_each(|(row, rank)| found(row, rank));
             }
@@ -104,7 +103,7 @@ impl RowCodes {
     /// So many rows, none of which has a code.
     pub fn set_absent(&mut self, rows: usize) {
         self.rows = rows;
-        self.presence = Presence::None;
+        self.presence = CodedRows::None;
         self.codes.clear();
         self.is_same = false;
     }
@@ -112,7 +111,7 @@ impl RowCodes {
     /// So many rows that all have one code.
     pub fn set_same(&mut self, code: u32, rows: usize) {
         self.set_absent(rows);
-        self.presence = Presence::All;
+        self.presence = CodedRows::All;
         self.fill_same(code);
     }
 
@@ -120,11 +119,11 @@ impl RowCodes {
     pub fn set_each(&mut self, codes: &[u32], is_present: Option<impl Fn(usize) -> bool>) {
         self.set_absent(codes.len());
         let Some(is_present) = is_present else {
-            self.presence = Presence::All;
+            self.presence = CodedRows::All;
             self.codes.extend_from_slice(codes);
             return;
         };
-        self.presence = Presence::Some;
+        self.presence = CodedRows::Some;
         self.bits.clear();
         for (row, &code) in codes.iter().enumerate() {
             let there = is_present(row);
@@ -137,12 +136,12 @@ impl RowCodes {
 
     /// All rows have a code; those are filled in next.
     pub(super) fn set_present(&mut self) {
-        self.presence = Presence::All;
+        self.presence = CodedRows::All;
     }
 
     /// Those rows have a code that are put into the bits; their codes are filled in next.
     pub(super) fn present_bits(&mut self) -> &mut Bits {
-        self.presence = Presence::Some;
+        self.presence = CodedRows::Some;
         self.bits.clear();
         &mut self.bits
     }
@@ -165,6 +164,14 @@ impl RowCodes {
     pub(super) fn largest(&self) -> Option<u32> {
         largest(&self.codes)
     }
+}
+
+/// The largest of some codes; many are compared by one instruction.
+pub(super) fn largest<T: Copy + Default + Ord>(codes: &[T]) -> Option<T> {
+    let largest = codes
+        .iter()
+        .fold(T::default(), |largest, code| largest.max(*code));
+    (!codes.is_empty()).then_some(largest)
 }
 
 #[cfg(test)]

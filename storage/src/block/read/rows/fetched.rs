@@ -17,10 +17,10 @@ use parquet::schema::types::Type as SchemaType;
 
 use crate::block::footer::chunk_range;
 use crate::block::read::file::BlockFile;
-use crate::block::read::page_reader::{ColumnPages, Fetched, damaged, locations};
+use crate::block::read::page_reader::{ColumnPages, FetchedBytes, damaged, locations};
 
 /// What was fetched of a row group.
-pub(super) struct PageWindow {
+pub(super) struct FetchedRowGroup {
     metadata: ParquetMetaData,
     /// By leaf column, ascending.
     columns: Vec<Column>,
@@ -29,10 +29,10 @@ pub(super) struct PageWindow {
 struct Column {
     leaf: usize,
     locations: Vec<PageLocation>,
-    fetched: Fetched,
+    fetched: FetchedBytes,
 }
 
-impl PageWindow {
+impl FetchedRowGroup {
     /// Fetches what some leaf columns, in ascending order, have of some rows; in as few requests as
     /// make sense.
     ///
@@ -55,7 +55,7 @@ impl PageWindow {
             columns.push(Column {
                 leaf,
                 locations,
-                fetched: Fetched::default(),
+                fetched: FetchedBytes::default(),
             });
         }
         let ranges = wanted.iter().map(|(_, range)| range.clone()).collect();
@@ -71,7 +71,7 @@ impl PageWindow {
 }
 
 /// To the library it is a file of one row group.
-impl FileReader for PageWindow {
+impl FileReader for FetchedRowGroup {
     fn metadata(&self) -> &ParquetMetaData {
         &self.metadata
     }
@@ -89,7 +89,7 @@ impl FileReader for PageWindow {
     }
 }
 
-impl RowGroupReader for &PageWindow {
+impl RowGroupReader for &FetchedRowGroup {
     fn metadata(&self) -> &RowGroupMetaData {
         self.metadata.row_group(0)
     }

@@ -24,7 +24,7 @@ use tokio::runtime::Handle;
 
 use crate::block::read::file::BlockFile;
 use crate::error::StorageError;
-use fetched::{PageWindow, overlap};
+use fetched::{FetchedRowGroup, overlap};
 
 /// What the page index says of a column in some rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub(super) async fn read(
     };
     let leaves = (0..schema.num_columns()).filter(is_opened);
     let pages = &pages_of(rows)[..];
-    let window = PageWindow::fetch(file, metadata, (row_group, pages), leaves).await;
+    let window = FetchedRowGroup::fetch(file, metadata, (row_group, pages), leaves).await;
     let window: Arc<dyn FileReader> = Arc::new(window.map_err(&fail)?);
     let end = rows.last().map_or(0, |rows| rows.end);
     let selection = RowSelection::from_consecutive_ranges(rows.iter().cloned(), end);

@@ -10,7 +10,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::page_index::offset_index::PageLocation;
 
 use super::set::{Value, ValueSet};
-use crate::block::read::page_reader::{ColumnPages, Fetched};
+use crate::block::read::page_reader::{ColumnPages, FetchedBytes};
 
 /// Where the dictionary page is, if every value of the chunk is in it.
 pub(super) fn range(
@@ -42,7 +42,7 @@ pub(super) fn decode(
         compressed_page_size: 0,
         first_row_index: 0,
     };
-    let fetched = Fetched(vec![(start, bytes)]);
+    let fetched = FetchedBytes(vec![(start, bytes)]);
     let mut pages = ColumnPages::new(fetched, column, 0, vec![first_data_page])?;
     let Some(Page::DictionaryPage {
         buf, num_values, ..

@@ -5,6 +5,7 @@
 //! have no dictionary, and among attributes without a column of their own, rows are looked at.
 
 mod dictionary;
+mod place;
 mod scan;
 mod set;
 
@@ -12,106 +13,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::schema::types::SchemaDescriptor;
 
 use crate::block::MemoryBlock;
-use crate::block::meta::{AttributeScope, BlockMeta};
 use crate::block::read::file::BlockFile;
 use crate::error::StorageError;
-use crate::schema::names;
 
+pub use place::ValueSource;
 pub use set::{Value, ValueLimits, ValueSet};
-
-/// Whose values.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ValueSource {
-    /// A column that every block has, by its name in [`names`]: of texts, integers, floats or
-    /// booleans.
-    Column(&'static str),
-    /// The names of events.
-    EventName,
-    /// An attribute. Arrays stand for their elements.
-    Attribute {
-        /// Where it stands.
-        scope: AttributeScope,
-        /// Its key.
-        key: String,
-    },
-}
-
-/// Where in a block some of the values are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
-    /// A column of single values.
-    Column(String),
-    EventName,
-    /// Entries of the residual column of a scope, or of events or links.
-    Entries(AttributeScope, String),
-}
-
-impl ValueSource {
-    fn places(&self, meta: &BlockMeta) -> Vec<Place> {
-        let (scope, key) = match self {
-            Self::Column(name) => return vec![Place::Column((*name).to_owned())],
-            Self::EventName => return vec![Place::EventName],
-            Self::Attribute { scope, key } => (*scope, key),
-        };
-        let entries = || Place::Entries(scope, key.clone());
-        let found = meta
-            .attributes
-            .binary_search_by(|a| (a.scope, a.key.as_str()).cmp(&(scope, key.as_str())));
-        let Ok(at) = found else {
-            // Only a key without a column can be missing from the list.
-            return if meta.attributes_complete {
-                Vec::new()
-            } else {
-                vec![entries()]
-            };
-        };
-        let mut places = Vec::new();
-        for of_type in &meta.attributes[at].types {
-            let place = match &of_type.column {
-                Some(column) => Place::Column(column.clone()),
-                None => entries(),
-            };
-            if !places.contains(&place) {
-                places.push(place);
-            }
-        }
-        places
-    }
-}
-
-impl Place {
-    /// The leaf columns to read.
-    fn leaves(&self, schema: &SchemaDescriptor) -> Vec<usize> {
-        let path: Vec<&str> = match self {
-            Self::Column(name) => vec![name],
-            Self::EventName => vec![names::EVENTS, "list", "item", names::EVENT_NAME],
-            Self::Entries(scope, _) => match names::residual(*scope) {
-                Some(column) => vec![column],
-                None => vec![items(*scope), "list", "item", names::ITEM_ATTRIBUTES],
-            },
-        };
-        let columns = schema.columns().iter().enumerate();
-        let below = columns.filter(|(_, column)| {
-            let parts = column.path().parts();
-            parts.len() >= path.len() && parts.iter().zip(&path).all(|(part, want)| part == want)
-        });
-        below.map(|(leaf, _)| leaf).collect()
-    }
-}
-
-/// The column of events or links.
-const fn items(scope: AttributeScope) -> &'static str {
-    match scope {
-        AttributeScope::Link => names::LINKS,
-        AttributeScope::Event
-        | AttributeScope::Resource
-        | AttributeScope::Instrumentation
-        | AttributeScope::Span => names::EVENTS,
-    }
-}
 
 /// The values that the spans of a stored block have whose start lies in a range, ns since the epoch.
 ///

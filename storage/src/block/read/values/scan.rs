@@ -7,8 +7,8 @@ use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
 use futures::TryStreamExt;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 
+use super::place::{Place, items};
 use super::set::{Value, ValueSet};
-use super::{Place, items};
 use crate::block::read::entries::Entries;
 use crate::block::read::file::BlockFile;
 use crate::error::StorageError;

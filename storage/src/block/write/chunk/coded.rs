@@ -1,8 +1,8 @@
 //! Dictionary-coded column chunks whose codes do not straddle bytes.
 //!
-//! Parquet leaves the width of codes to the writer. Codes packed into as few bits as they need are
+//! Parquet leaves the width of codes to the writer. ValueCodes packed into as few bits as they need are
 //! short, but the same sequence of values is another sequence of bytes wherever it starts at another
-//! bit, and the compressor, for which traces of one kind are a gift, finds next to nothing. Codes of
+//! bit, and the compressor, for which traces of one kind are a gift, finds next to nothing. ValueCodes of
 //! 1, 2, 4, 8, 16 … bits are longer before compression and much shorter after it. Besides, what Arrow
 //! has coded is not looked up again, value by value.
 
@@ -13,8 +13,8 @@ use parquet::basic::Encoding;
 use parquet::errors::ParquetError;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::item::{Float, Item, Stored};
 use super::presence::{Presence, present};
+use super::value::{ColumnValue, Float, WithStatistics};
 use super::writer::{ChunkOptions, ChunkWriter, OwnChunk};
 use crate::block::hybrid;
 use crate::block::write::row_number::row_number;
@@ -47,7 +47,7 @@ pub(in crate::block::write) fn dictionary(
 }
 
 /// A column as codes and what they mean.
-struct Coded<T> {
+struct CodedColumn<T> {
     /// One per value that is not null, in row order.
     codes: Vec<u32>,
     presence: Presence,
@@ -55,7 +55,7 @@ struct Coded<T> {
     items: Vec<T>,
 }
 
-impl<T: Item> Coded<T> {
+impl<T: ColumnValue> CodedColumn<T> {
     fn new(slices: &[ArrayRef]) -> Self {
         let presence = Presence::new(slices);
         Self {
@@ -73,9 +73,9 @@ impl<T: Item> Coded<T> {
 }
 
 /// Gives items codes in the order of first appearance.
-struct Codes<T>(HashMap<T, u32>);
+struct ValueCodes<T>(HashMap<T, u32>);
 
-impl<T: Item> Codes<T> {
+impl<T: ColumnValue> ValueCodes<T> {
     fn code(&mut self, item: T, items: &mut Vec<T>) -> u32 {
         *self.0.entry(item).or_insert_with(|| {
             items.push(item);
@@ -84,12 +84,12 @@ impl<T: Item> Codes<T> {
     }
 }
 
-fn primitives<P: ArrowPrimitiveType, T: Item>(
+fn primitives<P: ArrowPrimitiveType, T: ColumnValue>(
     slices: &[ArrayRef],
     item: fn(P::Native) -> T,
-) -> Option<Coded<T>> {
-    let mut out = Coded::new(slices);
-    let mut codes = Codes(HashMap::new());
+) -> Option<CodedColumn<T>> {
+    let mut out = CodedColumn::new(slices);
+    let mut codes = ValueCodes(HashMap::new());
     let mut last: Option<(T, u32)> = None;
     for slice in slices {
         let array: &PrimitiveArray<P> = slice.as_primitive_opt()?;
@@ -110,10 +110,10 @@ fn primitives<P: ArrowPrimitiveType, T: Item>(
     Some(out)
 }
 
-fn texts(slices: &[ArrayRef]) -> Option<Coded<&str>> {
-    let mut out = Coded::new(slices);
-    let mut codes = Codes(HashMap::new());
-    // Codes here by keys there; slices of one array share its dictionary.
+fn texts(slices: &[ArrayRef]) -> Option<CodedColumn<&str>> {
+    let mut out = CodedColumn::new(slices);
+    let mut codes = ValueCodes(HashMap::new());
+    // ValueCodes here by keys there; slices of one array share its dictionary.
     let mut known: Vec<Option<u32>> = Vec::new();
     let mut known_of: Option<&StringArray> = None;
     for slice in slices {
@@ -134,12 +134,12 @@ fn texts(slices: &[ArrayRef]) -> Option<Coded<&str>> {
     Some(out)
 }
 
-fn chunk<T: Stored>(
-    coded: Option<Coded<T>>,
+fn chunk<T: WithStatistics>(
+    coded: Option<CodedColumn<T>>,
     column: &ColumnDescPtr,
     options: ChunkOptions,
 ) -> Result<Option<OwnChunk>, ParquetError> {
-    let Some(coded) = coded.filter(Coded::pays) else {
+    let Some(coded) = coded.filter(CodedColumn::pays) else {
         return Ok(None);
     };
     let mut dictionary = Vec::new();
@@ -154,7 +154,7 @@ fn chunk<T: Stored>(
     out.dictionary(&dictionary, coded.items.len())?;
     let ranks = Ranks::new(&coded.items);
     let mut whole = Extent::default();
-    for page in coded.presence.pages(options) {
+    for page in coded.presence.pages(options.page_rows) {
         let codes = &coded.codes[page.values.clone()];
         let extent = ranks.extent(codes);
         out.page(&page, ranks.items(&coded.items, extent), |raw| {
@@ -172,7 +172,7 @@ fn chunk<T: Stored>(
 struct Ranks {
     /// By code; [`NO_RANK`] for items without an order.
     of_code: Vec<u32>,
-    /// Codes in order.
+    /// ValueCodes in order.
     codes: Vec<u32>,
 }
 
@@ -193,7 +193,7 @@ impl Extent {
 }
 
 impl Ranks {
-    fn new<T: Item>(items: &[T]) -> Self {
+    fn new<T: ColumnValue>(items: &[T]) -> Self {
         let mut codes: Vec<u32> = (0..row_number(items.len()))
             .filter(|code| items[*code as usize].key().is_some())
             .collect();
@@ -214,7 +214,7 @@ impl Ranks {
         Extent(behind_last.checked_sub(1).map(|last| (first, last)))
     }
 
-    fn items<T: Item>(&self, items: &[T], extent: Extent) -> Option<(T, T)> {
+    fn items<T: ColumnValue>(&self, items: &[T], extent: Extent) -> Option<(T, T)> {
         let item = |rank: u32| items[self.codes[rank as usize] as usize];
         extent.0.map(|(min, max)| (item(min), item(max)))
     }

@@ -12,8 +12,8 @@ use parquet::basic::Encoding;
 use parquet::errors::ParquetError;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::item::{Float, Item, Stored};
 use super::presence::{Presence, present};
+use super::value::{ColumnValue, Float, WithStatistics};
 use super::writer::{ChunkOptions, ChunkWriter, OwnChunk};
 
 /// Writes a flat column of one row group, given as slices. `None` for types that are no numbers.
@@ -34,7 +34,7 @@ pub(in crate::block::write) fn byte_planes(
     }
 }
 
-fn chunk<P: ArrowPrimitiveType, T: Stored>(
+fn chunk<P: ArrowPrimitiveType, T: WithStatistics>(
     slices: &[ArrayRef],
     item: fn(P::Native) -> T,
     column: &ColumnDescPtr,
@@ -50,7 +50,7 @@ fn chunk<P: ArrowPrimitiveType, T: Stored>(
     }
     let mut out = ChunkWriter::new(column, Encoding::BYTE_STREAM_SPLIT, options)?;
     let mut plain = Vec::new();
-    for page in presence.pages(options) {
+    for page in presence.pages(options.page_rows) {
         let values = &values[page.values.clone()];
         plain.clear();
         values.iter().for_each(|value| value.plain(&mut plain));
@@ -66,7 +66,7 @@ fn chunk<P: ArrowPrimitiveType, T: Stored>(
 }
 
 /// The first and the last of the values that have a place in the order.
-fn bounds<T: Item>(values: &[T]) -> Option<(T, T)> {
+fn bounds<T: ColumnValue>(values: &[T]) -> Option<(T, T)> {
     let ordered = || values.iter().copied().filter(|value| value.key().is_some());
     let least = ordered().min_by(|a, b| a.key().cmp(&b.key()))?;
     let most = ordered().max_by(|a, b| a.key().cmp(&b.key()))?;

@@ -7,8 +7,6 @@ use arrow::array::{
 };
 use arrow::buffer::BooleanBuffer;
 
-use super::writer::ChunkOptions;
-
 /// Which rows of a row group have a value.
 pub(super) struct Presence {
     /// One per row; `None` if all have one.
@@ -47,11 +45,13 @@ impl Presence {
         }
     }
 
-    pub(super) fn pages(&self, options: ChunkOptions) -> impl Iterator<Item = PageRows> {
+    /// The rows in pages of `page_rows` each.
+    pub(super) fn pages(&self, page_rows: usize) -> impl Iterator<Item = PageRows> {
+        let page_rows = page_rows.max(1);
         let mut next_value = 0;
-        let starts = (0..self.row_count).step_by(options.page_rows.max(1));
+        let starts = (0..self.row_count).step_by(page_rows);
         starts.map(move |start| {
-            let row_count = options.page_rows.max(1).min(self.row_count - start);
+            let row_count = page_rows.min(self.row_count - start);
             let valid = self.valid.as_ref();
             let valid = valid.map(|valid| valid.slice(start, row_count));
             let value_count = valid.as_ref().map(BooleanBuffer::count_set_bits);

@@ -14,7 +14,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::item::{Float, Item as _};
+use super::value::{ColumnValue as _, Float};
 use super::*;
 
 fn column(array: &ArrayRef) -> ColumnDescPtr {

@@ -9,7 +9,7 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 pub(in crate::block::write) const STATISTICS_BYTES: usize = 64;
 
 /// A value of a column.
-pub(super) trait Item: Copy + Eq + Hash {
+pub(super) trait ColumnValue: Copy + Eq + Hash {
     /// What statistics say of the column.
     type Bound: Clone + AsBytes;
     /// Appends the value in Parquet's plain encoding.
@@ -24,7 +24,7 @@ pub(super) trait Item: Copy + Eq + Hash {
 
 macro_rules! integer {
     ($type:ty, $bound:ty, $convert:expr) => {
-        impl Item for $type {
+        impl ColumnValue for $type {
             type Bound = $bound;
 
             fn plain(self, out: &mut Vec<u8>) {
@@ -68,7 +68,7 @@ impl Hash for Float {
     }
 }
 
-impl Item for Float {
+impl ColumnValue for Float {
     type Bound = f64;
 
     fn plain(self, out: &mut Vec<u8>) {
@@ -92,7 +92,7 @@ impl Item for Float {
     }
 }
 
-impl Item for &str {
+impl ColumnValue for &str {
     type Bound = ByteArray;
 
     fn plain(self, out: &mut Vec<u8>) {
@@ -128,12 +128,12 @@ impl Item for &str {
 }
 
 /// Values that a column's statistics can speak of.
-pub(super) trait Stored: Item {
+pub(super) trait WithStatistics: ColumnValue {
     /// Statistics of a column of these values.
     fn statistics(statistics: ValueStatistics<Self::Bound>) -> Statistics;
 }
 
-impl<T: Item> Stored for T
+impl<T: ColumnValue> WithStatistics for T
 where
     Statistics: From<ValueStatistics<T::Bound>>,
 {

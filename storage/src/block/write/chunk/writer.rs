@@ -17,8 +17,8 @@ use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::compressor::Compressor;
-use super::item::Stored;
 use super::presence::{PageRows, Presence};
+use super::value::WithStatistics;
 use crate::block::hybrid;
 use crate::block::write::row_number::row_number;
 
@@ -114,7 +114,7 @@ impl<'a> ChunkWriter<'a> {
 
     /// A page of rows whose values are between `bounds`, as far as they have an order; `body` appends
     /// the encoded values.
-    pub(super) fn page<T: Stored>(
+    pub(super) fn page<T: WithStatistics>(
         &mut self,
         rows: &PageRows,
         bounds: Option<(T, T)>,
@@ -171,7 +171,7 @@ impl<'a> ChunkWriter<'a> {
     }
 
     /// The chunk, whose values are between `bounds`, as far as they have an order.
-    pub(super) fn finish<T: Stored>(
+    pub(super) fn finish<T: WithStatistics>(
         self,
         presence: &Presence,
         bounds: Option<(T, T)>,
