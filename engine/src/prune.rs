@@ -285,12 +285,7 @@ fn missing(expr: &FieldExpr, block: &BlockMeta) -> Option<PruneReason> {
     if *scope == Scope::Resource && key == "service.name" {
         return None;
     }
-    let listed = |scope: &AttributeScope| {
-        block
-            .attributes
-            .binary_search_by(|a| (a.scope, a.key.as_str()).cmp(&(*scope, key.as_str())))
-            .is_ok()
-    };
+    let listed = |scope: &AttributeScope| block.attribute(*scope, key).is_some();
     let absent = block.attributes_complete && !stored_scopes(*scope).iter().any(listed);
     absent.then(|| PruneReason::Attribute(attribute.canonical()))
 }

@@ -73,10 +73,7 @@ impl<'a> ReadSizes<'a> {
     fn holding(&self, block: &'a BlockMeta) -> Holding<'a> {
         let mut types = Vec::new();
         for (number, (scope, key)) in self.keys.iter().enumerate() {
-            let found = block
-                .attributes
-                .binary_search_by(|a| (a.scope, a.key.as_str()).cmp(&(*scope, key)));
-            let found = found.ok().and_then(|index| block.attributes.get(index));
+            let found = block.attribute(*scope, key);
             types.extend(found.iter().flat_map(|found| &found.types).map(|held| {
                 let everywhere = held.count == block.row_count;
                 (number, held.value_type, held.column.as_deref(), everywhere)

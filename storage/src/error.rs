@@ -159,6 +159,12 @@ pub enum StorageError {
         /// Arrow's own error.
         source: Arc<arrow::error::ArrowError>,
     },
+    /// The process is starting, and an answer now would lack spans.
+    #[error("not ready until {until}")]
+    NotReady {
+        /// What must have happened first.
+        until: &'static str,
+    },
     /// A defect of this program.
     #[error("internal error: {0}")]
     Internal(String),
@@ -179,7 +185,9 @@ impl StorageError {
             | Self::NewerFormat { .. }
             | Self::Parquet { .. } => ErrorKind::Corrupt,
             Self::NotFound { .. } | Self::BlockNotLive { .. } => ErrorKind::NotFound,
-            Self::Store { .. } | Self::CommitContention { .. } => ErrorKind::Unavailable,
+            Self::Store { .. } | Self::CommitContention { .. } | Self::NotReady { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::Arrow { .. } | Self::Internal(_) => ErrorKind::Internal,
         }
     }
@@ -227,6 +235,16 @@ impl StorageError {
                 object: object.to_owned(),
                 source: Arc::new(error),
             }
+        }
+    }
+
+    /// The error of a block whose rows are not as the format says, though its bytes are what was written.
+    pub(crate) fn malformed(object: &str, what: &str) -> Self {
+        Self::Corrupt {
+            object: object.to_owned(),
+            what: what.to_owned(),
+            expected: "as the format says".to_owned(),
+            observed: "missing or of another type".to_owned(),
         }
     }
 

@@ -13,8 +13,9 @@
 //!
 //! Not here: queries and their languages, HTTP, the write-ahead log.
 //!
-//! Reading order: [`model`] and [`ids`], [`otlp`], [`schema`], [`block`], [`catalog`],
-//! [`snapshot`], [`store`].
+//! Reading order, and the order of floors, each of which knows those before it only: the words
+//! ([`ids`], [`error`], [`model`], [`layout`], [`block::meta`]), [`schema`], [`otlp`], [`block`] with what
+//! reading and writing share, then reading and writing themselves, [`catalog`], [`snapshot`], [`store`].
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]

@@ -31,6 +31,18 @@ pub struct Resource {
     pub entity_refs: Vec<Vec<u8>>,
 }
 
+impl Resource {
+    /// The value of `service.name`, if the first of that key is text.
+    #[must_use]
+    pub fn service_name(&self) -> Option<&str> {
+        let is_it = |attribute: &&Attribute| &*attribute.key == "service.name";
+        match &self.attributes.iter().find(is_it)?.value {
+            AnyValue::String(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
 /// Which library recorded a span.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct InstrumentationScope {

@@ -197,19 +197,13 @@ impl<'a> Layout<'a> {
     }
 
     fn types(&self, scope: AttributeScope, key: &str) -> &'a [AttributeTypeMeta] {
-        let found = self
-            .block
-            .attributes
-            .binary_search_by(|a| (a.scope, a.key.as_str()).cmp(&(scope, key)));
         let unlisted: &[_] = if self.block.attributes_complete {
             &[]
         } else {
             ANYTHING
         };
-        found
-            .ok()
-            .and_then(|index| self.block.attributes.get(index))
-            .map_or(unlisted, |a| &a.types)
+        let listed = self.block.attribute(scope, key);
+        listed.map_or(unlisted, |attribute| &attribute.types)
     }
 
     fn stored(&self, scope: AttributeScope, key: &str) -> Value {

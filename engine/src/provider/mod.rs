@@ -24,9 +24,9 @@ use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion_datasource_parquet::{ParquetAccessPlan, RowGroupAccess};
+use storage::block::BlockFile;
 use storage::block::MemoryBlock;
 use storage::block::footer::BlockFooter;
-use storage::block::reader::BlockFile;
 
 use crate::columns::{RESOLVED_FROM, RESOLVED_PARENT_ID};
 use crate::context::STORE_URL;

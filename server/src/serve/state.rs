@@ -58,13 +58,8 @@ impl SnapshotSource for State {
         match self.running.get() {
             Some(ingest) => ingest.snapshot(tenant),
             None => Box::pin(async {
-                Err(StorageError::Store {
-                    operation: "snapshot",
-                    object: STARTING.to_owned(),
-                    source: Arc::new(object_store::Error::NotImplemented {
-                        operation: String::new(),
-                        implementer: String::new(),
-                    }),
+                Err(StorageError::NotReady {
+                    until: "the write-ahead log is read back",
                 })
             }),
         }

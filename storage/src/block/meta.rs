@@ -47,6 +47,17 @@ pub struct BlockMeta {
     pub trace_ids: TraceIdFilter,
 }
 
+impl BlockMeta {
+    /// What is known of an attribute key; `None` if the key is not listed, which means that it does not
+    /// occur only where [`attributes_complete`](Self::attributes_complete) says so.
+    #[must_use]
+    pub fn attribute(&self, scope: AttributeScope, key: &str) -> Option<&AttributeMeta> {
+        let place = |listed: &AttributeMeta| (listed.scope, listed.key.as_str()).cmp(&(scope, key));
+        let found = self.attributes.binary_search_by(place).ok()?;
+        self.attributes.get(found)
+    }
+}
+
 /// The Parquet file of a block, and how to tell that it is unharmed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FileMeta {

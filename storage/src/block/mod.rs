@@ -1,62 +1,35 @@
 //! Blocks: how spans are laid out, written, read and checked.
 //!
-//! [`meta`] says what is known of a block from outside, [`encode()`] makes the columns, [`writer`] the
-//! file, [`publish`] stores it, [`reader`] reads it again, [`decode()`] makes spans of it, [`trace`]
-//! and [`traces`] find those of one or some traces, [`values`] finds what an attribute says, and
-//! [`mod@verify`] checks it from end to end.
+//! What writing and reading share comes first: [`meta`] says what is known of a block from outside,
+//! [`footer`] what its file says of itself, [`memory`] is a block in memory. [`write`](mod@write) makes
+//! columns of spans, a file of columns, and stores it; [`read`] finds in it what is asked for.
 
-mod cache;
-mod chunk;
-mod column_batches;
-pub mod decode;
-pub mod encode;
-pub mod encoded;
-mod encodings;
-mod entries;
+mod base64_bytes;
+mod bits;
 pub mod footer;
-mod groups;
+mod hash;
 mod hybrid;
-pub mod memory;
+mod memory;
 pub mod meta;
-mod page_window;
-mod pages;
-pub mod publish;
-pub mod reader;
-mod some_rows;
-pub mod trace;
+mod read;
 mod trace_filter;
-mod trace_rows;
-pub mod traces;
-pub mod values;
-pub mod verify;
-pub mod writer;
+mod write;
 
-pub use cache::{BlockCache, ReadCounters};
-pub use column_batches::ColumnBatches;
-pub use decode::{decode, decode_batches};
-pub use encode::{EncodeOptions, encode, encode_requests};
-pub use entries::{Entries, EntryValue};
 pub use memory::MemoryBlock;
-pub use publish::{ReadBack, store_block};
-pub use reader::{BlockFile, read_block};
-pub use trace::{TraceSpans, live_trace, read_trace};
-pub use traces::{live_trace_ids, live_traces, read_columns, read_trace_ids, read_traces};
-pub use values::{Value, ValueLimits, ValueSet, ValueSource, live_values, read_values};
-pub use verify::{BlockReport, ColumnReport, VerifyReport, inspect_parquet, verify, verify_bare};
-pub use writer::{EncodedBlock, WriteOptions, write_parquet};
-
-/// Bytes as base64 text in JSON.
-pub(crate) mod base64_bytes {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
-
-    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_str(&STANDARD.encode(bytes))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(input)?;
-        STANDARD.decode(text).map_err(D::Error::custom)
-    }
-}
+pub use read::cache::{BlockCache, ReadCounters};
+pub use read::column_batches::ColumnBatches;
+pub use read::decode::{decode, decode_batches};
+pub use read::encoded;
+pub use read::entries::{Entries, EntryValue};
+pub use read::file::BlockFile;
+pub use read::inspect::{BlockReport, ColumnReport, inspect_parquet};
+pub use read::trace_by_id::{live_trace, read_trace};
+pub use read::trace_spans::TraceSpans;
+pub use read::traces::{live_trace_ids, live_traces, read_columns, read_trace_ids, read_traces};
+pub use read::values::{Value, ValueLimits, ValueSet, ValueSource, live_values, read_values};
+pub use read::verify::{VerifyReport, verify, verify_bare};
+pub use read::whole_block::read_block;
+pub use write::encode::{EncodeOptions, encode, encode_requests};
+pub use write::file::{EncodedBlock, write_parquet};
+pub use write::options::WriteOptions;
+pub use write::publish::{ReadBack, store_block};

@@ -18,10 +18,24 @@ const MAX_ATTEMPTS: u32 = 64;
 /// Longest pause between two tries.
 const MAX_PAUSE: Duration = Duration::from_millis(500);
 
-pub(super) async fn commit(
-    catalog: &Catalog,
-    edit: &ManifestEdit,
-) -> Result<Arc<Manifest>, StorageError> {
+impl Catalog {
+    /// Commits an edit, on top of whatever others commit meanwhile, exactly once.
+    ///
+    /// If this fails as [`crate::ErrorKind::Unavailable`], or the future is dropped, the edit may
+    /// have been committed or not. Calling again with the same edit is safe if it adds a block: it
+    /// succeeds without a new version where the first call had worked.
+    ///
+    /// # Errors
+    ///
+    /// If the edit would break an invariant, a block to remove is not live, the store fails, or
+    /// other writers win too often.
+    pub async fn commit(&self, edit: ManifestEdit) -> Result<Arc<Manifest>, StorageError> {
+        let _one_at_a_time = self.committing.lock().await;
+        commit(self, &edit).await
+    }
+}
+
+async fn commit(catalog: &Catalog, edit: &ManifestEdit) -> Result<Arc<Manifest>, StorageError> {
     let mut base = catalog.refresh().await?;
     for attempt in 0..MAX_ATTEMPTS {
         if is_done(&base, edit) {

@@ -90,21 +90,6 @@ impl Catalog {
         }
     }
 
-    /// Commits an edit, on top of whatever others commit meanwhile, exactly once.
-    ///
-    /// If this fails as [`crate::ErrorKind::Unavailable`], or the future is dropped, the edit may
-    /// have been committed or not. Calling again with the same edit is safe if it adds a block: it
-    /// succeeds without a new version where the first call had worked.
-    ///
-    /// # Errors
-    ///
-    /// If the edit would break an invariant, a block to remove is not live, the store fails, or
-    /// other writers win too often.
-    pub async fn commit(&self, edit: ManifestEdit) -> Result<Arc<Manifest>, StorageError> {
-        let _one_at_a_time = self.committing.lock().await;
-        commit::commit(self, &edit).await
-    }
-
     /// Takes over a manifest if it is newer than what is known, and returns what is known then.
     fn advance(&self, manifest: Manifest) -> Arc<Manifest> {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);

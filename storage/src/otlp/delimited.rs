@@ -6,8 +6,8 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::{DecodeError, Message as _};
 
-use super::decode::Rejection;
 use super::plain::PlainRequest;
+use super::rejection::Rejection;
 use crate::error::StorageError;
 
 /// Longest message that [`read_delimited`] accepts unless told otherwise.

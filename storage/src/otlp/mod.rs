@@ -8,14 +8,16 @@
 mod decode;
 mod delimited;
 mod encode;
+mod keys;
 mod plain;
+mod rejection;
 pub(crate) mod wire;
 
-pub use decode::{
-    Decoded, KeyInterner, Rejection, RejectionReason, from_request, value_from_bytes,
-};
+pub use decode::{Decoded, from_request, value_from_bytes};
 pub(crate) use decode::{resource_from_bytes, scope_from_bytes, span_from_bytes};
 pub use delimited::{Delimited, MAX_MESSAGE_BYTES, read_delimited, read_delimited_plain};
 pub use encode::to_resource_spans;
 pub(crate) use encode::{group_len, span_len, value_to_bytes};
+pub use keys::KeyInterner;
 pub use plain::{PlainBounds, PlainRequest};
+pub use rejection::{Rejection, RejectionReason};

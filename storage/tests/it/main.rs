@@ -14,6 +14,8 @@ mod columns;
 mod common;
 mod damage;
 mod footer;
+mod golden;
+mod golden_spans;
 mod plain;
 mod round_trip;
 mod trace;

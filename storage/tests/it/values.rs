@@ -12,7 +12,7 @@ use storage::schema::names;
 const ALWAYS: RangeInclusive<i64> = i64::MIN..=i64::MAX;
 
 /// What the model says: the values of the first attribute of the key in each list.
-fn expected(
+pub(crate) fn expected(
     groups: &[SpanGroup],
     source: &ValueSource,
     starts: &RangeInclusive<i64>,

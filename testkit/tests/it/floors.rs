@@ -24,11 +24,14 @@ const FLOORS: &[(&str, &[Floor])] = &[
                     "model.rs",
                     "layout.rs",
                     "block/meta.rs",
+                    "block/base64_bytes.rs",
                 ],
             ),
             ("schema", &["schema"]),
             ("otlp", &["otlp"]),
             ("block", &["block"]),
+            ("reading blocks", &["block/read"]),
+            ("writing blocks", &["block/write"]),
             ("catalog", &["catalog"]),
             ("snapshot", &["snapshot.rs"]),
             ("store", &["store"]),
@@ -108,7 +111,6 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
 /// Crates that have other circles still.
 const WITH_CIRCLES: &[&str] = &[
     "traceql",
-    "storage",
     "ingest",
     "frontend",
     "server",

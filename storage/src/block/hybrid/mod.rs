@@ -7,6 +7,7 @@
 //! [`mod@read`] takes whatever a writer may have made; [`mod@write`] makes what compresses well.
 
 mod read;
+mod unpack;
 mod write;
 
 pub(super) use read::Hybrid;

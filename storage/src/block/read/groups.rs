@@ -1,0 +1,62 @@
+//! Spans put back into groups, whatever order they come in.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::block::hash::{resource_hash, scope_hash};
+use crate::model::{InstrumentationScope, Resource, Span, SpanGroup};
+
+/// Groups of spans by the content of their resource and scope, in order of first appearance.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    groups: Vec<SpanGroup>,
+    index: HashMap<GroupHash, usize>,
+    /// The answer for the resource and scope seen last. They are held, because an address that is
+    /// free again may come back as another resource's.
+    last: Option<(Arc<Resource>, Arc<InstrumentationScope>, usize)>,
+}
+
+/// Hashes of a resource and a scope.
+pub(crate) type GroupHash = (u128, u128);
+
+impl Groups {
+    pub(crate) fn push(
+        &mut self,
+        resource: Arc<Resource>,
+        scope: Arc<InstrumentationScope>,
+        span: Span,
+    ) {
+        let at = match &self.last {
+            Some((last_resource, last_scope, at))
+                if Arc::ptr_eq(last_resource, &resource) && Arc::ptr_eq(last_scope, &scope) =>
+            {
+                *at
+            }
+            _ => {
+                // By content, because each batch makes its own allocations.
+                let hash = group_hash(&resource, &scope);
+                let groups = &mut self.groups;
+                let at = *self.index.entry(hash).or_insert_with(|| {
+                    groups.push(SpanGroup {
+                        resource: Arc::clone(&resource),
+                        scope: Arc::clone(&scope),
+                        spans: Vec::new(),
+                    });
+                    groups.len() - 1
+                });
+                self.last = Some((resource, scope, at));
+                at
+            }
+        };
+        self.groups[at].spans.push(span);
+    }
+
+    pub(crate) fn into_groups(self) -> Vec<SpanGroup> {
+        self.groups
+    }
+}
+
+pub(crate) fn group_hash(resource: &Resource, scope: &InstrumentationScope) -> GroupHash {
+    (resource_hash(resource), scope_hash(scope))
+}

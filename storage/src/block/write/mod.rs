@@ -1,0 +1,15 @@
+//! Spans to the file of a block, and the file to the store.
+//!
+//! [`encode`](mod@encode) makes the columns of a block in memory. [`file`](mod@file) makes its file: rows
+//! are cut into [`row_groups`], whose columns become [`column_chunks`] of the form that [`encodings`]
+//! chooses, most of them by [`chunk`]. [`publish`] stores the file.
+
+mod chunk;
+mod column_chunks;
+pub(super) mod encode;
+mod encodings;
+pub(super) mod file;
+pub(super) mod options;
+pub(super) mod publish;
+mod row_groups;
+mod row_number;
