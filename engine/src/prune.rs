@@ -14,7 +14,6 @@ use traceql::ast::{
     SpansetExpr, SpansetOp, Stage, Status, StructuralForm, UnaryOp,
 };
 
-use crate::functions::arithmetic::is_arithmetic;
 use crate::grid::Grid;
 use crate::lower::expression::attribute_and_text;
 use crate::lower::scope::stored_scopes;
@@ -289,7 +288,7 @@ fn contradiction(
 
 /// Operators that are false where a side is absent.
 const fn is_test(op: BinaryOp) -> bool {
-    !is_arithmetic(op) && !matches!(op, BinaryOp::And | BinaryOp::Or)
+    !op.is_arithmetic() && !matches!(op, BinaryOp::And | BinaryOp::Or)
 }
 
 /// An attribute that no span of the block has.
@@ -396,7 +395,7 @@ fn may_fail(expr: &FieldExpr) -> bool {
         } => may_fail(lhs) || may_fail(rhs),
         FieldExprKind::Binary { op, lhs, rhs } => {
             let constant = |expr: &FieldExpr| matches!(expr.kind, FieldExprKind::Literal(_));
-            is_arithmetic(*op)
+            op.is_arithmetic()
                 || !(constant(lhs) || constant(rhs))
                 || may_fail(lhs)
                 || may_fail(rhs)

@@ -97,6 +97,29 @@ impl BinaryOp {
             Self::Add | Self::Sub | Self::Mul | Self::Div | Self::Mod | Self::Pow
         )
     }
+
+    /// `=`, `!=`, `<`, `<=`, `>` and `>=`: those that compare two values of one type. A regular
+    /// expression is no value.
+    #[must_use]
+    pub const fn is_comparison(self) -> bool {
+        matches!(
+            self,
+            Self::Eq | Self::NotEq | Self::Lt | Self::LtEq | Self::Gt | Self::GtEq
+        )
+    }
+
+    /// The operator of the same comparison with its sides swapped: `a < b` is `b > a`. An operator
+    /// that orders nothing stays as it is.
+    #[must_use]
+    pub const fn mirrored(self) -> Self {
+        match self {
+            Self::Lt => Self::Gt,
+            Self::LtEq => Self::GtEq,
+            Self::Gt => Self::Lt,
+            Self::GtEq => Self::LtEq,
+            other => other,
+        }
+    }
 }
 
 impl UnaryOp {
@@ -243,3 +266,40 @@ display_as_str!(
     crate::ast::AggregateFunction,
     crate::dialect::Dialect
 );
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Ordering;
+
+    use super::*;
+
+    /// How the order of two values decides a comparison; `None` for what is no comparison.
+    fn decided_by(op: BinaryOp, order: Ordering) -> Option<bool> {
+        Some(match op {
+            BinaryOp::Eq => order.is_eq(),
+            BinaryOp::NotEq => order.is_ne(),
+            BinaryOp::Lt => order.is_lt(),
+            BinaryOp::LtEq => order.is_le(),
+            BinaryOp::Gt => order.is_gt(),
+            BinaryOp::GtEq => order.is_ge(),
+            _ => return None,
+        })
+    }
+
+    #[test]
+    fn mirrored_comparisons_hold_for_swapped_sides() {
+        let texts = "+ - * / % ^ = != < <= > >= =~ !~ && ||";
+        for text in texts.split(' ') {
+            let op = Symbol::from_text(text).and_then(BinaryOp::from_symbol);
+            let op = op.expect(text);
+            for order in [Ordering::Less, Ordering::Equal, Ordering::Greater] {
+                let swapped = decided_by(op.mirrored(), order.reverse());
+                assert_eq!(decided_by(op, order), swapped, "{text}");
+                assert_eq!(swapped.is_some(), op.is_comparison(), "{text}");
+            }
+            if !op.is_comparison() {
+                assert_eq!(op.mirrored(), op);
+            }
+        }
+    }
+}

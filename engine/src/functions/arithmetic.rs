@@ -153,7 +153,7 @@ impl Evaluation {
                 }
                 values.negated()
             }
-            FieldExprKind::Binary { op, lhs, rhs } if is_arithmetic(*op) => {
+            FieldExprKind::Binary { op, lhs, rhs } if op.is_arithmetic() => {
                 let lhs = self.evaluate(lhs, operands, arguments, rows)?;
                 let rhs = self.evaluate(rhs, operands, arguments, rows)?;
                 self.operation(*op, &lhs, &rhs, expr, rows)
@@ -305,19 +305,6 @@ impl Values {
 
 fn primitive<T: ArrowPrimitiveType>(array: &ArrayRef) -> Option<PrimitiveArray<T>> {
     array.as_primitive_opt::<T>().cloned()
-}
-
-/// Whether an operator makes a number of two.
-pub(crate) const fn is_arithmetic(op: BinaryOp) -> bool {
-    matches!(
-        op,
-        BinaryOp::Add
-            | BinaryOp::Sub
-            | BinaryOp::Mul
-            | BinaryOp::Div
-            | BinaryOp::Mod
-            | BinaryOp::Pow
-    )
 }
 
 /// The result; `None` for a division by zero.

@@ -17,7 +17,7 @@ use super::layout::{Layout, RESOLVED_PARENT_ID, Row, arrow_type, column};
 use super::nested_set::parent_test;
 use super::scope::nested_of;
 use super::value::{Alternative, Predicate, Type, Value, cast, either};
-use crate::functions::arithmetic::{self, is_arithmetic};
+use crate::functions::arithmetic;
 use crate::functions::ids::parse_id;
 use crate::functions::nested;
 use crate::functions::{check, float, list, regex};
@@ -55,7 +55,7 @@ impl Layout<'_> {
                 BinaryOp::Regex | BinaryOp::NotRegex => {
                     self.regex(*op == BinaryOp::NotRegex, lhs, rhs)
                 }
-                op if is_comparison(*op) => self.comparison(*op, lhs, rhs, expr),
+                op if op.is_comparison() => self.comparison(*op, lhs, rhs, expr),
                 _ => self.never(expr),
             },
             FieldExprKind::NilTest { operand: None, .. } => Ok(Predicate::infallible(lit(false))),
@@ -74,7 +74,7 @@ impl Layout<'_> {
             FieldExprKind::Unary {
                 op: UnaryOp::Neg, ..
             } => self.arithmetic(expr),
-            FieldExprKind::Binary { op, .. } if is_arithmetic(*op) => self.arithmetic(expr),
+            FieldExprKind::Binary { op, .. } if op.is_arithmetic() => self.arithmetic(expr),
             FieldExprKind::Unary { .. }
             | FieldExprKind::Binary { .. }
             | FieldExprKind::NilTest { .. } => {
@@ -239,7 +239,7 @@ impl Layout<'_> {
                 self.operands(operand, found)?;
                 Ok(true)
             }
-            FieldExprKind::Binary { op, lhs, rhs } if is_arithmetic(*op) => {
+            FieldExprKind::Binary { op, lhs, rhs } if op.is_arithmetic() => {
                 let lhs_fails = self.operands(lhs, found)?;
                 let rhs_fails = self.operands(rhs, found)?;
                 let divides = matches!(op, BinaryOp::Div | BinaryOp::Mod);
@@ -281,20 +281,8 @@ fn is_boolean(expr: &FieldExpr) -> bool {
             op: UnaryOp::Not, ..
         }
         | FieldExprKind::NilTest { .. } => true,
-        FieldExprKind::Binary { op, .. } => !is_arithmetic(*op),
+        FieldExprKind::Binary { op, .. } => !op.is_arithmetic(),
     }
-}
-
-const fn is_comparison(op: BinaryOp) -> bool {
-    matches!(
-        op,
-        BinaryOp::Eq
-            | BinaryOp::NotEq
-            | BinaryOp::Lt
-            | BinaryOp::LtEq
-            | BinaryOp::Gt
-            | BinaryOp::GtEq
-    )
 }
 
 /// Null made false.
@@ -320,17 +308,6 @@ fn any_of(tests: impl IntoIterator<Item = Expr>, can_fail: bool) -> Expr {
         .unwrap_or_else(|| lit(false))
 }
 
-/// `op` with its sides swapped.
-pub(super) const fn mirrored(op: BinaryOp) -> BinaryOp {
-    match op {
-        BinaryOp::Lt => BinaryOp::Gt,
-        BinaryOp::LtEq => BinaryOp::GtEq,
-        BinaryOp::Gt => BinaryOp::Lt,
-        BinaryOp::GtEq => BinaryOp::LtEq,
-        other => other,
-    }
-}
-
 fn operator(op: BinaryOp, lhs: Expr, rhs: Expr) -> Expr {
     let operator = match op {
         BinaryOp::NotEq => Operator::NotEq,
@@ -354,7 +331,7 @@ fn compare(op: BinaryOp, lhs: Side<'_>, rhs: Side<'_>, text: &str) -> Option<Exp
             return Some(check::refuse_both(l.expr.clone(), r.expr.clone(), text));
         }
         (Some(element), None) => return compare_list(op, element, l, r),
-        (None, Some(element)) => return compare_list(mirrored(op), element, r, l),
+        (None, Some(element)) => return compare_list(op.mirrored(), element, r, l),
         (None, None) => {}
     }
     if l.value_type.is_numeric() && r.value_type.is_numeric() {
@@ -373,7 +350,7 @@ fn compare(op: BinaryOp, lhs: Side<'_>, rhs: Side<'_>, text: &str) -> Option<Exp
     }
     Some(match (l_literal, r_literal) {
         (_, Some(literal)) => compare_literal(op, l, literal, &r.expr),
-        (Some(literal), None) => compare_literal(mirrored(op), r, literal, &l.expr),
+        (Some(literal), None) => compare_literal(op.mirrored(), r, literal, &l.expr),
         (None, None) => operator(op, l.expr.clone(), r.expr.clone()),
     })
 }

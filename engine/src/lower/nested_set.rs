@@ -9,7 +9,6 @@ use datafusion::logical_expr::{Expr, lit, when};
 use storage::schema::names;
 use traceql::ast::{Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Literal};
 
-use super::expression::mirrored;
 use super::layout::column;
 use super::value::cast;
 use crate::spanset::derive::of_parent;
@@ -60,7 +59,7 @@ pub(crate) fn parent_test(op: BinaryOp, lhs: &FieldExpr, rhs: &FieldExpr) -> Opt
     let (op, number) = match (&lhs.kind, &rhs.kind) {
         (FieldExprKind::Attribute(attribute), number) if is_parent(attribute) => (op, number),
         (number, FieldExprKind::Attribute(attribute)) if is_parent(attribute) => {
-            (mirrored(op), number)
+            (op.mirrored(), number)
         }
         _ => return None,
     };

@@ -4,7 +4,6 @@
 use storage::block::meta::AttributeScope;
 use traceql::ast::{Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Scope};
 
-use crate::functions::arithmetic::is_arithmetic;
 use crate::functions::nested::Nested;
 
 /// Where the attributes of a scope are stored: the first that has a key has its value.
@@ -36,7 +35,7 @@ fn is_condition(expr: &FieldExpr) -> bool {
             lhs,
             rhs,
         } => is_condition(lhs) && is_condition(rhs),
-        FieldExprKind::Binary { op, .. } => !is_arithmetic(*op),
+        FieldExprKind::Binary { op, .. } => !op.is_arithmetic(),
         FieldExprKind::NilTest { .. } | FieldExprKind::Attribute(_) => true,
         FieldExprKind::Literal(_) | FieldExprKind::Unary { .. } => false,
     }
