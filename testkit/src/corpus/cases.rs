@@ -3,7 +3,8 @@
 use storage::ids::SpanId;
 use traceql::Dialect;
 
-use super::text::{Cursor, nanoseconds};
+use super::cursor::Cursor;
+use super::text::nanoseconds;
 use super::{Case, Expectation, LineError, SearchForm, is_blank, is_heading, searches};
 use crate::compare::Tolerance;
 use crate::reference::{Grid, RefSeries, SearchWindow};

@@ -55,6 +55,7 @@
 //! A label with a number is a float if it has a point or an exponent: `p=0.5`, `p=1.0`, `z=1`.
 
 mod cases;
+mod cursor;
 mod print;
 mod run;
 mod searches;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use storage::ids::{SpanId, TraceId};
 
-use super::print::{quoted, seconds, short_hex, value};
-use super::text::{Cursor, id, nanoseconds};
+use super::cursor::Cursor;
+use super::text::{id, nanoseconds, quoted, seconds, short_hex, value};
 use super::{Expectation, FoundSpanset, SearchForm};
 use crate::compare::{Tolerance, same_attributes};
 use crate::reference::value::Value;

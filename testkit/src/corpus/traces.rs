@@ -7,7 +7,8 @@ use storage::model::{
     AnyValue, Attribute, Event, InstrumentationScope, Link, Resource, Span, SpanGroup,
 };
 
-use super::text::{Cursor, id, nanoseconds};
+use super::cursor::Cursor;
+use super::text::{id, nanoseconds};
 use super::{LineError, is_blank, is_heading};
 
 /// The spans below all `trace` headings; each in a group of its own unless the one before is alike.
