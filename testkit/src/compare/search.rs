@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::Tolerance;
+use super::tolerance::Tolerance;
 use crate::reference::search::{SpanResult, SpansetResult, TraceResult};
 use crate::reference::value::Value;
 

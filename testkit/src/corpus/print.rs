@@ -1,6 +1,6 @@
 //! Expectations as the lines that stand for them.
 
-use super::Expectation;
+use super::case::Expectation;
 use super::searches::{spanset_line, trace_lines};
 use super::text::{label, seconds, short_hex};
 use crate::reference::{Grid, RefSeries};

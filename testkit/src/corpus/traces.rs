@@ -8,8 +8,8 @@ use storage::model::{
 };
 
 use super::cursor::Cursor;
+use super::line::{LineError, is_blank, is_heading};
 use super::text::{id, nanoseconds};
-use super::{LineError, is_blank, is_heading};
 
 /// The spans below all `trace` headings; each in a group of its own unless the one before is alike.
 pub(super) fn parse(lines: &[String]) -> Result<Vec<SpanGroup>, LineError> {
