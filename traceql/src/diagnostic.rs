@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::Cause;
+use crate::cause::Cause;
 use crate::text_range::TextRange;
 
 /// Characters of a long line that are shown around the place of an error.

@@ -33,13 +33,14 @@
 //! Modules, in reading order: [`ast`] is the result; `lexer` and `grammar` build it from
 //! [`text_range`]d tokens, with the words of `names` and the binding strengths of `operators`;
 //! `analyze` checks it with `types` and `regex` by the rules of its `dialect`, and folds constants;
-//! `print` is the way back; `error`, `diagnostic` and `limits` say what went wrong, `notice` what is
+//! `print` is the way back; `cause`, `diagnostic`, `error` and `limits` say what went wrong, `notice` what is
 //! odd; `duration` and `suggest` help.
 #![deny(missing_docs)]
 
 mod analyze;
 pub mod ast;
 mod attributes;
+mod cause;
 mod diagnostic;
 mod dialect;
 mod duration;
@@ -57,13 +58,11 @@ pub mod text_range;
 mod types;
 
 pub use crate::ast::Query;
+pub use crate::cause::{Cause, LimitExceeded, SyntaxError, UnsupportedFeature, ValidationError};
 pub use crate::diagnostic::{Diagnostic, Position};
 pub use crate::dialect::{Dialect, Options};
 pub use crate::duration::format_go_duration;
-pub use crate::error::{
-    Cause, Error, ErrorKind, LimitExceeded, SyntaxError, UnsupportedFeature, ValidationError,
-    Verdict,
-};
+pub use crate::error::{Error, ErrorKind, Verdict};
 pub use crate::limits::{LimitName, Limits};
 pub use crate::notice::{Notice, NoticeKind, notices};
 pub use crate::regex::{

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::ast::{AggregateFunction, Attribute, BinaryOp, FieldExpr, FieldExprKind, Literal};
+use crate::ast::{
+    Aggregate, AggregateFunction, Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Literal,
+};
 
 /// What is known of a value before the query runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -138,6 +140,38 @@ impl Literal {
     }
 }
 
+impl Intrinsic {
+    /// The type of its values. Those of the instrumentation scope count as untyped, like
+    /// attributes.
+    #[must_use]
+    pub const fn static_type(self) -> Type {
+        match self {
+            Self::Duration
+            | Self::SpanSelfTime
+            | Self::TraceDuration
+            | Self::EventTimeSinceStart => Type::Duration,
+            Self::Name
+            | Self::StatusMessage
+            | Self::SpanId
+            | Self::SpanParentId
+            | Self::TraceId
+            | Self::RootName
+            | Self::RootServiceName
+            | Self::EventName
+            | Self::LinkTraceId
+            | Self::LinkSpanId => Type::String,
+            Self::SpanChildCount
+            | Self::NestedSetLeft
+            | Self::NestedSetRight
+            | Self::NestedSetParent => Type::Int,
+            Self::Status => Type::Status,
+            Self::Kind => Type::Kind,
+            Self::InstrumentationName | Self::InstrumentationVersion => Type::Attribute,
+            Self::Parent => Type::Nil,
+        }
+    }
+}
+
 impl Attribute {
     /// The type of its values, [`Type::Attribute`] unless it is a typed intrinsic.
     #[must_use]
@@ -163,5 +197,17 @@ impl FieldExpr {
             }
             FieldExprKind::NilTest { .. } => Type::Bool,
         }
+    }
+}
+
+impl Aggregate {
+    /// The type of its value.
+    #[must_use]
+    pub fn static_type(&self) -> Type {
+        let argument = self
+            .argument
+            .as_ref()
+            .map_or(Type::Int, FieldExpr::static_type);
+        Type::of_aggregate(self.function, argument)
     }
 }

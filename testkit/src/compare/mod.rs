@@ -2,29 +2,8 @@
 
 mod search;
 mod series;
+mod tolerance;
 
 pub use self::search::{compare_search, same_attributes};
 pub use self::series::{compare_series, show_labels};
-
-/// How far a value may be from the expected one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Tolerance {
-    /// Relative to the larger of the two.
-    pub relative: f64,
-}
-
-impl Tolerance {
-    /// For sums in another order: the same but for rounding.
-    pub const ROUNDING: Self = Self { relative: 1e-9 };
-    /// For quantiles from a sketch; a little above its promise of 1 %.
-    pub const SKETCH: Self = Self {
-        relative: 0.010_001,
-    };
-
-    /// Whether `actual` is near enough to `expected`.
-    #[must_use]
-    pub fn accepts(self, expected: f64, actual: f64) -> bool {
-        let equal = expected == actual || (expected.is_nan() && actual.is_nan());
-        equal || (expected - actual).abs() <= self.relative * expected.abs().max(actual.abs())
-    }
-}
+pub use self::tolerance::Tolerance;

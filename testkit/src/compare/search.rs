@@ -2,9 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::Tolerance;
+use super::tolerance::Tolerance;
+use crate::reference::search::{SpanResult, SpansetResult, TraceResult};
 use crate::reference::value::Value;
-use crate::reference::{SpanResult, SpansetResult, TraceResult};
 
 /// Whether two answers have the same traces in the same order, with the same spansets and spans in
 /// any order.

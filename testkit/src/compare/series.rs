@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::Tolerance;
-use crate::reference::{Labels, RefSeries};
+use super::tolerance::Tolerance;
+use crate::reference::series::{Labels, RefSeries};
 
 /// Whether two answers have the same series, points and values, in any order of the series.
 ///

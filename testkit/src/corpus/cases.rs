@@ -3,8 +3,11 @@
 use storage::ids::SpanId;
 use traceql::Dialect;
 
-use super::text::{Cursor, nanoseconds};
-use super::{Case, Expectation, LineError, SearchForm, is_blank, is_heading, searches};
+use super::case::{Case, Expectation, SearchForm};
+use super::cursor::Cursor;
+use super::line::{LineError, is_blank, is_heading};
+use super::searches;
+use super::text::nanoseconds;
 use crate::compare::Tolerance;
 use crate::reference::{Grid, RefSeries, SearchWindow};
 

@@ -1,9 +1,9 @@
 //! Expectations as the lines that stand for them.
 
-use super::Expectation;
+use super::case::Expectation;
 use super::searches::{spanset_line, trace_lines};
-use crate::reference::value::Value;
-use crate::reference::{Grid, LabelValue, RefSeries};
+use super::text::{label, seconds, short_hex};
+use crate::reference::{Grid, RefSeries};
 
 pub(super) fn lines(expected: &Expectation, grid: Option<Grid>) -> Vec<String> {
     match expected {
@@ -38,15 +38,6 @@ pub(super) fn lines(expected: &Expectation, grid: Option<Grid>) -> Vec<String> {
     }
 }
 
-/// An id without the zeros in front.
-pub(super) fn short_hex(id: &impl ToString) -> String {
-    let hex = id.to_string();
-    match hex.trim_start_matches('0') {
-        "" => "0".to_owned(),
-        digits => digits.to_owned(),
-    }
-}
-
 fn one_series(series: &RefSeries, grid: Option<Grid>) -> String {
     let labels: Vec<String> = series
         .labels
@@ -68,49 +59,8 @@ fn one_series(series: &RefSeries, grid: Option<Grid>) -> String {
     words.join(" ")
 }
 
-fn label(value: &LabelValue) -> String {
-    match value {
-        LabelValue::String(text) => quoted(text),
-        LabelValue::Int(number) => number.to_string(),
-        // Always with a point or an exponent.
-        LabelValue::Float(number) => format!("{number:?}"),
-        LabelValue::Bool(flag) => flag.to_string(),
-    }
-}
-
-/// An attribute of a spanset or a span as answers show it.
-pub(super) fn value(value: &Value) -> String {
-    match value {
-        Value::Array(elements) => {
-            let elements: Vec<String> = elements.iter().map(self::value).collect();
-            format!("[{}]", elements.join(", "))
-        }
-        other => LabelValue::of_value(other).map_or_else(|| "nil".to_owned(), |it| label(&it)),
-    }
-}
-
-pub(super) fn quoted(text: &str) -> String {
-    format!(
-        "\"{}\"",
-        text.replace('\\', "\\\\")
-            .replace('"', "\\\"")
-            .replace('\n', "\\n")
-    )
-}
-
 /// With an exponent where it is shorter, without a needless point.
 fn number(value: f64) -> String {
     let text = format!("{value:?}");
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
-}
-
-/// Seconds, exactly, without needless digits.
-pub(super) fn seconds(ns: i64) -> String {
-    let (sign, ns) = if ns < 0 {
-        ("-", ns.unsigned_abs())
-    } else {
-        ("", ns.unsigned_abs())
-    };
-    let text = format!("{sign}{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

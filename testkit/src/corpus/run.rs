@@ -4,9 +4,10 @@ use storage::model::SpanGroup;
 use traceql::Query;
 use traceql::ast::Body;
 
+use super::case::{Case, Expectation, SearchForm};
+use super::file::CorpusFile;
 use super::print::lines;
 use super::searches::{in_form, same_spansets};
-use super::{Case, CorpusFile, Expectation, SearchForm};
 use crate::compare::{compare_search, compare_series};
 use crate::reference::{EvalError, Grid, RefSeries, SearchWindow, TraceResult, metrics, search};
 

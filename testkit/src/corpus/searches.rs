@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use storage::ids::{SpanId, TraceId};
 
-use super::print::{quoted, seconds, short_hex, value};
-use super::text::{Cursor, id, nanoseconds};
-use super::{Expectation, FoundSpanset, SearchForm};
+use super::case::{Expectation, FoundSpanset, SearchForm};
+use super::cursor::Cursor;
+use super::text::{id, nanoseconds, quoted, seconds, short_hex, value};
 use crate::compare::{Tolerance, same_attributes};
 use crate::reference::value::Value;
 use crate::reference::{ServiceStats, SpanResult, SpansetResult, TraceResult};

@@ -7,8 +7,9 @@ use storage::model::{
     AnyValue, Attribute, Event, InstrumentationScope, Link, Resource, Span, SpanGroup,
 };
 
-use super::text::{Cursor, id, nanoseconds};
-use super::{LineError, is_blank, is_heading};
+use super::cursor::Cursor;
+use super::line::{LineError, is_blank, is_heading};
+use super::text::{id, nanoseconds};
 
 /// The spans below all `trace` headings; each in a group of its own unless the one before is alike.
 pub(super) fn parse(lines: &[String]) -> Result<Vec<SpanGroup>, LineError> {

@@ -2,7 +2,7 @@
 
 use traceql::ast::MetricsFunction;
 
-use super::buckets::{bucket_counts, log2_quantile};
+use super::buckets::{bucket_counts, log2_quantile, rank};
 use super::value::Value;
 
 /// What one series has in one interval.
@@ -153,11 +153,6 @@ fn nearest_rank(q: f64, mut numbers: Vec<f64>) -> Option<f64> {
     numbers.sort_by(f64::total_cmp);
     let rank = rank(q, numbers.len());
     numbers.get(rank - 1).copied()
-}
-
-/// The 1-based rank of quantile `q` among `count` values; 1 if there are none.
-pub(super) fn rank(q: f64, count: usize) -> usize {
-    ((q * count as f64).ceil() as usize).max(1)
 }
 
 #[cfg(test)]

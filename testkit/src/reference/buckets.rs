@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::aggregate::rank;
 use super::value::Value;
 
 /// A non-negative float as a map key; its bits sort as it does.
@@ -45,6 +44,11 @@ fn float_power_of_two_from(number: f64) -> f64 {
         bound /= 2.0;
     }
     bound
+}
+
+/// The 1-based rank of quantile `q` among `count` values; 1 if there are none.
+pub(super) fn rank(q: f64, count: usize) -> usize {
+    ((q * count as f64).ceil() as usize).max(1)
 }
 
 /// Quantile `q` of the buckets of one interval; `None` if they are empty.

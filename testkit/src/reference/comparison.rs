@@ -18,8 +18,8 @@ use traceql::ast::{Attribute, Compare, Intrinsic, Scope};
 use super::attributes::SpanView;
 use super::error::EvalError;
 use super::grid::Grid;
-use super::metrics::each_selected;
 use super::pipeline::Selection;
+use super::selected::each_selected;
 use super::series::{LabelValue, Labels, NIL, RefSeries};
 
 /// The intrinsics that are compared.

@@ -8,9 +8,9 @@
 //! Reading order: [`value`] and [`operators`] (what expressions compute with), [`trace`] and
 //! [`tree`] (what they are evaluated on), [`attributes`] and [`expression`] (one span),
 //! [`relation`], [`scalar`] and [`pipeline`] (one trace); then [`mod@search`] for the answer to a
-//! search; [`mod@metrics`] with [`aggregate`], [`buckets`], [`comparison`], [`series`],
-//! [`second_stage`] and [`arithmetic`] for that to a metrics query, and [`exemplars`] for what may be
-//! shown with it.
+//! search; [`grid`], [`series`], `selected`, [`buckets`], [`aggregate`], [`comparison`],
+//! [`second_stage`], [`arithmetic`] and, out of these, [`mod@metrics`] for that to a metrics query;
+//! and [`exemplars`] for what may be shown with it.
 //!
 //! Where the definition leaves room:
 //!
@@ -38,6 +38,7 @@ pub mod relation;
 pub mod scalar;
 pub mod search;
 pub mod second_stage;
+mod selected;
 pub mod series;
 pub mod trace;
 pub mod tree;

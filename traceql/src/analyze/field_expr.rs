@@ -4,8 +4,9 @@ use super::Analyzer;
 use crate::ast::{
     Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Kind, Literal, Status, UnaryOp,
 };
+use crate::cause::{LimitExceeded, ValidationError};
 use crate::dialect::Dialect;
-use crate::error::{Error, LimitExceeded, ValidationError};
+use crate::error::Error;
 use crate::limits::LimitName;
 use crate::regex::{self, RegexError};
 use crate::text_range::TextRange;

@@ -5,8 +5,9 @@ use crate::ast::{
     Compare, MetricsAggregate, MetricsExpr, MetricsFunction, MetricsQuery, MetricsStage,
     SecondStage,
 };
+use crate::cause::{LimitExceeded, UnsupportedFeature, ValidationError};
 use crate::dialect::Dialect;
-use crate::error::{Error, LimitExceeded, UnsupportedFeature, ValidationError};
+use crate::error::Error;
 use crate::limits::LimitName;
 use crate::text_range::TextRange;
 

@@ -9,8 +9,9 @@ mod metrics;
 mod scalar;
 
 use crate::ast::{Attribute, Body, FieldExpr, Intrinsic, Pipeline, Query, SpansetExpr, Stage};
+use crate::cause::{UnsupportedFeature, ValidationError};
 use crate::dialect::Dialect;
-use crate::error::{Error, UnsupportedFeature, ValidationError};
+use crate::error::Error;
 use crate::limits::Limits;
 use crate::text_range::TextRange;
 use crate::types::Type;

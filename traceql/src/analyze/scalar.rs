@@ -3,8 +3,9 @@
 use super::field_expr::check_operator;
 use super::{Analyzer, no_span_reference};
 use crate::ast::{Aggregate, Literal, ScalarExpr, ScalarFilter};
+use crate::cause::{UnsupportedFeature, ValidationError};
 use crate::dialect::Dialect;
-use crate::error::{Error, UnsupportedFeature, ValidationError};
+use crate::error::Error;
 use crate::types::Type;
 
 impl Analyzer<'_> {

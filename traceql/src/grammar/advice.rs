@@ -2,8 +2,9 @@
 
 use super::Parser;
 use crate::ast::{AggregateFunction, BinaryOp, Intrinsic, ScalarExpr};
+use crate::cause::SyntaxError;
 use crate::dialect::Dialect;
-use crate::error::{Error, SyntaxError};
+use crate::error::Error;
 use crate::lexer::{Symbol, TokenKind};
 use crate::names::{
     ColonScope, METRICS_FUNCTIONS, STAGE_FUNCTIONS, ends_name, is_keyword, value_words,

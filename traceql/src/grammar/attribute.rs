@@ -2,7 +2,8 @@
 
 use super::Parser;
 use crate::ast::{Attribute, AttributeRef, Intrinsic};
-use crate::error::{Error, SyntaxError};
+use crate::cause::SyntaxError;
+use crate::error::Error;
 use crate::lexer::TokenKind;
 use crate::names::ColonScope;
 use crate::suggest::closest;

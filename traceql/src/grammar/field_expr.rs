@@ -4,7 +4,8 @@ use super::{Measured, Parser};
 use crate::ast::{
     Attribute, BinaryOp, FieldExpr, FieldExprKind, Intrinsic, Kind, Literal, Status, UnaryOp,
 };
-use crate::error::{Error, SyntaxError};
+use crate::cause::SyntaxError;
+use crate::error::Error;
 use crate::lexer::{Symbol, TokenKind};
 use crate::operators::{LOOSEST, Level};
 use crate::text_range::TextRange;

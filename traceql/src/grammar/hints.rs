@@ -2,7 +2,8 @@
 
 use super::Parser;
 use crate::ast::Hint;
-use crate::error::{Error, SyntaxError};
+use crate::cause::SyntaxError;
+use crate::error::Error;
 use crate::lexer::{Symbol, TokenKind};
 use crate::names::is_keyword;
 

@@ -20,8 +20,9 @@ mod spanset;
 use std::collections::BTreeSet;
 
 use crate::ast::{Attribute, FieldExpr, Query};
+use crate::cause::{LimitExceeded, SyntaxError};
 use crate::dialect::{Dialect, Options};
-use crate::error::{Error, LimitExceeded, SyntaxError};
+use crate::error::Error;
 use crate::lexer::{Lexer, Symbol, Token, TokenKind};
 use crate::limits::{LimitName, Limits};
 use crate::text_range::TextRange;

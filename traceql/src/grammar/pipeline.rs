@@ -4,7 +4,8 @@ use super::group::Group;
 use super::spanset::Operands;
 use super::{Measured, Parser};
 use crate::ast::{AggregateFunction, ScalarExpr, ScalarFilter, SpansetExpr, Stage};
-use crate::error::{Error, SyntaxError};
+use crate::cause::SyntaxError;
+use crate::error::Error;
 use crate::lexer::{Symbol, TokenKind};
 use crate::operators::LOOSEST;
 

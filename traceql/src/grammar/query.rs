@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::pipeline::Element;
 use super::{Measured, Parser};
 use crate::ast::{Body, Pipeline, Query, ScalarFilter, Stage};
+use crate::cause::SyntaxError;
 use crate::dialect::Dialect;
-use crate::error::{Error, SyntaxError};
+use crate::error::Error;
 use crate::lexer::{Symbol, TokenKind};
 use crate::names::METRICS_FUNCTIONS;
 

@@ -3,7 +3,8 @@
 use super::group::Group;
 use super::{Measured, Parser};
 use crate::ast::{Pipeline, SpansetExpr, SpansetOp, Stage};
-use crate::error::{Error, SyntaxError};
+use crate::cause::SyntaxError;
+use crate::error::Error;
 use crate::lexer::Symbol;
 use crate::operators::Level;
 use crate::text_range::TextRange;

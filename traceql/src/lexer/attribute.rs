@@ -2,8 +2,9 @@
 
 use super::{Lexer, TokenKind};
 use crate::ast::{Attribute, Scope};
+use crate::cause::SyntaxError;
 use crate::dialect::Dialect;
-use crate::error::{Error, SyntaxError};
+use crate::error::Error;
 use crate::names::ends_name;
 use crate::text_range::TextRange;
 

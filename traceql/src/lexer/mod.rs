@@ -11,8 +11,9 @@ mod token;
 pub(crate) use token::{Symbol, Token, TokenKind};
 
 use crate::ast::Scope;
+use crate::cause::SyntaxError;
 use crate::dialect::Dialect;
-use crate::error::{Error, SyntaxError};
+use crate::error::Error;
 use crate::names::ColonScope;
 use crate::text_range::TextRange;
 

@@ -1,8 +1,9 @@
 //! Numbers and durations.
 
 use super::{Lexer, TokenKind};
+use crate::cause::SyntaxError;
 use crate::duration;
-use crate::error::{Error, SyntaxError};
+use crate::error::Error;
 use crate::text_range::TextRange;
 
 /// Characters that, directly behind a number, make it a duration.

@@ -1,7 +1,8 @@
 //! String literals.
 
 use super::{Lexer, TokenKind};
-use crate::error::{Error, SyntaxError};
+use crate::cause::SyntaxError;
+use crate::error::Error;
 use crate::text_range::TextRange;
 
 impl<'a> Lexer<'a> {
