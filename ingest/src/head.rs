@@ -14,9 +14,9 @@ use storage::ids::{BlockId, TenantId};
 use storage::otlp::PlainRequest;
 use tokio::sync::{Notify, OnceCell, mpsc};
 
+use crate::disk::Disk;
 use crate::error::FlushError;
 use crate::metrics::{Metrics, gauge_value};
-use crate::wal::disk::Disk;
 
 /// All generations of all tenants.
 #[derive(Debug)]

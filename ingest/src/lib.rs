@@ -16,7 +16,7 @@
 //!
 //! Not here: queries and their languages, configuration files, deciding who a sender is.
 //!
-//! Reading order: [`ingest`](Ingest), `prepare`, [`prescan`](mod@prescan), `limits`, `rates`, [`wal`],
+//! Reading order: [`ingest`](Ingest), `prepare`, [`prescan`](mod@prescan), `limits`, `rates`, `wal`,
 //! `head`, `flush`, then `receive` and [`connections`].
 
 #![deny(missing_docs)]
@@ -53,6 +53,7 @@ mod budget;
 mod config;
 pub mod connections;
 mod decompress;
+mod disk;
 mod error;
 mod flush;
 mod head;
@@ -65,14 +66,14 @@ pub mod prescan;
 mod rates;
 mod receive;
 mod retries;
-pub mod wal;
+mod wal;
 
 pub use config::{
     IngestConfig, LimitsConfig, LiveStoreConfig, RatesConfig, ReceiverConfig, WalConfig,
 };
+pub use disk::{Disk, DiskFile, OsDisk};
 pub use error::{ErrorKind, FlushError, OpenError, PushError};
 pub use ingest::{Ingest, PushOutcome, ShutdownReport};
 pub use json::{JsonError, decode_json};
 pub use metrics::Metrics;
 pub use receive::receive;
-pub use wal::disk::{Disk, DiskFile, OsDisk};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::wal::AppendError;
+use crate::error::AppendError;
 
 /// The outcome of an append, as everyone who waits for it hears it.
 pub(crate) type AppendResult = Result<(), AppendError>;

@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use storage::ids::{BlockId, TenantId};
 use storage::otlp::PlainRequest;
 
-use super::disk::Disk;
 use super::record::{self, Record};
 use super::scan::{self, Scan};
 use super::segment::{self, QUARANTINE_DIR, WAL_DIR};
 use super::writer::Numbering;
+use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::head::Head;
 use crate::metrics::Metrics;

@@ -21,12 +21,12 @@ use storage::otlp::PlainRequest;
 use tokio::sync::{mpsc, oneshot};
 use ulid::Ulid;
 
-use super::disk::{Disk, DiskFile};
 use super::record::{self, Body, Place};
-use super::{AppendError, segment};
+use super::segment;
 use crate::budget::Share;
 use crate::config::IngestConfig;
-use crate::error::OpenError;
+use crate::disk::{Disk, DiskFile};
+use crate::error::{AppendError, OpenError};
 use crate::head::{Generation, Head};
 use crate::metrics::{Metrics, gauge_value};
 use crate::retries::{AppendResult, RetryWindow};

@@ -18,15 +18,14 @@ use tokio::task::JoinHandle;
 use crate::budget::{Budget, Share};
 use crate::config::IngestConfig;
 use crate::decompress::Encoding;
-use crate::error::{FlushError, OpenError, PushError};
+use crate::disk::Disk;
+use crate::error::{AppendError, FlushError, OpenError, PushError};
 use crate::flush::Flusher;
 use crate::head::Head;
 use crate::metrics::Metrics;
 use crate::prepare::{Format, Prepared, Received, Refused, Rules, prepare};
 use crate::rates::Rates;
 use crate::retries::{Admission, RetryWindow};
-use crate::wal::AppendError;
-use crate::wal::disk::Disk;
 use crate::wal::replay::{self, Replay};
 use crate::wal::writer::{Append, Log, Seal};
 
