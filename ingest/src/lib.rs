@@ -73,7 +73,7 @@ pub use config::{
 };
 pub use disk::{Disk, DiskFile, OsDisk};
 pub use error::{ErrorKind, FlushError, OpenError, PushError};
-pub use ingest::{Ingest, PushOutcome, ShutdownReport};
+pub use ingest::{Ingest, IngestParts, PushOutcome, ShutdownReport};
 pub use json::{JsonError, decode_json};
 pub use metrics::Metrics;
 pub use receive::receive;

@@ -14,7 +14,7 @@ use crate::config::LimitsConfig;
 use crate::decompress::{Encoding, decompress};
 use crate::error::PushError;
 use crate::json;
-use crate::limits::{self, Report};
+use crate::limits::{self, LimitReport};
 use crate::prescan::{Counts, prescan};
 use crate::rates::{Load, Rates};
 use crate::wal::record;
@@ -49,7 +49,7 @@ pub(crate) struct Received {
 pub(crate) struct Prepared {
     /// What was accepted, and goes to the log.
     pub(crate) spans: PlainRequest,
-    pub(crate) report: Report,
+    pub(crate) report: LimitReport,
     pub(crate) request_hash: u128,
     pub(crate) packed: Vec<u8>,
     pub(crate) request_len: u32,
@@ -101,7 +101,9 @@ pub(crate) fn prepare(
             memory.grow(body.len()).map_err(refused)?;
             let request_hash = record::request_hash(tenant, &body);
             let counts = match found {
-                Ok(plain) => return pack(plain, Report::default(), request_hash, memory, limits),
+                Ok(plain) => {
+                    return pack(plain, LimitReport::default(), request_hash, memory, limits);
+                }
                 Err(counts) => counts,
             };
             reserve(&mut memory, counts, body.len()).map_err(refused)?;
@@ -171,7 +173,7 @@ fn put_right(
     request_len: usize,
     limits: &LimitsConfig,
     now_ns: u64,
-) -> (PlainRequest, Report) {
+) -> (PlainRequest, LimitReport) {
     let depth = counts.value_depth;
     let mut report = limits::apply(&mut request, limits, depth, request_len, now_ns);
     let (spans, rejected) = PlainRequest::from_message(request);
@@ -183,7 +185,7 @@ fn put_right(
 /// changed by then, and time has.
 fn pack(
     spans: PlainRequest,
-    report: Report,
+    report: LimitReport,
     request_hash: u128,
     memory: Share,
     limits: &LimitsConfig,

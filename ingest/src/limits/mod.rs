@@ -1,88 +1,16 @@
 //! Limits on single spans: what is too much is cut or turned away, and the sender is told.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+mod report;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
-use storage::otlp::{PlainBounds, Rejection, RejectionReason};
+use storage::otlp::PlainBounds;
 
 use crate::config::LimitsConfig;
 
-/// What happened to the spans of a request.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
-    /// Spans turned away, by reason: how many, and the name of the first.
-    rejected: BTreeMap<&'static str, (u64, String)>,
-    /// Keys and values cut.
-    truncated: u64,
-    /// Attributes, events and links dropped.
-    dropped: u64,
-}
-
-impl Report {
-    pub(crate) fn rejected(&self) -> u64 {
-        self.rejected.values().map(|(count, _)| count).sum()
-    }
-
-    /// The reasons for which spans were turned away, and how many each.
-    pub(crate) fn reasons(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.rejected
-            .iter()
-            .map(|(code, (count, _))| (*code, *count))
-    }
-
-    pub(crate) fn reject(&mut self, code: &'static str, span_name: &str) {
-        let (count, _) = self
-            .rejected
-            .entry(code)
-            .or_insert_with(|| (0, span_name.chars().take(64).collect()));
-        *count += 1;
-    }
-
-    pub(crate) fn add(&mut self, rejections: &[Rejection]) {
-        for rejection in rejections {
-            let code = match rejection.reason {
-                RejectionReason::TimeOutOfRange => "err-time-range",
-                RejectionReason::ValueTooDeep => "err-value-too-deep",
-                _ => "err-invalid-id",
-            };
-            self.reject(code, &rejection.span_name);
-        }
-    }
-
-    /// What to tell the sender; empty if all is well.
-    pub(crate) fn message(&self) -> String {
-        let mut message = String::new();
-        let mut part = |text: std::fmt::Arguments<'_>| {
-            if !message.is_empty() {
-                message.push_str("; ");
-            }
-            // Writing to a string cannot fail.
-            let _ = message.write_fmt(text);
-        };
-        for (code, (count, example)) in &self.rejected {
-            part(format_args!(
-                "{code}: {count} spans rejected, first {example:?}"
-            ));
-        }
-        if self.truncated > 0 {
-            part(format_args!(
-                "err-attr-truncated: {} attribute keys or values cut",
-                self.truncated
-            ));
-        }
-        if self.dropped > 0 {
-            part(format_args!(
-                "err-attr-dropped: {} attributes, events or links dropped",
-                self.dropped
-            ));
-        }
-        message
-    }
-}
+pub(crate) use report::LimitReport;
 
 /// What a request and its spans may hold for there to be nothing to do for
 /// [`prescan`](crate::prescan::prescan) and [`apply`].
@@ -116,13 +44,13 @@ pub(crate) fn apply(
     value_depth: u32,
     request_len: usize,
     now_ns: u64,
-) -> Report {
+) -> LimitReport {
     let mut pass = Pass {
         limits,
         latest_start: latest_start(limits, now_ns),
         check_depth: value_depth > limits.max_value_depth,
         check_size: request_len > limits.max_span_bytes,
-        report: Report::default(),
+        report: LimitReport::default(),
     };
     for resource_spans in &mut request.resource_spans {
         let mut resource_bad = false;
@@ -155,7 +83,7 @@ struct Pass<'a> {
     latest_start: u64,
     check_depth: bool,
     check_size: bool,
-    report: Report,
+    report: LimitReport,
 }
 
 impl Pass<'_> {

@@ -53,7 +53,7 @@ fn spans(request: &ExportTraceServiceRequest) -> &[Span] {
     &request.resource_spans[0].scope_spans[0].spans
 }
 
-fn check(spans: Vec<Span>, limits: &LimitsConfig) -> (ExportTraceServiceRequest, Report) {
+fn check(spans: Vec<Span>, limits: &LimitsConfig) -> (ExportTraceServiceRequest, LimitReport) {
     let mut request = request(spans);
     let len = request.encoded_len();
     let report = apply(&mut request, limits, 99, len, NOW);

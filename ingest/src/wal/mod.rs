@@ -4,10 +4,21 @@
 //! the block that they become: `wal/<tenant>/<ulid>.wal`. So a segment needs no
 //! bookkeeping: if the catalog names its block it is done with, else it is read back at start.
 //!
-//! Reading order: `record`, `scan`, `segment`, `writer`, `replay`.
+//! Reading order: `record`, `scan`, `segment`; `parts`, `replay`; `command`, `health`, `open_segment`,
+//! `writer`, `log`.
 
+mod command;
+mod health;
+mod log;
+mod open_segment;
+mod parts;
 pub(crate) mod record;
-pub(crate) mod replay;
+mod replay;
 mod scan;
-pub(crate) mod segment;
-pub(crate) mod writer;
+mod segment;
+mod writer;
+
+pub(crate) use command::{Append, Seal};
+pub(crate) use log::Log;
+pub(crate) use parts::LogParts;
+pub(crate) use replay::{Numbering, Replay, tenants};

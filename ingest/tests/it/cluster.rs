@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use ingest::{Ingest, IngestConfig, Metrics, OpenError};
+use ingest::{Ingest, IngestConfig, IngestParts, Metrics, OpenError};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -159,13 +159,13 @@ pub(crate) async fn try_open(
     store: &Store,
 ) -> std::result::Result<Arc<Ingest>, OpenError> {
     let metrics = Metrics::register(&Registry::new()).unwrap();
-    Ingest::open(
+    Ingest::open(IngestParts {
         config,
-        Arc::new(disk.clone()),
-        Arc::new(store.clone()),
-        Path::default(),
+        disk: Arc::new(disk.clone()),
+        store: Arc::new(store.clone()),
+        prefix: Path::default(),
         metrics,
-    )
+    })
     .await
 }
 
