@@ -4,6 +4,7 @@
 //! integers as numbers or text; bytes in base64; `null` means absent; unknown keys are ignored.
 
 mod message;
+mod scalar;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
