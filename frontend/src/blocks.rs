@@ -121,7 +121,11 @@ mod tests {
         config.query_frontend.metrics.concurrent_jobs = 1;
         let frontend = Frontend::try_new(
             Arc::new(engine.unwrap()),
-            Arc::new(StoredBlocks::new(store, root)),
+            Arc::new(StoredBlocks::new(
+                store,
+                root,
+                storage::Random::from_system(),
+            )),
             config,
             &Registry::new(),
         );

@@ -1,8 +1,6 @@
 //! From the bytes of a request to spans and a record for the log: everything before the log that
 //! costs time, and nothing that waits.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
@@ -135,7 +133,7 @@ fn take(tenant: &TenantId, spans: u64, body: &[u8], rules: &Rules) -> Result<(),
         bytes: body.len() as u64,
         spans,
     };
-    let taken = rules.rates.take(tenant, load, Instant::now());
+    let taken = rules.rates.take(tenant, load);
     taken.map_err(|error| Refused { error, spans })
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use engine::{Engine, EngineOptions};
 use frontend::Frontend;
 use prometheus::Registry;
+use storage::Random;
 use storage::catalog::{self, Catalog, Manifest};
 use storage::ids::TenantId;
 use storage::snapshot::{SnapshotSource, StoredBlocks};
@@ -77,7 +78,8 @@ pub fn frontend(
 /// # Errors
 /// As for [`frontend()`].
 pub fn stored_frontend(location: &StoreLocation, config: &Config) -> anyhow::Result<Frontend> {
-    let stored = StoredBlocks::new(Arc::clone(&location.store), location.prefix.clone());
+    let (store, prefix) = (Arc::clone(&location.store), location.prefix.clone());
+    let stored = StoredBlocks::new(store, prefix, Random::from_system());
     frontend(location, Arc::new(stored), config, &Registry::new())
 }
 
@@ -93,6 +95,7 @@ pub async fn manifest(
         Arc::clone(&location.store),
         location.prefix.clone(),
         tenant.clone(),
+        Random::from_system(),
     )
     .await?;
     Ok(catalog.current())

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io;
 
 use serde_json::{Map, Value};
+use storage::{Clock as _, SystemClock};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -60,7 +61,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut fields = Fields::default();
-        fields.put("ts", times::format(times::now_ns()));
+        fields.put("ts", times::format(SystemClock.now_ns()));
         fields.put(
             "level",
             event.metadata().level().as_str().to_ascii_lowercase(),

@@ -1,6 +1,6 @@
 //! Points in time as people write them, and steps that fit a time range.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
 
@@ -14,15 +14,6 @@ pub const SECOND_NS: i64 = 1_000_000_000;
 #[error("not a time: `{text}`; write 2024-12-13T12:37:00Z, seconds since 1970, now, now-1h or -1h")]
 pub struct NotATime {
     text: String,
-}
-
-/// Now, in ns since the epoch.
-#[must_use]
-pub fn now_ns() -> i64 {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// A duration in ns.

@@ -13,8 +13,8 @@
 //!
 //! Not here: queries and their languages, HTTP, the write-ahead log.
 //!
-//! Reading order: [`model`] and [`ids`], [`otlp`], [`schema`], [`block`], [`catalog`],
-//! [`snapshot`], [`store`].
+//! Reading order: [`clock`] and [`random`], [`model`] and [`ids`], [`otlp`], [`schema`], [`block`],
+//! [`catalog`], [`snapshot`], [`store`].
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
@@ -47,14 +47,18 @@
 
 pub mod block;
 pub mod catalog;
+pub mod clock;
 pub mod error;
 pub mod ids;
 pub mod layout;
 pub mod model;
 pub mod otlp;
+pub mod random;
 pub mod schema;
 pub mod snapshot;
 pub mod store;
 
+pub use clock::{Clock, SystemClock};
 pub use error::{ErrorKind, StorageError};
+pub use random::Random;
 pub use snapshot::{Snapshot, SnapshotSource, StoredBlocks};

@@ -4,7 +4,8 @@
 //! - [`generate`]: traces and queries from a seed;
 //! - [`corpus`]: cases as text files, run against any engine;
 //! - [`testdata`] and [`facts`]: recorded traces, and what is known about them;
-//! - [`compare`]: whether two answers are the same.
+//! - [`compare`]: whether two answers are the same;
+//! - [`clock`]: a time that tests move.
 //!
 //! It knows the query language and the plain model of a span, never an engine, so that what it says
 //! about an engine is independent of it.
@@ -19,6 +20,7 @@
 #![deny(missing_docs)]
 #![warn(unreachable_pub, missing_debug_implementations)]
 
+pub mod clock;
 pub mod compare;
 pub mod corpus;
 pub mod facts;

@@ -8,9 +8,9 @@ use clap::Args;
 use futures::future::try_join_all;
 use ingest::{Ingest, IngestConfig, IngestParts, Metrics, OsDisk, PushError};
 use prometheus::Registry;
-use storage::SnapshotSource as _;
 use storage::ids::TenantId;
 use storage::store::open_store;
+use storage::{Random, SnapshotSource as _, SystemClock};
 use testkit::generate::Workload;
 
 use super::requests::Requests;
@@ -89,6 +89,8 @@ async fn push_all(
         store: location.store,
         prefix: location.prefix,
         metrics: metrics.clone(),
+        clock: Arc::new(SystemClock),
+        random: Random::from_system(),
     })
     .await?;
 

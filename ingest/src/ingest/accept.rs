@@ -1,7 +1,6 @@
 //! The way of one request: prepared, known or new, in the log, acknowledged.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use storage::ids::TenantId;
 use tokio::sync::oneshot;
@@ -137,7 +136,7 @@ impl Ingest {
     }
 
     async fn prepare(&self, tenant: &TenantId, received: Received) -> Result<Prepared, Refused> {
-        let now_ns = now_ns();
+        let now_ns = u64::try_from(self.clock.now_ns()).unwrap_or(0);
         let longest = match received.format {
             Format::Protobuf => INLINE_BYTES,
             Format::Json => INLINE_JSON_BYTES,
@@ -153,11 +152,4 @@ impl Ingest {
             Err(PushError::Internal.into())
         })
     }
-}
-
-fn now_ns() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

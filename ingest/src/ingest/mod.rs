@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use storage::StoredBlocks;
 use storage::ids::{BlockId, TenantId};
+use storage::{Clock, StoredBlocks};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
@@ -66,6 +66,7 @@ pub struct Ingest {
     stored: Arc<StoredBlocks>,
     budget: Budget,
     metrics: Metrics,
+    clock: Arc<dyn Clock>,
     closing: AtomicBool,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,

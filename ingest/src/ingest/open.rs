@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use object_store::ObjectStore;
 use object_store::path::Path;
-use storage::StoredBlocks;
 use storage::ids::{BlockId, TenantId};
+use storage::{Clock, Random, StoredBlocks};
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
 use super::Ingest;
@@ -42,6 +42,10 @@ pub struct IngestParts {
     pub prefix: Path,
     /// Counts what happens.
     pub metrics: Metrics,
+    /// Says what time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Makes up ids of blocks and nonces of commits.
+    pub random: Arc<Random>,
 }
 
 impl Ingest {
@@ -57,15 +61,27 @@ impl Ingest {
             store,
             prefix,
             metrics,
+            clock,
+            random,
         } = parts;
         let config = Arc::new(config);
         let (sealed, to_flush) = mpsc::unbounded_channel();
-        let head = Arc::new(Head::new(Arc::clone(&disk), metrics.clone(), sealed));
+        let head = Arc::new(Head::new(
+            Arc::clone(&disk),
+            metrics.clone(),
+            Arc::clone(&clock),
+            sealed,
+        ));
         let retries = Arc::new(RetryWindow::new(
             config.ingest.retry_window_requests,
             config.ingest.retry_window,
+            Arc::clone(&clock),
         ));
-        let stored = Arc::new(StoredBlocks::new(Arc::clone(&store), prefix.clone()));
+        let stored = Arc::new(StoredBlocks::new(
+            Arc::clone(&store),
+            prefix.clone(),
+            Arc::clone(&random),
+        ));
         let (stop, stopping) = watch::channel(false);
         let flusher = Arc::new(Flusher {
             head: Arc::clone(&head),
@@ -73,6 +89,7 @@ impl Ingest {
             prefix,
             stored: Arc::clone(&stored),
             metrics: metrics.clone(),
+            clock: Arc::clone(&clock),
             permits: Arc::new(Semaphore::new(config.live_store.flush_concurrency.max(1))),
             stopping,
         });
@@ -84,6 +101,8 @@ impl Ingest {
             head: Arc::clone(&head),
             retries: Arc::clone(&retries),
             metrics: metrics.clone(),
+            clock: Arc::clone(&clock),
+            random,
         };
         let mut numbering = BTreeMap::new();
         for tenant in wal::tenants(&*log_parts.disk)? {
@@ -95,7 +114,7 @@ impl Ingest {
             budget: Budget::new(config.ingest.max_decode_memory_bytes),
             rules: Arc::new(Rules {
                 limits: config.ingest.clone(),
-                rates: Rates::new(&config.rates),
+                rates: Rates::new(&config.rates, Arc::clone(&clock)),
             }),
             config,
             head,
@@ -103,6 +122,7 @@ impl Ingest {
             retries,
             stored,
             metrics,
+            clock,
             closing: AtomicBool::new(false),
             stop,
             tasks: Mutex::new(vec![flushing]),

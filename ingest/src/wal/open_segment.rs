@@ -3,12 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use storage::ids::{BlockId, TenantId};
-use ulid::Ulid;
+use storage::ids::TenantId;
 
+use super::parts::LogParts;
 use super::{record, segment};
 use crate::disk::{Disk, DiskFile};
-use crate::head::{Generation, Head};
+use crate::head::Generation;
 
 /// A segment that is appended to, and its generation.
 pub(super) struct OpenSegment {
@@ -25,12 +25,12 @@ pub(super) struct OpenSegment {
 
 impl OpenSegment {
     /// Begins a segment, and its generation in the head.
-    pub(super) fn create(disk: &dyn Disk, head: &Head, tenant: &TenantId) -> io::Result<Self> {
-        disk.create_dir(&segment::tenant_dir(tenant))?;
-        let id = BlockId(Ulid::new());
+    pub(super) fn create(parts: &LogParts, tenant: &TenantId) -> io::Result<Self> {
+        parts.disk.create_dir(&segment::tenant_dir(tenant))?;
+        let id = parts.random.block_id();
         let path = segment::path(tenant, id);
-        let file = disk.create(&path)?;
-        let generation = head.open(tenant, id, path);
+        let file = parts.disk.create(&path)?;
+        let generation = parts.head.open(tenant, id, path);
         Ok(Self {
             generation,
             file,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use storage::{Clock, Random};
+
 use crate::config::IngestConfig;
 use crate::disk::Disk;
 use crate::head::Head;
@@ -21,4 +23,8 @@ pub(crate) struct LogParts {
     pub(crate) retries: Arc<RetryWindow>,
     /// Counts what happens.
     pub(crate) metrics: Metrics,
+    /// Says when a generation is due, and how long a sync took.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Makes up the ids of segments, which become those of blocks.
+    pub(crate) random: Arc<Random>,
 }

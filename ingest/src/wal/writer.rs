@@ -13,11 +13,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use storage::ids::TenantId;
 use tokio::sync::mpsc;
-use ulid::Ulid;
 
 use super::command::{Append, Command, Seal};
 use super::health::Health;
@@ -139,7 +137,7 @@ impl Writer {
                 let _ = append.reply.send(answer);
             }
             if let Ok(generation) = outcome
-                && generation.size().bytes >= self.parts.config.live_store.max_block_bytes
+                && generation.bytes() >= self.parts.config.live_store.max_block_bytes
             {
                 self.seal_tenant(&tenant);
             }
@@ -157,7 +155,7 @@ impl Writer {
         let log = self.tenants.entry(tenant.clone()).or_default();
         let segment = match &mut log.open {
             Some(segment) => segment,
-            none => match OpenSegment::create(&*self.parts.disk, &self.parts.head, tenant) {
+            none => match OpenSegment::create(&self.parts, tenant) {
                 Ok(segment) => none.insert(segment),
                 Err(error) => return Err(self.failed(tenant, "create a segment", &error)),
             },
@@ -188,13 +186,11 @@ impl Writer {
             previous_crc = record::write(&mut bytes, place, body);
         }
 
-        let started = Instant::now();
+        let started = self.parts.clock.instant();
         match segment.append_durably(&*self.parts.disk, &bytes) {
             Ok(()) => {
-                self.parts
-                    .metrics
-                    .fsync_seconds
-                    .observe(started.elapsed().as_secs_f64());
+                let took = self.parts.clock.instant() - started;
+                self.parts.metrics.fsync_seconds.observe(took.as_secs_f64());
                 segment.previous_crc = previous_crc;
                 log.last_seq = seq;
                 let generation = Arc::clone(&segment.generation);
@@ -281,7 +277,7 @@ impl Writer {
 
     fn probe(&self) -> io::Result<()> {
         let dir = Path::new(segment::WAL_DIR);
-        let path = dir.join(format!("probe-{}", Ulid::new()));
+        let path = dir.join(format!("probe-{}", self.parts.random.ulid()));
         self.parts.disk.create_dir(dir)?;
         let written = self.parts.disk.create(&path).and_then(|mut file| {
             file.append(&[0; 4096])?;
@@ -293,22 +289,21 @@ impl Writer {
 
     fn seal(&mut self, which: Seal) {
         let live_store = &self.parts.config.live_store;
+        let now = self.parts.clock.instant();
         // Many tenants can fill the memory without any of them having enough for a block.
         let open = self.tenants.values().filter_map(|log| log.open.as_ref());
-        let pressure = open
-            .map(|segment| segment.generation.size().bytes)
-            .sum::<u64>()
+        let pressure = open.map(|segment| segment.generation.bytes()).sum::<u64>()
             > live_store.max_unflushed_bytes / 2;
         let due: Vec<TenantId> = self
             .tenants
             .iter()
             .filter_map(|(tenant, log)| Some((tenant, log.open.as_ref()?)))
             .filter(|(_, segment)| {
-                let size = segment.generation.size();
+                let ages = segment.generation.ages(now);
                 which == Seal::All
                     || pressure
-                    || size.age >= live_store.max_block_duration
-                    || size.idle >= live_store.max_trace_idle
+                    || ages.opened >= live_store.max_block_duration
+                    || ages.appended >= live_store.max_trace_idle
             })
             .map(|(tenant, _)| tenant.clone())
             .collect();

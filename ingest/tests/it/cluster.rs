@@ -18,6 +18,7 @@ use prometheus::Registry;
 use storage::block::meta::BlockMeta;
 use storage::block::{BlockCache, BlockFile, decode, read_block};
 use storage::model::SpanGroup;
+use storage::{Clock, Random, SystemClock};
 
 use super::sim_disk::{Part, SimDisk};
 
@@ -158,6 +159,16 @@ pub(crate) async fn try_open(
     disk: &SimDisk,
     store: &Store,
 ) -> std::result::Result<Arc<Ingest>, OpenError> {
+    open_at(config, disk, store, Arc::new(SystemClock)).await
+}
+
+/// Starts a process that reads the time from this clock.
+pub(crate) async fn open_at(
+    config: IngestConfig,
+    disk: &SimDisk,
+    store: &Store,
+    clock: Arc<dyn Clock>,
+) -> std::result::Result<Arc<Ingest>, OpenError> {
     let metrics = Metrics::register(&Registry::new()).unwrap();
     Ingest::open(IngestParts {
         config,
@@ -165,6 +176,8 @@ pub(crate) async fn try_open(
         store: Arc::new(store.clone()),
         prefix: Path::default(),
         metrics,
+        clock,
+        random: Random::from_system(),
     })
     .await
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use engine::{Grid, SeriesSet};
 use frontend::{QueryError, RangeRequest};
+use storage::{Clock as _, SystemClock};
 use traceql::Dialect;
 
 use super::options::{ConfigOptions, DialectOption, Logging, TimeOptions, TimeRange};
@@ -13,7 +14,6 @@ use crate::failure::Mistake;
 use crate::local::{self, Access};
 use crate::output::{self, Screen};
 use crate::render::{self, Drawing, Line};
-use crate::times;
 
 /// Where a server is expected.
 pub(super) const DEFAULT_SERVER: &str = "http://localhost:3200";
@@ -83,7 +83,7 @@ async fn from_server(args: &QueryArgs) -> anyhow::Result<Drawing> {
         args.server.as_deref().unwrap_or(DEFAULT_SERVER),
         args.tenant.as_deref(),
     )?;
-    let range = args.time.resolve(times::now_ns(), None)?;
+    let range = args.time.resolve(SystemClock.now_ns(), None)?;
     let dialect = args.dialect.dialect();
     let (drawing, remarks) = if args.time.instant {
         client
@@ -101,7 +101,7 @@ async fn from_storage(args: &QueryArgs) -> anyhow::Result<Drawing> {
     let location = local::open(&config, Access::Read)?;
     let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
     let data = local::time_range(&*local::manifest(&location, &tenant).await?)?;
-    let range = args.time.resolve(times::now_ns(), Some(data))?;
+    let range = args.time.resolve(SystemClock.now_ns(), Some(data))?;
     local::note_log(&config);
     let frontend = local::stored_frontend(&location, &config)?;
     let dialect = args.dialect.dialect();

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use storage::Random;
 use storage::ids::TenantId;
 use storage::store::StoreLocation;
 
@@ -31,6 +32,8 @@ pub struct Destination {
     pub location: StoreLocation,
     /// Whose spans they are.
     pub tenant: TenantId,
+    /// Makes up the ids of blocks.
+    pub random: Arc<Random>,
 }
 
 /// Which time spans get.

@@ -9,10 +9,8 @@ use storage::block::{
     EncodeOptions, ReadBack, WriteOptions, encode_requests, store_block, write_parquet,
 };
 use storage::catalog::{Catalog, ManifestEdit};
-use storage::ids::BlockId;
 use storage::otlp::PlainRequest;
 use tokio::runtime::Handle;
-use ulid::Ulid;
 
 use super::source::{Counter, Source};
 use super::{Cancel, Destination, LoadError, LoadReport, Progress, Shift, shift};
@@ -133,12 +131,17 @@ fn store_all(
 ) -> (LoadReport, anyhow::Result<()>) {
     let mut report = LoadReport::default();
     let store = || -> anyhow::Result<()> {
-        let Destination { location, tenant } = destination;
+        let Destination {
+            location,
+            tenant,
+            random,
+        } = destination;
         let store = Arc::clone(&location.store);
         let catalog = runtime.block_on(Catalog::open(
             store,
             location.prefix.clone(),
             tenant.clone(),
+            Arc::clone(random),
         ))?;
         for batch in batches {
             store_batch(batch, &catalog, destination, runtime, &mut report)?;
@@ -157,7 +160,7 @@ fn store_batch(
     report: &mut LoadReport,
 ) -> anyhow::Result<()> {
     let given = u64::try_from(batch.span_count).unwrap_or(u64::MAX);
-    let options = EncodeOptions::new(destination.tenant.clone(), BlockId(Ulid::new()));
+    let options = EncodeOptions::new(destination.tenant.clone(), destination.random.block_id());
     let in_memory = encode_requests(&batch.requests, batch.offset_ns, &options)?;
     drop(batch);
     let block = write_parquet(&in_memory, &WriteOptions::default())?;

@@ -16,6 +16,7 @@ use frontend::{Operations, router};
 use ingest::connections::Connections;
 use ingest::{Ingest, IngestParts, OsDisk};
 use prometheus::Registry;
+use storage::{Random, SystemClock};
 
 use crate::config::Config;
 use crate::local::{self, Access};
@@ -83,6 +84,8 @@ impl Server {
             store: location.store,
             prefix: location.prefix,
             metrics,
+            clock: Arc::new(SystemClock),
+            random: Random::from_system(),
         })
         .await?;
         state.run(Arc::clone(&ingest));
