@@ -11,6 +11,7 @@ mod connections;
 mod crash;
 mod disk_faults;
 mod flush;
+mod golden;
 mod http2;
 mod receivers;
 mod requests;
