@@ -111,6 +111,12 @@ pub enum StorageError {
         /// The store's own error.
         source: Arc<object_store::Error>,
     },
+    /// What is asked for cannot be told yet.
+    #[error("not ready: {reason}")]
+    NotReady {
+        /// What has to be done before.
+        reason: &'static str,
+    },
     /// A store location could not be opened.
     #[error("cannot open store {location}: {reason}")]
     OpenStore {
@@ -179,7 +185,9 @@ impl StorageError {
             | Self::NewerFormat { .. }
             | Self::Parquet { .. } => ErrorKind::Corrupt,
             Self::NotFound { .. } | Self::BlockNotLive { .. } => ErrorKind::NotFound,
-            Self::Store { .. } | Self::CommitContention { .. } => ErrorKind::Unavailable,
+            Self::Store { .. } | Self::NotReady { .. } | Self::CommitContention { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::Arrow { .. } | Self::Internal(_) => ErrorKind::Internal,
         }
     }

@@ -57,16 +57,7 @@ impl SnapshotSource for State {
     ) -> BoxFuture<'f, Result<Snapshot, StorageError>> {
         match self.running.get() {
             Some(ingest) => ingest.snapshot(tenant),
-            None => Box::pin(async {
-                Err(StorageError::Store {
-                    operation: "snapshot",
-                    object: STARTING.to_owned(),
-                    source: Arc::new(object_store::Error::NotImplemented {
-                        operation: String::new(),
-                        implementer: String::new(),
-                    }),
-                })
-            }),
+            None => Box::pin(async { Err(StorageError::NotReady { reason: STARTING }) }),
         }
     }
 }
