@@ -16,8 +16,17 @@
 //!
 //! Not here: queries and their languages, configuration files, deciding who a sender is.
 //!
-//! Reading order: [`ingest`](Ingest), `prepare`, [`prescan`](mod@prescan), `limits`, `rates`, `wal`,
-//! `head`, `flush`, then `receive` and [`connections`].
+//! What happens is read from the top down, beginning with [`ingest`](Ingest). From the ground up, each
+//! floor knows those below it only:
+//!
+//! - words: `error`, `config`, `metrics`, `budget`, `disk`; and [`connections`], which know nothing else
+//!   of here;
+//! - checks of one request: `decompress`, `json`, [`prescan`](mod@prescan), `limits`, `rates`;
+//! - memory: `head`, the spans that are not stored yet, and `retries`, the requests that were seen;
+//! - the log: `wal`;
+//! - work that waits for nobody: `prepare`, from bytes to a record, and `flush`, from spans to a block;
+//! - the receive path: `ingest`;
+//! - its protocols: `receive`.
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]

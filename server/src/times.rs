@@ -16,6 +16,17 @@ pub struct NotATime {
     text: String,
 }
 
+/// The time range and step of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeRange {
+    /// Time of the first sample, ns since the epoch; for an instant query the exclusive start.
+    pub start_ns: i64,
+    /// Time of the last sample, ns since the epoch, inclusive.
+    pub end_ns: i64,
+    /// Time between samples, ns.
+    pub step_ns: i64,
+}
+
 /// A duration in ns.
 #[must_use]
 pub fn duration_ns(duration: Duration) -> i64 {

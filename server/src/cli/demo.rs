@@ -9,7 +9,7 @@ use storage::ids::TenantId;
 use storage::{Clock as _, Random, SystemClock};
 use traceql::Dialect;
 
-use super::options::{ConfigOptions, Logging, TimeRange};
+use super::options::{ConfigOptions, Logging};
 use crate::client::Client;
 use crate::config::Config;
 use crate::demo::{self, DATA_SETS, DemoFolder};
@@ -20,7 +20,7 @@ use crate::render::{self, number};
 use crate::serve::Server;
 use crate::serve::ports::Ports;
 use crate::serve::signals::Signals;
-use crate::times::SECOND_NS;
+use crate::times::{SECOND_NS, TimeRange};
 
 const DEFAULT_FOLDER: &str = "./spandrel-demo";
 const PROVISIONING_FILE: &str = "grafana-datasources.yaml";

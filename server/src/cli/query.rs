@@ -8,12 +8,13 @@ use frontend::{QueryError, RangeRequest};
 use storage::{Clock as _, SystemClock};
 use traceql::Dialect;
 
-use super::options::{ConfigOptions, DialectOption, Logging, TimeOptions, TimeRange};
+use super::options::{ConfigOptions, DialectOption, Logging, TimeOptions};
 use crate::client::Client;
 use crate::failure::Mistake;
 use crate::local::{self, Access};
 use crate::output::{self, Screen};
 use crate::render::{self, Drawing, Line};
+use crate::times::TimeRange;
 
 /// Where a server is expected.
 pub(super) const DEFAULT_SERVER: &str = "http://localhost:3200";
@@ -38,12 +39,12 @@ pub(super) struct QueryArgs {
     #[command(flatten)]
     dialect: DialectOption,
     /// How to show the series
-    #[arg(long, short, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[arg(long, short, value_enum, default_value_t = SeriesOutput::Table)]
+    output: SeriesOutput,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+enum SeriesOutput {
     /// One row a series: last, least, greatest and mean value
     Table,
     /// One row a point in time, one column a series
@@ -68,11 +69,11 @@ pub(super) fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         }
     })?;
     let text = match args.output {
-        Output::Table => render::table(&drawing, false),
-        Output::Values => render::table(&drawing, true),
-        Output::Plot => render::plot(&drawing, &args.query, Screen::of_stdout()),
-        Output::Json => render::json(&drawing),
-        Output::Csv => render::csv(&drawing)?,
+        SeriesOutput::Table => render::table(&drawing, false),
+        SeriesOutput::Values => render::table(&drawing, true),
+        SeriesOutput::Plot => render::plot(&drawing, &args.query, Screen::of_stdout()),
+        SeriesOutput::Json => render::json(&drawing),
+        SeriesOutput::Csv => render::csv(&drawing)?,
     };
     output::write(&text)?;
     Ok(ExitCode::SUCCESS)
