@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::cast_possible_wrap,
     reason = "a test that fails says where"
 )]
