@@ -128,6 +128,7 @@ mod tests {
             )),
             config,
             &Registry::new(),
+            Arc::new(storage::SystemClock),
         );
         let frontend = frontend.unwrap();
         let tenant = TenantId::single();

@@ -7,11 +7,11 @@ use anyhow::{Context as _, bail};
 use engine::{Engine, EngineOptions};
 use frontend::Frontend;
 use prometheus::Registry;
-use storage::Random;
 use storage::catalog::{self, Catalog, Manifest};
 use storage::ids::TenantId;
 use storage::snapshot::{SnapshotSource, StoredBlocks};
 use storage::store::{StoreLocation, open_store};
+use storage::{Random, SystemClock};
 
 use crate::config::Config;
 use crate::failure::Mistake;
@@ -70,6 +70,7 @@ pub fn frontend(
         snapshots,
         config.frontend.clone(),
         registry,
+        Arc::new(SystemClock),
     )?)
 }
 

@@ -30,6 +30,10 @@ struct State {
 impl Random {
     /// Begins with a seed from the operating system, and uses its clock.
     #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the program gets a seed"
+    )]
     pub fn from_system() -> Arc<Self> {
         Self::new(StdRng::from_os_rng(), Arc::new(SystemClock))
     }
