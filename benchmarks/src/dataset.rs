@@ -8,7 +8,7 @@ use storage::block::meta::AttributeScope;
 use storage::catalog::Manifest;
 use storage::ids::TenantId;
 use storage::store::{StoreLocation, open_store};
-use storage::{SnapshotSource as _, StoredBlocks, layout};
+use storage::{Random, SnapshotSource as _, StoredBlocks, layout};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::error::BenchError;
@@ -41,6 +41,7 @@ impl Dataset {
         let blocks = Arc::new(StoredBlocks::new(
             Arc::clone(&location.store),
             location.prefix.clone(),
+            Random::from_system(),
         ));
         let manifest = runtime
             .block_on(blocks.snapshot(&TenantId::single()))?

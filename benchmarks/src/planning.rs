@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use storage::catalog::Manifest;
-use storage::ids::{BlockId, TenantId};
-use storage::{Snapshot, SnapshotSource, StorageError};
+use storage::ids::TenantId;
+use storage::{Random, Snapshot, SnapshotSource, StorageError};
 use tokio::runtime::Handle;
-use ulid::Ulid;
 
 use crate::contender::{Cache, Spandrel};
 use crate::dataset::Dataset;
@@ -121,9 +120,10 @@ fn split(catalog: &Manifest, window: &Window) -> Result<crate::usage::Spent, Ben
 
 /// A catalog of so many blocks, described as the given ones are.
 fn copies(manifest: &Manifest, count: usize) -> Manifest {
+    let random = Random::from_system();
     let blocks = manifest.blocks.iter().cycle().take(count).map(|block| {
         let mut copy = (**block).clone();
-        copy.block_id = BlockId(Ulid::new());
+        copy.block_id = random.block_id();
         Arc::new(copy)
     });
     Manifest {

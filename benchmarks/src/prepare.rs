@@ -8,12 +8,12 @@ use clap::Args;
 use storage::block::meta::BlockMeta;
 use storage::block::{EncodeOptions, ReadBack, WriteOptions, encode, store_block, write_parquet};
 use storage::catalog::{Catalog, ManifestEdit};
-use storage::ids::{BlockId, TenantId};
+use storage::ids::TenantId;
 use storage::model::SpanGroup;
+use storage::random::Random;
 use storage::store::{StoreLocation, open_store};
 use testkit::generate::{Batches, Workload};
 use tokio::runtime::Runtime;
-use ulid::Ulid;
 
 use crate::dataset::{path_text, runtime};
 use crate::error::BenchError;
@@ -166,6 +166,7 @@ struct Phases {
 
 /// Blocks being made.
 struct Making {
+    random: Arc<Random>,
     location: StoreLocation,
     catalog: Catalog,
     phases: Phases,
@@ -174,14 +175,17 @@ struct Making {
 
 impl Making {
     fn open(dir: &Path, runtime: &Runtime) -> Result<Self, BenchError> {
+        let random = Random::from_system();
         let location = open_store(path_text(dir)?, &BTreeMap::new())?;
         let store = Arc::clone(&location.store);
         let catalog = runtime.block_on(Catalog::open(
             store,
             location.prefix.clone(),
             TenantId::single(),
+            Arc::clone(&random),
         ))?;
         Ok(Self {
+            random,
             location,
             catalog,
             phases: Phases::default(),
@@ -190,7 +194,7 @@ impl Making {
     }
 
     fn store(&mut self, groups: &[SpanGroup], runtime: &Runtime) -> Result<(), BenchError> {
-        let encode_options = EncodeOptions::new(TenantId::single(), BlockId(Ulid::new()));
+        let encode_options = EncodeOptions::new(TenantId::single(), self.random.block_id());
         let (block, spent) = Meter::of(|| encode(groups, &encode_options));
         self.phases.encode += spent;
         let block = block?;

@@ -1,6 +1,8 @@
 //! A question, round by round, every engine in turn.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use storage::{Clock as _, SystemClock};
 
 use crate::answer::{Bounds, Cells, accuracy, difference};
 use crate::contender::Contender;
@@ -77,10 +79,10 @@ pub(crate) fn race(
             )
         }));
     }
-    let started = Instant::now();
+    let started = SystemClock.instant();
     let mut note = None;
     for round in 1..=effort.rounds {
-        if round > FEWEST_ROUNDS && started.elapsed() > effort.budget {
+        if round > FEWEST_ROUNDS && SystemClock.instant() - started > effort.budget {
             break;
         }
         let window = window(round)?;

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use storage::{Clock as _, SystemClock};
+
 use crate::error::BenchError;
 
 /// Unit of the times in `/proc/self/stat`; the same on every Linux architecture in use.
@@ -35,7 +37,7 @@ impl Meter {
     /// For work of seconds: all threads, those that have ended too, in steps of 10 ms.
     pub(crate) fn start() -> Self {
         Self {
-            started: Instant::now(),
+            started: SystemClock.instant(),
             cpu: cpu_ticks(),
             clock: cpu_ticks,
         }
@@ -44,14 +46,14 @@ impl Meter {
     /// For work of milliseconds: the threads that live all the while, in ns.
     pub(crate) fn start_fine() -> Self {
         Self {
-            started: Instant::now(),
+            started: SystemClock.instant(),
             cpu: cpu_of_threads(),
             clock: cpu_of_threads,
         }
     }
 
     pub(crate) fn spent(&self) -> Spent {
-        let wall = self.started.elapsed();
+        let wall = SystemClock.instant() - self.started;
         Spent {
             wall,
             cpu: (self.clock)().saturating_sub(self.cpu),

@@ -121,9 +121,14 @@ mod tests {
         config.query_frontend.metrics.concurrent_jobs = 1;
         let frontend = Frontend::try_new(
             Arc::new(engine.unwrap()),
-            Arc::new(StoredBlocks::new(store, root)),
+            Arc::new(StoredBlocks::new(
+                store,
+                root,
+                storage::Random::from_system(),
+            )),
             config,
             &Registry::new(),
+            Arc::new(storage::SystemClock),
         );
         let frontend = frontend.unwrap();
         let tenant = TenantId::single();

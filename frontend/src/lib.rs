@@ -19,32 +19,6 @@
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
-#![warn(
-    unreachable_pub,
-    missing_debug_implementations,
-    unused_qualifications,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::todo,
-    clippy::unimplemented,
-    clippy::dbg_macro,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::await_holding_lock
-)]
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        reason = "a test fails by panicking"
-    )
-)]
 
 pub mod api;
 mod blocks;

@@ -6,6 +6,8 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
 
+use storage::Clock;
+
 use crate::error::QueryError;
 use crate::stats::QueryStats;
 
@@ -159,11 +161,12 @@ impl Metrics {
     }
 
     /// Starts to watch a query.
-    pub(crate) fn start_query(&self) -> QueryTimer<'_> {
+    pub(crate) fn start_query<'a>(&'a self, clock: &'a dyn Clock) -> QueryTimer<'a> {
         self.running.inc();
         QueryTimer {
             metrics: self,
-            start: Instant::now(),
+            clock,
+            start: clock.instant(),
             outcome: "cancelled",
         }
     }
@@ -191,13 +194,14 @@ impl Metrics {
 #[derive(Debug)]
 pub(crate) struct QueryTimer<'a> {
     metrics: &'a Metrics,
+    clock: &'a dyn Clock,
     start: Instant,
     outcome: &'static str,
 }
 
 impl QueryTimer<'_> {
     pub(crate) fn elapsed(&self) -> Duration {
-        self.start.elapsed()
+        self.clock.instant() - self.start
     }
 
     pub(crate) fn finish<T>(mut self, result: &Result<T, QueryError>) {
@@ -224,6 +228,6 @@ impl Drop for QueryTimer<'_> {
             .metrics
             .query_seconds
             .with_label_values(&[self.outcome]);
-        seconds.observe(self.start.elapsed().as_secs_f64());
+        seconds.observe(self.elapsed().as_secs_f64());
     }
 }

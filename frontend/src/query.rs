@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::{
     Engine, EngineError, Exemplar, Fingerprint, Grid, MAX_EXEMPLARS, MetricsPlan, PartialExemplars,
@@ -22,6 +22,7 @@ use engine::{
 };
 use futures::StreamExt;
 use prometheus::Registry;
+use storage::Clock;
 use storage::block::MemoryBlock;
 use storage::block::meta::BlockMeta;
 use storage::ids::{BlockId, TenantId};
@@ -113,6 +114,7 @@ pub struct Frontend {
     pub(crate) job_turns: Turns,
     pub(crate) metrics: Metrics,
     cache: StateCache,
+    clock: Arc<dyn Clock>,
 }
 
 impl Frontend {
@@ -125,6 +127,7 @@ impl Frontend {
         snapshots: Arc<dyn SnapshotSource>,
         config: FrontendConfig,
         registry: &Registry,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::register(registry)?;
         Ok(Self {
@@ -135,7 +138,18 @@ impl Frontend {
             cache: StateCache::new(config.query_frontend.cache.max_bytes, metrics.cache.clone()),
             config,
             metrics,
+            clock,
         })
+    }
+
+    /// The wall clock, ns since the epoch.
+    pub(crate) fn now_ns(&self) -> i64 {
+        self.clock.now_ns()
+    }
+
+    /// The clock that says how long something took.
+    pub(crate) fn instant(&self) -> Instant {
+        self.clock.instant()
     }
 
     /// The settings.
@@ -159,7 +173,7 @@ impl Frontend {
     /// # Errors
     /// See [`QueryError`]; its kind says what to do.
     pub async fn query_range(&self, request: &RangeRequest) -> Result<Answer, QueryError> {
-        let timer = self.metrics.start_query();
+        let timer = self.metrics.start_query(&*self.clock);
         let answer = self.answer(request);
         let mut result = self.within_deadline(request.timeout, answer).await;
         if let Ok(answer) = &mut result {

@@ -7,7 +7,6 @@
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use engine::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
 use engine::{PruneReason, QueryContext, Slice, bytes_to_search, may_search, prune_search};
@@ -74,10 +73,10 @@ impl Frontend {
     /// # Errors
     /// As for a metrics query.
     pub async fn search(&self, request: &SearchRequest) -> Result<SearchAnswer, QueryError> {
-        let start = Instant::now();
+        let start = self.instant();
         let found = self.within_deadline(None, self.find_traces(request));
         let mut answer = found.await?;
-        answer.stats.elapsed = start.elapsed();
+        answer.stats.elapsed = self.instant() - start;
         self.count(&answer.stats);
         Ok(answer)
     }

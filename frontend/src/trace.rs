@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use engine::{PruneReason, QueryCounters};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -67,9 +66,9 @@ impl Frontend {
     /// # Errors
     /// As for a query.
     pub async fn trace(&self, request: &TraceRequest) -> Result<TraceAnswer, QueryError> {
-        let start = Instant::now();
+        let start = self.instant();
         let mut answer = self.within_deadline(None, self.find_trace(request)).await?;
-        answer.stats.elapsed = start.elapsed();
+        answer.stats.elapsed = self.instant() - start;
         self.count(&answer.stats);
         Ok(answer)
     }

@@ -6,7 +6,6 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Instant;
 
 use engine::{LabelValue, QueryCounters, Series};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -126,7 +125,7 @@ impl Frontend {
         sources: &[ValueSource],
         limits: ValueLimits,
     ) -> Result<Values, QueryError> {
-        let start = Instant::now();
+        let start = self.instant();
         let _turn = self.enter(&request.tenants).await?;
         let snapshots = self.snapshots(&request.tenants).await?;
         let (mut blocks, mut stats) = request.blocks(&snapshots);
@@ -158,7 +157,7 @@ impl Frontend {
         let partial = whole.is_full().then(|| self.why_partial(limits));
         stats.inspected_bytes = counters.bytes_read();
         stats.storage_requests = counters.requests();
-        stats.elapsed = start.elapsed();
+        stats.elapsed = self.instant() - start;
         self.count(&stats);
         Ok(Values {
             values: typed(whole, name),

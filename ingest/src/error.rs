@@ -194,6 +194,20 @@ impl PushError {
     }
 }
 
+/// Why a request is not in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AppendError {
+    /// Less space is left than must be. Nothing of the request was written.
+    #[error("the disk is nearly full")]
+    DiskLow,
+    /// No space is left. The request may still turn up after a restart.
+    #[error("the disk is full")]
+    DiskFull,
+    /// Writing or syncing failed. The request may still turn up after a restart.
+    #[error("the log could not be written")]
+    Unavailable,
+}
+
 /// Why the receive path could not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -9,14 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use storage::Clock;
 use storage::block::{EncodeOptions, MemoryBlock, encode_requests};
 use storage::ids::{BlockId, TenantId};
 use storage::otlp::PlainRequest;
 use tokio::sync::{Notify, OnceCell, mpsc};
 
+use crate::disk::Disk;
 use crate::error::FlushError;
 use crate::metrics::{Metrics, gauge_value};
-use crate::wal::disk::Disk;
 
 /// All generations of all tenants.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct Head {
     sealed: mpsc::UnboundedSender<Arc<Generation>>,
     disk: Arc<dyn Disk>,
     metrics: Metrics,
+    clock: Arc<dyn Clock>,
     /// Files that could not be removed yet.
     leftovers: Mutex<Vec<PathBuf>>,
     /// Told whenever a generation leaves.
@@ -67,16 +69,18 @@ struct Encoded {
 
 /// What decides whether a generation is due.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Size {
-    pub(crate) bytes: u64,
-    pub(crate) age: Duration,
-    pub(crate) idle: Duration,
+pub(crate) struct Ages {
+    /// Time since the generation was opened.
+    pub(crate) opened: Duration,
+    /// Time since the last append.
+    pub(crate) appended: Duration,
 }
 
 impl Head {
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
         metrics: Metrics,
+        clock: Arc<dyn Clock>,
         sealed: mpsc::UnboundedSender<Arc<Generation>>,
     ) -> Self {
         Self {
@@ -86,6 +90,7 @@ impl Head {
             sealed,
             disk,
             metrics,
+            clock,
             leftovers: Mutex::default(),
             left: Notify::new(),
         }
@@ -98,7 +103,7 @@ impl Head {
         id: BlockId,
         log_path: PathBuf,
     ) -> Arc<Generation> {
-        let now = Instant::now();
+        let now = self.clock.instant();
         let generation = Arc::new(Generation {
             id,
             tenant: tenant.clone(),
@@ -127,7 +132,7 @@ impl Head {
         content.requests.push(spans);
         content.appended += 1;
         content.bytes += bytes;
-        content.last_append = Instant::now();
+        content.last_append = self.clock.instant();
         drop(content);
         self.add_bytes(bytes);
     }
@@ -261,12 +266,16 @@ impl Generation {
         self.lock().log_path = path;
     }
 
-    pub(crate) fn size(&self) -> Size {
-        let content = self.lock();
-        Size {
-            bytes: content.bytes,
-            age: self.opened.elapsed(),
-            idle: content.last_append.elapsed(),
+    /// Bytes of OTLP.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.lock().bytes
+    }
+
+    /// How long ago the generation was opened, and how long ago it was last appended to.
+    pub(crate) fn ages(&self, now: Instant) -> Ages {
+        Ages {
+            opened: now.duration_since(self.opened),
+            appended: now.duration_since(self.lock().last_append),
         }
     }
 

@@ -16,43 +16,26 @@
 //!
 //! Not here: queries and their languages, configuration files, deciding who a sender is.
 //!
-//! Reading order: [`ingest`](Ingest), `prepare`, [`prescan`](mod@prescan), `limits`, `rates`, [`wal`],
-//! `head`, `flush`, then `receive` and [`connections`].
+//! What happens is read from the top down, beginning with [`ingest`](Ingest). From the ground up, each
+//! floor knows those below it only:
+//!
+//! - words: `error`, `config`, `metrics`, `budget`, `disk`; and [`connections`], which know nothing else
+//!   of here;
+//! - checks of one request: `decompress`, `json`, [`prescan`](mod@prescan), `limits`, `rates`;
+//! - memory: `head`, the spans that are not stored yet, and `retries`, the requests that were seen;
+//! - the log: `wal`;
+//! - work that waits for nobody: `prepare`, from bytes to a record, and `flush`, from spans to a block;
+//! - the receive path: `ingest`;
+//! - its protocols: `receive`.
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
-#![warn(
-    unreachable_pub,
-    missing_debug_implementations,
-    unused_qualifications,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::todo,
-    clippy::unimplemented,
-    clippy::dbg_macro,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::await_holding_lock
-)]
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::cast_possible_truncation,
-        reason = "tests may"
-    )
-)]
 
 mod budget;
 mod config;
 pub mod connections;
 mod decompress;
+mod disk;
 mod error;
 mod flush;
 mod head;
@@ -65,14 +48,14 @@ pub mod prescan;
 mod rates;
 mod receive;
 mod retries;
-pub mod wal;
+mod wal;
 
 pub use config::{
     IngestConfig, LimitsConfig, LiveStoreConfig, RatesConfig, ReceiverConfig, WalConfig,
 };
+pub use disk::{Disk, DiskFile, OsDisk};
 pub use error::{ErrorKind, FlushError, OpenError, PushError};
-pub use ingest::{Ingest, PushOutcome, ShutdownReport};
+pub use ingest::{Ingest, IngestParts, PushOutcome, ShutdownReport};
 pub use json::{JsonError, decode_json};
 pub use metrics::Metrics;
 pub use receive::receive;
-pub use wal::disk::{Disk, DiskFile, OsDisk};

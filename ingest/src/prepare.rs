@@ -1,8 +1,6 @@
 //! From the bytes of a request to spans and a record for the log: everything before the log that
 //! costs time, and nothing that waits.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
@@ -14,7 +12,7 @@ use crate::config::LimitsConfig;
 use crate::decompress::{Encoding, decompress};
 use crate::error::PushError;
 use crate::json;
-use crate::limits::{self, Report};
+use crate::limits::{self, LimitReport};
 use crate::prescan::{Counts, prescan};
 use crate::rates::{Load, Rates};
 use crate::wal::record;
@@ -49,7 +47,7 @@ pub(crate) struct Received {
 pub(crate) struct Prepared {
     /// What was accepted, and goes to the log.
     pub(crate) spans: PlainRequest,
-    pub(crate) report: Report,
+    pub(crate) report: LimitReport,
     pub(crate) request_hash: u128,
     pub(crate) packed: Vec<u8>,
     pub(crate) request_len: u32,
@@ -101,7 +99,9 @@ pub(crate) fn prepare(
             memory.grow(body.len()).map_err(refused)?;
             let request_hash = record::request_hash(tenant, &body);
             let counts = match found {
-                Ok(plain) => return pack(plain, Report::default(), request_hash, memory, limits),
+                Ok(plain) => {
+                    return pack(plain, LimitReport::default(), request_hash, memory, limits);
+                }
                 Err(counts) => counts,
             };
             reserve(&mut memory, counts, body.len()).map_err(refused)?;
@@ -133,7 +133,7 @@ fn take(tenant: &TenantId, spans: u64, body: &[u8], rules: &Rules) -> Result<(),
         bytes: body.len() as u64,
         spans,
     };
-    let taken = rules.rates.take(tenant, load, Instant::now());
+    let taken = rules.rates.take(tenant, load);
     taken.map_err(|error| Refused { error, spans })
 }
 
@@ -171,7 +171,7 @@ fn put_right(
     request_len: usize,
     limits: &LimitsConfig,
     now_ns: u64,
-) -> (PlainRequest, Report) {
+) -> (PlainRequest, LimitReport) {
     let depth = counts.value_depth;
     let mut report = limits::apply(&mut request, limits, depth, request_len, now_ns);
     let (spans, rejected) = PlainRequest::from_message(request);
@@ -183,7 +183,7 @@ fn put_right(
 /// changed by then, and time has.
 fn pack(
     spans: PlainRequest,
-    report: Report,
+    report: LimitReport,
     request_hash: u128,
     memory: Share,
     limits: &LimitsConfig,

@@ -4,9 +4,10 @@
 //! spans out of both buckets of its tenant or, if there is not enough in one of them, out of none.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use storage::Clock;
 use storage::ids::TenantId;
 
 use crate::config::RatesConfig;
@@ -29,6 +30,7 @@ pub(crate) struct Rates {
     bytes: Option<Limit>,
     spans: Option<Limit>,
     tenants: Mutex<Tenants>,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,8 @@ struct Bucket {
 }
 
 impl Rates {
-    pub(crate) fn new(config: &RatesConfig) -> Self {
+    /// Full buckets for everyone.
+    pub(crate) fn new(config: &RatesConfig, clock: Arc<dyn Clock>) -> Self {
         let limit = |limit: Limit| (limit.per_second > 0).then_some(limit);
         Self {
             bytes: limit(Limit {
@@ -83,19 +86,19 @@ impl Rates {
                 buckets: HashMap::new(),
                 enough: FEW_TENANTS,
             }),
+            clock,
         }
     }
 
     /// Takes what a request needs out of its tenant's buckets.
-    pub(crate) fn take(
-        &self,
-        tenant: &TenantId,
-        load: Load,
-        now: Instant,
-    ) -> Result<(), PushError> {
+    ///
+    /// # Errors
+    /// There is not enough in one of them, now or ever.
+    pub(crate) fn take(&self, tenant: &TenantId, load: Load) -> Result<(), PushError> {
         if self.bytes.is_none() && self.spans.is_none() {
             return Ok(());
         }
+        let now = self.clock.instant();
         let full = Buckets {
             bytes: Bucket::full(self.bytes, now),
             spans: Bucket::full(self.spans, now),
@@ -179,16 +182,23 @@ fn whole_seconds(ns: u128) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use testkit::clock::TestClock;
+
     use super::*;
 
     /// 100 bytes a second and 250 at once, 10 spans a second and 20 at once.
-    fn rates() -> Rates {
-        Rates::new(&RatesConfig {
+    fn rates() -> (Rates, Arc<TestClock>) {
+        with(&RatesConfig {
             rate_limit_bytes: 100,
             burst_size_bytes: 250,
             rate_limit_spans: 10,
             burst_size_spans: 20,
         })
+    }
+
+    fn with(config: &RatesConfig) -> (Rates, Arc<TestClock>) {
+        let clock = TestClock::at(0);
+        (Rates::new(config, Arc::clone(&clock) as _), clock)
     }
 
     fn load(bytes: u64, spans: u64) -> Load {
@@ -206,60 +216,61 @@ mod tests {
 
     #[test]
     fn a_burst_is_followed_by_the_rate() {
-        let (rates, tenant, start) = (rates(), TenantId::single(), Instant::now());
-        let take = |bytes, spans, ms| {
-            rates.take(
-                &tenant,
-                load(bytes, spans),
-                start + Duration::from_millis(ms),
-            )
-        };
-        take(250, 0, 0).unwrap();
-        assert_eq!(waits(take(1, 0, 0)), ("rate_limit_bytes", 1));
-        assert_eq!(waits(take(250, 0, 0)), ("rate_limit_bytes", 3));
-        take(100, 0, 1000).unwrap();
+        let (rates, clock) = rates();
+        let take = |bytes| rates.take(&TenantId::single(), load(bytes, 0));
+        let pass = |ms| clock.advance(Duration::from_millis(ms));
+        take(250).unwrap();
+        assert_eq!(waits(take(1)), ("rate_limit_bytes", 1));
+        assert_eq!(waits(take(250)), ("rate_limit_bytes", 3));
+        pass(1000);
+        take(100).unwrap();
         // What is told is when it works, to the second.
-        assert_eq!(waits(take(150, 0, 1001)), ("rate_limit_bytes", 2));
-        take(150, 0, 2500).unwrap();
+        pass(1);
+        assert_eq!(waits(take(150)), ("rate_limit_bytes", 2));
+        pass(1499);
+        take(150).unwrap();
         // An idle tenant saves up no more than a burst.
-        assert_eq!(waits(take(250, 0, 4999)), ("rate_limit_bytes", 1));
-        take(250, 0, 5000).unwrap();
-        take(250, 0, 60_000).unwrap();
-        assert_eq!(waits(take(1, 0, 60_000)), ("rate_limit_bytes", 1));
+        pass(2499);
+        assert_eq!(waits(take(250)), ("rate_limit_bytes", 1));
+        pass(1);
+        take(250).unwrap();
+        pass(55_000);
+        take(250).unwrap();
+        assert_eq!(waits(take(1)), ("rate_limit_bytes", 1));
     }
 
     #[test]
     fn spans_count_as_bytes_do_and_a_refusal_takes_nothing() {
-        let (rates, tenant, now) = (rates(), TenantId::single(), Instant::now());
-        rates.take(&tenant, load(100, 15), now).unwrap();
+        let ((rates, _), tenant) = (rates(), TenantId::single());
+        rates.take(&tenant, load(100, 15)).unwrap();
         assert_eq!(
-            waits(rates.take(&tenant, load(100, 15), now)),
+            waits(rates.take(&tenant, load(100, 15))),
             ("rate_limit_spans", 1)
         );
-        rates.take(&tenant, load(150, 5), now).unwrap();
+        rates.take(&tenant, load(150, 5)).unwrap();
     }
 
     #[test]
     fn what_no_bucket_can_hold_is_refused_for_good() {
-        let (rates, tenant, now) = (rates(), TenantId::single(), Instant::now());
-        let error = rates.take(&tenant, load(251, 1), now).unwrap_err();
+        let ((rates, _), tenant) = (rates(), TenantId::single());
+        let error = rates.take(&tenant, load(251, 1)).unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::TooLarge);
         assert_eq!(
             error.to_string(),
             "err-larger-than-burst: the request has 251 bytes, and a tenant may send 250 at once \
              (limit overrides.defaults.ingestion.burst_size_bytes)"
         );
-        rates.take(&tenant, load(250, 20), now).unwrap();
+        rates.take(&tenant, load(250, 20)).unwrap();
     }
 
     #[test]
     fn tenants_do_not_pay_for_each_other_and_are_forgotten_when_idle() {
-        let (rates, start) = (rates(), Instant::now());
+        let (rates, clock) = rates();
         for number in 0..5 * FEW_TENANTS {
             let tenant: TenantId = format!("tenant-{number}").parse().unwrap();
-            let now = start + Duration::from_millis(u64::try_from(number).unwrap());
-            rates.take(&tenant, load(250, 0), now).unwrap();
-            waits(rates.take(&tenant, load(250, 0), now));
+            rates.take(&tenant, load(250, 0)).unwrap();
+            waits(rates.take(&tenant, load(250, 0)));
+            clock.advance(Duration::from_millis(1));
         }
         // The last 2500 are still filling up; of the others some are not forgotten yet.
         let remembered = rates.tenants.lock().unwrap().buckets.len();
@@ -268,28 +279,26 @@ mod tests {
 
     #[test]
     fn no_number_overflows() {
-        let rates = Rates::new(&RatesConfig {
+        let (rates, clock) = with(&RatesConfig {
             rate_limit_bytes: u64::MAX,
             burst_size_bytes: u64::MAX,
             rate_limit_spans: 1,
             burst_size_spans: u64::MAX,
         });
-        let (tenant, start) = (TenantId::single(), Instant::now());
-        let later = start + Duration::from_secs(1 << 33);
-        rates
-            .take(&tenant, load(u64::MAX, u64::MAX), start)
-            .unwrap();
-        let (key, seconds) = waits(rates.take(&tenant, load(1, u64::MAX), later));
+        let tenant = TenantId::single();
+        rates.take(&tenant, load(u64::MAX, u64::MAX)).unwrap();
+        clock.advance(Duration::from_secs(1 << 33));
+        let (key, seconds) = waits(rates.take(&tenant, load(1, u64::MAX)));
         assert_eq!((key, seconds), ("rate_limit_spans", u64::MAX - (1 << 33)));
     }
 
     #[test]
     fn without_a_limit_nothing_is_counted() {
-        let rates = Rates::new(&RatesConfig::default());
+        let (rates, _) = with(&RatesConfig::default());
         let tenant = TenantId::single();
         for _ in 0..10 {
             let all = load(u64::MAX, u64::MAX);
-            rates.take(&tenant, all, Instant::now()).unwrap();
+            rates.take(&tenant, all).unwrap();
         }
         assert!(rates.tenants.lock().unwrap().buckets.is_empty());
     }

@@ -1,12 +1,13 @@
 //! Requests seen before: a sender that missed our answer sends again.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use storage::Clock;
 use tokio::sync::oneshot;
 
-use crate::wal::AppendError;
+use crate::error::AppendError;
 
 /// The outcome of an append, as everyone who waits for it hears it.
 pub(crate) type AppendResult = Result<(), AppendError>;
@@ -17,6 +18,7 @@ pub(crate) struct RetryWindow {
     seen: Mutex<Seen>,
     max_requests: usize,
     max_age: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug, Default)]
@@ -44,11 +46,13 @@ pub(crate) enum Admission {
 }
 
 impl RetryWindow {
-    pub(crate) fn new(max_requests: usize, max_age: Duration) -> Self {
+    /// A window of so many requests at most, none of them older than `max_age`.
+    pub(crate) fn new(max_requests: usize, max_age: Duration, clock: Arc<dyn Clock>) -> Self {
         Self {
             seen: Mutex::default(),
             max_requests,
             max_age,
+            clock,
         }
     }
 
@@ -74,7 +78,7 @@ impl RetryWindow {
     pub(crate) fn complete(&self, hash: u128, outcome: &AppendResult) {
         let mut seen = self.lock();
         let before = if outcome.is_ok() {
-            seen.order.push_back((Instant::now(), hash));
+            seen.order.push_back((self.clock.instant(), hash));
             seen.requests.insert(hash, State::Durable)
         } else {
             seen.requests.remove(&hash)
@@ -94,14 +98,15 @@ impl RetryWindow {
         let mut seen = self.lock();
         let new = seen.requests.insert(hash, State::Durable).is_none();
         if new {
-            seen.order.push_back((Instant::now(), hash));
+            seen.order.push_back((self.clock.instant(), hash));
         }
         new
     }
 
     fn expire(&self, seen: &mut Seen) {
+        let now = self.clock.instant();
         while let Some((since, hash)) = seen.order.front().copied() {
-            if seen.order.len() <= self.max_requests && since.elapsed() <= self.max_age {
+            if seen.order.len() <= self.max_requests && now.duration_since(since) <= self.max_age {
                 break;
             }
             seen.order.pop_front();
@@ -117,11 +122,21 @@ impl RetryWindow {
 
 #[cfg(test)]
 mod tests {
+    use testkit::clock::TestClock;
+
     use super::*;
+
+    const MAX_AGE: Duration = Duration::from_secs(60);
+
+    fn window(max_requests: usize) -> (RetryWindow, Arc<TestClock>) {
+        let clock = TestClock::at(0);
+        let window = RetryWindow::new(max_requests, MAX_AGE, Arc::clone(&clock) as _);
+        (window, clock)
+    }
 
     #[test]
     fn a_request_is_new_then_in_flight_then_durable() {
-        let window = RetryWindow::new(10, Duration::from_secs(60));
+        let (window, _) = window(10);
         assert!(matches!(window.admit(1), Admission::New));
         let Admission::InFlight(mut waiting) = window.admit(1) else {
             panic!("not in flight")
@@ -133,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_failed_request_may_be_tried_again() {
-        let window = RetryWindow::new(10, Duration::from_secs(60));
+        let (window, _) = window(10);
         assert!(matches!(window.admit(1), Admission::New));
         let Admission::InFlight(mut waiting) = window.admit(1) else {
             panic!("not in flight")
@@ -144,17 +159,23 @@ mod tests {
     }
 
     #[test]
-    fn the_window_is_bounded() {
-        let window = RetryWindow::new(2, Duration::from_secs(60));
+    fn the_window_is_bounded_in_number() {
+        let (window, _) = window(2);
         for hash in 1..=3 {
             assert!(window.replayed(hash));
         }
         assert!(!window.replayed(3));
         assert!(matches!(window.admit(1), Admission::New));
         assert!(matches!(window.admit(2), Admission::Durable));
-        let forgetful = RetryWindow::new(2, Duration::ZERO);
-        forgetful.replayed(1);
-        std::thread::sleep(Duration::from_millis(2));
-        assert!(matches!(forgetful.admit(1), Admission::New));
+    }
+
+    #[test]
+    fn the_window_is_bounded_in_time() {
+        let (window, clock) = window(2);
+        window.replayed(1);
+        clock.advance(MAX_AGE);
+        assert!(matches!(window.admit(1), Admission::Durable));
+        clock.advance(Duration::from_nanos(1));
+        assert!(matches!(window.admit(1), Admission::New));
     }
 }

@@ -14,10 +14,9 @@ use storage::model::SpanGroup;
 use storage::otlp::from_request;
 use traceql::Dialect;
 
-use crate::cli::options::TimeRange;
 use crate::failure::Mistake;
 use crate::render::{Drawing, Line};
-use crate::times::{self, SECOND_NS};
+use crate::times::{self, SECOND_NS, TimeRange};
 
 /// Longest that an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(300);

@@ -7,8 +7,15 @@
 //! - answers go to standard output, everything else to standard error;
 //! - secrets are never printed.
 //!
-//! Reading order: [`cli`] is what one can ask for, [`config`] how it is set, [`serve`] how the parts
-//! are put together, [`load`] how files become blocks, [`render`] how answers are drawn.
+//! From the ground up, each floor knows those below it only:
+//!
+//! - words: [`failure`], [`output`], and [`config`], how the program is set;
+//! - [`times`] as people write them, and [`telemetry`], the process log;
+//! - [`render`], how answers are drawn;
+//! - access to spans: [`local`], the storage of a configuration, [`client`], a server's API, and
+//!   [`load`], how files become blocks;
+//! - whole processes: [`serve`], how the parts are put together, and [`demo`];
+//! - [`cli`], what one can ask for.
 
 pub mod cli;
 pub mod client;

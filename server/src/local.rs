@@ -11,6 +11,7 @@ use storage::catalog::{self, Catalog, Manifest};
 use storage::ids::TenantId;
 use storage::snapshot::{SnapshotSource, StoredBlocks};
 use storage::store::{StoreLocation, open_store};
+use storage::{Random, SystemClock};
 
 use crate::config::Config;
 use crate::failure::Mistake;
@@ -69,6 +70,7 @@ pub fn frontend(
         snapshots,
         config.frontend.clone(),
         registry,
+        Arc::new(SystemClock),
     )?)
 }
 
@@ -77,7 +79,8 @@ pub fn frontend(
 /// # Errors
 /// As for [`frontend()`].
 pub fn stored_frontend(location: &StoreLocation, config: &Config) -> anyhow::Result<Frontend> {
-    let stored = StoredBlocks::new(Arc::clone(&location.store), location.prefix.clone());
+    let (store, prefix) = (Arc::clone(&location.store), location.prefix.clone());
+    let stored = StoredBlocks::new(store, prefix, Random::from_system());
     frontend(location, Arc::new(stored), config, &Registry::new())
 }
 
@@ -93,6 +96,7 @@ pub async fn manifest(
         Arc::clone(&location.store),
         location.prefix.clone(),
         tenant.clone(),
+        Random::from_system(),
     )
     .await?;
     Ok(catalog.current())

@@ -1,27 +1,18 @@
 //! The process log: one escaped line per event, on standard error.
 
-use std::fmt::{self, Write as _};
 use std::io;
 
-use serde_json::{Map, Value};
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
-
-use crate::times;
-
-/// Longest value in a line; what comes from outside can be of any length.
-const MAX_VALUE_CHARS: usize = 4096;
+use tracing::Subscriber;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry};
 
 /// Shape of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// `ts=… level=… msg="…" key=value`.
+    /// `ts=… level=… target=… message="…" key=value`.
     Logfmt,
-    /// One JSON object.
+    /// One JSON object with `timestamp`, `level`, `target`, `message` and the other fields beside them.
     Json,
 }
 
@@ -38,121 +29,97 @@ pub fn start(level: &str, format: LogFormat) {
         format!("warn,{directives}")
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .event_format(Lines(format))
-        .finish();
+    let subscriber = subscriber(filter, format, io::stderr);
     let _already_started = tracing::subscriber::set_global_default(subscriber);
 }
 
-struct Lines(LogFormat);
-
-impl<S, N> FormatEvent<S, N> for Lines
+/// What writes the events that pass a filter, a line each.
+fn subscriber<W>(filter: EnvFilter, format: LogFormat, writer: W) -> impl Subscriber
 where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    fn format_event(
-        &self,
-        _context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let mut fields = Fields::default();
-        fields.put("ts", times::format(times::now_ns()));
-        fields.put(
-            "level",
-            event.metadata().level().as_str().to_ascii_lowercase(),
-        );
-        fields.put("target", event.metadata().target().to_owned());
-        event.record(&mut fields);
-        match self.0 {
-            LogFormat::Json => writeln!(writer, "{}", Value::Object(fields.0)),
-            LogFormat::Logfmt => writeln!(writer, "{}", logfmt(&fields.0)),
-        }
-    }
-}
-
-/// The fields of an event, in order, the message as `msg`.
-#[derive(Default)]
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn put(&mut self, name: &str, value: impl Into<Value>) {
-        let name = if name == "message" { "msg" } else { name };
-        self.0.insert(name.to_owned(), value.into());
-    }
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let mut text = String::new();
-        let _infallible = write!(text, "{value:?}");
-        self.record_str(field, &text);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        let cut = value
-            .char_indices()
-            .nth(MAX_VALUE_CHARS)
-            .map_or(value, |(at, _)| &value[..at]);
-        self.put(field.name(), cut);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field.name(), value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field.name(), value);
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field.name(), value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field.name(), value);
-    }
-}
-
-/// Fields as `name=value`; what could be read as another field or another line is quoted and escaped.
-fn logfmt(fields: &Map<String, Value>) -> String {
-    let mut line = String::new();
-    for (name, value) in fields {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        let plain = !text.is_empty()
-            && text
-                .chars()
-                .all(|c| c.is_ascii_graphic() && !"\"=\\".contains(c));
-        let _infallible = if plain {
-            write!(line, "{name}={text}")
-        } else {
-            write!(line, "{name}={text:?}")
-        };
-    }
-    line
+    let lines = match format {
+        LogFormat::Logfmt => tracing_logfmt::builder()
+            .with_span_name(false)
+            .with_span_path(false)
+            .layer()
+            .with_writer(writer)
+            .boxed(),
+        LogFormat::Json => tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_writer(writer)
+            .boxed(),
+    };
+    Registry::default().with(filter).with(lines)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
+    #[derive(Debug, Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What the log says of an event whose values look like a second line and like other fields.
+    fn line(format: LogFormat) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = subscriber(EnvFilter::new("info"), format, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(
+                tenant = "a b=\"c\" \u{1b}[31m",
+                count = 5,
+                "done\nlevel=error"
+            );
+        });
+        let bytes = written.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
     #[test]
-    fn values_cannot_forge_lines_or_fields() {
-        let mut fields = Fields::default();
-        fields.put("message", "done\nlevel=error");
-        fields.put("tenant", "a b=\"c\" \u{1b}[31m");
-        fields.put("count", 5);
+    fn values_cannot_forge_lines_or_fields_of_logfmt() {
+        let line = line(LogFormat::Logfmt);
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert!(time.starts_with("ts=20") && time.ends_with('Z'), "{time}");
         assert_eq!(
-            logfmt(&fields.0),
-            r#"msg="done\nlevel=error" tenant="a b=\"c\" \u{1b}[31m" count=5"#
+            rest,
+            "level=error target=server::telemetry::tests message=\"done\\nlevel=error\" \
+             tenant=\"a b=\\\"c\\\" \\u{1b}[31m\" count=5\n"
+        );
+    }
+
+    #[test]
+    fn an_event_is_one_flat_object_in_json() {
+        let line = line(LogFormat::Json);
+        let text = line.strip_suffix('\n').unwrap();
+        assert!(!text.contains('\n'), "{text}");
+        let mut object: serde_json::Value = serde_json::from_str(text).unwrap();
+        let timestamp = object.as_object_mut().unwrap().remove("timestamp");
+        assert!(timestamp.is_some_and(|time| time.as_str().unwrap().ends_with('Z')));
+        assert_eq!(
+            object,
+            serde_json::json!({
+                "level": "ERROR",
+                "target": "server::telemetry::tests",
+                "message": "done\nlevel=error",
+                "tenant": "a b=\"c\" \u{1b}[31m",
+                "count": 5,
+            })
         );
     }
 }

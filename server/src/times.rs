@@ -1,6 +1,6 @@
 //! Points in time as people write them, and steps that fit a time range.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
 
@@ -16,13 +16,15 @@ pub struct NotATime {
     text: String,
 }
 
-/// Now, in ns since the epoch.
-#[must_use]
-pub fn now_ns() -> i64 {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
+/// The time range and step of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeRange {
+    /// Time of the first sample, ns since the epoch; for an instant query the exclusive start.
+    pub start_ns: i64,
+    /// Time of the last sample, ns since the epoch, inclusive.
+    pub end_ns: i64,
+    /// Time between samples, ns.
+    pub step_ns: i64,
 }
 
 /// A duration in ns.

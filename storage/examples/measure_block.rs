@@ -10,13 +10,14 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use storage::block::{
     BlockFile, EncodeOptions, WriteOptions, encode, inspect_parquet, write_parquet,
 };
-use storage::ids::{BlockId, TenantId};
+use storage::ids::TenantId;
 use storage::otlp::{from_request, read_delimited};
+use storage::{Clock as _, Random, SystemClock};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut paths: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +30,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .try_for_each(|path| measure(path, keep.as_deref()))
 }
 
+/// How long ago this was.
+fn since(start: Instant) -> Duration {
+    SystemClock.instant() - start
+}
+
 fn measure(path: &str, keep: Option<&Path>) -> Result<(), Box<dyn Error>> {
     let file = BufReader::new(File::open(path)?);
     let reader: Box<dyn Read> = if path.ends_with(".zst") {
@@ -37,24 +43,24 @@ fn measure(path: &str, keep: Option<&Path>) -> Result<(), Box<dyn Error>> {
         Box::new(file)
     };
     let mut groups = Vec::new();
-    let mut decoding = std::time::Duration::ZERO;
+    let mut decoding = Duration::ZERO;
     for request in read_delimited(reader) {
         let request = request?;
-        let start = Instant::now();
+        let start = SystemClock.instant();
         groups.extend(from_request(request).groups);
-        decoding += start.elapsed();
+        decoding += since(start);
     }
     let spans: usize = groups.iter().map(|group| group.spans.len()).sum();
-    let options = EncodeOptions::new(TenantId::single(), BlockId(ulid::Ulid::new()));
+    let options = EncodeOptions::new(TenantId::single(), Random::from_system().block_id());
     let (mut best_encode, mut best_write) = (f64::MAX, f64::MAX);
     let mut written = None;
     for _ in 0..5 {
-        let start = Instant::now();
+        let start = SystemClock.instant();
         let block = encode(&groups, &options)?;
-        best_encode = best_encode.min(start.elapsed().as_secs_f64());
-        let start = Instant::now();
+        best_encode = best_encode.min(since(start).as_secs_f64());
+        let start = SystemClock.instant();
         written = Some((write_parquet(&block, &WriteOptions::default())?, block));
-        best_write = best_write.min(start.elapsed().as_secs_f64());
+        best_write = best_write.min(since(start).as_secs_f64());
     }
     let Some((written, block)) = written else {
         return Ok(());

@@ -14,48 +14,27 @@
 //! Not here: queries and their languages, HTTP, the write-ahead log.
 //!
 //! Reading order, and the order of floors, each of which knows those before it only: the words
-//! ([`ids`], [`error`], [`model`], [`layout`], [`block::meta`]), [`schema`], [`otlp`], [`block`] with what
-//! reading and writing share, then reading and writing themselves, [`catalog`], [`snapshot`], [`store`].
+//! ([`clock`], [`random`], [`ids`], [`error`], [`model`], [`layout`], [`block::meta`]), [`schema`],
+//! [`otlp`], [`block`] with what reading and writing share, then reading and writing themselves,
+//! [`catalog`], [`snapshot`], [`store`].
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
-#![warn(
-    unreachable_pub,
-    missing_debug_implementations,
-    unused_qualifications,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::todo,
-    clippy::unimplemented,
-    clippy::dbg_macro,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::await_holding_lock
-)]
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        reason = "a test that fails says where"
-    )
-)]
 
 pub mod block;
 pub mod catalog;
+pub mod clock;
 pub mod error;
 pub mod ids;
 pub mod layout;
 pub mod model;
 pub mod otlp;
+pub mod random;
 pub mod schema;
 pub mod snapshot;
 pub mod store;
 
+pub use clock::{Clock, SystemClock};
 pub use error::{ErrorKind, StorageError};
+pub use random::Random;
 pub use snapshot::{Snapshot, SnapshotSource, StoredBlocks};

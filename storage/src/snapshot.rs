@@ -13,6 +13,7 @@ use crate::block::MemoryBlock;
 use crate::catalog::{Catalog, Manifest};
 use crate::error::StorageError;
 use crate::ids::TenantId;
+use crate::random::Random;
 
 /// One consistent view: each acknowledged span is in exactly one of its parts.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub trait SnapshotSource: Send + Sync + fmt::Debug {
 pub struct StoredBlocks {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
+    /// For commits to the catalogs.
+    random: Arc<Random>,
     catalogs: Mutex<HashMap<TenantId, Arc<Catalog>>>,
 }
 
@@ -47,12 +50,13 @@ impl fmt::Debug for StoredBlocks {
 }
 
 impl StoredBlocks {
-    /// Views of the blocks below a prefix.
+    /// Views of the blocks below a prefix. `random` is for those who commit to the catalogs.
     #[must_use]
-    pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
+    pub fn new(store: Arc<dyn ObjectStore>, prefix: Path, random: Arc<Random>) -> Self {
         Self {
             store,
             prefix,
+            random,
             catalogs: Mutex::new(HashMap::new()),
         }
     }
@@ -67,8 +71,9 @@ impl StoredBlocks {
             return Ok(Arc::clone(open));
         }
         // Opened without the lock, so that a slow store holds up nobody else's tenant.
-        let store = Arc::clone(&self.store);
-        let catalog = Arc::new(Catalog::open(store, self.prefix.clone(), tenant.clone()).await?);
+        let (store, random) = (Arc::clone(&self.store), Arc::clone(&self.random));
+        let catalog = Catalog::open(store, self.prefix.clone(), tenant.clone(), random).await?;
+        let catalog = Arc::new(catalog);
         let mut catalogs = self.catalogs.lock().await;
         // Anyone may ask for any tenant; only those with blocks are worth remembering.
         if catalog.current().version == 0 {

@@ -4,7 +4,8 @@
 //! - [`generate`]: traces and queries from a seed;
 //! - [`corpus`]: cases as text files, run against any engine;
 //! - [`testdata`] and [`facts`]: recorded traces, and what is known about them;
-//! - [`compare`]: whether two answers are the same.
+//! - [`compare`]: whether two answers are the same;
+//! - [`clock`]: a time that tests move.
 //!
 //! It knows the query language and the plain model of a span, never an engine, so that what it says
 //! about an engine is independent of it.
@@ -16,9 +17,13 @@
     clippy::cast_sign_loss,
     reason = "the obvious code is what this crate is for; its values are small"
 )]
+#![expect(
+    clippy::expect_used,
+    reason = "lists to choose from are not empty, and the language has checked its patterns"
+)]
 #![deny(missing_docs)]
-#![warn(unreachable_pub, missing_debug_implementations)]
 
+pub mod clock;
 pub mod compare;
 pub mod corpus;
 pub mod facts;

@@ -13,10 +13,10 @@ use frontend::{
     TraceRequest,
 };
 use prometheus::Registry;
-use storage::SnapshotSource;
 use storage::ids::{TenantId, TraceId};
 use storage::model::SpanGroup;
 use storage::store::StoreLocation;
+use storage::{SnapshotSource, SystemClock};
 use tokio::runtime::Handle;
 
 use super::Contender;
@@ -191,7 +191,8 @@ fn start(
     let (store, prefix) = (Arc::clone(&location.store), location.prefix.clone());
     let engine = Arc::new(Engine::try_new(store, prefix, options)?);
     let config = config(cache);
-    let frontend = Frontend::try_new(engine, snapshots, config, &Registry::new())?;
+    let clock = Arc::new(SystemClock);
+    let frontend = Frontend::try_new(engine, snapshots, config, &Registry::new(), clock)?;
     Ok(Arc::new(frontend))
 }
 

@@ -9,10 +9,11 @@ mod server;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use serde_json::Value as Json;
+use storage::{Clock as _, SystemClock};
 use testkit::generate::Workload;
 use tokio::runtime::Runtime;
 
@@ -203,7 +204,7 @@ async fn send(
         clients.push(Client::connect(load.protocol, address).await?);
     }
     let before = server.usage();
-    let started = Instant::now();
+    let started = SystemClock.instant();
     let connections = clients.into_iter().map(|mut client| {
         let requests = Arc::clone(requests);
         tokio::spawn(async move {
@@ -218,25 +219,25 @@ async fn send(
     let sending = async {
         let results = try_join_all(connections).await;
         done.store(true, Ordering::Relaxed);
-        let until_acknowledged = started.elapsed();
+        let until_acknowledged = SystemClock.instant() - started;
         let refusals = results?.into_iter().sum::<Result<u64, _>>()?;
         Ok::<_, BenchError>((until_acknowledged, refusals))
     };
     let asking = async {
         let mut queries_ms = Vec::new();
         while load.queries && !done.load(Ordering::Relaxed) {
-            let asked = Instant::now();
+            let asked = SystemClock.instant();
             let query = "{} | rate() by (resource.service.name)";
             server
                 .get("/api/metrics/query_range", &window(query, workload))
                 .await?;
-            queries_ms.push(millis(asked.elapsed()));
+            queries_ms.push(millis(SystemClock.instant() - asked));
         }
         Ok::<_, BenchError>(queries_ms)
     };
     let (sent, queries_ms) = futures::try_join!(sending, asking)?;
     server.wait_for_blocks().await?;
-    let until_in_blocks = started.elapsed();
+    let until_in_blocks = SystemClock.instant() - started;
     let after = server.usage();
     expect_all(&server, options.spans, workload).await?;
     Ok(Sent {

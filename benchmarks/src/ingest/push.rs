@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use clap::Args;
 use futures::future::try_join_all;
-use ingest::{Ingest, IngestConfig, Metrics, OsDisk, PushError};
+use ingest::{Ingest, IngestConfig, IngestParts, Metrics, OsDisk, PushError};
 use prometheus::Registry;
-use storage::SnapshotSource as _;
 use storage::ids::TenantId;
 use storage::store::open_store;
+use storage::{Random, SnapshotSource as _, SystemClock};
 use testkit::generate::Workload;
 
 use super::requests::Requests;
@@ -83,13 +83,15 @@ async fn push_all(
     )?;
     let disk = Arc::new(OsDisk::open(folder.join("data"))?);
     let metrics = Metrics::register(&Registry::new())?;
-    let ingest = Ingest::open(
-        IngestConfig::default(),
+    let ingest = Ingest::open(IngestParts {
+        config: IngestConfig::default(),
         disk,
-        location.store,
-        location.prefix,
-        metrics.clone(),
-    )
+        store: location.store,
+        prefix: location.prefix,
+        metrics: metrics.clone(),
+        clock: Arc::new(SystemClock),
+        random: Random::from_system(),
+    })
     .await?;
 
     let peak_is_own = reset_peak();

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value as Json;
+use storage::{Clock as _, SystemClock};
 
 use crate::error::BenchError;
 use crate::usage::Usage;
@@ -75,9 +76,9 @@ impl Server {
             otlp_http,
             client: reqwest::Client::new(),
         };
-        let patience = Instant::now() + PATIENCE;
+        let patience = SystemClock.instant() + PATIENCE;
         while server.get("/ready", &[]).await.is_err() {
-            if Instant::now() > patience {
+            if SystemClock.instant() > patience {
                 return Err(BenchError::Server("it does not get ready".to_owned()));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -109,7 +110,7 @@ impl Server {
 
     /// Waits until all spans are in blocks.
     pub(super) async fn wait_for_blocks(&self) -> Result<(), BenchError> {
-        let patience = Instant::now() + PATIENCE;
+        let patience = SystemClock.instant() + PATIENCE;
         loop {
             let metrics = self.get("/metrics", &[]).await?;
             let gauge = metrics
@@ -118,7 +119,7 @@ impl Server {
             if gauge.is_some_and(|value| value.trim() == "0") {
                 return Ok(());
             }
-            if Instant::now() > patience {
+            if SystemClock.instant() > patience {
                 return Err(BenchError::Server(
                     "spans do not get into blocks".to_owned(),
                 ));
@@ -139,7 +140,7 @@ struct Starting(Option<Child>);
 
 impl Starting {
     async fn addresses(&mut self, ports: &Path, log: &Path) -> Result<Json, BenchError> {
-        let patience = Instant::now() + PATIENCE;
+        let patience = SystemClock.instant() + PATIENCE;
         loop {
             let text = std::fs::read(ports).unwrap_or_default();
             if let Ok(addresses) = serde_json::from_slice(&text) {
@@ -149,7 +150,7 @@ impl Starting {
                 .0
                 .as_mut()
                 .is_some_and(|child| child.try_wait().is_ok_and(|status| status.is_some()));
-            if ended || Instant::now() > patience {
+            if ended || SystemClock.instant() > patience {
                 let log = std::fs::read_to_string(log).unwrap_or_default();
                 return Err(BenchError::Server(format!("it does not start:\n{log}")));
             }

@@ -2,6 +2,7 @@
 //! queries made up from seeds.
 
 #![expect(clippy::float_cmp, reason = "counts are exact")]
+#![expect(clippy::expect_used, reason = "a test that fails says where")]
 
 mod bad_input;
 mod corpora;

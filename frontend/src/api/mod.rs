@@ -17,7 +17,6 @@ mod time;
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -77,14 +76,13 @@ pub fn router(frontend: Arc<Frontend>, operations: Operations) -> Router {
 
 /// Counts each request under the pattern of its route, which unlike its path is one of few.
 async fn count(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let start = Instant::now();
+    let start = state.frontend.instant();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
-    state
-        .frontend
-        .metrics
-        .request(route, response.status().as_u16(), start.elapsed());
+    let took = state.frontend.instant() - start;
+    let status = response.status().as_u16();
+    state.frontend.metrics.request(route, status, took);
     response
 }
 

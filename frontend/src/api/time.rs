@@ -1,16 +1,6 @@
-//! Points in time: the clock, and the formats that both APIs share.
-
-use std::time::{SystemTime, UNIX_EPOCH};
+//! Points in time, in the formats that both APIs share.
 
 use chrono::DateTime;
-
-/// Now, in ns since the epoch.
-pub(super) fn now_ns() -> i64 {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
-}
 
 /// A time in RFC 3339, in ns since the epoch; the nearest 64-bit number where there is none.
 pub(super) fn parse_rfc3339(text: &str) -> Option<i64> {

@@ -14,12 +14,12 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use prometheus::Registry;
 use serde_json::Value;
-use storage::StorageError;
 use storage::block::{EncodeOptions, MemoryBlock, encode};
 use storage::catalog::Manifest;
 use storage::ids::{BlockId, SpanId, TenantId, TraceId};
 use storage::model::{AnyValue, Attribute, InstrumentationScope, Resource, Span, SpanGroup};
 use storage::snapshot::{Snapshot, SnapshotSource};
+use storage::{StorageError, SystemClock};
 use tower::ServiceExt;
 use ulid::Ulid;
 
@@ -119,8 +119,9 @@ pub(crate) fn app_over(
     };
     let engine = Engine::try_new(store, Path::from(""), &options).unwrap();
     let registry = Registry::new();
+    let clock = Arc::new(SystemClock);
     let frontend =
-        Frontend::try_new(Arc::new(engine), Arc::new(source), config, &registry).unwrap();
+        Frontend::try_new(Arc::new(engine), Arc::new(source), config, &registry, clock).unwrap();
     let operations = Operations {
         ready: Arc::new(|| Ok(())),
         registry,

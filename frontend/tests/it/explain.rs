@@ -8,6 +8,7 @@ use frontend::query::ExplainMode;
 use frontend::{Dialect, Frontend, FrontendConfig, RangeRequest};
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use storage::SystemClock;
 use storage::ids::TenantId;
 
 const S: i64 = 1_000_000_000;
@@ -22,8 +23,15 @@ async fn steps_are_printed_in_order() {
     .unwrap();
     let registry = prometheus::Registry::new();
     let config = FrontendConfig::default();
-    let frontend =
-        Frontend::try_new(Arc::new(engine), Arc::new(spans()), config, &registry).unwrap();
+    let clock = Arc::new(SystemClock);
+    let frontend = Frontend::try_new(
+        Arc::new(engine),
+        Arc::new(spans()),
+        config,
+        &registry,
+        clock,
+    )
+    .unwrap();
     let request = RangeRequest {
         tenants: vec![TenantId::single()],
         query: "{ resource.service.name = \"cart\" } | rate()".to_owned(),

@@ -11,10 +11,10 @@ use futures::future::join_all;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use prometheus::Registry;
-use storage::StorageError;
 use storage::ids::{SpanId, TenantId, TraceId};
 use storage::model::{AnyValue, Attribute, InstrumentationScope, Resource, Span, SpanGroup};
 use storage::snapshot::{Snapshot, SnapshotSource};
+use storage::{StorageError, SystemClock};
 
 use crate::stored::Mixed;
 
@@ -61,6 +61,7 @@ fn frontend(source: &Growing, cache_bytes: u64) -> Frontend {
         Arc::new(source.clone()),
         config,
         &registry,
+        Arc::new(SystemClock),
     )
     .unwrap()
 }

@@ -11,7 +11,10 @@ use http_body_util::{BodyExt as _, Full};
 use prost::Message as _;
 use tonic::Status;
 
-use super::{ResponseBody, body, http::response, status, tenant};
+use super::body;
+use super::outcome::response;
+use super::status::{self, ResponseBody};
+use super::tenant::tenant;
 use crate::connections::RequestBody;
 use crate::decompress::Encoding;
 use crate::error::PushError;

@@ -1,13 +1,13 @@
 //! OTLP over HTTP: `POST /v1/traces`.
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTracePartialSuccess, ExportTraceServiceResponse,
-};
 use prost::Message as _;
 use serde_json::json;
 
-use super::{ResponseBody, body, status, tenant};
+use super::body;
+use super::outcome::response;
+use super::status::{self, ResponseBody};
+use super::tenant::tenant;
 use crate::connections::RequestBody;
 use crate::decompress::Encoding;
 use crate::error::PushError;
@@ -92,17 +92,6 @@ async fn receive(
             },
         )
         .await
-}
-
-/// The message that tells an outcome; nothing is said of what went well.
-pub(super) fn response(outcome: PushOutcome) -> ExportTraceServiceResponse {
-    let told = outcome.rejected > 0 || !outcome.message.is_empty();
-    ExportTraceServiceResponse {
-        partial_success: told.then(|| ExportTracePartialSuccess {
-            rejected_spans: i64::try_from(outcome.rejected).unwrap_or(i64::MAX),
-            error_message: outcome.message,
-        }),
-    }
 }
 
 fn success(outcome: PushOutcome, json: bool) -> Vec<u8> {

@@ -4,17 +4,21 @@
 //! `RESOURCE_EXHAUSTED` only with a `RetryInfo`. So what can never succeed must be none of these,
 //! and what can must be one.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use prost::Message;
 use serde_json::json;
 use tonic::Code;
 
-use super::ResponseBody;
 use crate::error::{ErrorKind, PushError};
+
+/// The body of a response.
+pub(super) type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 
 const RETRY_INFO_URL: &str = "type.googleapis.com/google.rpc.RetryInfo";
 

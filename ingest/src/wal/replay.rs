@@ -14,22 +14,22 @@ use std::path::{Path, PathBuf};
 use storage::ids::{BlockId, TenantId};
 use storage::otlp::PlainRequest;
 
-use super::disk::Disk;
+use super::parts::LogParts;
 use super::record::{self, Record};
 use super::scan::{self, Scan};
 use super::segment::{self, QUARANTINE_DIR, WAL_DIR};
-use super::writer::Numbering;
+use crate::disk::Disk;
 use crate::error::OpenError;
-use crate::head::Head;
-use crate::metrics::Metrics;
-use crate::retries::RetryWindow;
 
-/// What replay needs.
+/// Reads the log back.
 pub(crate) struct Replay<'a> {
-    pub(crate) disk: &'a dyn Disk,
-    pub(crate) head: &'a Head,
-    pub(crate) retries: &'a RetryWindow,
-    pub(crate) metrics: &'a Metrics,
+    pub(crate) parts: &'a LogParts,
+}
+
+/// Where the numbering of a tenant's records goes on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Numbering {
+    pub(crate) last_seq: u64,
 }
 
 /// The tenants that have a log.
@@ -43,7 +43,8 @@ pub(crate) fn tenants(disk: &dyn Disk) -> Result<Vec<TenantId>, OpenError> {
     Ok(tenants)
 }
 
-struct Segment {
+/// A segment as found on the disk.
+struct FoundSegment {
     id: BlockId,
     path: PathBuf,
     /// Where it ends, if not at the end of its file.
@@ -64,7 +65,7 @@ impl Replay<'_> {
         let segments = self.segments(tenant)?;
         for (index, segment) in segments.iter().enumerate() {
             if stored.contains(&segment.id) {
-                self.head.remove_file(&segment.path);
+                self.parts.head.remove_file(&segment.path);
                 continue;
             }
             let bytes = self.read(segment)?;
@@ -83,13 +84,13 @@ impl Replay<'_> {
         Ok(numbering)
     }
 
-    fn segments(&self, tenant: &TenantId) -> Result<Vec<Segment>, OpenError> {
+    fn segments(&self, tenant: &TenantId) -> Result<Vec<FoundSegment>, OpenError> {
         let dir = segment::tenant_dir(tenant);
         let mut segments = Vec::new();
-        for name in list(self.disk, &dir)? {
+        for name in list(&*self.parts.disk, &dir)? {
             let path = dir.join(&name);
             match segment::parse_name(&name) {
-                Some((id, end)) => segments.push(Segment { id, path, end }),
+                Some((id, end)) => segments.push(FoundSegment { id, path, end }),
                 None => {
                     tracing::warn!(path = %path.display(), "not a segment of the write-ahead log, left alone")
                 }
@@ -99,8 +100,9 @@ impl Replay<'_> {
         Ok(segments)
     }
 
-    fn read(&self, segment: &Segment) -> Result<Vec<u8>, OpenError> {
+    fn read(&self, segment: &FoundSegment) -> Result<Vec<u8>, OpenError> {
         let mut bytes = self
+            .parts
             .disk
             .read(&segment.path)
             .map_err(|source| OpenError::Log {
@@ -117,10 +119,10 @@ impl Replay<'_> {
     fn report_damage(
         &self,
         tenant: &TenantId,
-        segment: &Segment,
+        segment: &FoundSegment,
         bytes: &[u8],
         found: &Scan<'_>,
-        later: &[Segment],
+        later: &[FoundSegment],
     ) {
         let torn = found
             .tail(bytes.len())
@@ -142,7 +144,7 @@ impl Replay<'_> {
     }
 
     /// Whether a later segment knows that records behind the last one of this segment were durable.
-    fn covered(&self, found: &Scan<'_>, later: &[Segment]) -> bool {
+    fn covered(&self, found: &Scan<'_>, later: &[FoundSegment]) -> bool {
         later.iter().any(|segment| {
             self.read(segment).is_ok_and(|bytes| {
                 scan::scan(&bytes, record::epoch(segment.id)).durable_seq() > found.last_seq()
@@ -150,17 +152,23 @@ impl Replay<'_> {
         })
     }
 
-    fn restore(&self, tenant: &TenantId, segment: &Segment, bytes: &[u8], found: &Scan<'_>) {
-        let generation = self.head.open(tenant, segment.id, segment.path.clone());
-        self.head.log_grew(&generation, bytes.len() as u64);
+    fn restore(&self, tenant: &TenantId, segment: &FoundSegment, bytes: &[u8], found: &Scan<'_>) {
+        let generation = self
+            .parts
+            .head
+            .open(tenant, segment.id, segment.path.clone());
+        self.parts.head.log_grew(&generation, bytes.len() as u64);
         for record in &found.records {
             match decode(tenant, record) {
                 Some(spans) => {
                     // The same request twice: it was sent again after its first answer was lost.
-                    if self.retries.replayed(record.body.request_hash) {
-                        self.head
-                            .append(&generation, spans, u64::from(record.body.request_len));
-                        self.metrics.replayed_requests.inc();
+                    if self.parts.retries.replayed(record.body.request_hash) {
+                        self.parts.head.append(
+                            &generation,
+                            spans,
+                            u64::from(record.body.request_len),
+                        );
+                        self.parts.metrics.replayed_requests.inc();
                     }
                 }
                 None => {
@@ -169,13 +177,13 @@ impl Replay<'_> {
                 }
             }
         }
-        self.head.seal(&generation);
+        self.parts.head.seal(&generation);
     }
 
     fn quarantine(
         &self,
         tenant: &TenantId,
-        segment: &Segment,
+        segment: &FoundSegment,
         bytes: &[u8],
         range: Range<usize>,
         what: &str,
@@ -185,20 +193,22 @@ impl Replay<'_> {
             "{tenant}-{}-{}-{}",
             segment.id, range.start, range.end
         ));
-        let copied = self
-            .disk
-            .create_dir(dir)
-            .and_then(|()| match self.disk.create(&path) {
-                Ok(mut file) => {
-                    file.append(&bytes[range.clone()])?;
-                    file.sync()?;
-                    self.disk.sync_dir(dir)
-                }
-                // Put aside by an earlier start that did not get to its end.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-                Err(error) => Err(error),
-            });
-        self.metrics
+        let copied =
+            self.parts
+                .disk
+                .create_dir(dir)
+                .and_then(|()| match self.parts.disk.create(&path) {
+                    Ok(mut file) => {
+                        file.append(&bytes[range.clone()])?;
+                        file.sync()?;
+                        self.parts.disk.sync_dir(dir)
+                    }
+                    // Put aside by an earlier start that did not get to its end.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                    Err(error) => Err(error),
+                });
+        self.parts
+            .metrics
             .wal_quarantined_bytes
             .inc_by(range.len() as u64);
         tracing::error!(

@@ -11,197 +11,65 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use storage::ids::{BlockId, TenantId};
-use storage::otlp::PlainRequest;
-use tokio::sync::{mpsc, oneshot};
-use ulid::Ulid;
+use storage::ids::TenantId;
+use tokio::sync::mpsc;
 
-use super::disk::{Disk, DiskFile};
+use super::command::{Append, Command, Seal};
+use super::health::Health;
+use super::open_segment::OpenSegment;
+use super::parts::LogParts;
 use super::record::{self, Body, Place};
-use super::{AppendError, segment};
-use crate::budget::Share;
-use crate::config::IngestConfig;
-use crate::error::OpenError;
-use crate::head::{Generation, Head};
-use crate::metrics::{Metrics, gauge_value};
-use crate::retries::{AppendResult, RetryWindow};
+use super::replay::Numbering;
+use super::segment;
+use crate::error::AppendError;
+use crate::head::Generation;
+use crate::metrics::gauge_value;
 
 /// A group is written once it has this many bytes, even if more requests wait.
 const MAX_GROUP_BYTES: usize = 4 << 20;
 
-/// A request to be made durable.
-#[derive(Debug)]
-pub(crate) struct Append {
-    pub(crate) tenant: TenantId,
-    pub(crate) request_hash: u128,
-    pub(crate) packed: Vec<u8>,
-    pub(crate) request_len: u32,
-    pub(crate) spans: PlainRequest,
-    /// Given back once the request is in the head, which has a bound of its own.
-    pub(crate) memory: Share,
-    pub(crate) reply: oneshot::Sender<AppendResult>,
-}
-
-/// Which generations to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seal {
-    /// Those that are old or idle enough.
-    Due,
-    /// All.
-    All,
-}
-
-enum Command {
-    Append(Box<Append>),
-    Seal(Seal, oneshot::Sender<()>),
-    Stop,
-}
-
-/// How the log is doing.
-#[derive(Debug, Default)]
-pub(crate) struct Health {
-    /// How the last write failed, if no write has succeeded since.
-    failed: Mutex<Option<AppendError>>,
-    /// The disk has less free space than the low-water mark.
-    disk_low: AtomicBool,
-}
-
-impl Health {
-    /// Why the next request will not be written, as far as is known.
-    pub(crate) fn trouble(&self) -> Option<AppendError> {
-        let low = self.disk_low.load(Ordering::Relaxed);
-        low.then_some(AppendError::DiskLow).or(*self.failed())
-    }
-
-    fn failed(&self) -> MutexGuard<'_, Option<AppendError>> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The log's thread.
-#[derive(Debug)]
-pub(crate) struct Log {
-    commands: mpsc::UnboundedSender<Command>,
-    pub(crate) health: Arc<Health>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// Where the numbering of a tenant's records goes on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Numbering {
-    pub(crate) last_seq: u64,
-}
-
-impl Log {
-    /// Starts the thread.
-    pub(crate) fn start(
-        config: &IngestConfig,
-        disk: Arc<dyn Disk>,
-        head: Arc<Head>,
-        retries: Arc<RetryWindow>,
-        metrics: Metrics,
-        numbering: BTreeMap<TenantId, Numbering>,
-    ) -> Result<Self, OpenError> {
-        let (commands, receiver) = mpsc::unbounded_channel();
-        let health = Arc::new(Health::default());
-        let tenants = numbering
-            .into_iter()
-            .map(|(tenant, numbering)| {
-                (
-                    tenant,
-                    TenantLog {
-                        open: None,
-                        last_seq: numbering.last_seq,
-                    },
-                )
-            })
-            .collect();
-        let writer = Writer {
-            config: config.clone(),
-            disk,
-            head,
-            retries,
-            metrics,
-            health: Arc::clone(&health),
-            tenants,
-        };
-        let thread = std::thread::Builder::new()
-            .name("wal".to_owned())
-            .spawn(move || writer.run(receiver))
-            .map_err(OpenError::Thread)?;
-        Ok(Self {
-            commands,
-            health,
-            thread: Mutex::new(Some(thread)),
-        })
-    }
-
-    /// Hands a request over; its outcome comes through its `reply`, and to the retry window.
-    pub(crate) fn append(&self, append: Box<Append>) -> Result<(), AppendError> {
-        self.commands
-            .send(Command::Append(append))
-            .map_err(|_| AppendError::Unavailable)
-    }
-
-    /// Ends generations; returns when it is done.
-    pub(crate) async fn seal(&self, which: Seal) {
-        let (done, wait) = oneshot::channel();
-        if self.commands.send(Command::Seal(which, done)).is_ok() {
-            // An error means that the thread has ended, and with it all generations.
-            let _ = wait.await;
-        }
-    }
-
-    /// Ends the thread, and all generations, once all that was handed over is done.
-    pub(crate) async fn stop(&self) {
-        let _ended_already = self.commands.send(Command::Stop);
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread {
-            // A panic of the thread has been reported when it happened.
-            let _panic = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
-    }
-}
-
-struct Writer {
-    config: IngestConfig,
-    disk: Arc<dyn Disk>,
-    head: Arc<Head>,
-    retries: Arc<RetryWindow>,
-    metrics: Metrics,
+/// The state of the thread.
+pub(super) struct Writer {
+    parts: LogParts,
     health: Arc<Health>,
     tenants: HashMap<TenantId, TenantLog>,
 }
 
+/// What the thread knows of one tenant's log.
 #[derive(Default)]
 struct TenantLog {
+    /// The segment that is appended to; none before the next request.
     open: Option<OpenSegment>,
     /// The last record that is durable.
     last_seq: u64,
 }
 
-struct OpenSegment {
-    generation: Arc<Generation>,
-    file: Box<dyn DiskFile>,
-    epoch: u64,
-    /// Bytes known to be durable.
-    durable_len: u64,
-    previous_crc: u32,
-    /// Whether its name is durable.
-    named: bool,
-}
-
 impl Writer {
-    fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+    /// A writer that goes on with each tenant's numbering.
+    pub(super) fn new(
+        parts: LogParts,
+        health: Arc<Health>,
+        numbering: BTreeMap<TenantId, Numbering>,
+    ) -> Self {
+        let tenants = numbering.into_iter().map(|(tenant, numbering)| {
+            let log = TenantLog {
+                open: None,
+                last_seq: numbering.last_seq,
+            };
+            (tenant, log)
+        });
+        Self {
+            tenants: tenants.collect(),
+            parts,
+            health,
+        }
+    }
+
+    /// Does what it is asked until told to stop, or nobody is left who could ask.
+    pub(super) fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut next = None;
         loop {
             let Some(command) = next.take().or_else(|| commands.blocking_recv()) else {
@@ -228,7 +96,7 @@ impl Writer {
                 }
                 Command::Seal(which, done) => {
                     self.seal(which);
-                    self.head.retry_removals();
+                    self.parts.head.retry_removals();
                     self.look_after_disk();
                     // Whoever asked may have left.
                     let _ = done.send(());
@@ -243,7 +111,7 @@ impl Writer {
 
     /// Makes a group durable, shows it, and answers it.
     fn commit(&mut self, group: Vec<Append>) {
-        self.metrics.group_size.observe(count(group.len()));
+        self.parts.metrics.group_size.observe(count(group.len()));
         let mut by_tenant: Vec<(TenantId, Vec<Append>)> = Vec::new();
         for append in group {
             match by_tenant
@@ -259,16 +127,17 @@ impl Writer {
             let answer = outcome.as_ref().map(|_| ()).map_err(|error| *error);
             for append in appends {
                 if let Ok(generation) = &outcome {
-                    self.head
+                    self.parts
+                        .head
                         .append(generation, append.spans, u64::from(append.request_len));
                 }
                 drop(append.memory);
-                self.retries.complete(append.request_hash, &answer);
+                self.parts.retries.complete(append.request_hash, &answer);
                 // A sender that left needs no answer.
                 let _ = append.reply.send(answer);
             }
             if let Ok(generation) = outcome
-                && generation.size().bytes >= self.config.live_store.max_block_bytes
+                && generation.bytes() >= self.parts.config.live_store.max_block_bytes
             {
                 self.seal_tenant(&tenant);
             }
@@ -286,7 +155,7 @@ impl Writer {
         let log = self.tenants.entry(tenant.clone()).or_default();
         let segment = match &mut log.open {
             Some(segment) => segment,
-            none => match OpenSegment::create(&*self.disk, &self.head, tenant) {
+            none => match OpenSegment::create(&self.parts, tenant) {
                 Ok(segment) => none.insert(segment),
                 Err(error) => return Err(self.failed(tenant, "create a segment", &error)),
             },
@@ -317,16 +186,15 @@ impl Writer {
             previous_crc = record::write(&mut bytes, place, body);
         }
 
-        let started = Instant::now();
-        match segment.append_durably(&*self.disk, &bytes) {
+        let started = self.parts.clock.instant();
+        match segment.append_durably(&*self.parts.disk, &bytes) {
             Ok(()) => {
-                self.metrics
-                    .fsync_seconds
-                    .observe(started.elapsed().as_secs_f64());
+                let took = self.parts.clock.instant() - started;
+                self.parts.metrics.fsync_seconds.observe(took.as_secs_f64());
                 segment.previous_crc = previous_crc;
                 log.last_seq = seq;
                 let generation = Arc::clone(&segment.generation);
-                self.head.log_grew(&generation, bytes.len() as u64);
+                self.parts.head.log_grew(&generation, bytes.len() as u64);
                 *self.health.failed() = None;
                 Ok(generation)
             }
@@ -353,12 +221,17 @@ impl Writer {
             // The new name tells a later start not to read what follows. It is a help, not a need:
             // the same requests are known by their hash.
             let sealed = segment::sealed_path(tenant, generation.id(), durable_len);
-            if self.disk.rename(&generation.log_path(), &sealed).is_ok() {
+            if self
+                .parts
+                .disk
+                .rename(&generation.log_path(), &sealed)
+                .is_ok()
+            {
                 generation.set_log_path(sealed);
-                let _unsynced = self.disk.sync_dir(&segment::tenant_dir(tenant));
+                let _unsynced = self.parts.disk.sync_dir(&segment::tenant_dir(tenant));
             }
         }
-        self.head.seal(&generation);
+        self.parts.head.seal(&generation);
     }
 
     fn failed(
@@ -367,7 +240,7 @@ impl Writer {
         operation: &'static str,
         error: &io::Error,
     ) -> AppendError {
-        self.metrics.wal_failures.inc();
+        self.parts.metrics.wal_failures.inc();
         tracing::error!(%tenant, %error, "the write-ahead log failed: cannot {operation}");
         let error = match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AppendError::DiskFull,
@@ -379,9 +252,9 @@ impl Writer {
 
     fn disk_low(&self) -> bool {
         // If the question fails, the write that follows gives the answer.
-        let free = self.disk.free_space().unwrap_or(u64::MAX);
-        self.metrics.disk_free_bytes.set(gauge_value(free));
-        let low = free < self.config.wal.low_water_bytes;
+        let free = self.parts.disk.free_space().unwrap_or(u64::MAX);
+        self.parts.metrics.disk_free_bytes.set(gauge_value(free));
+        let low = free < self.parts.config.wal.low_water_bytes;
         if low != self.health.disk_low.swap(low, Ordering::Relaxed) {
             tracing::warn!(
                 free_bytes = free,
@@ -404,34 +277,33 @@ impl Writer {
 
     fn probe(&self) -> io::Result<()> {
         let dir = Path::new(segment::WAL_DIR);
-        let path = dir.join(format!("probe-{}", Ulid::new()));
-        self.disk.create_dir(dir)?;
-        let written = self.disk.create(&path).and_then(|mut file| {
+        let path = dir.join(format!("probe-{}", self.parts.random.ulid()));
+        self.parts.disk.create_dir(dir)?;
+        let written = self.parts.disk.create(&path).and_then(|mut file| {
             file.append(&[0; 4096])?;
             file.sync()
         });
-        self.head.remove_file(&path);
+        self.parts.head.remove_file(&path);
         written
     }
 
     fn seal(&mut self, which: Seal) {
-        let live_store = &self.config.live_store;
+        let live_store = &self.parts.config.live_store;
+        let now = self.parts.clock.instant();
         // Many tenants can fill the memory without any of them having enough for a block.
         let open = self.tenants.values().filter_map(|log| log.open.as_ref());
-        let pressure = open
-            .map(|segment| segment.generation.size().bytes)
-            .sum::<u64>()
+        let pressure = open.map(|segment| segment.generation.bytes()).sum::<u64>()
             > live_store.max_unflushed_bytes / 2;
         let due: Vec<TenantId> = self
             .tenants
             .iter()
             .filter_map(|(tenant, log)| Some((tenant, log.open.as_ref()?)))
             .filter(|(_, segment)| {
-                let size = segment.generation.size();
+                let ages = segment.generation.ages(now);
                 which == Seal::All
                     || pressure
-                    || size.age >= live_store.max_block_duration
-                    || size.idle >= live_store.max_trace_idle
+                    || ages.opened >= live_store.max_block_duration
+                    || ages.appended >= live_store.max_trace_idle
             })
             .map(|(tenant, _)| tenant.clone())
             .collect();
@@ -442,37 +314,8 @@ impl Writer {
 
     fn seal_tenant(&mut self, tenant: &TenantId) {
         if let Some(segment) = self.tenants.get_mut(tenant).and_then(|log| log.open.take()) {
-            self.head.seal(&segment.generation);
+            self.parts.head.seal(&segment.generation);
         }
-    }
-}
-
-impl OpenSegment {
-    fn create(disk: &dyn Disk, head: &Head, tenant: &TenantId) -> io::Result<Self> {
-        disk.create_dir(&segment::tenant_dir(tenant))?;
-        let id = BlockId(Ulid::new());
-        let path = segment::path(tenant, id);
-        let file = disk.create(&path)?;
-        let generation = head.open(tenant, id, path);
-        Ok(Self {
-            generation,
-            file,
-            epoch: record::epoch(id),
-            durable_len: 0,
-            previous_crc: 0,
-            named: false,
-        })
-    }
-
-    fn append_durably(&mut self, disk: &dyn Disk, bytes: &[u8]) -> io::Result<()> {
-        self.file.append(bytes)?;
-        self.file.sync()?;
-        if !self.named {
-            disk.sync_dir(&segment::tenant_dir(self.generation.tenant()))?;
-            self.named = true;
-        }
-        self.durable_len += bytes.len() as u64;
-        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use ingest::{Ingest, IngestConfig, Metrics, OpenError};
+use ingest::{Ingest, IngestConfig, IngestParts, Metrics, OpenError};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -18,6 +18,7 @@ use prometheus::Registry;
 use storage::block::meta::BlockMeta;
 use storage::block::{BlockCache, BlockFile, decode, read_block};
 use storage::model::SpanGroup;
+use storage::{Clock, Random, SystemClock};
 
 use super::sim_disk::{Part, SimDisk};
 
@@ -158,14 +159,26 @@ pub(crate) async fn try_open(
     disk: &SimDisk,
     store: &Store,
 ) -> std::result::Result<Arc<Ingest>, OpenError> {
+    open_at(config, disk, store, Arc::new(SystemClock)).await
+}
+
+/// Starts a process that reads the time from this clock.
+pub(crate) async fn open_at(
+    config: IngestConfig,
+    disk: &SimDisk,
+    store: &Store,
+    clock: Arc<dyn Clock>,
+) -> std::result::Result<Arc<Ingest>, OpenError> {
     let metrics = Metrics::register(&Registry::new()).unwrap();
-    Ingest::open(
+    Ingest::open(IngestParts {
         config,
-        Arc::new(disk.clone()),
-        Arc::new(store.clone()),
-        Path::default(),
+        disk: Arc::new(disk.clone()),
+        store: Arc::new(store.clone()),
+        prefix: Path::default(),
         metrics,
-    )
+        clock,
+        random: Random::from_system(),
+    })
     .await
 }
 

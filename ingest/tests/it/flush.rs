@@ -1,12 +1,14 @@
 //! From the head to stored blocks, when it works and when it does not.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use storage::SnapshotSource as _;
 use storage::ids::TenantId;
+use testkit::clock::TestClock;
 
-use super::cluster::{Store, open, quiet, run, try_open};
+use super::cluster::{Store, open, open_at, quiet, run};
 use super::requests::{counts, once, request};
 use super::sim_disk::{Fault, SimDisk, Survives};
 
@@ -37,17 +39,26 @@ fn spans_move_from_the_head_to_a_block_and_the_log_is_freed() {
 fn blocks_are_cut_by_size_by_age_and_when_idle() {
     run(async {
         let tenant = TenantId::single();
-        let mut by_size = quiet();
-        by_size.live_store.max_block_bytes = 1;
-        let mut by_age = quiet();
-        by_age.live_store.max_block_duration = Duration::from_millis(1);
-        let mut by_idle = quiet();
-        by_idle.live_store.max_trace_idle = Duration::from_millis(1);
-        for config in [by_size, by_age, by_idle] {
+        let long = Duration::from_secs(100_000);
+        let limits = |max_block_bytes, max_block_duration, max_trace_idle| {
+            let mut config = quiet();
+            config.live_store.max_block_bytes = max_block_bytes;
+            config.live_store.max_block_duration = max_block_duration;
+            config.live_store.max_trace_idle = max_trace_idle;
+            config
+        };
+        let due = Duration::from_secs(10);
+        let by_size = limits(1, long, long);
+        let by_age = limits(1 << 30, due, long);
+        let by_idle = limits(1 << 30, long, due);
+        for (config, wait) in [(by_size, Duration::ZERO), (by_age, due), (by_idle, due)] {
             let disk = SimDisk::default();
             let store = Store::new(&disk);
-            let ingest = try_open(config, &disk, &store).await.unwrap();
+            let clock = TestClock::at(1_700_000_000_000_000_000);
+            let ingest = open_at(config, &disk, &store, Arc::clone(&clock) as _).await;
+            let ingest = ingest.unwrap();
             ingest.push(&tenant, request(0..2)).await.unwrap();
+            clock.advance(wait);
             while !ingest.live_tenants().is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

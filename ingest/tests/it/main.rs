@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::cast_possible_wrap,
     reason = "a test that fails says where"
 )]
@@ -11,6 +12,7 @@ mod connections;
 mod crash;
 mod disk_faults;
 mod flush;
+mod golden;
 mod http2;
 mod receivers;
 mod requests;

@@ -53,14 +53,14 @@ pub(crate) fn small() -> IngestConfig {
     config
 }
 
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: String,
     body: Vec<u8>,
 }
 
 /// Sends one HTTP/1.1 request and reads the answer until the connection closes.
-async fn http(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
+pub(crate) async fn http(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!(
         "{head}\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use storage::ids::TenantId;
+use storage::{Clock as _, Random, SystemClock};
 use traceql::Dialect;
 
-use super::options::{ConfigOptions, Logging, TimeRange};
+use super::options::{ConfigOptions, Logging};
 use crate::client::Client;
 use crate::config::Config;
 use crate::demo::{self, DATA_SETS, DemoFolder};
@@ -19,7 +20,7 @@ use crate::render::{self, number};
 use crate::serve::Server;
 use crate::serve::ports::Ports;
 use crate::serve::signals::Signals;
-use crate::times::{self, SECOND_NS};
+use crate::times::{SECOND_NS, TimeRange};
 
 const DEFAULT_FOLDER: &str = "./spandrel-demo";
 const PROVISIONING_FILE: &str = "grafana-datasources.yaml";
@@ -53,19 +54,20 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let folder = DemoFolder::prepare(&path)?;
     let runtime = super::runtime()?;
 
-    let now = times::now_ns();
-    let started = std::time::Instant::now();
+    let (now, started) = (SystemClock.now_ns(), SystemClock.instant());
     let destination = Destination {
         location: local::open(&config, Access::Write)?,
         tenant: TenantId::single(),
+        random: Random::from_system(),
     };
     let report = demo::load(&destination, now, runtime.handle())?;
+    let took = SystemClock.instant() - started;
     output::line(&format!(
         "Loaded {} recorded spans of {} systems into {} in {:.1} s: {}, {:.1} bytes a span.",
         number::count(report.spans),
         DATA_SETS.len(),
         path.display(),
-        started.elapsed().as_secs_f64(),
+        took.as_secs_f64(),
         number::bytes(report.block_bytes),
         bytes_per_span(report.block_bytes, report.spans),
     ))?;

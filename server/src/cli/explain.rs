@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 use frontend::query::ExplainMode;
+use storage::{Clock as _, SystemClock};
 
 use super::options::{ConfigOptions, DialectOption, Logging, TimeOptions};
 use super::query::{query_failure, request};
 use crate::failure::Mistake;
 use crate::local::{self, Access};
-use crate::{output, times};
+use crate::output;
 
 #[derive(Debug, Args)]
 #[command(
@@ -41,7 +42,7 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         let location = local::open(&config, Access::Read)?;
         let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
         let data = local::time_range(&*local::manifest(&location, &tenant).await?)?;
-        let range = args.time.resolve(times::now_ns(), Some(data))?;
+        let range = args.time.resolve(SystemClock.now_ns(), Some(data))?;
         let request = request(&args.query, dialect, vec![tenant], range, args.time.instant)?;
         let frontend = local::stored_frontend(&location, &config)?;
         let mode = if args.analyze {

@@ -2,16 +2,18 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use storage::ids::TenantId;
+use storage::{Clock, Random, SystemClock};
 
 use super::options::{ConfigOptions, Logging};
 use crate::failure::{self, Mistake};
 use crate::load::{self, Cancel, Destination, LoadReport, Progress, Shift, Source};
 use crate::local::{self, Access};
+use crate::output;
 use crate::render::number;
-use crate::{output, times};
 
 #[derive(Debug, Args)]
 #[command(
@@ -50,19 +52,21 @@ pub(super) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
     let destination = Destination {
         location: local::open(&config, Access::Write)?,
         tenant,
+        random: Random::from_system(),
     };
 
     let cancel = Cancel::default();
     runtime.spawn(cancel_on_interrupt(cancel.clone()));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let shift = if args.shift_to_now {
-        Shift::EndAt(times::now_ns())
+        Shift::EndAt(clock.now_ns())
     } else {
         Shift::None
     };
     let progress = if args.quiet {
-        Progress::hidden()
+        Progress::hidden(clock)
     } else {
-        Progress::start(total_bytes(&sources))
+        Progress::start(total_bytes(&sources), clock)
     };
     match load::load(
         &sources,

@@ -10,7 +10,7 @@ use crate::config::{Collector, Config, Settings, Warning};
 use crate::failure::Mistake;
 use crate::output;
 use crate::telemetry::{self, LogFormat};
-use crate::times;
+use crate::times::{self, TimeRange};
 
 /// Which TraceQL a query is in.
 #[derive(Debug, Clone, Copy, Args)]
@@ -145,17 +145,6 @@ pub struct TimeOptions {
     /// One value over the whole range instead of one per step
     #[arg(long, conflicts_with = "step")]
     pub instant: bool,
-}
-
-/// The time range and step of a query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeRange {
-    /// Time of the first sample; for an instant query the exclusive start.
-    pub start_ns: i64,
-    /// Time of the last sample, inclusive.
-    pub end_ns: i64,
-    /// Time between samples.
-    pub step_ns: i64,
 }
 
 impl TimeOptions {

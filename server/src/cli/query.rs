@@ -5,15 +5,16 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use engine::{Grid, SeriesSet};
 use frontend::{QueryError, RangeRequest};
+use storage::{Clock as _, SystemClock};
 use traceql::Dialect;
 
-use super::options::{ConfigOptions, DialectOption, Logging, TimeOptions, TimeRange};
+use super::options::{ConfigOptions, DialectOption, Logging, TimeOptions};
 use crate::client::Client;
 use crate::failure::Mistake;
 use crate::local::{self, Access};
 use crate::output::{self, Screen};
 use crate::render::{self, Drawing, Line};
-use crate::times;
+use crate::times::TimeRange;
 
 /// Where a server is expected.
 pub(super) const DEFAULT_SERVER: &str = "http://localhost:3200";
@@ -38,12 +39,12 @@ pub(super) struct QueryArgs {
     #[command(flatten)]
     dialect: DialectOption,
     /// How to show the series
-    #[arg(long, short, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[arg(long, short, value_enum, default_value_t = SeriesOutput::Table)]
+    output: SeriesOutput,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+enum SeriesOutput {
     /// One row a series: last, least, greatest and mean value
     Table,
     /// One row a point in time, one column a series
@@ -68,11 +69,11 @@ pub(super) fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         }
     })?;
     let text = match args.output {
-        Output::Table => render::table(&drawing, false),
-        Output::Values => render::table(&drawing, true),
-        Output::Plot => render::plot(&drawing, &args.query, Screen::of_stdout()),
-        Output::Json => render::json(&drawing),
-        Output::Csv => render::csv(&drawing)?,
+        SeriesOutput::Table => render::table(&drawing, false),
+        SeriesOutput::Values => render::table(&drawing, true),
+        SeriesOutput::Plot => render::plot(&drawing, &args.query, Screen::of_stdout()),
+        SeriesOutput::Json => render::json(&drawing),
+        SeriesOutput::Csv => render::csv(&drawing)?,
     };
     output::write(&text)?;
     Ok(ExitCode::SUCCESS)
@@ -83,7 +84,7 @@ async fn from_server(args: &QueryArgs) -> anyhow::Result<Drawing> {
         args.server.as_deref().unwrap_or(DEFAULT_SERVER),
         args.tenant.as_deref(),
     )?;
-    let range = args.time.resolve(times::now_ns(), None)?;
+    let range = args.time.resolve(SystemClock.now_ns(), None)?;
     let dialect = args.dialect.dialect();
     let (drawing, remarks) = if args.time.instant {
         client
@@ -101,7 +102,7 @@ async fn from_storage(args: &QueryArgs) -> anyhow::Result<Drawing> {
     let location = local::open(&config, Access::Read)?;
     let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
     let data = local::time_range(&*local::manifest(&location, &tenant).await?)?;
-    let range = args.time.resolve(times::now_ns(), Some(data))?;
+    let range = args.time.resolve(SystemClock.now_ns(), Some(data))?;
     local::note_log(&config);
     let frontend = local::stored_frontend(&location, &config)?;
     let dialect = args.dialect.dialect();

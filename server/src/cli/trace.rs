@@ -34,12 +34,12 @@ pub(super) struct TraceArgs {
     #[arg(long)]
     tenant: Option<String>,
     /// How to show the trace
-    #[arg(long, short, value_enum, default_value_t = Output::Tree)]
-    output: Output,
+    #[arg(long, short, value_enum, default_value_t = TraceOutput::Tree)]
+    output: TraceOutput,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+enum TraceOutput {
     /// The tree of its spans
     Tree,
     /// OTLP as one line of JSON, which `spandrel load` reads
@@ -68,8 +68,8 @@ pub(super) fn run(args: &TraceArgs) -> anyhow::Result<ExitCode> {
         bail!("there is no trace {id}");
     }
     let text = match args.output {
-        Output::Tree => render::trace(&groups, Screen::of_stdout()),
-        Output::Json => {
+        TraceOutput::Tree => render::trace(&groups, Screen::of_stdout()),
+        TraceOutput::Json => {
             let resource_spans = to_resource_spans(&groups);
             format!(
                 "{}\n",

@@ -36,7 +36,7 @@ pub(super) struct CheckArgs {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct CheckedLine<'a> {
     query: &'a str,
     verdict: &'static str,
     message: Option<String>,
@@ -103,7 +103,7 @@ fn lines(path: &Path) -> anyhow::Result<Box<dyn Iterator<Item = io::Result<Strin
 }
 
 fn check(query: &str, options: &Options) -> anyhow::Result<bool> {
-    let mut line = Line {
+    let mut line = CheckedLine {
         query,
         verdict: Verdict::Valid.as_str(),
         message: None,

@@ -139,7 +139,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::Collector;
+    use super::super::collector::Collector;
     use super::*;
 
     #[test]

@@ -2,15 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use frontend::FrontendConfig;
 use frontend::api::ConfigTexts;
 use ingest::IngestConfig;
 use serde_json::json;
 
+use super::misfit::MisfitError;
+use super::print;
+use super::server::ServerConfig;
 use super::settings::Settings;
-use super::{print, value};
+use super::storage::StorageConfig;
 
 /// The settings as the parts of the program take them.
 #[derive(Debug, Clone)]
@@ -33,56 +35,6 @@ pub struct Config {
     pub frontend: FrontendConfig,
     /// The settings as people may read them.
     pub texts: ConfigTexts,
-}
-
-/// The query port and the process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerConfig {
-    /// Address of the query port.
-    pub http_address: String,
-    /// Time without a request after which a connection is closed; of HTTP/2, if nobody answers.
-    pub idle_timeout: Duration,
-    /// Connections at the same time.
-    pub max_connections: usize,
-    /// Time between saying not ready and closing the ports.
-    pub shutdown_delay: Duration,
-    /// Time that requests under way get at shutdown.
-    pub drain_timeout: Duration,
-    /// File that gets the addresses in use.
-    pub ports_file: Option<PathBuf>,
-}
-
-/// Where the blocks are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StorageConfig {
-    /// `file:///…`, `s3://bucket/prefix`, `gs://…`, `azure://…`.
-    pub url: String,
-    /// Options of the object store client, by its own names; they may hold secrets.
-    pub options: Vec<(String, String)>,
-}
-
-/// Settings that are well written one by one, but do not fit together.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MisfitError {
-    /// A setting is needed because of another one.
-    #[error("`{needed}` must be set, because `storage.trace.backend` is `{backend}`")]
-    Needed {
-        /// The one that is missing.
-        needed: &'static str,
-        /// The backend that needs it.
-        backend: String,
-    },
-    /// An address cannot be understood.
-    #[error("`{key}` is no address such as 0.0.0.0:4317: {value}")]
-    Address {
-        /// The setting.
-        key: &'static str,
-        /// Its value.
-        value: String,
-    },
-    /// A part of the program refuses its settings.
-    #[error("{0}")]
-    Refused(String),
 }
 
 const GRPC: &str = "distributor.receivers.otlp.protocols.grpc.endpoint";
@@ -140,32 +92,6 @@ impl TryFrom<&Settings> for Config {
     }
 }
 
-impl ServerConfig {
-    fn new(settings: &Settings) -> Self {
-        let duration = |path| value::parse_duration(settings.text(path)).unwrap_or_default();
-        let host = match settings.text("server.http_listen_address") {
-            "" => "0.0.0.0",
-            host => host,
-        };
-        let port = settings.number("server.http_listen_port");
-        let http_address = if host.contains(':') {
-            format!("[{host}]:{port}")
-        } else {
-            format!("{host}:{port}")
-        };
-        let ports_file = settings.text("server.ports_file");
-        Self {
-            http_address,
-            idle_timeout: duration("server.http_server_idle_timeout"),
-            max_connections: usize::try_from(settings.number("server.max_connections"))
-                .unwrap_or(usize::MAX),
-            shutdown_delay: duration("shutdown_delay"),
-            drain_timeout: duration("server.graceful_shutdown_timeout"),
-            ports_file: (!ports_file.is_empty()).then(|| PathBuf::from(ports_file)),
-        }
-    }
-}
-
 /// An address `host:port`; Tempo's `:4317` means every address.
 fn endpoint(settings: &Settings, key: &'static str) -> Result<String, MisfitError> {
     let text = settings.text(key);
@@ -186,105 +112,9 @@ fn endpoint(settings: &Settings, key: &'static str) -> Result<String, MisfitErro
     Ok(full)
 }
 
-impl StorageConfig {
-    fn new(settings: &Settings) -> Result<Self, MisfitError> {
-        let backend = settings.text("storage.trace.backend");
-        let needed = |key: &'static str| match settings.text(key) {
-            "" => Err(MisfitError::Needed {
-                needed: key,
-                backend: backend.to_owned(),
-            }),
-            text => Ok(text),
-        };
-        let mut options = Vec::new();
-        let mut option = |name: &str, key: &str| {
-            let text = settings.text(key);
-            if !text.is_empty() {
-                options.push((name.to_owned(), text.to_owned()));
-            }
-        };
-        let with_prefix = |scheme: &str, bucket: &str, prefix: &str| {
-            format!(
-                "{scheme}://{bucket}/{}",
-                settings.text(prefix).trim_matches('/')
-            )
-            .trim_end_matches('/')
-            .to_owned()
-        };
-        let url = match backend {
-            "s3" => {
-                option("aws_region", "storage.trace.s3.region");
-                option("aws_access_key_id", "storage.trace.s3.access_key");
-                option("aws_secret_access_key", "storage.trace.s3.secret_key");
-                option("aws_session_token", "storage.trace.s3.session_token");
-                let insecure = settings.is_on("storage.trace.s3.insecure");
-                match settings.text("storage.trace.s3.endpoint") {
-                    "" => {}
-                    full if full.contains("://") => {
-                        options.push(("aws_endpoint".to_owned(), full.to_owned()))
-                    }
-                    host => {
-                        let scheme = if insecure { "http" } else { "https" };
-                        options.push(("aws_endpoint".to_owned(), format!("{scheme}://{host}")));
-                    }
-                }
-                if insecure {
-                    options.push(("aws_allow_http".to_owned(), "true".to_owned()));
-                }
-                let path_style = settings.is_on("storage.trace.s3.forcepathstyle");
-                options.push((
-                    "aws_virtual_hosted_style_request".to_owned(),
-                    (!path_style).to_string(),
-                ));
-                with_prefix(
-                    "s3",
-                    needed("storage.trace.s3.bucket")?,
-                    "storage.trace.s3.prefix",
-                )
-            }
-            "gcs" => with_prefix(
-                "gs",
-                needed("storage.trace.gcs.bucket_name")?,
-                "storage.trace.gcs.prefix",
-            ),
-            "azure" => {
-                option(
-                    "azure_storage_account_name",
-                    "storage.trace.azure.storage_account_name",
-                );
-                option(
-                    "azure_storage_account_key",
-                    "storage.trace.azure.storage_account_key",
-                );
-                let account = settings.text("storage.trace.azure.storage_account_name");
-                let endpoint = match settings.text("storage.trace.azure.endpoint_suffix") {
-                    whole if whole.contains("://") => Some(whole.to_owned()),
-                    // An account from the environment has the usual address.
-                    suffix => (!account.is_empty()).then(|| format!("https://{account}.{suffix}")),
-                };
-                if let Some(endpoint) = endpoint {
-                    let allow_http = endpoint.starts_with("http://").to_string();
-                    options.push(("azure_allow_http".to_owned(), allow_http));
-                    options.push(("azure_endpoint".to_owned(), endpoint));
-                }
-                with_prefix(
-                    "azure",
-                    needed("storage.trace.azure.container_name")?,
-                    "storage.trace.azure.prefix",
-                )
-            }
-            _ => match settings.text("storage.trace.local.path") {
-                "" => format!("{}/store", settings.text("data_dir").trim_end_matches('/')),
-                path => path.to_owned(),
-            },
-        };
-        Ok(Self { url, options })
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::settings::Collector;
+    use super::super::collector::Collector;
     use super::*;
 
     fn config(sets: &[&str]) -> Result<Config, MisfitError> {

@@ -1,6 +1,9 @@
 //! The recorded traces. `testdata/traces` says where they come from.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
+use storage::SystemClock;
 use tokio::runtime::Handle;
 
 use crate::load::{self, Cancel, Destination, LoadReport, Progress, Shift, Source};
@@ -47,7 +50,10 @@ pub fn load(
     let mut total = LoadReport::default();
     for set in &DATA_SETS {
         let source = Source::Embedded(set.name, set.bytes);
-        let (shift, progress) = (Shift::EndAt(end_ns), Progress::hidden());
+        let (shift, progress) = (
+            Shift::EndAt(end_ns),
+            Progress::hidden(Arc::new(SystemClock)),
+        );
         let report = load::load(
             &[source],
             shift,

@@ -5,22 +5,37 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use anyhow::{Context as _, anyhow};
+use storage::Random;
 use storage::block::{
     EncodeOptions, ReadBack, WriteOptions, encode_requests, store_block, write_parquet,
 };
 use storage::catalog::{Catalog, ManifestEdit};
-use storage::ids::BlockId;
+use storage::ids::TenantId;
 use storage::otlp::PlainRequest;
+use storage::store::StoreLocation;
 use tokio::runtime::Handle;
-use ulid::Ulid;
 
+use super::cancel::Cancel;
+use super::progress::Progress;
+use super::report::{LoadError, LoadReport};
+use super::shift::{Shift, offset_ns};
 use super::source::{Counter, Source};
-use super::{Cancel, Destination, LoadError, LoadReport, Progress, Shift, shift};
 
 /// A block is cut at this many spans …
 const BATCH_SPANS: usize = 400_000;
 /// … or after this many bytes of OTLP. Memory holds those of two blocks, and the columns of one.
 const BATCH_BYTES: u64 = 192 << 20;
+
+/// Where spans go, and how.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// The store.
+    pub location: StoreLocation,
+    /// Whose spans they are.
+    pub tenant: TenantId,
+    /// Makes up the ids of blocks.
+    pub random: Arc<Random>,
+}
 
 /// Spans that become one block.
 #[derive(Debug, Default)]
@@ -78,7 +93,7 @@ fn read_all(
     rejected: &mut BTreeMap<&'static str, u64>,
     batches: &SyncSender<Batch>,
 ) -> anyhow::Result<()> {
-    let offset_ns = shift::offset_ns(sources, shift, cancel)?;
+    let offset_ns = offset_ns(sources, shift, cancel)?;
     let (stored, decoded) = (Counter::default(), Counter::default());
     let (mut batch, mut batch_start) = (Batch::default(), 0);
     batch.offset_ns = offset_ns;
@@ -133,12 +148,17 @@ fn store_all(
 ) -> (LoadReport, anyhow::Result<()>) {
     let mut report = LoadReport::default();
     let store = || -> anyhow::Result<()> {
-        let Destination { location, tenant } = destination;
+        let Destination {
+            location,
+            tenant,
+            random,
+        } = destination;
         let store = Arc::clone(&location.store);
         let catalog = runtime.block_on(Catalog::open(
             store,
             location.prefix.clone(),
             tenant.clone(),
+            Arc::clone(random),
         ))?;
         for batch in batches {
             store_batch(batch, &catalog, destination, runtime, &mut report)?;
@@ -157,7 +177,7 @@ fn store_batch(
     report: &mut LoadReport,
 ) -> anyhow::Result<()> {
     let given = u64::try_from(batch.span_count).unwrap_or(u64::MAX);
-    let options = EncodeOptions::new(destination.tenant.clone(), BlockId(Ulid::new()));
+    let options = EncodeOptions::new(destination.tenant.clone(), destination.random.block_id());
     let in_memory = encode_requests(&batch.requests, batch.offset_ns, &options)?;
     drop(batch);
     let block = write_parquet(&in_memory, &WriteOptions::default())?;

@@ -1,10 +1,12 @@
 //! How far a load is, for people: a bar on a terminal, else a line now and then.
 
 use std::io::IsTerminal as _;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use storage::Clock;
 
 use crate::output;
 use crate::render::number;
@@ -15,6 +17,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// How far a load is.
 #[derive(Debug)]
 pub struct Progress {
+    clock: Arc<dyn Clock>,
     started: Instant,
     bar: Option<ProgressBar>,
     last_line: Mutex<Instant>,
@@ -24,22 +27,21 @@ pub struct Progress {
 impl Progress {
     /// Shown on standard error; `total_bytes` is the length of all sources where it is known.
     #[must_use]
-    pub fn start(total_bytes: Option<u64>) -> Self {
-        let now = Instant::now();
+    pub fn start(total_bytes: Option<u64>, clock: Arc<dyn Clock>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| bar(total_bytes));
         Self {
-            started: now,
             bar,
-            last_line: Mutex::new(now),
             is_quiet: false,
+            ..Self::hidden(clock)
         }
     }
 
     /// Shown nowhere.
     #[must_use]
-    pub fn hidden() -> Self {
-        let now = Instant::now();
+    pub fn hidden(clock: Arc<dyn Clock>) -> Self {
+        let now = clock.instant();
         Self {
+            clock,
             started: now,
             bar: None,
             last_line: Mutex::new(now),
@@ -61,8 +63,9 @@ impl Progress {
         let Ok(mut last) = self.last_line.try_lock() else {
             return;
         };
-        if !self.is_quiet && last.elapsed() >= LINE_EVERY {
-            *last = Instant::now();
+        let now = self.clock.instant();
+        if !self.is_quiet && now - *last >= LINE_EVERY {
+            *last = now;
             let (bytes, rate) = (number::bytes(bytes), number::count(self.per_second(spans)));
             output::note(&format!(
                 "read {bytes}, {} spans, {rate} spans/s",
@@ -81,13 +84,13 @@ impl Progress {
     /// Time since the start.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        self.clock.instant() - self.started
     }
 
     /// So many, each second since the start.
     #[must_use]
     pub fn per_second(&self, count: u64) -> u64 {
-        let millis = u64::try_from(self.started.elapsed().as_millis())
+        let millis = u64::try_from(self.elapsed().as_millis())
             .unwrap_or(u64::MAX)
             .max(1);
         count.saturating_mul(1000) / millis

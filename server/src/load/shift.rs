@@ -1,7 +1,17 @@
 //! Moving recorded spans in time, all by one offset.
 
-use super::source::{Counter, Source, SourceError};
-use super::{Cancel, Shift};
+use super::cancel::Cancel;
+use super::source::{Counter, Source};
+use super::source_error::SourceError;
+
+/// Which time spans get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shift {
+    /// The one they have.
+    None,
+    /// All later by one offset, so that the latest span ends at this time, ns since the epoch.
+    EndAt(i64),
+}
 
 /// The offset in ns that a shift means for these sources; reads them once.
 pub(super) fn offset_ns(

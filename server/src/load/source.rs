@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
-use storage::otlp::{MAX_MESSAGE_BYTES, PlainRequest, Rejection, read_delimited_plain};
+use storage::otlp::read_delimited_plain;
+
+use super::json_lines::{JsonLines, Request};
+use super::source_error::SourceError;
 
 const BUFFER_BYTES: usize = 1 << 20;
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
@@ -24,50 +27,6 @@ pub enum Source {
     /// Bytes of this program, under a name.
     Embedded(&'static str, &'static [u8]),
 }
-
-/// Why a source cannot be read on. Message and line numbers count from 1.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// It cannot be opened.
-    #[error("cannot open {name}")]
-    Open {
-        /// The source.
-        name: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// Its bytes cannot be read or decompressed.
-    #[error("cannot read {name}")]
-    Read {
-        /// The source.
-        name: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// A length-delimited message is damaged; the error says which one and where.
-    #[error("{name} is damaged")]
-    Message {
-        /// The source.
-        name: String,
-        /// Which message, and what is wrong with it.
-        source: storage::StorageError,
-    },
-    /// A line is no request in OTLP/JSON.
-    #[error("{name} is damaged: line {line} at byte {offset}: {reason}")]
-    Line {
-        /// The source.
-        name: String,
-        /// The line.
-        line: u64,
-        /// Where it starts in the decompressed text.
-        offset: u64,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-/// A request, and its spans that are not valid, and so not in it.
-pub(super) type Request = (PlainRequest, Vec<Rejection>);
 
 /// The requests of a source, in their order.
 pub(super) type Requests = Box<dyn Iterator<Item = Result<Request, SourceError>> + Send>;
@@ -208,79 +167,7 @@ fn delimited(reader: impl Read + Send + 'static, name: String) -> Requests {
     }))
 }
 
-/// Requests in JSON, one a line.
-struct JsonLines<R> {
-    reader: R,
-    name: String,
-    line: u64,
-    offset: u64,
-    done: bool,
-}
-
-impl<R: BufRead> JsonLines<R> {
-    fn new(reader: R, name: String) -> Self {
-        Self {
-            reader,
-            name,
-            line: 0,
-            offset: 0,
-            done: false,
-        }
-    }
-
-    fn next_request(&mut self) -> Result<Option<Request>, SourceError> {
-        let mut text = Vec::new();
-        loop {
-            let start = self.offset;
-            self.line += 1;
-            text.clear();
-            let read = self
-                .reader
-                .by_ref()
-                .take(MAX_MESSAGE_BYTES + 1)
-                .read_until(b'\n', &mut text);
-            let read = read.map_err(|source| SourceError::Read {
-                name: self.name.clone(),
-                source,
-            })?;
-            let read = u64::try_from(read).unwrap_or(u64::MAX);
-            self.offset += read;
-            if read == 0 {
-                return Ok(None);
-            }
-            if text.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            let damaged = |reason| SourceError::Line {
-                name: self.name.clone(),
-                line: self.line,
-                offset: start,
-                reason,
-            };
-            if read > MAX_MESSAGE_BYTES {
-                return Err(damaged(format!("longer than {MAX_MESSAGE_BYTES} bytes")));
-            }
-            return ingest::decode_json(&text)
-                .map(PlainRequest::from_message)
-                .map(Some)
-                .map_err(|error| damaged(error.to_string()));
-        }
-    }
-}
-
-impl<R: BufRead> Iterator for JsonLines<R> {
-    type Item = Result<Request, SourceError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let next = self.next_request().transpose();
-        self.done = !matches!(next, Some(Ok(_)));
-        next
-    }
-}
-
+/// A reader that counts what goes through it.
 struct Counted<R> {
     inner: R,
     counter: Counter,

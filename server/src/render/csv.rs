@@ -1,6 +1,6 @@
 //! Series as CSV: one row a sample.
 
-use super::{Drawing, label_names};
+use super::drawing::{Drawing, label_names};
 use crate::times;
 
 /// One row a sample: its time, the labels of its series, its value.
@@ -33,7 +33,7 @@ pub fn csv(drawing: &Drawing) -> Result<String, csv::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::two_lines;
+    use super::super::drawing::samples::two_lines;
     use super::*;
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Drawing, Line};
+use super::drawing::{Drawing, Line};
 
 /// `{"resultType":"matrix","result":[{"metric":{…},"values":[[t,"v"],…]}]}`, or a vector.
 #[must_use]
@@ -55,7 +55,7 @@ fn seconds(ns: i64) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::two_lines;
+    use super::super::drawing::samples::two_lines;
     use super::*;
 
     #[test]

@@ -9,8 +9,8 @@ use ratatui_core::symbols::Marker;
 use ratatui_core::widgets::Widget;
 use ratatui_widgets::chart::{Axis, Chart, Dataset, GraphType};
 
+use super::drawing::{Drawing, Line};
 use super::number::short;
-use super::{Drawing, Line};
 use crate::output::Screen;
 use crate::times;
 
@@ -236,7 +236,7 @@ fn sgr(color: Color) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::two_lines;
+    use super::super::drawing::samples::two_lines;
     use super::*;
 
     #[test]

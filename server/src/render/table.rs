@@ -3,8 +3,8 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 
+use super::drawing::{Drawing, label_names};
 use super::number::short;
-use super::{Drawing, label_names};
 use crate::times;
 
 /// One row a series, with its last, least, greatest and mean value; its one value if the query was
@@ -119,7 +119,7 @@ pub(super) fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::two_lines;
+    use super::super::drawing::samples::two_lines;
     use super::*;
 
     #[test]

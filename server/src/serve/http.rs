@@ -8,7 +8,7 @@ use hyper_util::service::TowerToHyperService;
 use ingest::connections::{ConnectionLimits, Connections};
 use tokio::net::TcpListener;
 
-use crate::config::typed::ServerConfig;
+use crate::config::ServerConfig;
 
 const MAX_STREAMS: u32 = 100;
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -14,8 +14,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use frontend::{Operations, router};
 use ingest::connections::Connections;
-use ingest::{Ingest, OsDisk};
+use ingest::{Ingest, IngestParts, OsDisk};
 use prometheus::Registry;
+use storage::{Random, SystemClock};
 
 use crate::config::Config;
 use crate::local::{self, Access};
@@ -77,13 +78,15 @@ impl Server {
         }
         tracing::info!(query = %addresses.http, otlp_grpc = %addresses.otlp_grpc, otlp_http = %addresses.otlp_http, store = %config.storage.url, "starting");
 
-        let ingest = Ingest::open(
-            config.ingest.clone(),
+        let ingest = Ingest::open(IngestParts {
+            config: config.ingest.clone(),
             disk,
-            location.store,
-            location.prefix,
+            store: location.store,
+            prefix: location.prefix,
             metrics,
-        )
+            clock: Arc::new(SystemClock),
+            random: Random::from_system(),
+        })
         .await?;
         state.run(Arc::clone(&ingest));
         let receivers = ingest::receive(&ingest, [ports.otlp_grpc, ports.otlp_http]);

@@ -57,11 +57,7 @@ impl SnapshotSource for State {
     ) -> BoxFuture<'f, Result<Snapshot, StorageError>> {
         match self.running.get() {
             Some(ingest) => ingest.snapshot(tenant),
-            None => Box::pin(async {
-                Err(StorageError::NotReady {
-                    until: "the write-ahead log is read back",
-                })
-            }),
+            None => Box::pin(async { Err(StorageError::NotReady { reason: STARTING }) }),
         }
     }
 }

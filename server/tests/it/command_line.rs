@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use serde_json::Value;
+use storage::{Clock as _, SystemClock};
 use testkit::testdata::traces_dir;
 
 use crate::bad_input::find;
@@ -226,7 +227,7 @@ fn load_query_explain_and_inspect() {
 fn spans_can_be_moved_to_now() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().to_str().unwrap();
-    let before = server::times::now_ns();
+    let before = SystemClock.now_ns();
     let (code, _, stderr) = said(&run(&[
         "load",
         "--shift-to-now",
@@ -262,7 +263,7 @@ fn spans_can_be_moved_to_now() {
     ]));
     let json: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(json["result"][0]["value"][1], "1500", "{stdout}");
-    assert!(server::times::now_ns() > before);
+    assert!(SystemClock.now_ns() > before);
 }
 
 #[test]

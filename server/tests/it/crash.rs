@@ -15,6 +15,7 @@ const SPANS_PER_REQUEST: u64 = 50;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_spans_are_counted_exactly_once() {
+    #[expect(clippy::disallowed_methods, reason = "the seed is printed")]
     let seed: u64 = std::env::var("SPANDREL_SEED")
         .map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
     eprintln!("SPANDREL_SEED={seed}");

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use storage::{Clock as _, SystemClock};
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -126,7 +127,7 @@ impl Server {
             .stderr(log_file)
             .spawn()
             .unwrap();
-        let patience = Instant::now() + PATIENCE;
+        let patience = SystemClock.instant() + PATIENCE;
         let addresses: Value = loop {
             if let Ok(text) = std::fs::read(&ports) {
                 break serde_json::from_slice(&text).unwrap();
@@ -137,7 +138,7 @@ impl Server {
                     std::fs::read_to_string(&log).unwrap()
                 );
             }
-            assert!(Instant::now() < patience, "no ports");
+            assert!(SystemClock.instant() < patience, "no ports");
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
         let address = |name: &str| addresses[name].as_str().unwrap().parse().unwrap();
@@ -152,9 +153,13 @@ impl Server {
     }
 
     pub(crate) async fn wait_until_ready(&self) {
-        let patience = Instant::now() + PATIENCE;
+        let patience = SystemClock.instant() + PATIENCE;
         while self.get("/ready").await.0 != 200 {
-            assert!(Instant::now() < patience, "not ready:\n{}", self.log());
+            assert!(
+                SystemClock.instant() < patience,
+                "not ready:\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -237,12 +242,16 @@ impl Server {
     /// Ends the server as an operator would.
     pub(crate) async fn terminate(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
-        let patience = Instant::now() + PATIENCE;
+        let patience = SystemClock.instant() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < patience, "does not end:\n{}", self.log());
+            assert!(
+                SystemClock.instant() < patience,
+                "does not end:\n{}",
+                self.log()
+            );
             // Clients of this test still have to notice that their connections end.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ulid::Ulid;
-
 use super::manifest::{MANIFEST_FORMAT_VERSION, Manifest, ManifestEdit};
 use super::versions::Created;
 use super::{Catalog, invariants};
 use crate::block::meta::BlockMeta;
 use crate::error::StorageError;
 use crate::ids::BlockId;
+use crate::random::Random;
 
 /// How often a commit is tried against other writers.
 const MAX_ATTEMPTS: u32 = 64;
@@ -41,7 +40,7 @@ async fn commit(catalog: &Catalog, edit: &ManifestEdit) -> Result<Arc<Manifest>,
         if is_done(&base, edit) {
             return Ok(base);
         }
-        let next = apply(&base, edit)?;
+        let next = apply(&base, edit, &catalog.random)?;
         invariants::check(&next)?;
         match catalog.versions.create(&next).await? {
             Created::Ours if on_top_of(catalog, &base).await? => {
@@ -56,7 +55,7 @@ async fn commit(catalog: &Catalog, edit: &ManifestEdit) -> Result<Arc<Manifest>,
                 catalog.advance(theirs);
             }
         }
-        tokio::time::sleep(pause(attempt)).await;
+        tokio::time::sleep(catalog.random.up_to(longest_pause(attempt))).await;
         base = catalog.refresh().await?;
     }
     Err(StorageError::CommitContention {
@@ -88,7 +87,7 @@ async fn finish(catalog: &Catalog, mut committed: Manifest) -> Arc<Manifest> {
     committed
 }
 
-fn apply(base: &Manifest, edit: &ManifestEdit) -> Result<Manifest, StorageError> {
+fn apply(base: &Manifest, edit: &ManifestEdit, random: &Random) -> Result<Manifest, StorageError> {
     let mut blocks: BTreeMap<BlockId, Arc<BlockMeta>> = base
         .blocks
         .iter()
@@ -115,14 +114,13 @@ fn apply(base: &Manifest, edit: &ManifestEdit) -> Result<Manifest, StorageError>
         tenant: base.tenant.clone(),
         version: base.version + 1,
         oldest_version: base.oldest_version,
-        writer_nonce: Ulid::new().to_string(),
+        writer_nonce: random.ulid().to_string(),
         blocks: blocks.into_values().collect(),
     })
 }
 
-/// Grows with each attempt, and differs between writers, so that they do not stay in step.
-fn pause(attempt: u32) -> Duration {
-    let most = Duration::from_millis(4u64 << attempt.min(7)).min(MAX_PAUSE);
-    let random = u32::from(u16::try_from(Ulid::new().random() & 0xffff).unwrap_or(0));
-    most * random / u32::from(u16::MAX)
+/// The longest pause after an attempt, which grows with each. How much of it is taken differs between
+/// writers, so that they do not stay in step.
+fn longest_pause(attempt: u32) -> Duration {
+    Duration::from_millis(4u64 << attempt.min(7)).min(MAX_PAUSE)
 }

@@ -23,6 +23,7 @@ pub use versions::tenants;
 
 use crate::error::StorageError;
 use crate::ids::TenantId;
+use crate::random::Random;
 use versions::Versions;
 
 /// The catalog of one tenant. Any number of instances, in any number of processes, may work on the
@@ -30,6 +31,8 @@ use versions::Versions;
 pub struct Catalog {
     versions: Versions,
     tenant: TenantId,
+    /// Makes up nonces, and pauses between tries.
+    random: Arc<Random>,
     current: RwLock<Arc<Manifest>>,
     /// One commit at a time from here: two would only get in each other's way.
     committing: tokio::sync::Mutex<()>,
@@ -54,12 +57,14 @@ impl Catalog {
         store: Arc<dyn ObjectStore>,
         prefix: Path,
         tenant: TenantId,
+        random: Arc<Random>,
     ) -> Result<Self, StorageError> {
         let versions = Versions::new(store, prefix, tenant.clone());
         let current = RwLock::new(Arc::new(versions.latest().await?));
         Ok(Self {
             versions,
             tenant,
+            random,
             current,
             committing: tokio::sync::Mutex::new(()),
         })

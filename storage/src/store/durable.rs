@@ -20,7 +20,6 @@ use object_store::{
     PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
     UploadPart,
 };
-use ulid::Ulid;
 
 /// A directory as an object store whose writes survive a power cut.
 #[derive(Debug)]
@@ -159,10 +158,9 @@ async fn sync_later(path: PathBuf) -> Result<()> {
 fn write(path: &FilePath, payload: &PutPayload, create: bool) -> Result<()> {
     let folder = path.parent().unwrap_or(path);
     make_folders(folder).map_err(|error| failure(path, error))?;
-    // Names that end in # and digits are invisible in the listings of the inner store.
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let staged = folder.join(format!("{name}#{}", Ulid::new().0));
-    let written = write_synced(&staged, payload).and_then(|()| {
+    let (file, staged) = stage(folder, &name).map_err(|error| failure(path, error))?;
+    let written = write_synced(file, payload).and_then(|()| {
         if create {
             std::fs::hard_link(&staged, path)
         } else {
@@ -178,8 +176,22 @@ fn write(path: &FilePath, payload: &PutPayload, create: bool) -> Result<()> {
         .map_err(|error| failure(path, error))
 }
 
-fn write_synced(path: &FilePath, payload: &PutPayload) -> std::io::Result<()> {
-    let mut file = File::create_new(path)?;
+/// Makes a file that nobody else writes to, to be given its name once it is whole.
+pub(super) fn stage(folder: &FilePath, name: &str) -> std::io::Result<(File, PathBuf)> {
+    let mut number = 1_u64;
+    loop {
+        // Names that end in # and digits are invisible in the listings of the inner store.
+        let path = folder.join(format!("{name}#{number}"));
+        match File::create_new(&path) {
+            Ok(file) => return Ok((file, path)),
+            // Someone else writes the same object, or was ended while doing so.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn write_synced(mut file: File, payload: &PutPayload) -> std::io::Result<()> {
     payload.iter().try_for_each(|part| file.write_all(part))?;
     file.sync_all()
 }

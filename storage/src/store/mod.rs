@@ -121,9 +121,8 @@ fn open_directory(directory: &str) -> Result<DurableLocal, String> {
     std::fs::create_dir_all(&directory)
         .map_err(|error| format!("cannot make the directory: {error}"))?;
     // Found out now and not at the first write, which may be much later.
-    let probe = directory.join(format!(".probe-{}", ulid::Ulid::new()));
-    std::fs::write(&probe, b"")
-        .and_then(|()| std::fs::remove_file(&probe))
+    durable::stage(&directory, ".probe")
+        .and_then(|(_, probe)| std::fs::remove_file(probe))
         .map_err(|error| format!("cannot write to the directory: {error}"))?;
     DurableLocal::new(directory).map_err(|error| error.to_string())
 }

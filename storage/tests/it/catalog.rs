@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::common::{block, group, prefix, span};
+use crate::common::{block, group, prefix, random, span};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -43,7 +43,7 @@ fn add(meta: &Arc<BlockMeta>) -> ManifestEdit {
 }
 
 async fn open(store: &Arc<dyn ObjectStore>) -> Catalog {
-    Catalog::open(Arc::clone(store), prefix(), TenantId::single())
+    Catalog::open(Arc::clone(store), prefix(), TenantId::single(), random())
         .await
         .unwrap()
 }
@@ -232,7 +232,7 @@ async fn an_upload_without_a_commit_is_invisible() {
     let meta = store_block(&store, &prefix(), written, ReadBack::Verify)
         .await
         .unwrap();
-    let source = StoredBlocks::new(Arc::clone(&store), prefix());
+    let source = StoredBlocks::new(Arc::clone(&store), prefix(), random());
     let tenant = TenantId::single();
     assert!(
         source

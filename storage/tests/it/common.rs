@@ -1,7 +1,7 @@
 //! What several test files need.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -11,11 +11,18 @@ use storage::block::{
     BlockCache, BlockFile, EncodeOptions, MemoryBlock, ReadBack, WriteOptions, encode, store_block,
     write_parquet,
 };
-use storage::ids::{BlockId, SpanId, TenantId, TraceId};
+use storage::ids::{SpanId, TenantId, TraceId};
 use storage::model::{AnyValue, Attribute, Resource, Span, SpanGroup};
+use storage::random::Random;
+
+/// Makes up ids and nonces for all tests of this process.
+pub(crate) fn random() -> Arc<Random> {
+    static RANDOM: LazyLock<Arc<Random>> = LazyLock::new(Random::from_system);
+    Arc::clone(&RANDOM)
+}
 
 pub(crate) fn options() -> EncodeOptions {
-    EncodeOptions::new(TenantId::single(), BlockId(ulid::Ulid::new()))
+    EncodeOptions::new(TenantId::single(), random().block_id())
 }
 
 pub(crate) fn block(groups: &[SpanGroup]) -> MemoryBlock {

@@ -19,6 +19,8 @@ const FLOORS: &[(&str, &[Floor])] = &[
             (
                 "words",
                 &[
+                    "clock.rs",
+                    "random.rs",
                     "ids.rs",
                     "error.rs",
                     "model.rs",

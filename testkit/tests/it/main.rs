@@ -1,6 +1,7 @@
 //! Tests of the repository as a whole, and of the testkit against recorded data.
 
 #![expect(
+    clippy::expect_used,
     clippy::panic,
     clippy::float_cmp,
     clippy::cast_possible_truncation,

@@ -13,7 +13,6 @@ use super::render::{RenderOptions, render};
 use super::wire::{Metric, Seconds, format_value};
 use crate::api::params::Params;
 use crate::api::tempo::params::default_step;
-use crate::api::time::now_ns;
 use crate::api::{ApiState, tenancy};
 use crate::limits;
 use crate::query::{Answer, RangeRequest};
@@ -32,7 +31,7 @@ pub(super) async fn exemplars(
     let params = Params::of_url_and_form(config, request).await?;
     let text = params::query(&params)?;
     let dialect = params::dialect(&params)?;
-    let end_ns = params::time(&params, "end")?.unwrap_or_else(now_ns);
+    let end_ns = params::time(&params, "end")?.unwrap_or_else(|| state.frontend.now_ns());
     let start_ns = params::time(&params, "start")?;
     let start_ns = start_ns.unwrap_or_else(|| end_ns.saturating_sub(DEFAULT_RANGE_NS));
     let timeout = params::timeout(&params)?;

@@ -11,7 +11,6 @@ use super::params;
 use super::render::{RenderOptions, render};
 use super::wire::{QueryData, QueryResult, Stats, Values, WireSeries};
 use crate::api::params::Params;
-use crate::api::time::now_ns;
 use crate::api::{ApiState, tenancy};
 use crate::limits;
 use crate::promql::{Constant, Value};
@@ -28,7 +27,7 @@ pub(super) async fn instant(
     let params = Params::of_url_and_form(config, request).await?;
     let text = params::query(&params)?;
     let dialect = params::dialect(&params)?;
-    let time_ns = params::time(&params, "time")?.unwrap_or_else(now_ns);
+    let time_ns = params::time(&params, "time")?.unwrap_or_else(|| state.frontend.now_ns());
     let timeout = params::timeout(&params)?;
     let options = RenderOptions::parse(&params, config.prom.label_names)?;
     let lookback_ns = params::duration(&params, "lookback_delta")?

@@ -23,7 +23,6 @@ use axum::routing::any;
 use self::params::{InvalidParameter, MetricsParams};
 use super::params::Params;
 use super::tenancy::{self, TenancyError};
-use super::time::now_ns;
 use super::{ApiState, body};
 use crate::error::{ErrorKind, QueryError};
 use crate::limits;
@@ -52,7 +51,7 @@ async fn query_range(
 ) -> Result<Response, TempoError> {
     let frontend = &*state.frontend;
     let tenants = tenancy::tenants(frontend.config(), &headers)?;
-    let params = MetricsParams::parse(&Params::of_url(&uri), frontend.config(), now_ns())?;
+    let params = MetricsParams::parse(&Params::of_url(&uri), frontend.config(), frontend.now_ns())?;
     let grid = params.range_grid(frontend.config())?;
     check_range(frontend, &params)?;
     let request = RangeRequest {
@@ -76,7 +75,7 @@ async fn query_instant(
 ) -> Result<Response, TempoError> {
     let frontend = &*state.frontend;
     let tenants = tenancy::tenants(frontend.config(), &headers)?;
-    let params = MetricsParams::parse(&Params::of_url(&uri), frontend.config(), now_ns())?;
+    let params = MetricsParams::parse(&Params::of_url(&uri), frontend.config(), frontend.now_ns())?;
     let grid = params.instant_grid()?;
     check_range(frontend, &params)?;
     let request = RangeRequest {

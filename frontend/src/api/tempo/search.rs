@@ -20,7 +20,6 @@ use super::{TempoError, legacy};
 use crate::api::ApiState;
 use crate::api::params::Params;
 use crate::api::tenancy;
-use crate::api::time::now_ns;
 use crate::config::FrontendConfig;
 use crate::query::off_reactor;
 use crate::search::{SearchAnswer, SearchRequest};
@@ -116,7 +115,7 @@ pub(super) async fn search(
     let frontend = &*state.frontend;
     let config = frontend.config();
     let tenants = tenancy::tenants(config, &headers)?;
-    let params = SearchParams::parse(&Params::of_url(&uri), config, now_ns())?;
+    let params = SearchParams::parse(&Params::of_url(&uri), config, frontend.now_ns())?;
     let request = SearchRequest {
         tenants,
         query: params.query,

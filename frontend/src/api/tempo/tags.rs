@@ -16,7 +16,6 @@ use super::messages::{
 use super::params::{InvalidParameter, time, unreadable};
 use super::window::Window;
 use crate::api::params::Params;
-use crate::api::time::now_ns;
 use crate::api::{ApiState, tenancy};
 use crate::config::FrontendConfig;
 use crate::names::{AttributeNames, NamesRequest};
@@ -286,7 +285,7 @@ fn request(
 ) -> Result<NamesRequest, TempoError> {
     let config = frontend.config();
     let tenants = tenancy::tenants(config, headers)?;
-    let window = Window::parse(params, config, now_ns(), time)?;
+    let window = Window::parse(params, config, frontend.now_ns(), time)?;
     Ok(NamesRequest {
         tenants,
         start_ns: window.start_ns,

@@ -1,35 +1,29 @@
 //! The listening side: OTLP over gRPC and over HTTP.
 //!
 //! Both protocols are served on every listener, told apart by content type; that there are two
-//! listeners is custom. `body` brings a request's bytes in, `http` and `grpc` speak the protocols,
-//! `status` says what went wrong.
+//! listeners is custom. `tenant` says whose a request is, `body` brings its bytes in, `http` and `grpc`
+//! speak the protocols, `outcome` says what became of the spans, `status` what went wrong.
 
 mod body;
 mod grpc;
 mod http;
+mod outcome;
 mod status;
+mod tenant;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use ::http::{HeaderMap, Request, Response};
-use bytes::Bytes;
+use ::http::{Request, Response};
 use futures::FutureExt as _;
-use http_body_util::combinators::UnsyncBoxBody;
 use hyper::service::service_fn;
-use storage::ids::TenantId;
 use tokio::net::TcpListener;
 
 use crate::connections::{ConnectionLimits, Connections, RequestBody};
 use crate::error::PushError;
 use crate::ingest::Ingest;
-
-/// The body of a response.
-type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
-
-/// Header, and gRPC metadata key, that names the tenant.
-const TENANT_HEADER: &str = "x-scope-orgid";
+use status::ResponseBody;
 
 /// Takes spans in through these listeners.
 #[must_use]
@@ -76,21 +70,4 @@ async fn answer(
             }
         });
     Ok(response)
-}
-
-/// Whose request this is.
-fn tenant(ingest: &Ingest, headers: &HeaderMap) -> Result<TenantId, PushError> {
-    if !ingest.config().multitenancy_enabled {
-        return Ok(TenantId::single());
-    }
-    let mut names = headers.get_all(TENANT_HEADER).iter();
-    let name = names.next().ok_or(PushError::TenantMissing)?;
-    // Neither what is not text nor two names can be a tenant; a control byte stands for both.
-    let name = if names.next().is_some() {
-        "\0"
-    } else {
-        name.to_str().unwrap_or("\0")
-    };
-    name.parse()
-        .map_err(|source| PushError::TenantInvalid { source })
 }
