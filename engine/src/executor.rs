@@ -149,7 +149,7 @@ pub struct Engine {
     pairs: PairCache,
     general: bool,
     /// `None` only while the engine is being dropped.
-    runtime: Option<Runtime>,
+    pub(crate) runtime: Option<Runtime>,
 }
 
 /// Blocks of which the trace ids are read at once.
@@ -462,7 +462,7 @@ impl Engine {
         }
     }
 
-    async fn spawn<T: Send + 'static>(
+    pub(crate) async fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
     ) -> Result<T, EngineError> {

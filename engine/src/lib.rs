@@ -39,6 +39,7 @@ pub mod search;
 pub mod series;
 mod spanset;
 mod threads;
+pub mod work;
 
 pub use context::{QueryContext, QueryCounters};
 pub use error::{EngineError, ErrorKind, EvaluationError};
@@ -52,3 +53,4 @@ pub use plan::MetricsPlan;
 pub use prune::{PruneReason, may_count, may_search, prune, prune_search};
 pub use read_size::{ReadSizes, bytes_to_search};
 pub use series::{Label, LabelValue, Series, SeriesPlan, SeriesSet, Values};
+pub use work::{Found, Jobs, Work};
