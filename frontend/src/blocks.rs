@@ -12,9 +12,10 @@ use storage::ids::TenantId;
 use storage::snapshot::Snapshot;
 
 use crate::error::QueryError;
-use crate::query::{Frontend, off_reactor};
+use crate::query::Frontend;
 use crate::schedule::{in_turn, run_whole};
 use crate::stats::QueryStats;
+use crate::threads::off_reactor;
 
 /// A block, stored or not.
 #[derive(Debug, Clone)]

@@ -13,10 +13,10 @@ use storage::ids::TenantId;
 
 use crate::cache::{Keepable, Origin, StateCache};
 use crate::error::QueryError;
-use crate::query::off_reactor;
 use crate::schedule::{ScheduleOptions, in_turn, run_jobs};
 use crate::split::Job;
 use crate::stats::QueryStats;
+use crate::threads::off_reactor;
 use crate::turns::Turns;
 
 /// A job, and how its state is kept if it can be.

@@ -46,6 +46,7 @@
     )
 )]
 
+pub mod answer;
 pub mod api;
 mod blocks;
 mod cache;
@@ -63,15 +64,17 @@ pub mod schedule;
 pub mod search;
 pub mod split;
 pub mod stats;
+mod threads;
 pub mod trace;
 mod turns;
 pub mod values;
 pub mod viewer;
 
+pub use answer::{Answer, ExplainMode, Explanation, PartialReason, RangeRequest};
 pub use api::{Operations, router};
 pub use config::FrontendConfig;
 pub use error::{ErrorKind, QueryError};
-pub use query::{Answer, Explanation, Frontend, RangeRequest};
+pub use query::Frontend;
 pub use search::{SearchAnswer, SearchRequest};
 pub use stats::QueryStats;
 pub use trace::{TraceAnswer, TraceRequest};

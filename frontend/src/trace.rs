@@ -16,8 +16,9 @@ use storage::snapshot::Snapshot;
 
 use crate::blocks::{Block, survivors};
 use crate::error::QueryError;
-use crate::query::{Frontend, first, off_reactor};
+use crate::query::{Frontend, first};
 use crate::stats::QueryStats;
+use crate::threads::off_reactor;
 
 /// Which trace.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,11 +19,12 @@ use storage::schema::names as columns;
 use traceql::Dialect;
 use traceql::ast::{Attribute, Intrinsic, Query, Scope};
 
+use crate::answer::RangeRequest;
 use crate::blocks::Block;
 use crate::error::QueryError;
 use crate::filter::usable_filter;
 use crate::names::NamesRequest;
-use crate::query::{Frontend, RangeRequest, first};
+use crate::query::{Frontend, first};
 use crate::stats::QueryStats;
 
 /// Distinct values of a name.

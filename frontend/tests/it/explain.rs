@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use crate::common::{T0, spans};
 use engine::{Engine, EngineOptions, Grid};
-use frontend::query::ExplainMode;
-use frontend::{Dialect, Frontend, FrontendConfig, RangeRequest};
+use frontend::{Dialect, ExplainMode, Frontend, FrontendConfig, RangeRequest};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use storage::ids::TenantId;

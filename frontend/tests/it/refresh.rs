@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use engine::{Engine, EngineOptions, Grid};
-use frontend::query::ExplainMode;
-use frontend::{Answer, Dialect, Frontend, FrontendConfig, QueryError, RangeRequest};
+use frontend::{Answer, Dialect, ExplainMode, Frontend, FrontendConfig, QueryError, RangeRequest};
 use futures::future::join_all;
 use object_store::ObjectStore;
 use object_store::path::Path;

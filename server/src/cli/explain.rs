@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use frontend::query::ExplainMode;
+use frontend::ExplainMode;
 
 use super::options::{ConfigOptions, DialectOption, Logging, TimeOptions};
 use super::query::{query_failure, request};
