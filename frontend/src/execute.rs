@@ -5,19 +5,17 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use engine::{
-    Engine, EngineError, ErrorKind, Grid, MetricsPlan, PartialSeries, Placement, QueryContext,
-    SeriesSet, Slice,
+    EngineError, ErrorKind, Grid, MetricsPlan, PartialSeries, Placement, SeriesSet, Slice, Work,
 };
 use futures::StreamExt as _;
-use storage::ids::TenantId;
 
 use crate::cache::{Keepable, Origin, StateCache};
 use crate::error::QueryError;
-use crate::schedule::{ScheduleOptions, in_turn, run_jobs};
+use crate::schedule::run_jobs;
 use crate::split::Job;
 use crate::stats::QueryStats;
 use crate::threads::off_reactor;
-use crate::turns::Turns;
+use crate::workers::Workers;
 
 /// A job, and how its state is kept if it can be.
 #[derive(Debug, Clone)]
@@ -45,13 +43,10 @@ pub(crate) struct Execution {
 /// Runs jobs of one query. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct JobRunner {
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) workers: Workers,
     pub(crate) cache: StateCache,
-    pub(crate) turns: Turns,
-    pub(crate) tenant: TenantId,
     pub(crate) plan: Arc<MetricsPlan>,
     pub(crate) grid: Grid,
-    pub(crate) context: QueryContext,
 }
 
 impl JobRunner {
@@ -60,15 +55,15 @@ impl JobRunner {
         self,
         kept: Vec<Part>,
         tasks: Vec<Task>,
-        options: ScheduleOptions,
         mut stats: QueryStats,
     ) -> Result<Execution, QueryError> {
         let grid = self.grid;
         stats.jobs_total = u64::try_from(tasks.len()).unwrap_or(u64::MAX);
         stats.states_kept = u64::try_from(kept.len()).unwrap_or(u64::MAX);
-        let merged = self.context.empty_series(&self.plan, grid);
+        let merged = self.workers.context.empty_series(&self.plan, grid);
         let mut merged = merge(merged, kept, grid).await?;
         {
+            let options = self.workers.options;
             let run = |task: &Task| self.clone().run(task.clone());
             let results =
                 run_jobs(tasks, options, run).ready_chunks(options.concurrent_jobs.max(1));
@@ -90,7 +85,7 @@ impl JobRunner {
                 merged = merge(merged, parts, grid).await?;
             }
         }
-        let counters = &self.context.counters;
+        let counters = &self.workers.context.counters;
         stats.inspected_bytes = counters.bytes_read();
         stats.storage_requests = counters.requests();
         stats.inspected_spans = counters.spans_inspected();
@@ -122,10 +117,11 @@ impl JobRunner {
     }
 
     async fn run_over(self, slice: Slice, grid: Grid) -> Result<PartialSeries, EngineError> {
-        let Self { engine, plan, .. } = self;
-        let context = self.context;
-        let job = async move { engine.run_job(&plan, grid, slice, &context).await };
-        in_turn(self.turns, self.tenant, job).await
+        let work = Work::Series {
+            plan: self.plan,
+            grid,
+        };
+        self.workers.run_once(work, slice).await
     }
 }
 

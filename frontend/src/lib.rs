@@ -69,6 +69,7 @@ pub mod trace;
 mod turns;
 pub mod values;
 pub mod viewer;
+mod workers;
 
 pub use answer::{Answer, ExplainMode, Explanation, PartialReason, RangeRequest};
 pub use api::{Operations, router};

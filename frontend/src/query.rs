@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{
-    Engine, EngineError, Fingerprint, Grid, MAX_EXEMPLARS, MetricsPlan, PartialExemplars, Pieces,
-    QueryContext, SeriesPlan, SeriesSet, Slice,
+    EngineError, Fingerprint, Grid, Jobs, MAX_EXEMPLARS, MetricsPlan, PartialExemplars, Pieces,
+    QueryContext, SeriesPlan, SeriesSet, Slice, Work,
 };
 use futures::StreamExt;
 use prometheus::Registry;
@@ -29,49 +29,52 @@ use storage::snapshot::{Snapshot, SnapshotSource};
 use traceql::{Dialect, Notice, Position};
 
 use crate::answer::{Answer, ExplainMode, Explanation, PartialReason, RangeRequest};
+use crate::blocks::AllBlocks;
 use crate::cache::{Keepable, StateCache, Wanted};
 use crate::config::FrontendConfig;
 use crate::error::QueryError;
 use crate::execute::{Execution, JobRunner, Part, Task};
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::schedule::{ScheduleOptions, in_turn, run_jobs};
-use crate::split::{Job, Jobs, SplitOptions, split};
+use crate::schedule::ScheduleOptions;
+use crate::split::{Job, JobList, SplitOptions, split};
 use crate::stats::QueryStats;
 use crate::threads::off_reactor;
 use crate::turns::{QueueFull, Turn, Turns};
+use crate::workers::Workers;
 
 pub(crate) const MEMORY_LIMIT_KEY: &str = "query.max_memory_bytes";
 
 /// Answers queries.
 #[derive(Debug)]
 pub struct Frontend {
-    pub(crate) engine: Arc<Engine>,
+    jobs: Arc<dyn Jobs>,
     snapshots: Arc<dyn SnapshotSource>,
     config: FrontendConfig,
     query_turns: Turns,
-    pub(crate) job_turns: Turns,
+    job_turns: Turns,
     pub(crate) metrics: Metrics,
     cache: StateCache,
 }
 
 impl Frontend {
-    /// A frontend that answers from these snapshots and counts itself in this registry.
+    /// A frontend that answers from these snapshots, has its jobs run, and counts itself in this
+    /// registry.
     ///
     /// # Errors
     /// If the registry has other metrics of the same names.
     pub fn try_new(
-        engine: Arc<Engine>,
+        jobs: Arc<dyn Jobs>,
         snapshots: Arc<dyn SnapshotSource>,
         config: FrontendConfig,
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::register(registry)?;
         Ok(Self {
-            engine,
             snapshots,
             query_turns: Turns::new(config.querier.max_concurrent_queries),
-            job_turns: Turns::new(concurrent_jobs(&config)),
+            job_turns: Turns::new(concurrent_jobs(&config, &*jobs)),
+            jobs,
             cache: StateCache::new(config.query_frontend.cache.max_bytes, metrics.cache.clone()),
             config,
             metrics,
@@ -86,7 +89,7 @@ impl Frontend {
 
     /// Counts what a query took.
     pub(crate) fn count(&self, stats: &QueryStats) {
-        self.metrics.count(stats, self.engine.cache_bytes());
+        self.metrics.count(stats, self.jobs.cache_bytes());
     }
 
     /// Forgets what earlier queries came to, so that the next ones start afresh.
@@ -119,22 +122,22 @@ impl Frontend {
         let mut finished = Finished::default();
         let mut read = None;
         for operand in plan.operands() {
-            let context = self.context(&finished);
+            let workers = self.workers(&request.tenants, self.context(&finished))?;
             let survivors = Survivors::prune(operand, &grid, &snapshots);
-            let joins = self.join(operand, &grid, &snapshots, &context).await?;
-            let work = self.plan_work(operand, &grid, &survivors, &joins);
+            let joins = Joins::find(operand, grid, &snapshots, &workers).await?;
+            let cut = self.cut(operand, &grid, &survivors, &joins);
             let stats = survivors.stats.clone();
-            let execution = self.execute(request, operand, work, stats, &context);
+            let execution = self.execute(operand, grid, cut, stats, workers);
             finished.add(execution.await?.finish(operand).await?);
             read = Some((survivors, joins));
         }
         let limit = self.series_limit(request.max_series);
         let exemplified = plan.exemplified().cloned();
-        let context = self.context(&finished);
+        let workers = self.workers(&request.tenants, self.context(&finished))?;
         let mut answer = finished.combine(plan, grid, limit).await?;
         if let (Some(plan), Some((survivors, joins))) = (exemplified, read) {
             // What a query of one operand read is where its exemplars are.
-            self.add_exemplars(request, &plan, &survivors, &joins, &context, &mut answer)
+            self.add_exemplars(request, &plan, &survivors, &joins, &workers, &mut answer)
                 .await?;
         }
         answer.notices = notices(&query, &request.query);
@@ -168,27 +171,24 @@ impl Frontend {
         let mut finished = Finished::default();
         for operand in plan.operands() {
             steps.push(("analyse", operand.to_string()));
-            let context = self.context(&finished);
+            let workers = self.workers(&request.tenants, self.context(&finished))?;
             let survivors = Survivors::prune(operand, &grid, &snapshots);
             steps.push(("prune", survivors.to_string()));
-            let joins = self.join(operand, &grid, &snapshots, &context).await?;
-            let work = self.plan_work(operand, &grid, &survivors, &joins);
-            steps.push(("cache", work.to_string()));
-            steps.push(("split", work.jobs.to_string()));
-            if let Some(job) = work.jobs.0.first() {
+            let joins = Joins::find(operand, grid, &snapshots, &workers).await?;
+            let cut = self.cut(operand, &grid, &survivors, &joins);
+            steps.push(("cache", cut.to_string()));
+            steps.push(("split", cut.jobs.to_string()));
+            if let Some(job) = cut.jobs.0.first() {
                 let slice = job.slice.clone();
                 let analyze = mode == ExplainMode::Analyze;
                 // Runs the job for its plan's counters; what the query reads is counted below.
-                let own = self.context(&Finished::default());
-                let lowered = self
-                    .engine
-                    .explain_job(operand, grid, slice, &own, analyze)
-                    .await?;
+                let own = self.workers(&request.tenants, self.whole_context())?;
+                let lowered = own.explain(operand, grid, slice, analyze).await?;
                 steps.push(("lower", lowered));
             }
             if mode == ExplainMode::Analyze {
                 let execution = self
-                    .execute(request, operand, work, survivors.stats, &context)
+                    .execute(operand, grid, cut, survivors.stats, workers)
                     .await?;
                 steps.push(("execute", execution.to_string()));
                 finished.add(execution.finish(operand).await?);
@@ -202,36 +202,8 @@ impl Frontend {
         Ok(Explanation { steps })
     }
 
-    /// The traces that lie in several blocks, if the query has to see whole traces.
-    async fn join<'a>(
-        &self,
-        plan: &MetricsPlan,
-        grid: &Grid,
-        snapshots: &'a [Snapshot],
-        context: &QueryContext,
-    ) -> Result<Joins<'a>, QueryError> {
-        let mut joins = Joins::default();
-        if plan.needs_whole_traces() {
-            for snapshot in snapshots {
-                let Snapshot { manifest, live } = snapshot;
-                // Also of blocks that were ruled out: a part that matches nothing by itself may
-                // belong to a trace that does.
-                let reads = |block: &BlockMeta| engine::may_count(grid, block);
-                let pieces = self.engine.pieces(&manifest.blocks, live, reads, context);
-                joins.0.push((pieces.await?, snapshot));
-            }
-        }
-        Ok(joins)
-    }
-
     /// What there is to do: jobs for what no kept state answers.
-    fn plan_work(
-        &self,
-        plan: &MetricsPlan,
-        grid: &Grid,
-        survivors: &Survivors,
-        joins: &Joins<'_>,
-    ) -> Work {
+    fn cut(&self, plan: &MetricsPlan, grid: &Grid, survivors: &Survivors, joins: &Joins) -> Cut {
         let mut kept = Vec::new();
         let mut stored = Vec::with_capacity(survivors.stored.len());
         let mut running = Vec::new();
@@ -256,7 +228,7 @@ impl Frontend {
         }
         let live = &survivors.live;
         let jobs = split(plan, grid, &stored, &running, live, &self.split_options());
-        Work {
+        Cut {
             kept,
             jobs: joins.with(jobs),
             without,
@@ -306,33 +278,29 @@ impl Frontend {
     /// Runs the jobs and merges their partial series as they come.
     async fn execute(
         &self,
-        request: &RangeRequest,
         plan: &Arc<MetricsPlan>,
-        work: Work,
+        grid: Grid,
+        cut: Cut,
         stats: QueryStats,
-        context: &QueryContext,
+        workers: Workers,
     ) -> Result<Execution, QueryError> {
         let runner = JobRunner {
-            engine: Arc::clone(&self.engine),
+            workers,
             cache: self.cache.clone(),
-            turns: self.job_turns.clone(),
-            tenant: first(&request.tenants)?.clone(),
             plan: Arc::clone(plan),
-            grid: request.grid,
-            context: context.clone(),
+            grid,
         };
-        let Work {
+        let Cut {
             kept,
             jobs,
             without,
-        } = work;
+        } = cut;
         let task = |job: Job| Task {
-            keepable: self.keepable(plan, &request.grid, &job.slice, &without),
+            keepable: self.keepable(plan, &grid, &job.slice, &without),
             job,
         };
         let tasks = jobs.0.into_iter().map(task).collect();
-        let options = self.schedule_options();
-        runner.execute(kept, tasks, options, stats).await
+        runner.execute(kept, tasks, stats).await
     }
 
     /// How the state of a slice is kept. That of live spans is not, nor that of traces that lie in
@@ -366,11 +334,11 @@ impl Frontend {
         request: &RangeRequest,
         plan: &Arc<MetricsPlan>,
         survivors: &Survivors,
-        joins: &Joins<'_>,
-        context: &QueryContext,
+        joins: &Joins,
+        workers: &Workers,
         answer: &mut Answer,
     ) -> Result<(), QueryError> {
-        let (grid, tenant) = (request.grid, first(&request.tenants)?);
+        let grid = request.grid;
         let count = match request.exemplars {
             0 => 0,
             asked => plan.exemplars.unwrap_or(asked).min(MAX_EXEMPLARS),
@@ -381,19 +349,15 @@ impl Frontend {
         let jobs = joins.with(survivors.split(plan, &grid, &self.split_options()));
         let stats = &mut answer.stats;
         stats.jobs_total += u64::try_from(jobs.0.len()).unwrap_or(u64::MAX);
-        let mut merged: PartialExemplars = context.empty_exemplars(grid, count);
+        let mut merged = workers.context.empty_exemplars(grid, count);
         {
-            let run = |job: &Job| {
-                let (engine, plan) = (Arc::clone(&self.engine), Arc::clone(plan));
-                let (slice, context) = (job.slice.clone(), context.clone());
-                let job = async move {
-                    engine
-                        .exemplar_job(&plan, grid, slice, count, &context)
-                        .await
-                };
-                in_turn(self.job_turns.clone(), tenant.clone(), job)
+            let work = Work::Exemplars {
+                plan: Arc::clone(plan),
+                grid,
+                count,
             };
-            let mut results = pin!(run_jobs(jobs.0, self.schedule_options(), run));
+            let slices = jobs.0.into_iter().map(|job| job.slice).collect();
+            let mut results = pin!(workers.run_all::<PartialExemplars>(work, slices));
             while let Some(result) = results.next().await {
                 let completed = result?;
                 stats.jobs_completed += 1;
@@ -401,9 +365,10 @@ impl Frontend {
                 merged.merge(completed.value)?;
             }
         }
-        stats.inspected_bytes += context.counters.bytes_read();
-        stats.storage_requests += context.counters.requests();
-        stats.inspected_spans += context.counters.spans_inspected();
+        let counters = &workers.context.counters;
+        stats.inspected_bytes += counters.bytes_read();
+        stats.storage_requests += counters.requests();
+        stats.inspected_spans += counters.spans_inspected();
         answer.exemplars = merged.attach(plan, &answer.series);
         Ok(())
     }
@@ -422,6 +387,26 @@ impl Frontend {
             .await
             .map_err(timed_out)?
             .map_err(|error| self.of_whole(error))
+    }
+
+    /// Those who do the work of a request of these tenants, which uses a context.
+    pub(crate) fn workers(
+        &self,
+        tenants: &[TenantId],
+        context: QueryContext,
+    ) -> Result<Workers, QueryError> {
+        Ok(Workers {
+            jobs: Arc::clone(&self.jobs),
+            turns: self.job_turns.clone(),
+            tenant: first(tenants)?.clone(),
+            options: self.schedule_options(),
+            context,
+        })
+    }
+
+    /// What a request may use of which nothing is used yet.
+    pub(crate) fn whole_context(&self) -> QueryContext {
+        QueryContext::new(self.config.query.max_memory_bytes, MEMORY_LIMIT_KEY)
     }
 
     /// What the next metrics query of a query may use: what those before it left.
@@ -453,14 +438,14 @@ impl Frontend {
                 .interval
                 .limit()
                 .map_or(i64::MAX, |_| metrics.interval.as_ns()),
-            // Two rounds per core level out jobs of unequal cost.
-            min_jobs: u64::try_from(cores() * 2).unwrap_or(1),
+            // Two rounds of all that run at once level out jobs of unequal cost.
+            min_jobs: u64::try_from(self.jobs.capacity() * 2).unwrap_or(1),
         }
     }
 
-    pub(crate) fn schedule_options(&self) -> ScheduleOptions {
+    fn schedule_options(&self) -> ScheduleOptions {
         ScheduleOptions {
-            concurrent_jobs: concurrent_jobs(&self.config),
+            concurrent_jobs: concurrent_jobs(&self.config, &*self.jobs),
             max_retries: self.config.query_frontend.max_retries,
         }
     }
@@ -480,20 +465,18 @@ impl Frontend {
 }
 
 /// The tenant in whose queues a query and its jobs wait.
-pub(crate) fn first(tenants: &[TenantId]) -> Result<&TenantId, QueryError> {
+fn first(tenants: &[TenantId]) -> Result<&TenantId, QueryError> {
     let none = QueryError::Internal("query without a tenant");
     tenants.first().ok_or(none)
 }
 
-fn concurrent_jobs(config: &FrontendConfig) -> usize {
+/// How many jobs are under way, of one query and of all.
+fn concurrent_jobs(config: &FrontendConfig, jobs: &dyn Jobs) -> usize {
     match config.query_frontend.metrics.concurrent_jobs {
-        0 => cores() * 4,
-        jobs => jobs,
+        // Most of them wait for the store.
+        0 => jobs.capacity() * 4,
+        configured => configured,
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// The parts of all blocks that may hold selected spans, and what was ruled out.
@@ -535,20 +518,42 @@ impl Survivors {
         }
     }
 
-    fn split(&self, plan: &MetricsPlan, grid: &Grid, options: &SplitOptions) -> Jobs {
+    fn split(&self, plan: &MetricsPlan, grid: &Grid, options: &SplitOptions) -> JobList {
         split(plan, grid, &self.stored, &[], &self.live, options)
     }
 }
 
 /// The traces of each snapshot that lie in several blocks.
 #[derive(Debug, Default)]
-struct Joins<'a>(Vec<(Pieces, &'a Snapshot)>);
+struct Joins(Vec<(Pieces, AllBlocks)>);
 
-impl Joins<'_> {
+impl Joins {
+    /// Looks for them, if the query has to see whole traces.
+    async fn find(
+        plan: &MetricsPlan,
+        grid: Grid,
+        snapshots: &[Snapshot],
+        workers: &Workers,
+    ) -> Result<Self, QueryError> {
+        let mut joins = Self::default();
+        if plan.needs_whole_traces() {
+            for snapshot in snapshots {
+                let blocks = AllBlocks::of(std::slice::from_ref(snapshot));
+                // Also of blocks that were ruled out: a part that matches nothing by itself may
+                // belong to a trace that does.
+                let reads = move |block: &BlockMeta| engine::may_count(&grid, block);
+                joins
+                    .0
+                    .push((workers.pieces(&blocks, reads).await?, blocks));
+            }
+        }
+        Ok(joins)
+    }
+
     /// The jobs such that they see whole traces.
-    fn with(&self, jobs: Jobs) -> Jobs {
-        self.0.iter().fold(jobs, |jobs, (pieces, snapshot)| {
-            jobs.with_pieces(pieces, &snapshot.manifest.blocks, &snapshot.live)
+    fn with(&self, jobs: JobList) -> JobList {
+        self.0.iter().fold(jobs, |jobs, (pieces, blocks)| {
+            jobs.with_pieces(pieces, &blocks.stored, &blocks.live)
         })
     }
 
@@ -561,16 +566,16 @@ impl Joins<'_> {
 
 /// What there is to do for a metrics query.
 #[derive(Debug)]
-struct Work {
+struct Cut {
     /// States that are there already.
     kept: Vec<Part>,
     /// What is left.
-    jobs: Jobs,
+    jobs: JobList,
     /// The traces that are left out of blocks.
     without: HashMap<BlockId, Fingerprint>,
 }
 
-impl fmt::Display for Work {
+impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} states kept", self.kept.len())
     }
