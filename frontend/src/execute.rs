@@ -4,34 +4,17 @@ use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 
-use engine::{
-    EngineError, ErrorKind, Grid, MetricsPlan, PartialSeries, Placement, SeriesSet, Slice, Work,
-};
+use engine::{EngineError, ErrorKind, Grid, MetricsPlan, PartialSeries, SeriesSet, Slice, Work};
 use futures::StreamExt as _;
 
 use crate::cache::{Keepable, Origin, StateCache};
+use crate::cut::{Cut, Task};
 use crate::error::QueryError;
+use crate::merge::{Part, merge};
 use crate::schedule::run_jobs;
-use crate::split::Job;
 use crate::stats::QueryStats;
 use crate::threads::off_reactor;
 use crate::workers::Workers;
-
-/// A job, and how its state is kept if it can be.
-#[derive(Debug, Clone)]
-pub(crate) struct Task {
-    pub(crate) job: Job,
-    pub(crate) keepable: Option<Keepable>,
-}
-
-/// What some spans come to.
-#[derive(Debug)]
-pub(crate) enum Part {
-    /// A state of the query alone.
-    Own(PartialSeries),
-    /// A state that others use, too.
-    Shared(Arc<PartialSeries>, Placement),
-}
 
 /// The merged partial series of all jobs.
 #[derive(Debug)]
@@ -53,11 +36,11 @@ impl JobRunner {
     /// Runs the jobs and merges what they come to, as it comes, with what is there already.
     pub(crate) async fn execute(
         self,
-        kept: Vec<Part>,
-        tasks: Vec<Task>,
+        cut: Cut,
         mut stats: QueryStats,
     ) -> Result<Execution, QueryError> {
         let grid = self.grid;
+        let (kept, tasks) = cut.into_tasks(&self.plan, &grid, &self.cache);
         stats.jobs_total = u64::try_from(tasks.len()).unwrap_or(u64::MAX);
         stats.states_kept = u64::try_from(kept.len()).unwrap_or(u64::MAX);
         let merged = self.workers.context.empty_series(&self.plan, grid);
@@ -146,45 +129,6 @@ impl Execution {
         let series = off_reactor(move || self.merged.finish(&plan)).await??;
         Ok((series, self.stats))
     }
-}
-
-impl Part {
-    /// Values that are merged, about.
-    fn cells(&self, grid: Grid) -> u64 {
-        let (series, intervals) = match self {
-            Self::Own(series) => (series, grid.intervals),
-            Self::Shared(series, placement) => (&**series, placement.count),
-        };
-        let groups = u64::try_from(series.group_count()).unwrap_or(u64::MAX);
-        groups.saturating_mul(u64::from(intervals))
-    }
-}
-
-/// Merges partial series; a large merge leaves the threads that serve requests.
-async fn merge(
-    mut merged: PartialSeries,
-    parts: Vec<Part>,
-    grid: Grid,
-) -> Result<PartialSeries, QueryError> {
-    /// Far below a millisecond of work.
-    const SMALL: u64 = 10_000;
-    let cells = parts.iter().map(|part| part.cells(grid));
-    let cells = cells.fold(0_u64, u64::saturating_add);
-    let work = move || {
-        for part in parts {
-            match part {
-                Part::Own(series) => merged.merge(series)?,
-                Part::Shared(series, placement) => merged.merge_part(&series, placement)?,
-            }
-        }
-        Ok::<_, EngineError>(merged)
-    };
-    let merged = if cells <= SMALL {
-        work()
-    } else {
-        off_reactor(work).await?
-    };
-    Ok(merged?)
 }
 
 impl fmt::Display for Execution {

@@ -101,7 +101,7 @@ impl Frontend {
         blocks.sort_by_key(|block| (block.meta().max_start_ns, block.meta().block_id));
         blocks.reverse();
         let search = Search {
-            workers: self.workers(&request.tenants, self.whole_context())?,
+            workers: self.workers(&request.tenants, 0)?,
             split: self.split_options(),
             plan,
             window,

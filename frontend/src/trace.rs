@@ -82,7 +82,7 @@ impl Frontend {
         let _turn = self.enter(&request.tenants).await?;
         let snapshots = self.snapshots(&request.tenants).await?;
         let (candidates, mut stats) = candidates(request, &snapshots);
-        let workers = self.workers(&request.tenants, self.whole_context())?;
+        let workers = self.workers(&request.tenants, 0)?;
         let work = Work::Trace {
             trace_id: request.trace_id,
             max_bytes,

@@ -132,7 +132,7 @@ impl Frontend {
         blocks.sort_by_key(|block| {
             std::cmp::Reverse((block.meta().max_start_ns, block.meta().block_id))
         });
-        let workers = self.workers(&request.tenants, self.whole_context())?;
+        let workers = self.workers(&request.tenants, 0)?;
         let parts: Vec<(Block, ValueSource)> = blocks
             .iter()
             .flat_map(|block| sources.iter().map(|source| (block.clone(), source.clone())))
