@@ -412,8 +412,8 @@ mod tests {
         assert_eq!(
             each_kind().map(|work| work.to_string()),
             [
-                "series over 1 intervals of { true } | rate()",
-                "9 exemplars of { true } | rate()",
+                "series over 1 intervals of { } | rate()",
+                "9 exemplars of { } | rate()",
                 "20 traces that match { name = \"put\" }",
                 "trace 07070707070707070707070707070707",
                 "values of name",

@@ -1,5 +1,7 @@
 //! From the series of the metrics queries of a query to its answer.
 
+use std::sync::Arc;
+
 use engine::{Grid, SeriesPlan, SeriesSet};
 
 use crate::answer::{Answer, PartialReason};
@@ -14,9 +16,11 @@ pub(crate) struct Finished {
     stats: QueryStats,
 }
 
-/// How series become an answer.
+/// How such series become the answer of a query.
 #[derive(Debug)]
 pub(crate) struct Finishing {
+    /// What is computed with them.
+    pub(crate) plan: Arc<SeriesPlan>,
     /// Most series of the answer.
     pub(crate) series_limit: Option<usize>,
     /// What is worth knowing about the query.
@@ -35,23 +39,15 @@ impl Finished {
         self.operands.iter().map(SeriesSet::value_bytes).sum()
     }
 
-    /// Computes with the series, as the query says.
+    /// Computes with the series, and cuts what that comes to to the limit.
     pub(crate) async fn combine(
         self,
-        plan: &SeriesPlan,
-        grid: Grid,
         finishing: &Finishing,
+        grid: Grid,
     ) -> Result<Answer, QueryError> {
-        let (plan, operands) = (plan.clone(), self.operands);
-        let series = off_reactor(move || plan.combine(grid, operands)).await??;
-        Ok(finishing.answer(series, self.stats))
-    }
-}
-
-impl Finishing {
-    /// The answer of finished series, cut to the limit.
-    pub(crate) fn answer(&self, mut series: SeriesSet, stats: QueryStats) -> Answer {
-        let partial = match self.series_limit {
+        let (plan, operands) = (Arc::clone(&finishing.plan), self.operands);
+        let mut series = off_reactor(move || plan.combine(grid, operands)).await??;
+        let partial = match finishing.series_limit {
             // At the limit the answer counts as cut, as in Tempo: clients rely on either reading.
             Some(limit) if series.series.len() >= limit => {
                 series.series.truncate(limit);
@@ -59,12 +55,12 @@ impl Finishing {
             }
             _ => None,
         };
-        Answer {
+        Ok(Answer {
             series,
             exemplars: Vec::new(),
-            stats,
+            stats: self.stats,
             partial,
-            notices: self.notices.clone(),
-        }
+            notices: finishing.notices.clone(),
+        })
     }
 }

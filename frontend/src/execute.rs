@@ -4,13 +4,17 @@ use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 
-use engine::{EngineError, ErrorKind, Grid, MetricsPlan, PartialSeries, SeriesSet, Slice, Work};
+use engine::{
+    EngineError, ErrorKind, Grid, MetricsPlan, PartialSeries, Placement, SeriesSet, Slice, Work,
+};
 use futures::StreamExt as _;
 
 use crate::cache::{Keepable, Origin, StateCache};
+use crate::combine::{Finished, Finishing};
 use crate::cut::{Cut, Task};
 use crate::error::QueryError;
 use crate::merge::{Part, merge};
+use crate::observe::Observe;
 use crate::schedule::run_jobs;
 use crate::stats::QueryStats;
 use crate::threads::off_reactor;
@@ -34,10 +38,13 @@ pub(crate) struct JobRunner {
 
 impl JobRunner {
     /// Runs the jobs and merges what they come to, as it comes, with what is there already.
+    /// With `interim` the observer gets to see the answers on the way that it wants.
     pub(crate) async fn execute(
         self,
         cut: Cut,
         mut stats: QueryStats,
+        interim: Option<&Finishing>,
+        seen: &mut impl Observe,
     ) -> Result<Execution, QueryError> {
         let grid = self.grid;
         let (kept, tasks) = cut.into_tasks(&self.plan, &grid, &self.cache);
@@ -66,13 +73,49 @@ impl JobRunner {
                     parts.push(part);
                 }
                 merged = merge(merged, parts, grid).await?;
+                if let Some(finishing) = interim
+                    && stats.jobs_completed < stats.jobs_total
+                    && seen.wants_interim()
+                {
+                    self.count(&mut stats);
+                    let series;
+                    (merged, series) = self.series_so_far(merged).await?;
+                    let mut finished = Finished::default();
+                    finished.add((series, stats.clone()));
+                    seen.interim(finished.combine(finishing, grid).await?).await;
+                }
             }
         }
+        self.count(&mut stats);
+        Ok(Execution { merged, stats })
+    }
+
+    /// Counts what has been read so far.
+    fn count(&self, stats: &mut QueryStats) {
         let counters = &self.workers.context.counters;
         stats.inspected_bytes = counters.bytes_read();
         stats.storage_requests = counters.requests();
         stats.inspected_spans = counters.spans_inspected();
-        Ok(Execution { merged, stats })
+    }
+
+    /// The series that there would be if no more were merged, beside what more is merged with.
+    async fn series_so_far(
+        &self,
+        merged: PartialSeries,
+    ) -> Result<(PartialSeries, SeriesSet), QueryError> {
+        let (plan, grid) = (Arc::clone(&self.plan), self.grid);
+        let mut copy = self.workers.context.empty_series(&plan, grid);
+        let finish = move || {
+            let everywhere = Placement {
+                from: 0,
+                count: grid.intervals,
+                at: 0,
+            };
+            copy.merge_part(&merged, everywhere)?;
+            let series = copy.finish(&plan)?;
+            Ok::<_, EngineError>((merged, series))
+        };
+        Ok(off_reactor(finish).await??)
     }
 
     async fn run(self, task: Task) -> Result<(Origin, Part), EngineError> {

@@ -1,9 +1,10 @@
 //! Spans shown as examples of what the series of an answer count.
 
+use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 
-use engine::{MAX_EXEMPLARS, MetricsPlan, PartialExemplars, Work};
+use engine::{Exemplar, MAX_EXEMPLARS, MetricsPlan, PartialExemplars, Work};
 use futures::StreamExt as _;
 
 use crate::answer::Answer;
@@ -16,6 +17,18 @@ pub(crate) fn exemplar_count(plan: &MetricsPlan, asked: usize) -> usize {
     match asked {
         0 => 0,
         asked => plan.exemplars.unwrap_or(asked).min(MAX_EXEMPLARS),
+    }
+}
+
+/// The exemplars of each series of an answer, printed as how many there are.
+#[derive(Debug)]
+pub(crate) struct Chosen<'a>(pub(crate) &'a [Vec<Exemplar>]);
+
+impl fmt::Display for Chosen<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count: usize = self.0.iter().map(Vec::len).sum();
+        let series = self.0.iter().filter(|chosen| !chosen.is_empty());
+        write!(f, "{count} exemplars of {} series", series.count())
     }
 }
 

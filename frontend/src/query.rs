@@ -1,36 +1,43 @@
 //! From a query text to its series: the central path.
 //!
 //! ```text
-//! parse → analyse → prune → cache → split → execute → merge
+//! parse → snapshot → analyse → prune → join → cache → split → execute → merge → exemplars
 //! ```
 //!
-//! Each step is a call that returns a value, and each value prints: the typed query, the plan, the
-//! surviving blocks, the states that are kept of them, the jobs, what running these took, and the series. A query that computes with
-//! the series of several metrics queries takes the steps in the middle once for each of them, over
-//! the same snapshots, and computes at the end. [`Frontend::explain`] is these printings in order. Lowering to a DataFusion plan happens inside the engine, once per job, because
-//! columns differ between blocks; EXPLAIN shows it for the first job.
+//! Each step is a call that returns a value, and each value prints: the typed query, what is stored,
+//! the plan, the surviving blocks, the traces that lie in several of them, the states that are kept,
+//! the jobs, what running these took, the series, and the spans shown beside them. A query that
+//! computes with the series of several metrics queries takes the steps from analyse to execute once
+//! for each of them, over the same snapshots, and computes at the end.
+//!
+//! There is one path, [`Frontend::watch`], and it is watched: an answer is the path with an observer
+//! that looks away, EXPLAIN the path with one that prints. Lowering to a DataFusion plan happens
+//! inside the engine, once per job, because columns differ between blocks; EXPLAIN shows it for the
+//! first job.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{EngineError, Grid, Jobs, MetricsPlan, QueryContext, SeriesPlan};
+use engine::{EngineError, Jobs, QueryContext, SeriesPlan};
 use prometheus::Registry;
 use storage::ids::TenantId;
 use storage::snapshot::{Snapshot, SnapshotSource};
 use traceql::{Dialect, Notice, Position};
 
 use crate::answer::{Answer, ExplainMode, Explanation, RangeRequest};
+use crate::blocks::Taken;
 use crate::cache::StateCache;
 use crate::combine::{Finished, Finishing};
 use crate::config::FrontendConfig;
 use crate::cut::Cut;
 use crate::error::QueryError;
-use crate::execute::{Execution, JobRunner};
-use crate::exemplars::{add_exemplars, exemplar_count};
+use crate::execute::JobRunner;
+use crate::exemplars::{Chosen, add_exemplars, exemplar_count};
 use crate::joins::Joins;
 use crate::limits;
 use crate::metrics::Metrics;
+use crate::observe::{Explain, Observe, Step};
 use crate::schedule::ScheduleOptions;
 use crate::split::SplitOptions;
 use crate::stats::QueryStats;
@@ -97,50 +104,29 @@ impl Frontend {
     /// # Errors
     /// See [`QueryError`]; its kind says what to do.
     pub async fn query_range(&self, request: &RangeRequest) -> Result<Answer, QueryError> {
+        let answer = self.watch(request, &mut ()).await?;
+        answer.ok_or(QueryError::Internal("a query ended before its answer"))
+    }
+
+    /// Answers a metrics query, and shows an observer how; no answer if the observer wants no more
+    /// than the plans. Dropping the future stops all of its work.
+    ///
+    /// # Errors
+    /// As for [`Self::query_range`].
+    pub async fn watch(
+        &self,
+        request: &RangeRequest,
+        seen: &mut impl Observe,
+    ) -> Result<Option<Answer>, QueryError> {
         let timer = self.metrics.start_query();
-        let answer = self.answer(request);
-        let mut result = self.within_deadline(request.timeout, answer).await;
-        if let Ok(answer) = &mut result {
+        let path = self.answer(request, seen);
+        let mut result = self.within_deadline(request.timeout, path).await;
+        if let Ok(Some(answer)) = &mut result {
             answer.stats.elapsed = timer.elapsed();
             self.count(&answer.stats);
         }
         timer.finish(&result);
         result
-    }
-
-    async fn answer(&self, request: &RangeRequest) -> Result<Answer, QueryError> {
-        let grid = request.grid;
-        let query = self.parse(&request.query, request.dialect)?;
-        let plan = SeriesPlan::analyse(&query)?;
-        let _turn = self.enter(&request.tenants).await?;
-        let snapshots = self.snapshots(&request.tenants).await?;
-        let finishing = Finishing {
-            series_limit: self.series_limit(request.max_series),
-            notices: notices(&query, &request.query),
-        };
-        let mut finished = Finished::default();
-        let mut read = None;
-        for operand in plan.operands() {
-            let workers = self.workers(&request.tenants, finished.value_bytes())?;
-            let survivors = Survivors::prune(operand, &grid, &snapshots);
-            let joins = Joins::find(operand, grid, &snapshots, &workers).await?;
-            let cut = self.cut(operand, &grid, &survivors, &joins);
-            let stats = survivors.stats.clone();
-            let execution = self.execute(operand, grid, cut, stats, workers);
-            finished.add(execution.await?.finish(operand).await?);
-            read = Some((survivors, joins));
-        }
-        let workers = self.workers(&request.tenants, finished.value_bytes())?;
-        let mut answer = finished.combine(&plan, grid, &finishing).await?;
-        if let (Some(plan), Some((survivors, joins))) = (plan.exemplified(), read) {
-            let count = exemplar_count(plan, request.exemplars);
-            if count > 0 && !answer.series.series.is_empty() {
-                // What a query of one operand read is where its exemplars are.
-                let jobs = joins.with(survivors.split(plan, &grid, &self.split_options()));
-                add_exemplars(plan, count, jobs, &workers, &mut answer).await?;
-            }
-        }
-        Ok(answer)
     }
 
     /// The steps of a query, printed: with [`ExplainMode::Analyze`], to its end.
@@ -152,56 +138,93 @@ impl Frontend {
         request: &RangeRequest,
         mode: ExplainMode,
     ) -> Result<Explanation, QueryError> {
-        let steps = self.explain_steps(request, mode);
-        self.within_deadline(request.timeout, steps).await
+        let mut printed = Explain::new(mode);
+        let path = self.answer(request, &mut printed);
+        self.within_deadline(request.timeout, path).await?;
+        Ok(printed.printed())
     }
 
-    async fn explain_steps(
+    /// The path. `None` if the observer wants no more than the plans.
+    async fn answer(
         &self,
         request: &RangeRequest,
-        mode: ExplainMode,
-    ) -> Result<Explanation, QueryError> {
-        let grid = request.grid;
+        seen: &mut impl Observe,
+    ) -> Result<Option<Answer>, QueryError> {
         let query = self.parse(&request.query, request.dialect)?;
-        let mut steps = vec![("parse", query.to_string())];
-        let plan = SeriesPlan::analyse(&query)?;
+        seen.step(Step::Parse, &query);
+        let finishing = Finishing {
+            plan: Arc::new(SeriesPlan::analyse(&query)?),
+            series_limit: self.series_limit(request.max_series),
+            notices: notices(&query, &request.query),
+        };
         let _turn = self.enter(&request.tenants).await?;
         let snapshots = self.snapshots(&request.tenants).await?;
+        self.answer_from(request, &finishing, &snapshots, seen)
+            .await
+    }
+
+    /// The path from what the spans are at one moment.
+    async fn answer_from(
+        &self,
+        request: &RangeRequest,
+        finishing: &Finishing,
+        snapshots: &[Snapshot],
+        seen: &mut impl Observe,
+    ) -> Result<Option<Answer>, QueryError> {
+        let (grid, options, plan) = (request.grid, self.split_options(), &*finishing.plan);
+        seen.step(Step::Snapshot, &Taken(snapshots));
         let mut finished = Finished::default();
+        let mut read = None;
         for operand in plan.operands() {
-            steps.push(("analyse", operand.to_string()));
+            seen.step(Step::Analyse, operand);
             let workers = self.workers(&request.tenants, finished.value_bytes())?;
-            let survivors = Survivors::prune(operand, &grid, &snapshots);
-            steps.push(("prune", survivors.to_string()));
-            let joins = Joins::find(operand, grid, &snapshots, &workers).await?;
-            let cut = self.cut(operand, &grid, &survivors, &joins);
-            steps.push(("cache", cut.to_string()));
-            steps.push(("split", cut.jobs.to_string()));
-            if let Some(job) = cut.jobs.0.first() {
-                let slice = job.slice.clone();
-                let analyze = mode == ExplainMode::Analyze;
+            let survivors = Survivors::prune(operand, &grid, snapshots);
+            seen.step(Step::Prune, &survivors);
+            let joins = Joins::find(operand, grid, snapshots, &workers).await?;
+            seen.step(Step::Join, &joins);
+            let cut = Cut::new(operand, &grid, &survivors, &joins, &self.cache, &options);
+            seen.step(Step::Cache, &cut);
+            seen.step(Step::Split, &cut.jobs);
+            let runs = seen.takes(Step::Execute);
+            if seen.takes(Step::Lower)
+                && let Some(job) = cut.jobs.0.first()
+            {
                 // Runs the job for its plan's counters; what the query reads is counted below.
                 let own = self.workers(&request.tenants, 0)?;
-                let lowered = own.explain(operand, grid, slice, analyze).await?;
-                steps.push(("lower", lowered));
+                let lowered = own.explain(operand, grid, job.slice.clone(), runs).await?;
+                seen.step(Step::Lower, &lowered);
             }
-            if mode == ExplainMode::Analyze {
-                let execution = self
-                    .execute(operand, grid, cut, survivors.stats, workers)
-                    .await?;
-                steps.push(("execute", execution.to_string()));
+            if runs {
+                let runner = JobRunner {
+                    workers,
+                    cache: self.cache.clone(),
+                    plan: Arc::clone(operand),
+                    grid,
+                };
+                let stats = survivors.stats.clone();
+                let interim = (plan.operands().len() == 1).then_some(finishing);
+                let execution = runner.execute(cut, stats, interim, seen).await?;
+                seen.step(Step::Execute, &execution);
                 finished.add(execution.finish(operand).await?);
+                read = Some((survivors, joins));
             }
         }
-        if mode == ExplainMode::Analyze {
-            let finishing = Finishing {
-                series_limit: self.series_limit(request.max_series),
-                notices: Vec::new(),
-            };
-            let answer = finished.combine(&plan, grid, &finishing).await?;
-            steps.push(("merge", answer.to_string()));
+        if !seen.takes(Step::Execute) {
+            return Ok(None);
         }
-        Ok(Explanation { steps })
+        let workers = self.workers(&request.tenants, finished.value_bytes())?;
+        let mut answer = finished.combine(finishing, grid).await?;
+        seen.step(Step::Merge, &answer);
+        if let (Some(plan), Some((survivors, joins))) = (plan.exemplified(), read) {
+            let count = exemplar_count(plan, request.exemplars);
+            if count > 0 && !answer.series.series.is_empty() {
+                // What a query of one operand read is where its exemplars are.
+                let jobs = joins.with(survivors.split(plan, &grid, &options));
+                add_exemplars(plan, count, jobs, &workers, &mut answer).await?;
+                seen.step(Step::Exemplars, &Chosen(&answer.exemplars));
+            }
+        }
+        Ok(Some(answer))
     }
 
     /// Text to typed query.
@@ -282,36 +305,6 @@ impl Frontend {
             },
             context: QueryContext::new(left, MEMORY_LIMIT_KEY),
         })
-    }
-
-    /// What there is to do for a metrics query.
-    fn cut(&self, plan: &MetricsPlan, grid: &Grid, survivors: &Survivors, joins: &Joins) -> Cut {
-        Cut::new(
-            plan,
-            grid,
-            survivors,
-            joins,
-            &self.cache,
-            &self.split_options(),
-        )
-    }
-
-    /// Runs the jobs of a metrics query and merges their partial series as they come.
-    async fn execute(
-        &self,
-        plan: &Arc<MetricsPlan>,
-        grid: Grid,
-        cut: Cut,
-        stats: QueryStats,
-        workers: Workers,
-    ) -> Result<Execution, QueryError> {
-        let runner = JobRunner {
-            workers,
-            cache: self.cache.clone(),
-            plan: Arc::clone(plan),
-            grid,
-        };
-        runner.execute(cut, stats).await
     }
 
     /// The error of the whole query for that of a part of it, whose limit is what others left.
