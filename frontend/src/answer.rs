@@ -79,10 +79,13 @@ impl fmt::Display for Answer {
             "{} series over {intervals} intervals",
             self.series.series.len()
         )?;
-        match &self.partial {
-            Some(reason) => write!(f, "\n  partial: {reason}"),
-            None => Ok(()),
+        if let Some(reason) = &self.partial {
+            write!(f, "\n  partial: {reason}")?;
         }
+        for notice in &self.notices {
+            write!(f, "\n  notice: {notice}")?;
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,5 @@
 //! The blocks of some snapshots, stored or not, and which of them a request can do without.
 
-use std::fmt;
 use std::sync::Arc;
 
 use engine::{PruneReason, Slice};
@@ -53,27 +52,6 @@ impl AllBlocks {
             stored: stored.map(Arc::clone).collect(),
             live: live.map(Arc::clone).collect(),
         }
-    }
-}
-
-/// Snapshots, printed as what is in them.
-#[derive(Debug)]
-pub(crate) struct Taken<'a>(pub(crate) &'a [Snapshot]);
-
-impl fmt::Display for Taken<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Snapshot { manifest, live }) in self.0.iter().enumerate() {
-            let separator = if index > 0 { "\n" } else { "" };
-            write!(
-                f,
-                "{separator}tenant {}: version={} stored={} live={}",
-                manifest.tenant,
-                manifest.version,
-                manifest.blocks.len(),
-                live.len(),
-            )?;
-        }
-        Ok(())
     }
 }
 

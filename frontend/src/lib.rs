@@ -68,6 +68,7 @@ pub mod promql;
 pub mod query;
 pub mod schedule;
 pub mod search;
+mod snapshots;
 pub mod split;
 pub mod stats;
 mod survivors;

@@ -26,7 +26,6 @@ use storage::snapshot::{Snapshot, SnapshotSource};
 use traceql::{Dialect, Notice, Position};
 
 use crate::answer::{Answer, ExplainMode, Explanation, RangeRequest};
-use crate::blocks::Taken;
 use crate::cache::StateCache;
 use crate::combine::{Finished, Finishing};
 use crate::config::FrontendConfig;
@@ -39,6 +38,7 @@ use crate::limits;
 use crate::metrics::Metrics;
 use crate::observe::{Explain, Observe, Step};
 use crate::schedule::ScheduleOptions;
+use crate::snapshots::{SecondLook, Taken};
 use crate::split::SplitOptions;
 use crate::stats::QueryStats;
 use crate::survivors::Survivors;
@@ -158,9 +158,15 @@ impl Frontend {
             notices: notices(&query, &request.query),
         };
         let _turn = self.enter(&request.tenants).await?;
-        let snapshots = self.snapshots(&request.tenants).await?;
-        self.answer_from(request, &finishing, &snapshots, seen)
-            .await
+        let mut second = SecondLook::default();
+        loop {
+            let snapshots = self.snapshots(&request.tenants).await?;
+            let answer = self.answer_from(request, &finishing, &snapshots, seen);
+            match answer.await {
+                Err(error) if second.helps(&error) => {}
+                answer => return answer,
+            }
+        }
     }
 
     /// The path from what the spans are at one moment.

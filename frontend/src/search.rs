@@ -14,11 +14,13 @@ use engine::{PruneReason, Slice, Work, bytes_to_search, may_search, prune_search
 use futures::StreamExt;
 use storage::block::meta::BlockMeta;
 use storage::ids::{BlockId, TenantId};
+use storage::snapshot::Snapshot;
 use traceql::Dialect;
 
 use crate::blocks::{AllBlocks, Block, survivors};
 use crate::error::QueryError;
 use crate::query::Frontend;
+use crate::snapshots::SecondLook;
 use crate::split::{SplitOptions, split_block};
 use crate::stats::QueryStats;
 use crate::workers::Workers;
@@ -91,11 +93,30 @@ impl Frontend {
             end_ns: request.end_ns,
         };
         let _turn = self.enter(&request.tenants).await?;
-        let snapshots = self.snapshots(&request.tenants).await?;
-        let (_, stats) = survivors(&snapshots, |block| prune_search(&plan, window, block).err());
+        let mut second = SecondLook::default();
+        loop {
+            let snapshots = self.snapshots(&request.tenants).await?;
+            match self
+                .find_traces_in(request, &plan, window, &snapshots)
+                .await
+            {
+                Err(error) if second.helps(&error) => {}
+                found => return found,
+            }
+        }
+    }
+
+    async fn find_traces_in(
+        &self,
+        request: &SearchRequest,
+        plan: &Arc<SearchPlan>,
+        window: SearchWindow,
+        snapshots: &[Snapshot],
+    ) -> Result<SearchAnswer, QueryError> {
+        let (_, stats) = survivors(snapshots, |block| prune_search(plan, window, block).err());
         // A block in which nothing matches by itself may have parts of traces in which something does.
         let out_of_window = |block: &BlockMeta| !may_search(window, block);
-        let (mut blocks, _) = survivors(&snapshots, |block| {
+        let (mut blocks, _) = survivors(snapshots, |block| {
             out_of_window(block).then_some(PruneReason::Time)
         });
         blocks.sort_by_key(|block| (block.meta().max_start_ns, block.meta().block_id));
@@ -103,7 +124,7 @@ impl Frontend {
         let search = Search {
             workers: self.workers(&request.tenants, 0)?,
             split: self.split_options(),
-            plan,
+            plan: Arc::clone(plan),
             window,
             limits: SearchLimits {
                 traces: request.limit,
@@ -117,7 +138,7 @@ impl Frontend {
             },
         };
         // A trace that is in the window may have parts in blocks that are not.
-        search.run(&AllBlocks::of(&snapshots)).await
+        search.run(&AllBlocks::of(snapshots)).await
     }
 }
 

@@ -16,6 +16,7 @@ use storage::snapshot::Snapshot;
 use crate::blocks::{Block, survivors};
 use crate::error::QueryError;
 use crate::query::Frontend;
+use crate::snapshots::SecondLook;
 use crate::stats::QueryStats;
 use crate::threads::off_reactor;
 
@@ -75,13 +76,27 @@ impl Frontend {
     }
 
     async fn find_trace(&self, request: &TraceRequest) -> Result<TraceAnswer, QueryError> {
+        let _turn = self.enter(&request.tenants).await?;
+        let mut second = SecondLook::default();
+        loop {
+            let snapshots = self.snapshots(&request.tenants).await?;
+            match self.find_trace_in(request, &snapshots).await {
+                Err(error) if second.helps(&error) => {}
+                found => return found,
+            }
+        }
+    }
+
+    async fn find_trace_in(
+        &self,
+        request: &TraceRequest,
+        snapshots: &[Snapshot],
+    ) -> Result<TraceAnswer, QueryError> {
         let max_bytes = match self.config().overrides.defaults.global.max_bytes_per_trace {
             0 => u64::MAX,
             limit => limit,
         };
-        let _turn = self.enter(&request.tenants).await?;
-        let snapshots = self.snapshots(&request.tenants).await?;
-        let (candidates, mut stats) = candidates(request, &snapshots);
+        let (candidates, mut stats) = candidates(request, snapshots);
         let workers = self.workers(&request.tenants, 0)?;
         let work = Work::Trace {
             trace_id: request.trace_id,

@@ -12,6 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use storage::block::meta::AttributeScope;
 use storage::block::{Value, ValueLimits, ValueSet, ValueSource};
 use storage::schema::names as columns;
+use storage::snapshot::Snapshot;
 use traceql::Dialect;
 use traceql::ast::{Attribute, Intrinsic, Query, Scope};
 
@@ -21,6 +22,7 @@ use crate::error::QueryError;
 use crate::filter::usable_filter;
 use crate::names::NamesRequest;
 use crate::query::Frontend;
+use crate::snapshots::SecondLook;
 use crate::stats::QueryStats;
 use crate::workers::Workers;
 
@@ -126,8 +128,29 @@ impl Frontend {
     ) -> Result<Values, QueryError> {
         let start = Instant::now();
         let _turn = self.enter(&request.tenants).await?;
-        let snapshots = self.snapshots(&request.tenants).await?;
-        let (mut blocks, mut stats) = request.blocks(&snapshots);
+        let mut second = SecondLook::default();
+        let mut values = loop {
+            let snapshots = self.snapshots(&request.tenants).await?;
+            let read = self.read_all_in(request, name, sources, limits, &snapshots);
+            match read.await {
+                Err(error) if second.helps(&error) => {}
+                read => break read?,
+            }
+        };
+        values.stats.elapsed = start.elapsed();
+        self.count(&values.stats);
+        Ok(values)
+    }
+
+    async fn read_all_in(
+        &self,
+        request: &NamesRequest,
+        name: &Attribute,
+        sources: &[ValueSource],
+        limits: ValueLimits,
+        snapshots: &[Snapshot],
+    ) -> Result<Values, QueryError> {
+        let (mut blocks, mut stats) = request.blocks(snapshots);
         // Where there is room for some values only, they are those in use now.
         blocks.sort_by_key(|block| {
             std::cmp::Reverse((block.meta().max_start_ns, block.meta().block_id))
@@ -153,8 +176,6 @@ impl Frontend {
         let partial = whole.is_full().then(|| self.why_partial(limits));
         stats.inspected_bytes = workers.context.counters.bytes_read();
         stats.storage_requests = workers.context.counters.requests();
-        stats.elapsed = start.elapsed();
-        self.count(&stats);
         Ok(Values {
             values: typed(whole, name),
             stats,
