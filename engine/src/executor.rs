@@ -60,7 +60,7 @@ pub struct Engine {
     pairs: PairCache,
     general: bool,
     /// `None` only while the engine is being dropped.
-    runtime: Option<Runtime>,
+    pub(crate) runtime: Option<Runtime>,
 }
 
 /// Deeply nested expressions are bounded by the query limits; this leaves ample room for them.
@@ -256,7 +256,7 @@ impl Engine {
         }
     }
 
-    async fn spawn<T: Send + 'static>(
+    pub(crate) async fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
     ) -> Result<T, EngineError> {

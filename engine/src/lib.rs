@@ -47,6 +47,7 @@ mod slice;
 mod spanset;
 mod threads;
 mod types;
+pub mod work;
 
 pub use context::{QueryContext, QueryCounters};
 pub use error::{EngineError, ErrorKind, EvaluationError};
@@ -61,3 +62,4 @@ pub use prune::{PruneReason, may_count, may_search, prune, prune_search};
 pub use read_size::{ReadSizes, bytes_to_search};
 pub use series::{Label, LabelValue, Series, SeriesSet, Values};
 pub use slice::{PieceSource, Slice};
+pub use work::{Found, Jobs, Work};

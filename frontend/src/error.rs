@@ -154,6 +154,16 @@ impl QueryError {
         }
     }
 
+    /// Whether a block that the catalog named was not in the store.
+    pub(crate) fn is_block_gone(&self) -> bool {
+        match self {
+            Self::Storage(error) | Self::Engine(EngineError::Storage(error)) => {
+                error.kind() == storage::ErrorKind::NotFound
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the query is a search: valid TraceQL without a metrics stage.
     #[must_use]
     pub fn is_search(&self) -> bool {

@@ -5,35 +5,20 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use engine::{
-    Engine, EngineError, ErrorKind, Grid, MetricsPlan, PartialSeries, Placement, QueryContext,
-    SeriesSet, Slice,
+    EngineError, ErrorKind, Grid, MetricsPlan, PartialSeries, Placement, SeriesSet, Slice, Work,
 };
 use futures::StreamExt as _;
-use storage::ids::TenantId;
 
 use crate::cache::{Keepable, Origin, StateCache};
+use crate::combine::{Finished, Finishing};
+use crate::cut::{Cut, Task};
 use crate::error::QueryError;
-use crate::query::off_reactor;
-use crate::schedule::{ScheduleOptions, in_turn, run_jobs};
-use crate::split::Job;
+use crate::merge::{Part, merge};
+use crate::observe::Observe;
+use crate::schedule::run_jobs;
 use crate::stats::QueryStats;
-use crate::turns::Turns;
-
-/// A job, and how its state is kept if it can be.
-#[derive(Debug, Clone)]
-pub(crate) struct Task {
-    pub(crate) job: Job,
-    pub(crate) keepable: Option<Keepable>,
-}
-
-/// What some spans come to.
-#[derive(Debug)]
-pub(crate) enum Part {
-    /// A state of the query alone.
-    Own(PartialSeries),
-    /// A state that others use, too.
-    Shared(Arc<PartialSeries>, Placement),
-}
+use crate::threads::off_reactor;
+use crate::workers::Workers;
 
 /// The merged partial series of all jobs.
 #[derive(Debug)]
@@ -45,30 +30,30 @@ pub(crate) struct Execution {
 /// Runs jobs of one query. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct JobRunner {
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) workers: Workers,
     pub(crate) cache: StateCache,
-    pub(crate) turns: Turns,
-    pub(crate) tenant: TenantId,
     pub(crate) plan: Arc<MetricsPlan>,
     pub(crate) grid: Grid,
-    pub(crate) context: QueryContext,
 }
 
 impl JobRunner {
     /// Runs the jobs and merges what they come to, as it comes, with what is there already.
+    /// With `interim` the observer gets to see the answers on the way that it wants.
     pub(crate) async fn execute(
         self,
-        kept: Vec<Part>,
-        tasks: Vec<Task>,
-        options: ScheduleOptions,
+        cut: Cut,
         mut stats: QueryStats,
+        interim: Option<&Finishing>,
+        seen: &mut impl Observe,
     ) -> Result<Execution, QueryError> {
         let grid = self.grid;
+        let (kept, tasks) = cut.into_tasks(&self.plan, &grid, &self.cache);
         stats.jobs_total = u64::try_from(tasks.len()).unwrap_or(u64::MAX);
         stats.states_kept = u64::try_from(kept.len()).unwrap_or(u64::MAX);
-        let merged = PartialSeries::empty(&self.plan, grid, &self.context);
+        let merged = PartialSeries::empty(&self.plan, grid, &self.workers.context);
         let mut merged = merge(merged, kept, grid).await?;
         {
+            let options = self.workers.options;
             let run = |task: &Task| self.clone().run(task.clone());
             let results =
                 run_jobs(tasks, options, run).ready_chunks(options.concurrent_jobs.max(1));
@@ -88,13 +73,49 @@ impl JobRunner {
                     parts.push(part);
                 }
                 merged = merge(merged, parts, grid).await?;
+                if let Some(finishing) = interim
+                    && stats.jobs_completed < stats.jobs_total
+                    && seen.wants_interim()
+                {
+                    self.count(&mut stats);
+                    let series;
+                    (merged, series) = self.series_so_far(merged).await?;
+                    let mut finished = Finished::default();
+                    finished.add((series, stats.clone()));
+                    seen.interim(finished.combine(finishing, grid).await?).await;
+                }
             }
         }
-        let counters = &self.context.counters;
+        self.count(&mut stats);
+        Ok(Execution { merged, stats })
+    }
+
+    /// Counts what has been read so far.
+    fn count(&self, stats: &mut QueryStats) {
+        let counters = &self.workers.context.counters;
         stats.inspected_bytes = counters.bytes_read();
         stats.storage_requests = counters.requests();
         stats.inspected_spans = counters.spans_inspected();
-        Ok(Execution { merged, stats })
+    }
+
+    /// The series that there would be if no more were merged, beside what more is merged with.
+    async fn series_so_far(
+        &self,
+        merged: PartialSeries,
+    ) -> Result<(PartialSeries, SeriesSet), QueryError> {
+        let (plan, grid) = (Arc::clone(&self.plan), self.grid);
+        let mut copy = PartialSeries::empty(&plan, grid, &self.workers.context);
+        let finish = move || {
+            let everywhere = Placement {
+                from: 0,
+                count: grid.intervals,
+                at: 0,
+            };
+            copy.merge_part(&merged, everywhere)?;
+            let series = copy.finish(&plan)?;
+            Ok::<_, EngineError>((merged, series))
+        };
+        Ok(off_reactor(finish).await??)
     }
 
     async fn run(self, task: Task) -> Result<(Origin, Part), EngineError> {
@@ -122,10 +143,11 @@ impl JobRunner {
     }
 
     async fn run_over(self, slice: Slice, grid: Grid) -> Result<PartialSeries, EngineError> {
-        let Self { engine, plan, .. } = self;
-        let context = self.context;
-        let job = async move { engine.run_job(&plan, grid, slice, &context).await };
-        in_turn(self.turns, self.tenant, job).await
+        let work = Work::Series {
+            plan: self.plan,
+            grid,
+        };
+        self.workers.run_once(work, slice).await
     }
 }
 
@@ -150,45 +172,6 @@ impl Execution {
         let series = off_reactor(move || self.merged.finish(&plan)).await??;
         Ok((series, self.stats))
     }
-}
-
-impl Part {
-    /// Values that are merged, about.
-    fn cells(&self, grid: Grid) -> u64 {
-        let (series, intervals) = match self {
-            Self::Own(series) => (series, grid.intervals),
-            Self::Shared(series, placement) => (&**series, placement.count),
-        };
-        let groups = u64::try_from(series.group_count()).unwrap_or(u64::MAX);
-        groups.saturating_mul(u64::from(intervals))
-    }
-}
-
-/// Merges partial series; a large merge leaves the threads that serve requests.
-async fn merge(
-    mut merged: PartialSeries,
-    parts: Vec<Part>,
-    grid: Grid,
-) -> Result<PartialSeries, QueryError> {
-    /// Far below a millisecond of work.
-    const SMALL: u64 = 10_000;
-    let cells = parts.iter().map(|part| part.cells(grid));
-    let cells = cells.fold(0_u64, u64::saturating_add);
-    let work = move || {
-        for part in parts {
-            match part {
-                Part::Own(series) => merged.merge(series)?,
-                Part::Shared(series, placement) => merged.merge_part(&series, placement)?,
-            }
-        }
-        Ok::<_, EngineError>(merged)
-    };
-    let merged = if cells <= SMALL {
-        work()
-    } else {
-        off_reactor(work).await?
-    };
-    Ok(merged?)
 }
 
 impl fmt::Display for Execution {

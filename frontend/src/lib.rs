@@ -20,32 +20,45 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod api;
 mod blocks;
 mod cache;
+mod combine;
 pub mod config;
+mod cut;
 pub mod duration;
 pub mod error;
 mod execute;
+mod exemplars;
 pub mod filter;
+mod joins;
 pub mod limits;
+mod merge;
 pub mod metrics;
 pub mod names;
+pub mod observe;
 pub mod promql;
 pub mod query;
 pub mod schedule;
 pub mod search;
+mod snapshots;
 pub mod split;
 pub mod stats;
+mod survivors;
+mod threads;
 pub mod trace;
 mod turns;
 pub mod values;
 pub mod viewer;
+mod workers;
 
+pub use answer::{Answer, ExplainMode, Explanation, PartialReason, RangeRequest};
 pub use api::{Operations, router};
 pub use config::FrontendConfig;
 pub use error::{ErrorKind, QueryError};
-pub use query::{Answer, Explanation, Frontend, RangeRequest};
+pub use observe::{Observe, Step};
+pub use query::Frontend;
 pub use search::{SearchAnswer, SearchRequest};
 pub use stats::QueryStats;
 pub use trace::{TraceAnswer, TraceRequest};

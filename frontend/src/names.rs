@@ -13,10 +13,11 @@ use storage::snapshot::Snapshot;
 use traceql::Dialect;
 use traceql::ast::{Attribute, Intrinsic, Query, Scope};
 
+use crate::answer::RangeRequest;
 use crate::blocks::{Block, survivors};
 use crate::error::{ErrorKind, QueryError};
 use crate::filter::usable_filter;
-use crate::query::{Frontend, RangeRequest};
+use crate::query::Frontend;
 use crate::stats::QueryStats;
 
 /// The functions that make series: the names of series in this engine.

@@ -9,19 +9,20 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use engine::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
-use engine::{PruneReason, QueryContext, Slice, bytes_to_search, may_search, prune_search};
+use engine::{PruneReason, Slice, Work, bytes_to_search, may_search, prune_search};
 use futures::StreamExt;
-use storage::block::MemoryBlock;
 use storage::block::meta::BlockMeta;
 use storage::ids::{BlockId, TenantId};
+use storage::snapshot::Snapshot;
 use traceql::Dialect;
 
-use crate::blocks::{Block, survivors};
+use crate::blocks::{AllBlocks, Block, survivors};
 use crate::error::QueryError;
-use crate::query::{Frontend, MEMORY_LIMIT_KEY, first};
-use crate::schedule::{in_turn, run_jobs};
-use crate::split::split_block;
+use crate::query::Frontend;
+use crate::snapshots::SecondLook;
+use crate::split::{SplitOptions, split_block};
 use crate::stats::QueryStats;
+use crate::workers::Workers;
 
 /// Blocks that are searched first; each further round takes twice as many.
 const FIRST_ROUND: usize = 8;
@@ -55,13 +56,12 @@ pub struct SearchAnswer {
 }
 
 /// A search under way.
-struct Search<'a> {
-    frontend: &'a Frontend,
+struct Search {
+    workers: Workers,
+    split: SplitOptions,
     plan: Arc<SearchPlan>,
     window: SearchWindow,
     limits: SearchLimits,
-    tenant: &'a TenantId,
-    context: QueryContext,
     /// Blocks in the window, newest first.
     blocks: Vec<Block>,
     answer: SearchAnswer,
@@ -92,26 +92,44 @@ impl Frontend {
             end_ns: request.end_ns,
         };
         let _turn = self.enter(&request.tenants).await?;
-        let snapshots = self.snapshots(&request.tenants).await?;
-        let (_, stats) = survivors(&snapshots, |block| prune_search(&plan, window, block).err());
+        let mut second = SecondLook::default();
+        loop {
+            let snapshots = self.snapshots(&request.tenants).await?;
+            match self
+                .find_traces_in(request, &plan, window, &snapshots)
+                .await
+            {
+                Err(error) if second.helps(&error) => {}
+                found => return found,
+            }
+        }
+    }
+
+    async fn find_traces_in(
+        &self,
+        request: &SearchRequest,
+        plan: &Arc<SearchPlan>,
+        window: SearchWindow,
+        snapshots: &[Snapshot],
+    ) -> Result<SearchAnswer, QueryError> {
+        let (_, stats) = survivors(snapshots, |block| prune_search(plan, window, block).err());
         // A block in which nothing matches by itself may have parts of traces in which something does.
         let out_of_window = |block: &BlockMeta| !may_search(window, block);
-        let (mut blocks, _) = survivors(&snapshots, |block| {
+        let (mut blocks, _) = survivors(snapshots, |block| {
             out_of_window(block).then_some(PruneReason::Time)
         });
         blocks.sort_by_key(|block| (block.meta().max_start_ns, block.meta().block_id));
         blocks.reverse();
         let search = Search {
-            frontend: self,
-            plan,
+            workers: self.workers(&request.tenants, 0)?,
+            split: self.split_options(),
+            plan: Arc::clone(plan),
             window,
             limits: SearchLimits {
                 traces: request.limit,
                 spans_per_spanset: request.spans_per_spanset,
                 not_before_ns: None,
             },
-            tenant: first(&request.tenants)?,
-            context: QueryContext::new(self.config().query.max_memory_bytes, MEMORY_LIMIT_KEY),
             blocks,
             answer: SearchAnswer {
                 traces: Vec::new(),
@@ -119,26 +137,17 @@ impl Frontend {
             },
         };
         // A trace that is in the window may have parts in blocks that are not.
-        let (all, _) = survivors(&snapshots, |_| None);
-        search.run(&all).await
+        search.run(&AllBlocks::of(snapshots)).await
     }
 }
 
-impl Search<'_> {
-    async fn run(mut self, all: &[Block]) -> Result<SearchAnswer, QueryError> {
-        let (mut stored, mut live) = (Vec::new(), Vec::new());
-        for block in all {
-            match block {
-                Block::Stored(block) => stored.push(Arc::clone(block)),
-                Block::Live(block) => live.push(Arc::clone(block)),
-            }
-        }
-        let (stored, live): (Arc<[_]>, Arc<[_]>) = (stored.into(), live.into());
+impl Search {
+    async fn run(mut self, all: &AllBlocks) -> Result<SearchAnswer, QueryError> {
         let blocks = std::mem::take(&mut self.blocks);
         let (mut from, mut count) = (0, FIRST_ROUND);
         while from < blocks.len() {
             let until = blocks.len().min(from.saturating_add(count));
-            let slices = self.slices(&blocks[from..until], &stored, &live).await?;
+            let slices = self.slices(&blocks[from..until], all).await?;
             self.search(slices).await?;
             let newest_left = blocks.get(until).map(|block| block.meta().max_start_ns);
             if self.is_settled(newest_left) {
@@ -147,7 +156,7 @@ impl Search<'_> {
             from = until;
             count = count.saturating_mul(2);
         }
-        let counters = &self.context.counters;
+        let counters = &self.workers.context.counters;
         self.answer.stats.inspected_bytes = counters.bytes_read();
         self.answer.stats.storage_requests = counters.requests();
         self.answer.stats.inspected_spans = counters.spans_inspected();
@@ -163,24 +172,12 @@ impl Search<'_> {
     }
 
     /// What to read for all traces that have a span in some of these blocks.
-    async fn slices(
-        &self,
-        round: &[Block],
-        stored: &Arc<[Arc<BlockMeta>]>,
-        live: &Arc<[Arc<MemoryBlock>]>,
-    ) -> Result<Vec<Slice>, QueryError> {
+    async fn slices(&self, round: &[Block], all: &AllBlocks) -> Result<Vec<Slice>, QueryError> {
         let ids: HashSet<BlockId> = round.iter().map(|block| block.meta().block_id).collect();
-        let pieces = {
-            let (stored, live) = (Arc::clone(stored), Arc::clone(live));
-            let (engine, context) = (Arc::clone(&self.frontend.engine), self.context.clone());
-            async move {
-                let reads = |block: &BlockMeta| ids.contains(&block.block_id);
-                engine.pieces(&stored, &live, reads, &context).await
-            }
-        };
-        let turns = self.frontend.job_turns.clone();
-        let pieces = in_turn(turns, self.tenant.clone(), pieces).await?;
-        let mut slices = pieces.slices(stored, live);
+        let ids = Arc::new(ids);
+        let reads = move |block: &BlockMeta| ids.contains(&block.block_id);
+        let pieces = self.workers.pieces(all, reads).await?;
+        let mut slices = pieces.slices(&all.stored, &all.live);
         for block in round {
             match block {
                 Block::Live(block) => {
@@ -202,12 +199,11 @@ impl Search<'_> {
     fn row_groups(&self, block: &BlockMeta) -> Vec<Vec<usize>> {
         let kept = prune_search(&self.plan, self.window, block).unwrap_or_default();
         let bytes = bytes_to_search(&self.plan, self.window, block, &kept);
-        split_block(block, &kept, bytes, &self.frontend.split_options())
+        split_block(block, &kept, bytes, &self.split)
     }
 
     /// Searches slices and keeps the newest of what was found before and now.
     async fn search(&mut self, slices: Vec<Slice>) -> Result<(), QueryError> {
-        let options = self.frontend.schedule_options();
         self.answer.stats.jobs_total += slices.len() as u64;
         // Once there are enough traces, the oldest of them says what is too old.
         let oldest = self.answer.traces.last().map(|trace| trace.start_ns);
@@ -215,18 +211,12 @@ impl Search<'_> {
             not_before_ns: oldest.filter(|_| self.answer.traces.len() >= self.limits.traces),
             ..self.limits
         };
-        let window = self.window;
-        let run = |slice: &Slice| {
-            let (engine, plan) = (Arc::clone(&self.frontend.engine), Arc::clone(&self.plan));
-            let (slice, context) = (slice.clone(), self.context.clone());
-            let job = async move {
-                engine
-                    .search_job(&plan, window, limits, slice, &context)
-                    .await
-            };
-            in_turn(self.frontend.job_turns.clone(), self.tenant.clone(), job)
+        let work = Work::Search {
+            plan: Arc::clone(&self.plan),
+            window: self.window,
+            limits,
         };
-        let mut results = pin!(run_jobs(slices, options, run));
+        let mut results = pin!(self.workers.run_all::<Vec<TraceMatch>>(work, slices));
         while let Some(result) = results.next().await {
             let completed = result?;
             self.answer.stats.jobs_completed += 1;

@@ -31,7 +31,7 @@ pub struct Job {
 
 /// The jobs of a query.
 #[derive(Debug, Clone, Default)]
-pub struct Jobs(pub Vec<Job>);
+pub struct JobList(pub Vec<Job>);
 
 /// A row group, as far as splitting looks at it.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +53,7 @@ pub fn split(
     whole: &[(Arc<BlockMeta>, Vec<usize>)],
     live: &[Arc<MemoryBlock>],
     options: &SplitOptions,
-) -> Jobs {
+) -> JobList {
     let mut sizes = ReadSizes::new(plan, grid);
     let pieces: Vec<Vec<Piece>> = stored
         .iter()
@@ -92,7 +92,7 @@ pub fn split(
     }
     // A large job that starts last runs alone while the other cores wait for it.
     jobs.sort_by_key(|job| Reverse(job.slice.row_count()));
-    Jobs(jobs)
+    JobList(jobs)
 }
 
 /// Row groups of one block with the bytes that are read of each.
@@ -101,7 +101,7 @@ fn sized(block: &BlockMeta, row_groups: &[usize], bytes: Vec<u64>) -> Vec<Piece>
     row_groups.iter().zip(bytes).map(piece).collect()
 }
 
-impl Jobs {
+impl JobList {
     /// The jobs with the traces of `pieces` evaluated by jobs of their own.
     #[must_use]
     pub fn with_pieces(
@@ -191,7 +191,7 @@ impl fmt::Display for Job {
     }
 }
 
-impl fmt::Display for Jobs {
+impl fmt::Display for JobList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// Beyond this many jobs a reader wants the sum, not the list.
         const SHOWN: usize = 20;

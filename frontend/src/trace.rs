@@ -4,19 +4,20 @@
 //! is not stored yet. A span that came twice, and is in two blocks, is in the answer once.
 
 use std::fmt;
-use std::sync::Arc;
 
-use engine::{PruneReason, QueryCounters};
+use engine::{PruneReason, Work};
 use futures::{StreamExt, TryStreamExt, stream};
-use storage::block::{MemoryBlock, TraceSpans, live_trace, read_trace};
+use storage::block::TraceSpans;
 use storage::ids::{TenantId, TraceId};
 use storage::model::SpanGroup;
 use storage::snapshot::Snapshot;
 
 use crate::blocks::{Block, survivors};
 use crate::error::QueryError;
-use crate::query::{Frontend, first, off_reactor};
+use crate::query::Frontend;
+use crate::snapshots::SecondLook;
 use crate::stats::QueryStats;
+use crate::threads::off_reactor;
 
 /// Which trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,20 +75,35 @@ impl Frontend {
     }
 
     async fn find_trace(&self, request: &TraceRequest) -> Result<TraceAnswer, QueryError> {
+        let _turn = self.enter(&request.tenants).await?;
+        let mut second = SecondLook::default();
+        loop {
+            let snapshots = self.snapshots(&request.tenants).await?;
+            match self.find_trace_in(request, &snapshots).await {
+                Err(error) if second.helps(&error) => {}
+                found => return found,
+            }
+        }
+    }
+
+    async fn find_trace_in(
+        &self,
+        request: &TraceRequest,
+        snapshots: &[Snapshot],
+    ) -> Result<TraceAnswer, QueryError> {
         let max_bytes = match self.config().overrides.defaults.global.max_bytes_per_trace {
             0 => u64::MAX,
             limit => limit,
         };
-        let _turn = self.enter(&request.tenants).await?;
-        let snapshots = self.snapshots(&request.tenants).await?;
-        let (candidates, mut stats) = candidates(request, &snapshots);
-        let counters = Arc::new(QueryCounters::default());
-        let (tenant, trace_id) = (first(&request.tenants)?, request.trace_id);
-        let live = move |block: &MemoryBlock| live_trace(block, trace_id, max_bytes);
-        let stored = move |file| read_trace(file, trace_id, max_bytes);
+        let (candidates, mut stats) = candidates(request, snapshots);
+        let workers = self.workers(&request.tenants, 0)?;
+        let work = Work::Trace {
+            trace_id: request.trace_id,
+            max_bytes,
+        };
         let parts = stream::iter(candidates)
-            .map(|block| self.read_in_turn(tenant, block, &counters, live, stored))
-            .buffered(self.schedule_options().concurrent_jobs);
+            .map(|block| workers.run::<TraceSpans>(&work, block.whole()))
+            .buffered(workers.options.concurrent_jobs);
         let mut parts = std::pin::pin!(parts);
         let mut whole = TraceSpans::new(max_bytes);
         // In the order of the blocks, so that a partial trace is its beginning.
@@ -103,8 +119,8 @@ impl Frontend {
         let partial = (!whole.is_complete()).then_some(TraceTooLarge {
             limit_bytes: max_bytes,
         });
-        stats.inspected_bytes = counters.bytes_read();
-        stats.storage_requests = counters.requests();
+        stats.inspected_bytes = workers.context.counters.bytes_read();
+        stats.storage_requests = workers.context.counters.requests();
         Ok(TraceAnswer {
             groups: whole.into_groups(),
             stats,

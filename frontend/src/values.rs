@@ -5,25 +5,25 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
-use engine::{LabelValue, QueryCounters, Series};
+use engine::{EngineError, LabelValue, Series, Work};
 use futures::{StreamExt, TryStreamExt, stream};
 use storage::block::meta::AttributeScope;
-use storage::block::{
-    MemoryBlock, Value, ValueLimits, ValueSet, ValueSource, live_values, read_values,
-};
-use storage::ids::TenantId;
+use storage::block::{Value, ValueLimits, ValueSet, ValueSource};
 use storage::schema::names as columns;
+use storage::snapshot::Snapshot;
 use traceql::Dialect;
 use traceql::ast::{Attribute, Intrinsic, Query, Scope};
 
+use crate::answer::RangeRequest;
 use crate::blocks::Block;
 use crate::error::QueryError;
 use crate::filter::usable_filter;
 use crate::names::NamesRequest;
-use crate::query::{Frontend, RangeRequest, first};
+use crate::query::Frontend;
+use crate::snapshots::SecondLook;
 use crate::stats::QueryStats;
+use crate::workers::Workers;
 
 /// Distinct values of a name.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -127,14 +127,34 @@ impl Frontend {
     ) -> Result<Values, QueryError> {
         let start = self.instant();
         let _turn = self.enter(&request.tenants).await?;
-        let snapshots = self.snapshots(&request.tenants).await?;
-        let (mut blocks, mut stats) = request.blocks(&snapshots);
+        let mut second = SecondLook::default();
+        let mut values = loop {
+            let snapshots = self.snapshots(&request.tenants).await?;
+            let read = self.read_all_in(request, name, sources, limits, &snapshots);
+            match read.await {
+                Err(error) if second.helps(&error) => {}
+                read => break read?,
+            }
+        };
+        values.stats.elapsed = self.instant() - start;
+        self.count(&values.stats);
+        Ok(values)
+    }
+
+    async fn read_all_in(
+        &self,
+        request: &NamesRequest,
+        name: &Attribute,
+        sources: &[ValueSource],
+        limits: ValueLimits,
+        snapshots: &[Snapshot],
+    ) -> Result<Values, QueryError> {
+        let (mut blocks, mut stats) = request.blocks(snapshots);
         // Where there is room for some values only, they are those in use now.
         blocks.sort_by_key(|block| {
             std::cmp::Reverse((block.meta().max_start_ns, block.meta().block_id))
         });
-        let counters = Arc::new(QueryCounters::default());
-        let tenant = first(&request.tenants)?;
+        let workers = self.workers(&request.tenants, 0)?;
         let parts: Vec<(Block, ValueSource)> = blocks
             .iter()
             .flat_map(|block| sources.iter().map(|source| (block.clone(), source.clone())))
@@ -142,10 +162,8 @@ impl Frontend {
         stats.jobs_total = parts.len() as u64;
         let starts = request.start_ns..=request.end_ns;
         let sets = stream::iter(parts)
-            .map(|(block, source)| {
-                self.read_block(tenant, block, source, starts.clone(), limits, &counters)
-            })
-            .buffered(self.schedule_options().concurrent_jobs);
+            .map(|(block, source)| read_block(&workers, block, source, starts.clone(), limits))
+            .buffered(workers.options.concurrent_jobs);
         let mut sets = std::pin::pin!(sets);
         let mut whole = ValueSet::new(limits);
         while !whole.is_full()
@@ -155,42 +173,13 @@ impl Frontend {
             stats.jobs_completed += 1;
         }
         let partial = whole.is_full().then(|| self.why_partial(limits));
-        stats.inspected_bytes = counters.bytes_read();
-        stats.storage_requests = counters.requests();
-        stats.elapsed = self.instant() - start;
-        self.count(&stats);
+        stats.inspected_bytes = workers.context.counters.bytes_read();
+        stats.storage_requests = workers.context.counters.requests();
         Ok(Values {
             values: typed(whole, name),
             stats,
             partial,
         })
-    }
-
-    async fn read_block(
-        &self,
-        tenant: &TenantId,
-        block: Block,
-        source: ValueSource,
-        starts: RangeInclusive<i64>,
-        limits: ValueLimits,
-        counters: &Arc<QueryCounters>,
-    ) -> Result<ValueSet, QueryError> {
-        if let Some(services) = listed_services(&block, &source, &starts) {
-            let mut set = ValueSet::new(limits);
-            services
-                .iter()
-                .for_each(|name| set.insert(Value::String(name.clone())));
-            return Ok(set);
-        }
-        let source = Arc::new(source);
-        let of_live = (Arc::clone(&source), starts.clone());
-        let live = move |block: &MemoryBlock| live_values(block, &of_live.0, of_live.1, limits);
-        let stored = move |file| {
-            let (source, starts) = (Arc::clone(&source), starts.clone());
-            async move { read_values(file, &source, starts, limits).await }
-        };
-        self.read_in_turn(tenant, block, counters, live, stored)
-            .await
     }
 
     /// Asks for the groups that the name makes.
@@ -268,6 +257,29 @@ impl Frontend {
             )
         }
     }
+}
+
+/// The values of one block.
+async fn read_block(
+    workers: &Workers,
+    block: Block,
+    source: ValueSource,
+    starts: RangeInclusive<i64>,
+    limits: ValueLimits,
+) -> Result<ValueSet, EngineError> {
+    if let Some(services) = listed_services(&block, &source, &starts) {
+        let mut set = ValueSet::new(limits);
+        services
+            .iter()
+            .for_each(|name| set.insert(Value::String(name.clone())));
+        return Ok(set);
+    }
+    let work = Work::Values {
+        source,
+        starts,
+        limits,
+    };
+    workers.run(&work, block.whole()).await
 }
 
 /// The services that the catalog lists, if it lists those of the block, and all of its spans count.

@@ -111,12 +111,6 @@ pub enum StorageError {
         /// The store's own error.
         source: Arc<object_store::Error>,
     },
-    /// What is asked for cannot be told yet.
-    #[error("not ready: {reason}")]
-    NotReady {
-        /// What has to be done before.
-        reason: &'static str,
-    },
     /// A store location could not be opened.
     #[error("cannot open store {location}: {reason}")]
     OpenStore {
@@ -165,156 +159,11 @@ pub enum StorageError {
         /// Arrow's own error.
         source: Arc<arrow::error::ArrowError>,
     },
-    /// A defect of this program.
-    Internal,
-}
-
-/// An error of this crate.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum StorageError {
-    /// A message in a stream of length-delimited messages could not be read.
-    #[error("cannot read message {number} at byte {offset}: {reason}")]
-    Message {
-        /// Number of the message, from 1.
-        number: u64,
-        /// Where the message starts.
-        offset: u64,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A message is longer than allowed.
-    #[error("message {number} at byte {offset} is too long: length={length} limit={limit}")]
-    MessageTooLong {
-        /// Number of the message, from 1.
-        number: u64,
-        /// Where the message starts.
-        offset: u64,
-        /// Its length.
-        length: u64,
-        /// Longest allowed.
-        limit: u64,
-    },
-    /// The spans do not fit into one block.
-    #[error("too much for one block: {what} count={count} limit={limit}")]
-    BlockTooLarge {
-        /// What there is too much of.
-        what: &'static str,
-        /// How much there is.
-        count: u64,
-        /// How much is allowed.
-        limit: u64,
-    },
-    /// A block without spans was asked for.
-    #[error("a block needs at least one span")]
-    EmptyBlock,
-    /// Stored data differs from what was written.
-    #[error("damaged object: {what} is {observed}, expected {expected}: {object}")]
-    Corrupt {
-        /// Which object.
-        object: String,
-        /// Which part of it.
-        what: String,
-        /// What should have been there.
-        expected: String,
-        /// What is there.
-        observed: String,
-    },
-    /// The file is no block.
-    #[error("not a block: {reason}: {object}")]
-    NotABlock {
-        /// Which object.
-        object: String,
-        /// Why not.
-        reason: String,
-    },
-    /// The object was written by a newer version.
-    #[error(
-        "format version {found} is newer than {supported}, the newest this build reads: {object}"
-    )]
-    NewerFormat {
-        /// Which object.
-        object: String,
-        /// Its version.
-        found: u32,
-        /// The newest version that can be read.
-        supported: u32,
-    },
-    /// An object does not exist.
-    #[error("no such object: {object}")]
-    NotFound {
-        /// Which object.
-        object: String,
-    },
-    /// The object store failed.
-    #[error("object store failed on {operation}: {object}")]
-    Store {
-        /// What was attempted.
-        operation: &'static str,
-        /// On which object.
-        object: String,
-        /// The store's own error.
-        source: Arc<object_store::Error>,
-    },
     /// What is asked for cannot be told yet.
     #[error("not ready: {reason}")]
     NotReady {
         /// What has to be done before.
         reason: &'static str,
-    },
-    /// A store location could not be opened.
-    #[error("cannot open store {location}: {reason}")]
-    OpenStore {
-        /// The location as given, without secrets.
-        location: String,
-        /// Why not.
-        reason: String,
-    },
-    /// A commit would break a promise of the catalog.
-    #[error("manifest refused: {reason} tenant={tenant}")]
-    ManifestInvariant {
-        /// Whose catalog.
-        tenant: TenantId,
-        /// Which promise.
-        reason: String,
-    },
-    /// A block to be removed is not in the catalog.
-    #[error("block is not in the catalog: block={block} tenant={tenant}")]
-    BlockNotLive {
-        /// Whose catalog.
-        tenant: TenantId,
-        /// The block.
-        block: BlockId,
-    },
-    /// Other writers were faster, too many times in a row.
-    #[error("commit lost to other writers too often: attempts={attempts} tenant={tenant}")]
-    CommitContention {
-        /// Whose catalog.
-        tenant: TenantId,
-        /// How often it was tried.
-        attempts: u32,
-    },
-    /// Reading or writing Parquet failed.
-    #[error("parquet failed: {object}")]
-    Parquet {
-        /// Which object.
-        object: String,
-        /// Parquet's own error.
-        source: Arc<ParquetError>,
-    },
-    /// An Arrow operation failed.
-    #[error("arrow failed while {doing}")]
-    Arrow {
-        /// What was being done.
-        doing: &'static str,
-        /// Arrow's own error.
-        source: Arc<arrow::error::ArrowError>,
-    },
-    /// The process is starting, and an answer now would lack spans.
-    #[error("not ready until {until}")]
-    NotReady {
-        /// What must have happened first.
-        until: &'static str,
     },
     /// A defect of this program.
     #[error("internal error: {0}")]
@@ -336,7 +185,7 @@ impl StorageError {
             | Self::NewerFormat { .. }
             | Self::Parquet { .. } => ErrorKind::Corrupt,
             Self::NotFound { .. } | Self::BlockNotLive { .. } => ErrorKind::NotFound,
-            Self::Store { .. } | Self::NotReady { .. } | Self::CommitContention { .. } => {
+            Self::Store { .. } | Self::CommitContention { .. } | Self::NotReady { .. } => {
                 ErrorKind::Unavailable
             }
             Self::Arrow { .. } | Self::Internal(_) => ErrorKind::Internal,

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use engine::search::TraceMatch;
 use engine::{Engine, EngineOptions, Grid, LabelValue, SeriesSet};
 use frontend::names::NamesRequest;
-use frontend::query::ExplainMode;
 use frontend::values::Values;
 use frontend::{
-    Dialect, Explanation, Frontend, FrontendConfig, QueryStats, RangeRequest, SearchRequest,
-    TraceRequest,
+    Dialect, ExplainMode, Explanation, Frontend, FrontendConfig, QueryStats, RangeRequest,
+    SearchRequest, TraceRequest,
 };
 use prometheus::Registry;
 use storage::ids::{TenantId, TraceId};

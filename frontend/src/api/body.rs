@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::error::QueryError;
-use crate::query::off_reactor;
+use crate::threads::off_reactor;
 
 /// Writes JSON away from the threads that serve requests, and gives up beyond `limit` bytes.
 ///

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use crate::common::{T0, spans};
 use engine::{Engine, EngineOptions, Grid};
-use frontend::query::ExplainMode;
-use frontend::{Dialect, Frontend, FrontendConfig, RangeRequest};
+use frontend::{Dialect, ExplainMode, Frontend, FrontendConfig, RangeRequest};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use storage::SystemClock;
@@ -44,14 +43,16 @@ async fn steps_are_printed_in_order() {
     let steps = |explanation: frontend::Explanation| -> Vec<&'static str> {
         explanation.steps.iter().map(|(name, _)| *name).collect()
     };
+    let all = [
+        "parse", "snapshot", "analyse", "prune", "join", "cache", "split", "lower", "execute",
+        "merge",
+    ];
     let planned = frontend.explain(&request, ExplainMode::Plan).await.unwrap();
     let text = planned.to_string();
     assert!(text.contains("1 of 1 blocks"), "{text}");
     assert!(text.contains("1 jobs"), "{text}");
-    assert_eq!(
-        steps(planned),
-        ["parse", "analyse", "prune", "cache", "split", "lower"]
-    );
+    assert!(text.contains("each block by itself"), "{text}");
+    assert_eq!(steps(planned), all[..8]);
     let analyzed = frontend
         .explain(&request, ExplainMode::Analyze)
         .await
@@ -60,10 +61,17 @@ async fn steps_are_printed_in_order() {
         analyzed.to_string().contains("1 series over 3 intervals"),
         "{analyzed}"
     );
-    let all = [
-        "parse", "analyse", "prune", "cache", "split", "lower", "execute", "merge",
-    ];
     assert_eq!(steps(analyzed), all);
+
+    // With spans beside the series.
+    let shown = RangeRequest {
+        exemplars: 1,
+        ..request.clone()
+    };
+    let analyzed = frontend.explain(&shown, ExplainMode::Analyze).await;
+    let last = analyzed.unwrap().steps.pop();
+    let expected = ("exemplars", "1 exemplars of 1 series".to_owned());
+    assert_eq!(last, Some(expected));
 
     // Each operand takes the steps of its own.
     let ratio = RangeRequest {
@@ -74,7 +82,7 @@ async fn steps_are_printed_in_order() {
         .explain(&ratio, ExplainMode::Analyze)
         .await
         .unwrap();
-    let of_operand = &all[1..all.len() - 1];
-    let expected = [&all[..1], of_operand, of_operand, &all[all.len() - 1..]].concat();
+    let of_operand = &all[2..all.len() - 1];
+    let expected = [&all[..2], of_operand, of_operand, &all[all.len() - 1..]].concat();
     assert_eq!(steps(analyzed), expected);
 }

@@ -4,19 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use engine::{Engine, EngineOptions, Grid};
-use frontend::query::ExplainMode;
-use frontend::{Answer, Dialect, Frontend, FrontendConfig, QueryError, RangeRequest};
+use engine::Grid;
+use frontend::{Answer, Dialect, ExplainMode, Frontend, FrontendConfig, QueryError, RangeRequest};
 use futures::future::join_all;
-use object_store::ObjectStore;
-use object_store::path::Path;
-use prometheus::Registry;
+use storage::StorageError;
 use storage::ids::{SpanId, TenantId, TraceId};
 use storage::model::{AnyValue, Attribute, InstrumentationScope, Resource, Span, SpanGroup};
 use storage::snapshot::{Snapshot, SnapshotSource};
-use storage::{StorageError, SystemClock};
 
-use crate::stored::Mixed;
+use crate::stored::{Mixed, frontend_over};
 
 const S: i64 = 1_000_000_000;
 /// When spans begin.
@@ -47,27 +43,13 @@ impl SnapshotSource for Growing {
 }
 
 fn frontend(source: &Growing, cache_bytes: u64) -> Frontend {
-    let store = Arc::clone(&source.now().store) as Arc<dyn ObjectStore>;
-    let options = EngineOptions {
-        threads: 2,
-        ..EngineOptions::default()
-    };
-    let engine = Engine::try_new(store, Path::from(""), &options).unwrap();
     let mut config = FrontendConfig::default();
     config.query_frontend.cache.max_bytes = cache_bytes;
-    let registry = Registry::new();
-    Frontend::try_new(
-        Arc::new(engine),
-        Arc::new(source.clone()),
-        config,
-        &registry,
-        Arc::new(SystemClock),
-    )
-    .unwrap()
+    frontend_over(&source.now().store, source.clone(), config)
 }
 
 /// Numbers that look random: a linear congruential generator.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn below(&mut self, end: u64) -> u64 {
@@ -88,7 +70,7 @@ impl Random {
 }
 
 /// Some spans that start in these seconds, of traces that may have others elsewhere.
-fn spans(random: &mut Random, count: u64, from_s: i64, to_s: i64) -> Vec<SpanGroup> {
+pub(crate) fn spans(random: &mut Random, count: u64, from_s: i64, to_s: i64) -> Vec<SpanGroup> {
     let attribute = |key: &str, value| Attribute {
         key: key.into(),
         value,

@@ -5,14 +5,19 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use engine::{Engine, EngineOptions};
+use frontend::{Frontend, FrontendConfig};
+use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use prometheus::Registry;
 use storage::StorageError;
+use storage::SystemClock;
 use storage::block::{
     EncodeOptions, MemoryBlock, ReadBack, WriteOptions, encode, store_block, write_parquet,
 };
@@ -122,6 +127,22 @@ impl Mixed {
         self.store_in_groups(groups, rows).await
     }
 
+    /// Removes the files of a block, which the catalog goes on naming.
+    pub(crate) async fn delete(&self, block: BlockId) {
+        let objects: Vec<ObjectMeta> = self.store.list(None).try_collect().await.unwrap();
+        let id = block.to_string();
+        let paths = objects.into_iter().map(|object| object.location);
+        let is_of_block = |path: &Path| path.parts().any(|part| part.as_ref() == id);
+        for path in paths.filter(is_of_block) {
+            self.store.delete(&path).await.unwrap();
+        }
+    }
+
+    /// Takes a block out of the catalog.
+    pub(crate) fn forget(&mut self, block: BlockId) {
+        self.manifest.blocks.retain(|held| held.block_id != block);
+    }
+
     /// The block added last.
     pub(crate) fn newest_block(&self) -> BlockId {
         self.manifest.blocks.last().unwrap().block_id
@@ -159,6 +180,22 @@ impl Mixed {
         self.next_block += 1;
         encode(groups, &EncodeOptions::new(self.tenant.clone(), id)).unwrap()
     }
+}
+
+/// A frontend over a source whose stored blocks are in the store of some spans.
+pub(crate) fn frontend_over(
+    store: &Arc<CountingStore>,
+    source: impl SnapshotSource + 'static,
+    config: FrontendConfig,
+) -> Frontend {
+    let options = EngineOptions {
+        threads: 2,
+        ..EngineOptions::default()
+    };
+    let store = Arc::clone(store) as Arc<dyn ObjectStore>;
+    let engine = Engine::try_new(store, Path::from(""), &options).unwrap();
+    let (registry, clock) = (Registry::new(), Arc::new(SystemClock));
+    Frontend::try_new(Arc::new(engine), Arc::new(source), config, &registry, clock).unwrap()
 }
 
 #[async_trait]

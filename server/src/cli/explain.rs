@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use frontend::query::ExplainMode;
+use frontend::ExplainMode;
 use storage::{Clock as _, SystemClock};
 
 use super::options::{ConfigOptions, DialectOption, Logging, TimeOptions};

@@ -14,6 +14,7 @@ use crate::golden_spans::{several_services, single_span};
 use crate::values::expected as expected_values;
 use object_store::ObjectStoreExt;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use storage::Random;
 use storage::block::meta::{AttributeScope, BlockMeta, FORMAT_VERSION};
 use storage::block::{
     BlockCache, BlockFile, EncodeOptions, ReadBack, ValueLimits, ValueSource, WriteOptions, decode,
@@ -61,7 +62,7 @@ fn trace_ids(groups: &[SpanGroup]) -> BTreeSet<TraceId> {
 
 async fn manifest(location: &StoreLocation) -> Arc<Manifest> {
     let (store, prefix) = (Arc::clone(&location.store), location.prefix.clone());
-    let catalog = Catalog::open(store, prefix, TenantId::single()).await;
+    let catalog = Catalog::open(store, prefix, TenantId::single(), Random::from_system()).await;
     catalog.unwrap().current()
 }
 
@@ -79,7 +80,8 @@ async fn write() {
     std::fs::create_dir_all(folder.join("store")).unwrap();
     let location = store(FORMAT_VERSION);
     let (store, prefix) = (&location.store, &location.prefix);
-    let catalog = Catalog::open(Arc::clone(store), prefix.clone(), TenantId::single());
+    let (tenant, random) = (TenantId::single(), Random::from_system());
+    let catalog = Catalog::open(Arc::clone(store), prefix.clone(), tenant, random);
     let catalog = catalog.await.unwrap();
     let options = WriteOptions {
         row_group_rows: 24,

@@ -11,11 +11,11 @@ use super::language::Language;
 use super::params;
 use super::render::{RenderOptions, render};
 use super::wire::{Metric, Seconds, format_value};
+use crate::answer::{Answer, RangeRequest};
 use crate::api::params::Params;
 use crate::api::tempo::params::default_step;
 use crate::api::{ApiState, tenancy};
 use crate::limits;
-use crate::query::{Answer, RangeRequest};
 
 /// How far before the end a request without a start looks.
 const DEFAULT_RANGE_NS: i64 = 3600 * 1_000_000_000;

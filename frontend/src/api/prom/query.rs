@@ -10,11 +10,12 @@ use super::language::{Language, SELECTOR_INFO};
 use super::params;
 use super::render::{RenderOptions, render};
 use super::wire::{QueryData, QueryResult, Stats, Values, WireSeries};
+use crate::answer::{Answer, RangeRequest};
 use crate::api::params::Params;
 use crate::api::{ApiState, tenancy};
 use crate::limits;
 use crate::promql::{Constant, Value};
-use crate::query::{Answer, RangeRequest, off_reactor};
+use crate::threads::off_reactor;
 
 /// `/api/v1/query`: one value per series, at one time.
 pub(super) async fn instant(

@@ -24,9 +24,10 @@ use self::params::{InvalidParameter, MetricsParams};
 use super::params::Params;
 use super::tenancy::{self, TenancyError};
 use super::{ApiState, body};
+use crate::answer::RangeRequest;
 use crate::error::{ErrorKind, QueryError};
 use crate::limits;
-use crate::query::{Frontend, RangeRequest};
+use crate::query::Frontend;
 
 /// When a client that was refused for a full queue should come back.
 const RETRY_AFTER_SECONDS: &str = "2";

@@ -21,8 +21,8 @@ use crate::api::ApiState;
 use crate::api::params::Params;
 use crate::api::tenancy;
 use crate::config::FrontendConfig;
-use crate::query::off_reactor;
 use crate::search::{SearchAnswer, SearchRequest};
+use crate::threads::off_reactor;
 
 /// Stands for the service of a root span that is not known, as clients expect.
 const NO_ROOT: &str = "<root span not yet received>";

@@ -15,7 +15,7 @@ use crate::api::params::Params;
 use crate::api::tenancy;
 use crate::api::{ApiState, body};
 use crate::error::QueryError;
-use crate::query::off_reactor;
+use crate::threads::off_reactor;
 use crate::trace::{TraceAnswer, TraceRequest};
 use crate::viewer;
 

@@ -5,7 +5,7 @@
 use engine::{Exemplar, Label, LabelValue, Series};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use crate::query::Answer;
+use crate::answer::Answer;
 use crate::stats::QueryStats;
 
 /// The answer of `/api/metrics/query_range`.
@@ -260,7 +260,7 @@ mod tests {
     use engine::{Grid, SeriesSet};
 
     use super::*;
-    use crate::query::PartialReason;
+    use crate::answer::PartialReason;
 
     fn label(name: &str, value: LabelValue) -> Label {
         Label {

@@ -1,0 +1,429 @@
+//! Work as plain data: what is done with the spans of a slice, and what they come to.
+//!
+//! A query is cut into jobs where it is answered, and a job is run where its data is. [`Jobs`] is the
+//! seam between the two: it is given words, [`Work`] and a [`Slice`], and gives back a partial result,
+//! [`Found`]. In one process the [`Engine`] stands behind it.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::error::DataFusionError;
+use storage::block::meta::BlockMeta;
+use storage::block::{
+    MemoryBlock, TraceSpans, ValueLimits, ValueSet, ValueSource, live_trace, live_values,
+    read_trace, read_values,
+};
+use storage::ids::TraceId;
+
+use crate::context::QueryContext;
+use crate::error::EngineError;
+use crate::executor::Engine;
+use crate::exemplars::PartialExemplars;
+use crate::grid::Grid;
+use crate::partial::PartialSeries;
+use crate::pieces::Pieces;
+use crate::plan::{MetricsPlan, SearchLimits, SearchPlan, SearchWindow};
+use crate::search::TraceMatch;
+use crate::slice::Slice;
+
+/// What is done with the spans of a slice.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// The spans are aggregated: [`Found::Series`].
+    Series {
+        /// The query.
+        plan: Arc<MetricsPlan>,
+        /// The intervals of the series.
+        grid: Grid,
+    },
+    /// Some of the spans that are aggregated are chosen to be shown: [`Found::Exemplars`].
+    Exemplars {
+        /// The query.
+        plan: Arc<MetricsPlan>,
+        /// The intervals of the series.
+        grid: Grid,
+        /// Most spans that are chosen; never more than [`MAX_EXEMPLARS`](crate::MAX_EXEMPLARS).
+        count: usize,
+    },
+    /// Traces are searched: [`Found::Matches`].
+    Search {
+        /// The query.
+        plan: Arc<SearchPlan>,
+        /// When the traces were under way.
+        window: SearchWindow,
+        /// How many traces and spans are wanted.
+        limits: SearchLimits,
+    },
+    /// The spans of one trace are read, out of a whole block: [`Found::Trace`].
+    Trace {
+        /// The trace.
+        trace_id: TraceId,
+        /// Most bytes of its spans, as OTLP.
+        max_bytes: u64,
+    },
+    /// The distinct values of an attribute or a field are read, out of a whole block:
+    /// [`Found::Values`].
+    Values {
+        /// Whose values.
+        source: ValueSource,
+        /// The spans whose values count are those that start in this range, ns since the epoch.
+        starts: RangeInclusive<i64>,
+        /// How many values are wanted.
+        limits: ValueLimits,
+    },
+}
+
+/// What the spans of a slice come to.
+#[derive(Debug)]
+pub enum Found {
+    /// Of [`Work::Series`]: what they add to the series.
+    Series(PartialSeries),
+    /// Of [`Work::Exemplars`]: the spans that were chosen among them.
+    Exemplars(PartialExemplars),
+    /// Of [`Work::Search`]: the newest traces that match, newest first.
+    Matches(Vec<TraceMatch>),
+    /// Of [`Work::Trace`]: those that are of the trace.
+    Trace(TraceSpans),
+    /// Of [`Work::Values`]: their values.
+    Values(ValueSet),
+}
+
+/// Runs work over slices, in this process or elsewhere.
+#[async_trait]
+pub trait Jobs: Send + Sync + fmt::Debug {
+    /// Does the work once. Dropping the future stops it.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; the work may be done again as a whole where the kind says so.
+    async fn run(
+        &self,
+        work: &Work,
+        slice: Slice,
+        context: &QueryContext,
+    ) -> Result<Found, EngineError>;
+
+    /// The plans by which the spans of a slice would be aggregated, as text. With `analyze` they are
+    /// run, and show what that took.
+    ///
+    /// # Errors
+    /// As for [`Self::run`].
+    async fn explain(
+        &self,
+        plan: &Arc<MetricsPlan>,
+        grid: Grid,
+        slice: Slice,
+        context: &QueryContext,
+        analyze: bool,
+    ) -> Result<String, EngineError>;
+
+    /// The traces that may lie in several of these blocks, as far as one of those that a query
+    /// `reads` is concerned. Dropping the future stops the search.
+    ///
+    /// # Errors
+    /// As for [`Self::run`].
+    async fn pieces(
+        &self,
+        stored: &[Arc<BlockMeta>],
+        live: &[Arc<MemoryBlock>],
+        reads: &(dyn for<'a> Fn(&'a BlockMeta) -> bool + Send + Sync),
+        context: &QueryContext,
+    ) -> Result<Pieces, EngineError>;
+
+    /// Jobs that can run at the same moment, above zero. It decides how many jobs a query is cut
+    /// into, and how many of all queries are under way.
+    fn capacity(&self) -> usize;
+
+    /// Memory of this process in which footers and columns of stored blocks are kept, bytes.
+    fn cache_bytes(&self) -> u64;
+}
+
+#[async_trait]
+impl Jobs for Engine {
+    async fn run(
+        &self,
+        work: &Work,
+        slice: Slice,
+        context: &QueryContext,
+    ) -> Result<Found, EngineError> {
+        match work {
+            Work::Series { plan, grid } => {
+                let series = self.run_job(plan, *grid, slice, context).await?;
+                Ok(Found::Series(series))
+            }
+            Work::Exemplars { plan, grid, count } => {
+                let chosen = self.exemplar_job(plan, *grid, slice, *count, context);
+                Ok(Found::Exemplars(chosen.await?))
+            }
+            Work::Search {
+                plan,
+                window,
+                limits,
+            } => {
+                let matches = self.search_job(plan, *window, *limits, slice, context);
+                Ok(Found::Matches(matches.await?))
+            }
+            &Work::Trace {
+                trace_id,
+                max_bytes,
+            } => {
+                let spans = match slice {
+                    Slice::Stored { block, .. } => {
+                        let read = move |file| read_trace(file, trace_id, max_bytes);
+                        self.read(&block, &context.counters, read).await?
+                    }
+                    Slice::Live(block) => {
+                        let read = async move { Ok(live_trace(&block, trace_id, max_bytes)?) };
+                        self.spawn(read).await?
+                    }
+                    Slice::Rest { .. } | Slice::Pieces(_) => return Err(no_block(work, &slice)),
+                };
+                Ok(Found::Trace(spans))
+            }
+            Work::Values {
+                source,
+                starts,
+                limits,
+            } => {
+                let (source, starts, limits) = (source.clone(), starts.clone(), *limits);
+                let values = match slice {
+                    Slice::Stored { block, .. } => {
+                        let read =
+                            |file| async move { read_values(file, &source, starts, limits).await };
+                        self.read(&block, &context.counters, read).await?
+                    }
+                    Slice::Live(block) => {
+                        let read = async move { Ok(live_values(&block, &source, starts, limits)?) };
+                        self.spawn(read).await?
+                    }
+                    Slice::Rest { .. } | Slice::Pieces(_) => return Err(no_block(work, &slice)),
+                };
+                Ok(Found::Values(values))
+            }
+        }
+    }
+
+    async fn explain(
+        &self,
+        plan: &Arc<MetricsPlan>,
+        grid: Grid,
+        slice: Slice,
+        context: &QueryContext,
+        analyze: bool,
+    ) -> Result<String, EngineError> {
+        self.explain_job(plan, grid, slice, context, analyze).await
+    }
+
+    async fn pieces(
+        &self,
+        stored: &[Arc<BlockMeta>],
+        live: &[Arc<MemoryBlock>],
+        reads: &(dyn for<'a> Fn(&'a BlockMeta) -> bool + Send + Sync),
+        context: &QueryContext,
+    ) -> Result<Pieces, EngineError> {
+        // By its full name, as the trait has a method of the same.
+        Engine::pieces(self, stored, live, reads, context).await
+    }
+
+    fn capacity(&self) -> usize {
+        let threads = self.runtime.as_ref();
+        threads.map_or(1, |threads| threads.metrics().num_workers())
+    }
+
+    fn cache_bytes(&self) -> u64 {
+        Engine::cache_bytes(self)
+    }
+}
+
+/// The error of work on whole blocks that was given traces in pieces, or what they leave of a block.
+fn no_block(work: &Work, slice: &Slice) -> EngineError {
+    EngineError::Internal(DataFusionError::Internal(format!(
+        "{work} needs a whole block, not {slice}"
+    )))
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Series { plan, grid } => {
+                write!(f, "series over {} intervals of {plan}", grid.intervals)
+            }
+            Self::Exemplars { plan, count, .. } => write!(f, "{count} exemplars of {plan}"),
+            Self::Search { plan, limits, .. } => {
+                write!(f, "{} traces that match {plan}", limits.traces)
+            }
+            Self::Trace { trace_id, .. } => write!(f, "trace {trace_id}"),
+            Self::Values { source, .. } => match source {
+                ValueSource::Column(name) => write!(f, "values of {name}"),
+                ValueSource::EventName => f.write_str("names of events"),
+                ValueSource::Attribute { scope, key } => write!(f, "values of {scope:?} {key}"),
+            },
+        }
+    }
+}
+
+/// The result of one kind of work out of that of any.
+macro_rules! out_of_found {
+    ($($kind:ident: $result:ty),+) => {$(
+        impl TryFrom<Found> for $result {
+            type Error = EngineError;
+
+            fn try_from(found: Found) -> Result<Self, EngineError> {
+                match found {
+                    Found::$kind(result) => Ok(result),
+                    _ => Err(EngineError::other_query()),
+                }
+            }
+        }
+    )+};
+}
+
+out_of_found!(
+    Series: PartialSeries,
+    Exemplars: PartialExemplars,
+    Matches: Vec<TraceMatch>,
+    Trace: TraceSpans,
+    Values: ValueSet
+);
+
+#[cfg(test)]
+mod tests {
+    use hashbrown::HashSet;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+    use storage::block::{EncodeOptions, encode};
+    use storage::ids::{BlockId, TenantId};
+    use storage::model::{Span, SpanGroup};
+    use traceql::ast::Query;
+
+    use super::*;
+    use crate::{EngineOptions, SeriesPlan};
+
+    const TRACE: TraceId = TraceId([7; 16]);
+
+    fn engine() -> Engine {
+        let options = EngineOptions {
+            threads: 3,
+            ..EngineOptions::default()
+        };
+        Engine::try_new(Arc::new(InMemory::new()), Path::default(), &options).unwrap()
+    }
+
+    /// A block of two spans of one trace, which start at 1 s and at 2 s.
+    fn live() -> Arc<MemoryBlock> {
+        let span = |second: i64, name: &str| Span {
+            trace_id: TRACE,
+            start_ns: second * 1_000_000_000,
+            end_ns: second * 1_000_000_000 + 5,
+            name: name.to_owned(),
+            ..Span::default()
+        };
+        let group = SpanGroup {
+            resource: Arc::default(),
+            scope: Arc::default(),
+            spans: vec![span(1, "get"), span(2, "put")],
+        };
+        let options = EncodeOptions::new(TenantId::single(), BlockId(ulid::Ulid::from(1_u128)));
+        Arc::new(encode(&[group], &options).unwrap())
+    }
+
+    fn query(text: &str) -> Query {
+        traceql::compile(text).unwrap()
+    }
+
+    fn each_kind() -> [Work; 5] {
+        let plan = SeriesPlan::analyse(&query("{ } | rate()")).unwrap();
+        let plan = Arc::clone(&plan.operands()[0]);
+        let grid = Grid::instant(0, 1_500_000_000).unwrap();
+        [
+            Work::Series {
+                plan: Arc::clone(&plan),
+                grid,
+            },
+            Work::Exemplars {
+                plan,
+                grid,
+                count: 9,
+            },
+            Work::Search {
+                plan: Arc::new(SearchPlan::analyse(&query("{ name = \"put\" }")).unwrap()),
+                window: SearchWindow {
+                    start_ns: 0,
+                    end_ns: i64::MAX,
+                },
+                limits: SearchLimits {
+                    traces: 20,
+                    spans_per_spanset: 3,
+                    not_before_ns: None,
+                },
+            },
+            Work::Trace {
+                trace_id: TRACE,
+                max_bytes: u64::MAX,
+            },
+            Work::Values {
+                source: ValueSource::Column("name"),
+                starts: 0..=1_500_000_000,
+                limits: ValueLimits::NONE,
+            },
+        ]
+    }
+
+    #[tokio::test]
+    async fn each_kind_of_work_comes_to_its_kind_of_result() {
+        let (engine, block) = (engine(), live());
+        let context = QueryContext::new(1 << 20, "k");
+        let mut found = Vec::new();
+        for work in each_kind() {
+            let jobs: &dyn Jobs = &engine;
+            let slice = Slice::Live(Arc::clone(&block));
+            found.push(jobs.run(&work, slice, &context).await.unwrap());
+        }
+        let mut found = found.into_iter();
+        let mut next = || found.next().unwrap();
+        assert_eq!(PartialSeries::try_from(next()).unwrap().group_count(), 1);
+        PartialExemplars::try_from(next()).unwrap();
+        let matches = Vec::<TraceMatch>::try_from(next()).unwrap();
+        assert_eq!(matches[0].trace_id, TRACE);
+        let groups = TraceSpans::try_from(next()).unwrap().into_groups();
+        assert_eq!(groups[0].spans.len(), 2);
+        let values = next();
+        assert!(matches!(&values, Found::Values(set) if set.clone().into_values().len() == 1));
+        assert!(PartialSeries::try_from(values).is_err());
+    }
+
+    #[tokio::test]
+    async fn whole_blocks_are_read_as_such() {
+        let (engine, block) = (engine(), live());
+        let context = QueryContext::new(1 << 20, "k");
+        let rest = Slice::Rest {
+            slice: Box::new(Slice::Live(block)),
+            without: Arc::new(HashSet::new()),
+        };
+        for work in each_kind() {
+            let reads_rows = matches!(work, Work::Trace { .. } | Work::Values { .. });
+            let found = engine.run(&work, rest.clone(), &context).await;
+            assert_eq!(found.is_err(), reads_rows, "{work}");
+        }
+    }
+
+    #[test]
+    fn work_prints() {
+        assert_eq!(
+            each_kind().map(|work| work.to_string()),
+            [
+                "series over 1 intervals of { } | rate()",
+                "9 exemplars of { } | rate()",
+                "20 traces that match { name = \"put\" }",
+                "trace 07070707070707070707070707070707",
+                "values of name",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_engine_runs_as_many_jobs_as_it_has_threads() {
+        assert_eq!(engine().capacity(), 3);
+    }
+}
