@@ -8,7 +8,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use storage::StorageError;
 use storage::block::meta::BlockMeta;
-use storage::block::{BlockCache, BlockFile, MemoryBlock};
+use storage::block::{BlockCache, BlockFile};
 use storage::ids::TraceId;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
@@ -19,7 +19,6 @@ use crate::exemplars::PartialExemplars;
 use crate::grid::Grid;
 use crate::kinds::{self, MetricsJob};
 use crate::partial::PartialSeries;
-use crate::pieces::{self, PairCache, Pieces};
 use crate::plan::{MetricsPlan, SearchLimits, SearchPlan, SearchWindow};
 use crate::scan::Scan;
 use crate::search::TraceMatch;
@@ -57,7 +56,6 @@ pub struct Engine {
     prefix: Path,
     cache: Arc<BlockCache>,
     session: SessionState,
-    pairs: PairCache,
     general: bool,
     /// `None` only while the engine is being dropped.
     pub(crate) runtime: Option<Runtime>,
@@ -95,7 +93,6 @@ impl Engine {
                 options.column_cache_bytes,
             )),
             session: session::of_jobs(),
-            pairs: PairCache::default(),
             general: options.general,
             runtime: Some(runtime),
         })
@@ -215,31 +212,18 @@ impl Engine {
             .await
     }
 
-    /// The traces that may lie in several of these blocks, as far as one of those that a query
-    /// `reads` is concerned. Reads the ids of the traces of those only, and looks them up in the id
-    /// filters of the others; what is found for a pair of stored blocks is kept.
+    /// For each of some stored blocks, those traces of a slice that are in it, too: of a block, or of
+    /// some row groups of one.
     ///
     /// # Errors
     /// If the store fails, or a block is damaged.
-    pub async fn pieces(
+    pub async fn common_traces(
         &self,
-        stored: &[Arc<BlockMeta>],
-        live: &[Arc<MemoryBlock>],
-        reads: impl Fn(&BlockMeta) -> bool,
-        context: &QueryContext,
-    ) -> Result<Pieces, EngineError> {
-        let common = |slice, with| self.common_traces(slice, with, context);
-        pieces::find(stored, live, reads, &self.pairs, common).await
-    }
-
-    /// For each of some stored blocks, those traces of a slice that are in it, too.
-    async fn common_traces(
-        &self,
+        with: &[Arc<BlockMeta>],
         slice: Slice,
-        with: Vec<Arc<BlockMeta>>,
         context: &QueryContext,
     ) -> Result<Vec<Arc<[TraceId]>>, EngineError> {
-        let scan = self.scan(slice, context);
+        let (scan, with) = (self.scan(slice, context), with.to_vec());
         self.spawn(async move { scan.common_traces(&with).await })
             .await
     }

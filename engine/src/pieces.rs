@@ -40,7 +40,7 @@ pub struct Pieces {
 
 /// What was found for pairs of stored blocks.
 #[derive(Debug, Default)]
-pub(crate) struct PairCache {
+pub struct PairCache {
     state: Mutex<PairCacheState>,
 }
 
@@ -157,12 +157,12 @@ impl Pieces {
 
 /// The traces that may lie in several of these blocks, as far as one of those that a query `reads` is
 /// concerned. `common` says for each of some stored blocks which traces of a slice are in it, too; it
-/// is asked about blocks that lie near each other only, and what it says of two stored blocks is
-/// `known` from then on.
+/// is asked about blocks that lie near each other only ([`Work::Common`](crate::Work::Common)), and what
+/// it says of two stored blocks is `known` from then on.
 ///
 /// # Errors
 /// Those of `common`; or a live block is damaged.
-pub(crate) async fn find<F>(
+pub async fn find<F>(
     stored: &[Arc<BlockMeta>],
     live: &[Arc<MemoryBlock>],
     reads: impl Fn(&BlockMeta) -> bool,

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use datafusion::error::DataFusionError;
 use storage::block::meta::BlockMeta;
 use storage::block::{
-    MemoryBlock, TraceSpans, ValueLimits, ValueSet, ValueSource, live_trace, live_values,
-    read_trace, read_values,
+    TraceSpans, ValueLimits, ValueSet, ValueSource, live_trace, live_values, read_trace,
+    read_values,
 };
 use storage::ids::TraceId;
 
@@ -23,7 +23,6 @@ use crate::executor::Engine;
 use crate::exemplars::PartialExemplars;
 use crate::grid::Grid;
 use crate::partial::PartialSeries;
-use crate::pieces::Pieces;
 use crate::plan::{MetricsPlan, SearchLimits, SearchPlan, SearchWindow};
 use crate::search::TraceMatch;
 use crate::slice::Slice;
@@ -73,6 +72,11 @@ pub enum Work {
         /// How many values are wanted.
         limits: ValueLimits,
     },
+    /// The traces that lie in other blocks, too, are looked up: [`Found::Traces`].
+    Common {
+        /// The other blocks, which are stored.
+        with: Vec<Arc<BlockMeta>>,
+    },
 }
 
 /// What the spans of a slice come to.
@@ -88,6 +92,8 @@ pub enum Found {
     Trace(TraceSpans),
     /// Of [`Work::Values`]: their values.
     Values(ValueSet),
+    /// Of [`Work::Common`]: for each of the other blocks, the traces that are in it, too.
+    Traces(Vec<Arc<[TraceId]>>),
 }
 
 /// Runs work over slices, in this process or elsewhere.
@@ -117,19 +123,6 @@ pub trait Jobs: Send + Sync + fmt::Debug {
         context: &QueryContext,
         analyze: bool,
     ) -> Result<String, EngineError>;
-
-    /// The traces that may lie in several of these blocks, as far as one of those that a query
-    /// `reads` is concerned. Dropping the future stops the search.
-    ///
-    /// # Errors
-    /// As for [`Self::run`].
-    async fn pieces(
-        &self,
-        stored: &[Arc<BlockMeta>],
-        live: &[Arc<MemoryBlock>],
-        reads: &(dyn for<'a> Fn(&'a BlockMeta) -> bool + Send + Sync),
-        context: &QueryContext,
-    ) -> Result<Pieces, EngineError>;
 
     /// Jobs that can run at the same moment, above zero. It decides how many jobs a query is cut
     /// into, and how many of all queries are under way.
@@ -201,6 +194,13 @@ impl Jobs for Engine {
                 };
                 Ok(Found::Values(values))
             }
+            Work::Common { with } => {
+                if slice.block().is_none() {
+                    return Err(no_block(work, &slice));
+                }
+                let traces = self.common_traces(with, slice, context).await?;
+                Ok(Found::Traces(traces))
+            }
         }
     }
 
@@ -213,17 +213,6 @@ impl Jobs for Engine {
         analyze: bool,
     ) -> Result<String, EngineError> {
         self.explain_job(plan, grid, slice, context, analyze).await
-    }
-
-    async fn pieces(
-        &self,
-        stored: &[Arc<BlockMeta>],
-        live: &[Arc<MemoryBlock>],
-        reads: &(dyn for<'a> Fn(&'a BlockMeta) -> bool + Send + Sync),
-        context: &QueryContext,
-    ) -> Result<Pieces, EngineError> {
-        // By its full name, as the trait has a method of the same.
-        Engine::pieces(self, stored, live, reads, context).await
     }
 
     fn capacity(&self) -> usize {
@@ -259,6 +248,7 @@ impl fmt::Display for Work {
                 ValueSource::EventName => f.write_str("names of events"),
                 ValueSource::Attribute { scope, key } => write!(f, "values of {scope:?} {key}"),
             },
+            Self::Common { with } => write!(f, "traces that are in {} blocks, too", with.len()),
         }
     }
 }
@@ -284,7 +274,8 @@ out_of_found!(
     Exemplars: PartialExemplars,
     Matches: Vec<TraceMatch>,
     Trace: TraceSpans,
-    Values: ValueSet
+    Values: ValueSet,
+    Traces: Vec<Arc<[TraceId]>>
 );
 
 #[cfg(test)]
@@ -292,6 +283,7 @@ mod tests {
     use hashbrown::HashSet;
     use object_store::memory::InMemory;
     use object_store::path::Path;
+    use storage::block::MemoryBlock;
     use storage::block::{EncodeOptions, encode};
     use storage::ids::{BlockId, TenantId};
     use storage::model::{Span, SpanGroup};
@@ -332,7 +324,7 @@ mod tests {
         traceql::compile(text).unwrap()
     }
 
-    fn each_kind() -> [Work; 5] {
+    fn each_kind() -> [Work; 6] {
         let plan = SeriesPlan::analyse(&query("{ } | rate()")).unwrap();
         let plan = Arc::clone(&plan.operands()[0]);
         let grid = Grid::instant(0, 1_500_000_000).unwrap();
@@ -367,6 +359,7 @@ mod tests {
                 starts: 0..=1_500_000_000,
                 limits: ValueLimits::NONE,
             },
+            Work::Common { with: Vec::new() },
         ]
     }
 
@@ -391,6 +384,7 @@ mod tests {
         let values = next();
         assert!(matches!(&values, Found::Values(set) if set.clone().into_values().len() == 1));
         assert!(PartialSeries::try_from(values).is_err());
+        assert!(Vec::<Arc<[TraceId]>>::try_from(next()).unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -418,6 +412,7 @@ mod tests {
                 "20 traces that match { name = \"put\" }",
                 "trace 07070707070707070707070707070707",
                 "values of name",
+                "traces that are in 0 blocks, too",
             ]
         );
     }

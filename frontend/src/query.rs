@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine::pieces::PairCache;
 use engine::{EngineError, Jobs, QueryContext, SeriesPlan};
 use prometheus::Registry;
 use storage::Clock;
@@ -58,6 +59,7 @@ pub struct Frontend {
     job_turns: Turns,
     pub(crate) metrics: Metrics,
     cache: StateCache,
+    pairs: Arc<PairCache>,
     clock: Arc<dyn Clock>,
 }
 
@@ -81,6 +83,7 @@ impl Frontend {
             job_turns: Turns::new(concurrent_jobs(&config, &*jobs)),
             jobs,
             cache: StateCache::new(config.query_frontend.cache.max_bytes, metrics.cache.clone()),
+            pairs: Arc::default(),
             config,
             metrics,
             clock,
@@ -323,6 +326,7 @@ impl Frontend {
                 concurrent_jobs: concurrent_jobs(&self.config, &*self.jobs),
                 max_retries: self.config.query_frontend.max_retries,
             },
+            pairs: Arc::clone(&self.pairs),
             context: QueryContext::new(left, MEMORY_LIMIT_KEY),
         })
     }

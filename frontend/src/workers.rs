@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use engine::pieces::{self, PairCache};
 use engine::{EngineError, Found, Grid, Jobs, MetricsPlan, Pieces, QueryContext, Slice, Work};
 use futures::Stream;
 use storage::block::meta::BlockMeta;
@@ -22,6 +23,8 @@ pub(crate) struct Workers {
     pub(crate) tenant: TenantId,
     /// How much is done at once, and how often again.
     pub(crate) options: ScheduleOptions,
+    /// What is known of traces that lie in two blocks.
+    pub(crate) pairs: Arc<PairCache>,
     /// What the request may use, and has used.
     pub(crate) context: QueryContext,
 }
@@ -69,19 +72,14 @@ impl Workers {
     pub(crate) async fn pieces(
         &self,
         blocks: &AllBlocks,
-        reads: impl Fn(&BlockMeta) -> bool + Clone + Send + Sync + 'static,
+        reads: impl Fn(&BlockMeta) -> bool,
     ) -> Result<Pieces, EngineError> {
-        let search = |blocks: &AllBlocks| {
-            let (jobs, context) = (Arc::clone(&self.jobs), self.context.clone());
-            let (blocks, reads) = (blocks.clone(), reads.clone());
-            let job = async move {
-                jobs.pieces(&blocks.stored, &blocks.live, &reads, &context)
-                    .await
-            };
-            in_turn(self.turns.clone(), self.tenant.clone(), job)
+        let common = |slice, with| async move {
+            let work = Work::Common { with };
+            self.run(&work, slice).await
         };
-        let completed = run_whole(blocks.clone(), self.options.max_retries, search).await?;
-        Ok(completed.value)
+        let AllBlocks { stored, live } = blocks;
+        pieces::find(stored, live, reads, &self.pairs, common).await
     }
 
     /// The plans by which the spans of a slice are aggregated, as text; with `analyze` they are run.
@@ -123,6 +121,7 @@ mod tests {
                 concurrent_jobs: 1,
                 max_retries: 0,
             },
+            pairs: Arc::default(),
             context: QueryContext::new(1 << 20, "k"),
         };
         let options = EncodeOptions::new(TenantId::single(), BlockId(ulid::Ulid::from(1_u128)));

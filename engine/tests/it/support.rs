@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
+use engine::pieces::{PairCache, find};
 use engine::search::{
     SearchLimits, SearchPlan, SearchWindow, SpanMatch, SpansetMatch, TraceMatch,
     Value as SearchValue,
@@ -334,7 +335,10 @@ impl Bench {
             }
         }
         let all = |_: &BlockMeta| true;
-        let pieces = self.engine.pieces(&stored, &live, all, context).await?;
+        let common = |slice, with: Vec<_>| async move {
+            self.engine.common_traces(&with, slice, context).await
+        };
+        let pieces = find(&stored, &live, all, &PairCache::default(), common).await?;
         let rest = slices.into_iter().map(|slice| pieces.without(slice));
         Ok(rest.chain(pieces.slices(&stored, &live)).collect())
     }
