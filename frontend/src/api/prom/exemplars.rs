@@ -13,9 +13,10 @@ use super::render::{RenderOptions, render};
 use super::wire::{Metric, Seconds, format_value};
 use crate::answer::{Answer, RangeRequest};
 use crate::api::params::Params;
-use crate::api::tempo::params::default_step;
+use crate::api::state::ApiState;
+use crate::api::step::default_step;
+use crate::api::tenancy;
 use crate::api::time::now_ns;
-use crate::api::{ApiState, tenancy};
 use crate::limits;
 
 /// How far before the end a request without a start looks.

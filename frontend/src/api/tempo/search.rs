@@ -11,14 +11,16 @@ use storage::ids::TraceId;
 use traceql::Dialect;
 
 use super::encoding::Encoding;
+use super::error::TempoError;
+use super::invalid::{InvalidParameter, unreadable};
+use super::legacy;
 use super::messages::{
     SearchMetrics, SearchResponse, ServiceStats, Span, SpanSet, TraceSearchMetadata, narrow,
 };
-use super::params::{InvalidParameter, SECOND_NS, dialect, unreadable};
+use super::params::{SECOND_NS, dialect};
 use super::window::Window;
-use super::{TempoError, legacy};
-use crate::api::ApiState;
 use crate::api::params::Params;
+use crate::api::state::ApiState;
 use crate::api::tenancy;
 use crate::api::time::now_ns;
 use crate::config::FrontendConfig;

@@ -7,17 +7,19 @@ use storage::block::ValueLimits;
 use storage::block::meta::AttributeScope;
 use traceql::ast::{Attribute, Intrinsic, Scope};
 
-use super::TempoError;
 use super::encoding::Encoding;
+use super::error::TempoError;
+use super::invalid::{InvalidParameter, unreadable};
 use super::messages::{
     MetadataMetrics, SearchTagValuesResponse, SearchTagValuesV2Response, SearchTagsResponse,
     SearchTagsV2Response, TagValue, TagsOfScope,
 };
-use super::params::{InvalidParameter, time, unreadable};
+use super::params::time;
 use super::window::Window;
 use crate::api::params::Params;
+use crate::api::state::ApiState;
+use crate::api::tenancy;
 use crate::api::time::now_ns;
-use crate::api::{ApiState, tenancy};
 use crate::config::FrontendConfig;
 use crate::names::{AttributeNames, NamesRequest};
 use crate::query::Frontend;
