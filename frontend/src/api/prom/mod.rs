@@ -11,6 +11,7 @@ mod language;
 mod params;
 mod query;
 mod render;
+mod sample;
 mod status;
 mod wire;
 

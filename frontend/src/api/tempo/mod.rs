@@ -2,15 +2,20 @@
 
 mod encoding;
 mod error;
+mod found;
 mod invalid;
 mod legacy;
 mod messages;
 mod metrics;
 mod metrics_params;
+mod numbers;
 mod otlp_json;
 mod params;
 mod proto_json;
 mod search;
+mod search_params;
+mod tag_names;
+mod tag_values;
 mod tags;
 mod trace;
 mod window;
@@ -30,8 +35,11 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/api/traces/{id}", any(trace::v1))
         .route("/api/v2/traces/{id}", any(trace::v2))
         .route("/api/search", any(search::search))
-        .route("/api/search/tags", any(tags::names_v1))
-        .route("/api/v2/search/tags", any(tags::names_v2))
-        .route("/api/search/tag/{tag}/values", any(tags::values_v1))
-        .route("/api/v2/search/tag/{tag}/values", any(tags::values_v2))
+        .route("/api/search/tags", any(tag_names::names_v1))
+        .route("/api/v2/search/tags", any(tag_names::names_v2))
+        .route("/api/search/tag/{tag}/values", any(tag_values::values_v1))
+        .route(
+            "/api/v2/search/tag/{tag}/values",
+            any(tag_values::values_v2),
+        )
 }
