@@ -49,6 +49,8 @@ mod survivors;
 mod threads;
 pub mod trace;
 mod turns;
+mod typed_value;
+mod value_sources;
 pub mod values;
 pub mod viewer;
 mod workers;

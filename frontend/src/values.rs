@@ -3,17 +3,15 @@
 //! Without a filter they come from dictionaries and columns of values, without running a query. With
 //! one they are the groups of a query over the spans that pass it.
 
-use std::fmt;
 use std::ops::RangeInclusive;
 
 use engine::{EngineError, LabelValue, Series, Work};
 use futures::{StreamExt, TryStreamExt, stream};
 use storage::block::meta::AttributeScope;
 use storage::block::{Value, ValueLimits, ValueSet, ValueSource};
-use storage::schema::names as columns;
 use storage::snapshot::Snapshot;
 use traceql::Dialect;
-use traceql::ast::{Attribute, Intrinsic, Query, Scope};
+use traceql::ast::{Attribute, Query};
 
 use crate::answer::RangeRequest;
 use crate::blocks::Block;
@@ -23,7 +21,11 @@ use crate::names::NamesRequest;
 use crate::query::Frontend;
 use crate::snapshots::SecondLook;
 use crate::stats::QueryStats;
+use crate::typed_value::typed;
+use crate::value_sources::{known_values, sources};
 use crate::workers::Workers;
+
+pub use crate::typed_value::{TypedValue, ValueType};
 
 /// Distinct values of a name.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,42 +36,6 @@ pub struct Values {
     pub stats: QueryStats,
     /// Why there may be more.
     pub partial: Option<String>,
-}
-
-/// A value, and how a query writes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TypedValue {
-    /// How a query writes it.
-    pub value_type: ValueType,
-    /// The value as text, not quoted.
-    pub text: String,
-}
-
-/// How a query writes a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ValueType {
-    /// In quotes.
-    String,
-    /// As a whole number.
-    Int,
-    /// As a number.
-    Float,
-    /// As `true` or `false`.
-    Bool,
-    /// As one of the words of the language.
-    Keyword,
-}
-
-impl fmt::Display for ValueType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::String => "string",
-            Self::Int => "int",
-            Self::Float => "float",
-            Self::Bool => "bool",
-            Self::Keyword => "keyword",
-        })
-    }
 }
 
 impl Frontend {
@@ -118,6 +84,7 @@ impl Frontend {
         }
     }
 
+    /// Reads the values out of dictionaries and columns.
     async fn read_all(
         &self,
         request: &NamesRequest,
@@ -141,6 +108,7 @@ impl Frontend {
         Ok(values)
     }
 
+    /// The same of what the spans are at one moment.
     async fn read_all_in(
         &self,
         request: &NamesRequest,
@@ -299,108 +267,4 @@ fn listed_services<'a>(
         .as_deref()
         .filter(|_| is_service && is_inside)?;
     Some(services)
-}
-
-/// The values as a query writes them.
-fn typed(set: ValueSet, name: &Attribute) -> Vec<TypedValue> {
-    // Fields of spans, and the service, are empty where there is none.
-    let is_field = match name {
-        Attribute::Intrinsic { .. } => true,
-        Attribute::Key { scope, key, .. } => *scope == Scope::Resource && key == "service.name",
-    };
-    let typed = |value: Value| {
-        let (value_type, text) = match value {
-            Value::String(text) if text.is_empty() && is_field => return None,
-            Value::String(text) => (ValueType::String, text),
-            Value::Int(value) => (ValueType::Int, value.to_string()),
-            Value::Double(value) => (ValueType::Float, value.to_string()),
-            Value::Bool(value) => (ValueType::Bool, value.to_string()),
-        };
-        Some(TypedValue { value_type, text })
-    };
-    set.into_values().into_iter().filter_map(typed).collect()
-}
-
-/// Where the values of a name stand; `None` if only a query can tell.
-fn sources(name: &Attribute) -> Option<Vec<ValueSource>> {
-    let attribute = |scope, key: &String| ValueSource::Attribute {
-        scope,
-        key: key.clone(),
-    };
-    match name {
-        Attribute::Key {
-            of_parent: false,
-            scope,
-            key,
-        } => Some(match scope {
-            Scope::Unscoped => vec![
-                attribute(AttributeScope::Span, key),
-                attribute(AttributeScope::Resource, key),
-            ],
-            Scope::Span => vec![attribute(AttributeScope::Span, key)],
-            Scope::Resource => vec![attribute(AttributeScope::Resource, key)],
-            Scope::Instrumentation => vec![attribute(AttributeScope::Instrumentation, key)],
-            Scope::Event => vec![attribute(AttributeScope::Event, key)],
-            Scope::Link => vec![attribute(AttributeScope::Link, key)],
-        }),
-        Attribute::Intrinsic {
-            of_parent: false,
-            intrinsic,
-        } => {
-            let source = match intrinsic {
-                Intrinsic::Name => ValueSource::Column(columns::NAME),
-                Intrinsic::StatusMessage => ValueSource::Column(columns::STATUS_MESSAGE),
-                Intrinsic::SpanChildCount => ValueSource::Column(columns::CHILD_COUNT),
-                Intrinsic::RootName => ValueSource::Column(columns::ROOT_NAME),
-                Intrinsic::RootServiceName => ValueSource::Column(columns::ROOT_SERVICE_NAME),
-                Intrinsic::InstrumentationName => ValueSource::Column(columns::SCOPE_NAME),
-                Intrinsic::InstrumentationVersion => ValueSource::Column(columns::SCOPE_VERSION),
-                Intrinsic::EventName => ValueSource::EventName,
-                _ => return None,
-            };
-            Some(vec![source])
-        }
-        Attribute::Key {
-            of_parent: true, ..
-        }
-        | Attribute::Intrinsic {
-            of_parent: true, ..
-        } => None,
-    }
-}
-
-/// Values known without looking: of closed sets all, of ids and times none worth listing.
-const fn known_values(intrinsic: Intrinsic) -> Option<&'static [&'static str]> {
-    match intrinsic {
-        Intrinsic::Status => Some(&["error", "ok", "unset"]),
-        Intrinsic::Kind => Some(&[
-            "client",
-            "consumer",
-            "internal",
-            "producer",
-            "server",
-            "unspecified",
-        ]),
-        Intrinsic::Duration
-        | Intrinsic::SpanSelfTime
-        | Intrinsic::TraceDuration
-        | Intrinsic::EventTimeSinceStart
-        | Intrinsic::TraceId
-        | Intrinsic::SpanId
-        | Intrinsic::SpanParentId
-        | Intrinsic::LinkTraceId
-        | Intrinsic::LinkSpanId
-        | Intrinsic::NestedSetLeft
-        | Intrinsic::NestedSetRight
-        | Intrinsic::NestedSetParent
-        | Intrinsic::Parent => Some(&[]),
-        Intrinsic::Name
-        | Intrinsic::StatusMessage
-        | Intrinsic::SpanChildCount
-        | Intrinsic::RootName
-        | Intrinsic::RootServiceName
-        | Intrinsic::EventName
-        | Intrinsic::InstrumentationName
-        | Intrinsic::InstrumentationVersion => None,
-    }
 }

@@ -9,8 +9,11 @@
 
 mod body;
 mod operations;
+mod panics;
 mod params;
 mod prom;
+mod state;
+mod step;
 mod tempo;
 mod tenancy;
 mod time;
@@ -26,17 +29,12 @@ use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
+use self::panics::log_panic;
+use self::state::ApiState;
 use crate::query::Frontend;
 
-pub use operations::{ConfigTexts, Operations, Readiness};
+pub use state::{ConfigTexts, Operations, Readiness};
 pub use tempo::{Trace, TraceByIdMetrics, TraceByIdResponse};
-
-/// What every handler knows.
-#[derive(Debug, Clone)]
-struct ApiState {
-    frontend: Arc<Frontend>,
-    operations: Arc<Operations>,
-}
 
 /// All query routes and operational pages.
 pub fn router(frontend: Arc<Frontend>, operations: Operations) -> Router {
@@ -101,14 +99,4 @@ fn internal_error(panic: Box<dyn Any + Send>) -> Response {
         "internal error, see the log\n",
     )
         .into_response()
-}
-
-/// The text of a panic goes to the log only: it may hold paths or data.
-fn log_panic(panic: &(dyn Any + Send)) {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(
-        panic = text.unwrap_or("of unknown type"),
-        "request handler panicked"
-    );
 }

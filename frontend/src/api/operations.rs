@@ -1,57 +1,19 @@
 //! Pages for people, probes and scrapers: `/ready`, `/metrics`, `/status` and the like.
 
-use std::fmt;
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use prometheus::{Registry, TextEncoder};
+use prometheus::TextEncoder;
 use serde_json::json;
 
+use super::body;
 use super::params::Params;
-use super::{ApiState, body};
+use super::state::{ApiState, ConfigTexts, Operations};
 
 /// The version of Tempo whose API this is; clients choose their requests by it.
 const COMPATIBLE_TEMPO_VERSION: &str = "3.0.3";
-
-/// Says whether queries can be answered: nothing, or the reason why not.
-pub type Readiness = dyn Fn() -> Result<(), String> + Send + Sync;
-
-/// What the operational pages show.
-pub struct Operations {
-    /// Whether the process is ready, or why not.
-    pub ready: Arc<Readiness>,
-    /// The metrics of the process.
-    pub registry: Registry,
-    /// The settings as text, without secrets.
-    pub config: ConfigTexts,
-    /// The version of this program.
-    pub version: String,
-    /// The commit that it was built from; empty if unknown.
-    pub revision: String,
-}
-
-/// The settings as text, without secrets.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ConfigTexts {
-    /// As they are.
-    pub current: String,
-    /// As they would be without a configuration.
-    pub defaults: String,
-    /// Only those that are not at their default.
-    pub diff: String,
-}
-
-impl fmt::Debug for Operations {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Operations")
-            .field("version", &self.version)
-            .finish_non_exhaustive()
-    }
-}
 
 /// Routes that stand at the root whatever the API prefix is.
 pub(super) fn routes() -> Router<ApiState> {
@@ -177,25 +139,13 @@ fn endpoints_text() -> String {
 
 /// Tempo's version, because clients choose what they may ask by it; ours stands in the revision.
 async fn buildinfo(State(state): State<ApiState>) -> Response {
-    let Operations {
-        version, revision, ..
-    } = &*state.operations;
     let body = json!({
         "version": COMPATIBLE_TEMPO_VERSION,
-        "revision": revision_text(version, revision),
+        "revision": state.operations.revision_text(),
         "branch": "",
         "buildUser": "",
         "buildDate": "",
         "goVersion": "",
     });
     body::small_json(StatusCode::OK, &body)
-}
-
-/// This program's name, version and commit in one word.
-pub(super) fn revision_text(version: &str, revision: &str) -> String {
-    if revision.is_empty() {
-        format!("spandrel-{version}")
-    } else {
-        format!("spandrel-{version}-{revision}")
-    }
 }

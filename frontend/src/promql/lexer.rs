@@ -1,6 +1,6 @@
 //! PromQL text to tokens.
 
-use super::ParseError;
+use super::error::ParseError;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use super::envelope::{ApiError, Success};
 use super::params;
 use crate::api::params::Params;
-use crate::api::{ApiState, tenancy};
+use crate::api::state::ApiState;
+use crate::api::tenancy;
 use crate::names::{METRIC_FUNCTIONS, NamesRequest};
 
 const METRIC_NAME: &str = "__name__";

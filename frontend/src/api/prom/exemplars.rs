@@ -10,11 +10,13 @@ use super::envelope::{ApiError, Success};
 use super::language::Language;
 use super::params;
 use super::render::{RenderOptions, render};
-use super::wire::{Metric, Seconds, format_value};
+use super::sample::{Seconds, format_value};
+use super::wire::Metric;
 use crate::answer::{Answer, RangeRequest};
 use crate::api::params::Params;
-use crate::api::tempo::params::default_step;
-use crate::api::{ApiState, tenancy};
+use crate::api::state::ApiState;
+use crate::api::step::default_step;
+use crate::api::tenancy;
 use crate::limits;
 
 /// How far before the end a request without a start looks.

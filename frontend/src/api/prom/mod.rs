@@ -11,6 +11,7 @@ mod language;
 mod params;
 mod query;
 mod render;
+mod sample;
 mod status;
 mod wire;
 
@@ -24,7 +25,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
 use self::envelope::ApiError;
-use super::ApiState;
+use crate::api::panics::log_panic;
+use crate::api::state::ApiState;
 
 /// Routes below `/prom`.
 pub(super) fn routes() -> Router<ApiState> {
@@ -99,6 +101,6 @@ async fn method_not_allowed(method: Method) -> ApiError {
     reason = "the layer hands the panic over"
 )]
 pub(super) fn internal_error(panic: Box<dyn Any + Send>) -> Response {
-    super::log_panic(&*panic);
+    log_panic(&*panic);
     ApiError::internal("internal error, see the log").into_response()
 }

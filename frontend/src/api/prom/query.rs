@@ -9,10 +9,11 @@ use super::envelope::{ApiError, Success};
 use super::language::{Language, SELECTOR_INFO};
 use super::params;
 use super::render::{RenderOptions, render};
-use super::wire::{QueryData, QueryResult, Stats, Values, WireSeries};
+use super::wire::{QueryData, QueryResult, Stats, WireSeries, WireValues};
 use crate::answer::{Answer, RangeRequest};
 use crate::api::params::Params;
-use crate::api::{ApiState, tenancy};
+use crate::api::state::ApiState;
+use crate::api::tenancy;
 use crate::limits;
 use crate::promql::{Constant, Value};
 use crate::threads::off_reactor;
@@ -199,8 +200,8 @@ fn constant_matrix(constant: &Constant, grid: Grid) -> Result<QueryData, ApiErro
         }
     }
     let mut series = unlabelled(values);
-    if dropped && let Values::Full(values) = series.values {
-        series.values = Values::Sparse(values.into());
+    if dropped && let WireValues::Full(values) = series.values {
+        series.values = WireValues::Sparse(values.into());
     }
     let result = QueryResult::Matrix {
         grid,
@@ -215,7 +216,7 @@ fn constant_matrix(constant: &Constant, grid: Grid) -> Result<QueryData, ApiErro
 fn unlabelled(values: Vec<f64>) -> WireSeries {
     WireSeries {
         metric: Vec::new(),
-        values: Values::Full(values),
+        values: WireValues::Full(values),
     }
 }
 

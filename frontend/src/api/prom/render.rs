@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use engine::{LabelValue, Series, SeriesSet};
 
 use super::envelope::ApiError;
-use super::wire::{Values, WireSeries, format_value};
+use super::sample::format_value;
+use super::wire::{WireSeries, WireValues};
 use crate::api::params::Params;
 use crate::config::LabelNames;
 
@@ -77,7 +78,7 @@ fn plain(series: Series, options: RenderOptions) -> WireSeries {
         .map(|label| (label.name.to_string(), text(&label.value)));
     WireSeries {
         metric: metric(labels, options),
-        values: Values::Sparse(series.values),
+        values: WireValues::Sparse(series.values),
     }
 }
 
@@ -133,7 +134,7 @@ fn bucket(labels: &[(String, String)], bound: String, counts: Vec<f64>) -> WireS
     metric.sort();
     WireSeries {
         metric,
-        values: Values::Sparse(counts.into()),
+        values: WireValues::Sparse(counts.into()),
     }
 }
 
@@ -313,7 +314,7 @@ mod tests {
             labels(&rendered),
             [[("le", "0.25")], [("le", "0.5")], [("le", "+Inf")]]
         );
-        let values: Vec<&Values> = rendered
+        let values: Vec<&WireValues> = rendered
             .series
             .iter()
             .map(|series| &series.values)
@@ -321,9 +322,9 @@ mod tests {
         assert_eq!(
             values,
             [
-                &Values::Sparse(vec![1.0, 4.0].into()),
-                &Values::Sparse(vec![3.0, 4.0].into()),
-                &Values::Sparse(vec![3.0, 4.0].into())
+                &WireValues::Sparse(vec![1.0, 4.0].into()),
+                &WireValues::Sparse(vec![3.0, 4.0].into()),
+                &WireValues::Sparse(vec![3.0, 4.0].into())
             ]
         );
     }

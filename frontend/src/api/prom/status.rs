@@ -6,8 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::envelope::{ApiError, Success};
-use crate::api::ApiState;
-use crate::api::operations::revision_text;
+use crate::api::state::ApiState;
 
 /// The version of Prometheus whose API this is: Grafana asks differently below 2.24.
 const COMPATIBLE_PROMETHEUS_VERSION: &str = "3.0.0";
@@ -34,7 +33,7 @@ pub(super) async fn status(
         // A key "features" would make Grafana look for the rules API of Mimir.
         "buildinfo" => json!({
             "version": COMPATIBLE_PROMETHEUS_VERSION,
-            "revision": revision_text(&operations.version, &operations.revision),
+            "revision": operations.revision_text(),
             "branch": "",
             "buildUser": "",
             "buildDate": "",

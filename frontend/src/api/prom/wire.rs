@@ -1,7 +1,9 @@
 //! The JSON of query results.
 
 use engine::Grid;
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeTuple, Serializer};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+
+use super::sample::{Sample, Seconds};
 
 /// `data` of a query answer.
 #[derive(Debug)]
@@ -35,19 +37,19 @@ pub(super) enum QueryResult {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct WireSeries {
     pub(super) metric: Vec<(String, String)>,
-    pub(super) values: Values,
+    pub(super) values: WireValues,
 }
 
 /// Values, one per point in time.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Values {
+pub(super) enum WireValues {
     /// NaN means that there is no sample.
     Sparse(engine::Values),
     /// NaN is a value like any other.
     Full(Vec<f64>),
 }
 
-impl Values {
+impl WireValues {
     /// Position and value of each sample.
     pub(super) fn samples(&self) -> impl Iterator<Item = (usize, f64)> {
         let (sparse, full) = match self {
@@ -191,7 +193,7 @@ impl Serialize for Metric<'_> {
 
 struct Samples<'a> {
     grid: Grid,
-    values: &'a Values,
+    values: &'a WireValues,
 }
 
 impl Serialize for Samples<'_> {
@@ -208,38 +210,6 @@ impl Serialize for Samples<'_> {
             })?;
         }
         samples.end()
-    }
-}
-
-struct Sample {
-    time_ns: i64,
-    value: f64,
-}
-
-impl Serialize for Sample {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut pair = serializer.serialize_tuple(2)?;
-        pair.serialize_element(&Seconds(self.time_ns))?;
-        pair.serialize_element(&format_value(self.value))?;
-        pair.end()
-    }
-}
-
-/// A time as a JSON number of seconds with at most three decimals.
-pub(super) struct Seconds(pub(super) i64);
-
-impl Serialize for Seconds {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "milliseconds of 64-bit ns are below 2^53"
-    )]
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let ms = self.0.div_euclid(1_000_000);
-        if ms % 1000 == 0 {
-            serializer.serialize_i64(ms / 1000)
-        } else {
-            serializer.serialize_f64(ms as f64 / 1000.0)
-        }
     }
 }
 
@@ -265,52 +235,9 @@ impl Serialize for Stats {
     }
 }
 
-/// A value as Prometheus writes it: the shortest text that reads back the same, with an exponent
-/// below 1e-6 and from 1e21.
-pub(super) fn format_value(value: f64) -> String {
-    let size = value.abs();
-    if value.is_nan() {
-        "NaN".to_owned()
-    } else if value.is_infinite() {
-        if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
-    } else if size != 0.0 && !(1e-6..1e21).contains(&size) {
-        let text = format!("{value:e}");
-        // Go writes the exponent with a sign and at least two digits.
-        match text.split_once('e') {
-            Some((digits, exponent)) => match exponent.strip_prefix('-') {
-                Some(exponent) => format!("{digits}e-{exponent:0>2}"),
-                None => format!("{digits}e+{exponent:0>2}"),
-            },
-            None => text,
-        }
-    } else {
-        value.to_string()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_as_prometheus_writes_them() {
-        for (value, text) in [
-            (2.0, "2"),
-            (-0.5, "-0.5"),
-            (0.300_000_000_000_000_04, "0.30000000000000004"),
-            (1e-6, "0.000001"),
-            (9.5e-7, "9.5e-07"),
-            (1e20, "100000000000000000000"),
-            (1e21, "1e+21"),
-            (-1.5e300, "-1.5e+300"),
-            (0.0, "0"),
-            (f64::NAN, "NaN"),
-            (f64::INFINITY, "+Inf"),
-            (f64::NEG_INFINITY, "-Inf"),
-        ] {
-            assert_eq!(format_value(value), text);
-        }
-    }
 
     fn json(result: QueryResult) -> String {
         serde_json::to_string(&QueryData {
@@ -320,7 +247,7 @@ mod tests {
         .unwrap()
     }
 
-    fn series(values: Values) -> Vec<WireSeries> {
+    fn series(values: WireValues) -> Vec<WireSeries> {
         vec![WireSeries {
             metric: vec![("a.b".to_owned(), "c".to_owned())],
             values,
@@ -346,7 +273,7 @@ mod tests {
         assert_eq!(
             json(QueryResult::Vector {
                 time_ns: 0,
-                series: series(Values::Sparse(vec![1.5].into()))
+                series: series(WireValues::Sparse(vec![1.5].into()))
             }),
             r#"{"resultType":"vector","result":[{"metric":{"a.b":"c"},"value":[0,"1.5"]}]}"#
         );
@@ -355,18 +282,18 @@ mod tests {
         assert_eq!(
             json(QueryResult::Matrix {
                 grid,
-                series: series(Values::Sparse(values.clone().into()))
+                series: series(WireValues::Sparse(values.clone().into()))
             }),
             r#"{"resultType":"matrix","result":[{"metric":{"a.b":"c"},"values":[[1,"1"],[2,"2"]]}]}"#
         );
         assert!(
             json(QueryResult::Matrix {
                 grid,
-                series: series(Values::Full(values))
+                series: series(WireValues::Full(values))
             })
             .contains(r#"[1.5,"NaN"]"#)
         );
-        let none = series(Values::Sparse(vec![f64::NAN].into()));
+        let none = series(WireValues::Sparse(vec![f64::NAN].into()));
         let empty = r#"{"resultType":"matrix","result":[]}"#;
         assert_eq!(json(QueryResult::Matrix { grid, series: none }), empty);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use traceql::ast::{Attribute, Literal, Scope};
 
-use super::params::{InvalidParameter, unreadable};
+use super::invalid::{InvalidParameter, unreadable};
 use crate::api::params::Params;
 use crate::duration::parse_go;
 

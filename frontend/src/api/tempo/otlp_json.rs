@@ -10,8 +10,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1 as trace;
 use serde::ser::SerializeMap;
 
+use super::numbers::{Double, Wide};
 use super::proto_json::{Json, Message, Object};
-use super::wire::{Double, Wide};
 
 impl Message for trace::ResourceSpans {
     fn write<M: SerializeMap>(&self, object: &mut Object<M>) -> Result<(), M::Error> {

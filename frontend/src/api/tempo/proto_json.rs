@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::wire::Wide;
+use super::numbers::Wide;
 
 /// A message, as far as its JSON goes.
 pub(super) trait Message {

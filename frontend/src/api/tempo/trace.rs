@@ -7,13 +7,15 @@ use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use serde::ser::SerializeMap;
 use storage::otlp::to_resource_spans;
 
-use super::TempoError;
 use super::encoding::Encoding;
-use super::params::{InvalidParameter, SECOND_NS, unreadable};
+use super::error::TempoError;
+use super::invalid::{InvalidParameter, unreadable};
+use super::params::SECOND_NS;
 use super::proto_json::{Json, Message, Object};
+use crate::api::body;
 use crate::api::params::Params;
+use crate::api::state::ApiState;
 use crate::api::tenancy;
-use crate::api::{ApiState, body};
 use crate::error::QueryError;
 use crate::threads::off_reactor;
 use crate::trace::{TraceAnswer, TraceRequest};

@@ -1,6 +1,7 @@
 //! The time range of searches, and of names and values.
 
-use super::params::{InvalidParameter, SECOND_NS, cut_off, since};
+use super::invalid::InvalidParameter;
+use super::params::{SECOND_NS, cut_off, since};
 use crate::api::params::Params;
 use crate::config::FrontendConfig;
 

@@ -5,6 +5,7 @@
 use engine::{Exemplar, Label, LabelValue, Series};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
+use super::numbers::{Double, Wide};
 use crate::answer::Answer;
 use crate::stats::QueryStats;
 
@@ -52,7 +53,7 @@ fn serialize_answer<S: Serializer>(
 ) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(None)?;
     map.serialize_entry("series", series)?;
-    map.serialize_entry("metrics", &Metrics(&answer.stats))?;
+    map.serialize_entry("metrics", &WireStats(&answer.stats))?;
     if let Some(reason) = &answer.partial {
         map.serialize_entry("status", "PARTIAL")?;
         map.serialize_entry("message", &reason.to_string())?;
@@ -180,9 +181,9 @@ impl Serialize for AnyValue<'_> {
 }
 
 /// Counters; those at zero are left out. 64-bit ones are texts, 32-bit ones numbers.
-struct Metrics<'a>(&'a QueryStats);
+struct WireStats<'a>(&'a QueryStats);
 
-impl Serialize for Metrics<'_> {
+impl Serialize for WireStats<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
         let stats = self.0;
@@ -206,39 +207,6 @@ impl Serialize for Metrics<'_> {
             }
         }
         map.end()
-    }
-}
-
-/// A 64-bit integer, which the mapping writes as text.
-pub(super) struct Wide<T>(pub(super) T);
-
-impl<T: std::fmt::Display> Serialize for Wide<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-/// A float, which the mapping writes as text where JSON has no number for it.
-pub(super) struct Double(pub(super) f64);
-
-impl Serialize for Double {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// Below this, a whole float is exactly an integer and is written as one, as Go does.
-        const WHOLE: f64 = 1e15;
-        let value = self.0;
-        if value.is_nan() {
-            serializer.serialize_str("NaN")
-        } else if value.is_infinite() {
-            serializer.serialize_str(if value > 0.0 { "Infinity" } else { "-Infinity" })
-        } else if value.fract() == 0.0 && value.abs() < WHOLE {
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "whole, and within the range"
-            )]
-            serializer.serialize_i64(value as i64)
-        } else {
-            serializer.serialize_f64(value)
-        }
     }
 }
 
