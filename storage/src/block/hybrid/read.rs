@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
+use prost::encoding::decode_varint;
 
 use crate::block::encoded::Bits;
 
@@ -9,6 +10,8 @@ use crate::block::encoded::Bits;
 const MAX_WIDTH: u32 = 32;
 /// Numbers that are unpacked at once: they fill whole bytes, whatever their width.
 const BLOCK: usize = 8;
+/// Bytes of the longest header of a run: 35 bits.
+const LONGEST_HEADER: usize = 5;
 /// Bytes that unpacking a block looks at: 32 bytes of the widest numbers and a word beyond.
 const WINDOW: usize = 40;
 
@@ -254,16 +257,18 @@ impl Hybrid {
     }
 
     fn header(&mut self) -> Result<u64> {
-        let mut header = 0_u64;
-        for shift in (0..35).step_by(7) {
-            let at = self.take(1)?;
-            let byte = u64::from(self.bytes.get(at).copied().unwrap_or_default());
-            header |= (byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(header);
+        let left = self.bytes.get(self.next..).unwrap_or_default();
+        let window = &left[..left.len().min(LONGEST_HEADER)];
+        let mut after = window;
+        let header = decode_varint(&mut after).map_err(|_| {
+            if window.len() < LONGEST_HEADER {
+                too_short()
+            } else {
+                damaged("a run of more than 2^35 numbers")
             }
-        }
-        Err(damaged("a run of more than 2^35 numbers"))
+        })?;
+        self.next += window.len() - after.len();
+        Ok(header)
     }
 
     /// Where the next so many bytes are.
@@ -395,19 +400,14 @@ fn blocks_of<const WIDTH: usize, N: Number>(packed: &[u8], out: &mut [N]) -> usi
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use prost::encoding::encode_varint;
 
     use super::*;
 
     /// Encodes runs as a writer may: repeated ones, and packed ones filled up with zeros.
     fn encode(runs: &[(bool, Vec<u32>)], width: u32) -> (Vec<u8>, Vec<u32>) {
         let (mut bytes, mut numbers) = (Vec::new(), Vec::new());
-        let header = |bytes: &mut Vec<u8>, mut header: usize| {
-            while header >= 0x80 {
-                bytes.push(u8::try_from(header & 0x7f).unwrap() | 0x80);
-                header >>= 7;
-            }
-            bytes.push(u8::try_from(header).unwrap());
-        };
+        let header = |bytes: &mut Vec<u8>, header: usize| encode_varint(header as u64, bytes);
         for (packed, run) in runs {
             let run: Vec<u32> = run
                 .iter()
@@ -436,6 +436,22 @@ mod tests {
             }
         }
         (bytes, numbers)
+    }
+
+    #[test]
+    fn headers_have_35_bits_at_most() {
+        let read = |bytes: &[u8]| {
+            let mut hybrid = Hybrid::new(Bytes::copy_from_slice(bytes), 0).unwrap();
+            hybrid.read(&mut [7_u32]).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(&[0xfe, 0xff, 0xff, 0xff, 0x7f]), Ok(()));
+        assert_eq!(read(&[0x82, 0x80, 0x80, 0x80, 0x00]), Ok(()));
+        assert_eq!(read(&[0xff; 4]), read(&[]));
+        assert_ne!(read(&[0xff; 5]), read(&[]));
+        assert_eq!(
+            read(&[0xff; 5]),
+            read(&[0xff, 0xff, 0xff, 0xff, 0xff, 0x01])
+        );
     }
 
     proptest! {
