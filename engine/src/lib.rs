@@ -27,6 +27,7 @@ pub mod grid;
 mod index;
 mod limit;
 mod lower;
+mod pair_cache;
 pub mod partial;
 mod physical;
 pub mod pieces;

@@ -9,9 +9,9 @@
 //! with the ids themselves. Blocks never change, so what is found for a pair of them is kept; blocks
 //! that lie apart are never looked at.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use hashbrown::HashSet;
 use storage::block::meta::BlockMeta;
@@ -24,8 +24,6 @@ use crate::fingerprint::Fingerprint;
 
 /// Parts of a trace are put together if their blocks lie within one hour of each other.
 const REACH_NS: i64 = 3_600_000_000_000;
-/// Trace ids remembered for pairs of blocks, 16 bytes each.
-const REMEMBERED_IDS: usize = 4 << 20;
 /// Spans that a job of pieces is made of, unless one trace has more.
 const SPANS_PER_JOB: usize = 50_000;
 
@@ -54,36 +52,6 @@ impl fmt::Display for PieceSource {
 impl fmt::Debug for PieceSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PieceSource({self})")
-    }
-}
-
-/// What was found for pairs of stored blocks.
-#[derive(Debug, Default)]
-pub(crate) struct PairCache {
-    state: Mutex<PairCacheState>,
-}
-
-#[derive(Debug, Default)]
-struct PairCacheState {
-    pairs: HashMap<(BlockId, BlockId), Arc<[TraceId]>>,
-    ids: usize,
-}
-
-impl PairCache {
-    pub(crate) fn get(&self, pair: (BlockId, BlockId)) -> Option<Arc<[TraceId]>> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.pairs.get(&pair).cloned()
-    }
-
-    pub(crate) fn insert(&self, pair: (BlockId, BlockId), found: &Arc<[TraceId]>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // A pair without common traces takes room, too.
-        let room = found.len() + 4;
-        if state.ids + room > REMEMBERED_IDS {
-            *state = PairCacheState::default();
-        }
-        state.ids += room;
-        state.pairs.insert(pair, Arc::clone(found));
     }
 }
 
