@@ -61,7 +61,7 @@ pub use crate::ast::Query;
 pub use crate::cause::{Cause, LimitExceeded, SyntaxError, UnsupportedFeature, ValidationError};
 pub use crate::diagnostic::{Diagnostic, Position};
 pub use crate::dialect::{Dialect, Options};
-pub use crate::duration::format_go_duration;
+pub use crate::duration::{DurationStyle, format_go_duration};
 pub use crate::error::{Error, ErrorKind, Verdict};
 pub use crate::limits::{LimitName, Limits};
 pub use crate::notice::{Notice, NoticeKind, notices};
