@@ -10,7 +10,7 @@ use crate::markdown::Markdown;
 use crate::record::{Run, Timing};
 
 #[derive(Debug, Args)]
-pub(crate) struct Options {
+pub(crate) struct CompareOptions {
     /// Measurements of the run before: a .json that `run` wrote
     before: PathBuf,
     /// Measurements of the run after
@@ -20,7 +20,7 @@ pub(crate) struct Options {
     all: bool,
 }
 
-pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
+pub(crate) fn run(options: &CompareOptions) -> Result<(), BenchError> {
     let (before, after) = (Run::read(&options.before)?, Run::read(&options.after)?);
     println!("{}", compare(&before, &after, options.all).text());
     Ok(())

@@ -55,7 +55,7 @@ const WORK_TOLERANCE: f64 = 0.05;
 const UPDATE: &str = "target/release/spandrel-bench counters --update";
 
 #[derive(Debug, Args)]
-pub(crate) struct Options {
+pub(crate) struct CountersOptions {
     /// Write the numbers to the file instead of comparing them with it
     #[arg(long)]
     update: bool,
@@ -71,7 +71,7 @@ type Costs = BTreeMap<String, u64>;
 /// The costs of every query.
 type Table = BTreeMap<String, Costs>;
 
-pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
+pub(crate) fn run(options: &CountersOptions) -> Result<(), BenchError> {
     let runtime = runtime()?;
     if let (Some(name), Some(times)) = (&options.probe, options.times) {
         return probe(name, times, &runtime);

@@ -59,19 +59,19 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the suites, and write report, plot and measurements.
-    Run(run::Options),
+    Run(run::RunOptions),
     /// Compare two runs by their measurements.
-    Compare(comparison::Options),
+    Compare(comparison::CompareOptions),
     /// Write report and plot of a run again, from its measurements.
-    Report(report::Options),
+    Report(report::ReportOptions),
     /// Generate spans and write them as blocks, few large and many small ones.
-    Prepare(prepare::Options),
+    Prepare(prepare::PrepareOptions),
     /// Compare what a fixed set of queries costs with benchmarks/counters.txt.
-    Counters(counters::Options),
+    Counters(counters::CountersOptions),
     /// Ask one query over and over, for a profiler, and print its plans.
-    Profile(profile::Options),
+    Profile(profile::ProfileOptions),
     /// Push requests through the receive path in this process, for a profiler.
-    Push(ingest::push::Options),
+    Push(ingest::push::PushOptions),
 }
 
 fn main() -> ExitCode {

@@ -32,7 +32,7 @@ const SMALL_BLOCKS: usize = 100;
 
 /// What to generate, and where.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Options {
+pub(crate) struct PrepareOptions {
     /// Folder that has the blocks
     #[arg(long, default_value = "target/bench-data")]
     pub(crate) dir: PathBuf,
@@ -44,7 +44,7 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
 }
 
-impl Options {
+impl PrepareOptions {
     /// Folder of ClickHouse's own table of these spans.
     pub(crate) fn native_folder(&self) -> Result<PathBuf, BenchError> {
         let dir = self.dir.canonicalize();
@@ -73,8 +73,8 @@ impl Layout {
     }
 
     /// Blocks of each number of spans have a folder of their own.
-    pub(crate) fn folder(self, options: &Options) -> PathBuf {
-        let Options { spans, seed, .. } = options;
+    pub(crate) fn folder(self, options: &PrepareOptions) -> PathBuf {
+        let PrepareOptions { spans, seed, .. } = options;
         options.dir.join(format!("{}-{spans}-{seed}", self.name()))
     }
 
@@ -88,7 +88,7 @@ impl Layout {
 }
 
 /// The command: makes what is not there yet, and says what that took.
-pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
+pub(crate) fn run(options: &PrepareOptions) -> Result<(), BenchError> {
     let runtime = runtime()?;
     for layout in Layout::ALL {
         match prepare(options, layout, &runtime)? {
@@ -101,7 +101,7 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
 
 /// Makes the blocks of a layout, unless they are there.
 pub(crate) fn prepare(
-    options: &Options,
+    options: &PrepareOptions,
     layout: Layout,
     runtime: &Runtime,
 ) -> Result<Option<Markdown>, BenchError> {
@@ -225,7 +225,7 @@ impl Making {
         Ok(())
     }
 
-    fn report(&self, options: &Options, layout: Layout) -> Markdown {
+    fn report(&self, options: &PrepareOptions, layout: Layout) -> Markdown {
         let mut report = Markdown::new(&format!("Blocks, {}", layout.name()));
         let spans: u64 = self.blocks.iter().map(|block| block.row_count).sum();
         let traces: u64 = self.blocks.iter().map(|block| block.trace_count).sum();

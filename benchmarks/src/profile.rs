@@ -7,14 +7,14 @@ use clap::Args;
 use crate::contender::{Cache, Spandrel};
 use crate::dataset::{Dataset, runtime};
 use crate::error::BenchError;
-use crate::prepare::{self, Layout};
+use crate::prepare::{self, Layout, PrepareOptions};
 use crate::record::{cores, millis};
 use crate::suite::{Cut, Window};
 
 #[derive(Debug, Args)]
-pub(crate) struct Options {
+pub(crate) struct ProfileOptions {
     #[command(flatten)]
-    data: prepare::Options,
+    data: PrepareOptions,
     /// Of the small blocks
     #[arg(long)]
     small: bool,
@@ -35,7 +35,7 @@ pub(crate) struct Options {
     threads: usize,
 }
 
-pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
+pub(crate) fn run(options: &ProfileOptions) -> Result<(), BenchError> {
     let runtime = runtime()?;
     let layout = if options.small {
         Layout::Small

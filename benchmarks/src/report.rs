@@ -12,7 +12,7 @@ use crate::plot;
 use crate::record::{Figure, Run, Spread, Timing, float};
 
 #[derive(Debug, Args)]
-pub(crate) struct Options {
+pub(crate) struct ReportOptions {
     /// Measurements: a .json that `run` wrote
     run: PathBuf,
     /// Where to write the report, and with .svg the plot
@@ -20,7 +20,7 @@ pub(crate) struct Options {
     out: PathBuf,
 }
 
-pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
+pub(crate) fn run(options: &ReportOptions) -> Result<(), BenchError> {
     write(&Run::read(&options.run)?, &options.out)
 }
 

@@ -9,8 +9,8 @@ use tokio::runtime::Runtime;
 
 use crate::dataset::{Dataset, runtime};
 use crate::error::BenchError;
-use crate::ingest;
-use crate::prepare::{self, Layout};
+use crate::ingest::{self, LoadOptions};
+use crate::prepare::{self, Layout, PrepareOptions};
 use crate::queries::{Field, METRICS_SUITE, SMALL_SUITE};
 use crate::record::{Run, Settings, cores};
 use crate::rounds::{Effort, Mode};
@@ -18,9 +18,9 @@ use crate::suite::Question;
 use crate::{dashboard, growth, planning, report};
 
 #[derive(Debug, Args)]
-pub(crate) struct Options {
+pub(crate) struct RunOptions {
     #[command(flatten)]
-    data: prepare::Options,
+    data: PrepareOptions,
     /// Fewer rounds and fewer suites, for a first look
     #[arg(long)]
     quick: bool,
@@ -66,7 +66,7 @@ enum Suite {
     Ingest,
 }
 
-impl Options {
+impl RunOptions {
     fn wants(&self, suite: Suite) -> bool {
         if self.suite.is_empty() {
             !(self.quick && suite == Suite::Small)
@@ -105,7 +105,7 @@ impl Options {
     }
 }
 
-pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
+pub(crate) fn run(options: &RunOptions) -> Result<(), BenchError> {
     let runtime = runtime()?;
     let effort = options.effort();
     let open = |layout: Layout| {
@@ -133,7 +133,7 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
 
 fn suites(
     run: &mut Run,
-    options: &Options,
+    options: &RunOptions,
     large: &Rc<Dataset>,
     small: &Rc<Dataset>,
     runtime: &Runtime,
@@ -182,7 +182,7 @@ fn suites(
     }
     if options.wants(Suite::Ingest) {
         let spans = options.data.spans / if options.quick { 10 } else { 5 };
-        let load = ingest::Options {
+        let load = LoadOptions {
             binary: options.server()?,
             dir: &options.data.dir,
             spans: spans.max(1),

@@ -9,8 +9,8 @@
 //! with the ids themselves. Blocks never change, so what is found for a pair of them is kept; blocks
 //! that lie apart are never looked at.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hashbrown::HashSet;
@@ -20,12 +20,11 @@ use storage::ids::{BlockId, TraceId};
 
 use crate::error::EngineError;
 use crate::fingerprint::Fingerprint;
+use crate::pair_cache::PairCache;
 use crate::slice::{PieceSource, Slice};
 
 /// Parts of a trace are put together if their blocks lie within one hour of each other.
 const REACH_NS: i64 = 3_600_000_000_000;
-/// Trace ids remembered for pairs of blocks, 16 bytes each.
-const REMEMBERED_IDS: usize = 4 << 20;
 /// Slices whose traces are looked up in other blocks at once.
 const ASKED_AT_ONCE: usize = 8;
 /// Spans that a job of pieces is made of, unless one trace has more.
@@ -36,36 +35,6 @@ const SPANS_PER_JOB: usize = 50_000;
 pub struct Pieces {
     by_block: BTreeMap<BlockId, Arc<HashSet<TraceId>>>,
     traces: HashSet<TraceId>,
-}
-
-/// What was found for pairs of stored blocks.
-#[derive(Debug, Default)]
-pub struct PairCache {
-    state: Mutex<PairCacheState>,
-}
-
-#[derive(Debug, Default)]
-struct PairCacheState {
-    pairs: HashMap<(BlockId, BlockId), Arc<[TraceId]>>,
-    ids: usize,
-}
-
-impl PairCache {
-    pub(crate) fn get(&self, pair: (BlockId, BlockId)) -> Option<Arc<[TraceId]>> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.pairs.get(&pair).cloned()
-    }
-
-    pub(crate) fn insert(&self, pair: (BlockId, BlockId), found: &Arc<[TraceId]>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // A pair without common traces takes room, too.
-        let room = found.len() + 4;
-        if state.ids + room > REMEMBERED_IDS {
-            *state = PairCacheState::default();
-        }
-        state.ids += room;
-        state.pairs.insert(pair, Arc::clone(found));
-    }
 }
 
 impl Pieces {

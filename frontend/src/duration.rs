@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use traceql::DurationStyle;
 
 /// A duration of a setting, written as in Go: `30s`, `1h30m`, `0s`; days and weeks are accepted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,53 +104,13 @@ pub fn format_ns(ns: i64) -> String {
     traceql::format_go_duration(ns)
 }
 
-const SECOND: u64 = 1_000_000_000;
-const DAY: u64 = 86_400 * SECOND;
-
-const UNITS: [(&str, u64); 10] = [
-    ("y", 365 * DAY),
-    ("w", 7 * DAY),
-    ("d", DAY),
-    ("h", 3600 * SECOND),
-    ("m", 60 * SECOND),
-    ("s", SECOND),
-    ("ms", 1_000_000),
-    ("us", 1_000),
-    ("µs", 1_000),
-    ("ns", 1),
-];
-
 /// Nanoseconds of a duration in Go's grammar, with days, weeks and years besides; not negative.
 #[must_use]
 pub fn parse_go(text: &str) -> Option<i64> {
     if text == "0" {
         return Some(0);
     }
-    let mut rest = text.strip_prefix('+').unwrap_or(text);
-    if rest.is_empty() {
-        return None;
-    }
-    let mut total: u64 = 0;
-    while !rest.is_empty() {
-        let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, after) = rest.split_at(number_end);
-        let (unit, after) = split_unit(after)?;
-        let whole_end = number.find('.').unwrap_or(number.len());
-        let (whole, fraction) = number.split_at(whole_end);
-        let fraction = fraction.strip_prefix('.').unwrap_or(fraction);
-        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
-            return None;
-        }
-        let whole = if whole.is_empty() {
-            0
-        } else {
-            whole.parse::<u64>().ok()?
-        };
-        total = total.checked_add(whole.checked_mul(unit)?)?;
-        total = total.checked_add(fraction_of(fraction, unit))?;
-        rest = after;
-    }
-    i64::try_from(total).ok()
+    DurationStyle::GoWithYears.parse_ns(text.strip_prefix('+').unwrap_or(text))
 }
 
 /// Nanoseconds of a duration in Prometheus' grammar: whole numbers with units from years down to
@@ -159,43 +120,7 @@ pub fn parse_prometheus(text: &str) -> Option<i64> {
     if text == "0" {
         return Some(0);
     }
-    let mut rest = text;
-    let mut units = &UNITS[..7];
-    let mut total: u64 = 0;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
-        let unit_end = after
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(after.len());
-        let (unit, after) = after.split_at(unit_end);
-        let index = units.iter().position(|(name, _)| *name == unit)?;
-        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(units[index].1)?)?;
-        units = &units[index + 1..];
-        rest = after;
-    }
-    i64::try_from(total).ok()
-}
-
-fn split_unit(text: &str) -> Option<(u64, &str)> {
-    let end = text
-        .find(|c: char| c.is_ascii_digit() || c == '.')
-        .unwrap_or(text.len());
-    let (unit, rest) = text.split_at(end);
-    let (_, ns) = UNITS.iter().find(|(name, _)| *name == unit)?;
-    Some((*ns, rest))
-}
-
-/// `0.fraction` of a unit, rounded down; digits beyond the eighteenth are below a nanosecond.
-fn fraction_of(fraction: &str, unit: u64) -> u64 {
-    let (mut value, mut scale) = (0_u128, 1_u128);
-    for digit in fraction.bytes().take(18) {
-        value = value * 10 + u128::from(digit - b'0');
-        scale *= 10;
-    }
-    u64::try_from(value * u128::from(unit) / scale).unwrap_or(0)
+    DurationStyle::Prometheus.parse_ns(text)
 }
 
 /// Nanoseconds of a number of seconds, to the nearest; `None` if that is no 64-bit number.
@@ -230,11 +155,12 @@ mod tests {
             (".5s", S / 2),
             ("1m1h", 3660 * S),
             ("1d", 86_400 * S),
+            ("+1y1ns", 31_536_000 * S + 1),
         ] {
             assert_eq!(parse_go(text), Some(ns), "{text}");
         }
         for text in [
-            "", "5", "s", "1.2.3s", "-1s", "1x", "1e3s", ".s", "9999999y", "+",
+            "", "5", "s", "1.2.3s", "-1s", "1x", "1e3s", ".s", "9999999y", "+", "++1s", "+0",
         ] {
             assert_eq!(parse_go(text), None, "{text}");
         }
@@ -250,7 +176,9 @@ mod tests {
         ] {
             assert_eq!(parse_prometheus(text), Some(ns), "{text}");
         }
-        for text in ["", "1.5h", "1m1h", "1m1m", "h", "1", "1us"] {
+        for text in [
+            "", "1.5h", "1m1h", "1m1m", "h", "1", "1us", "+1s", "-1s", "300y",
+        ] {
             assert_eq!(parse_prometheus(text), None, "{text}");
         }
     }

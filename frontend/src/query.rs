@@ -19,8 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::pieces::PairCache;
-use engine::{EngineError, Jobs, QueryContext, SeriesPlan};
+use engine::{EngineError, Jobs, PairCache, QueryContext, SeriesPlan};
 use prometheus::Registry;
 use storage::Clock;
 use storage::ids::TenantId;

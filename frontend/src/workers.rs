@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use engine::pieces::{self, PairCache};
-use engine::{EngineError, Found, Grid, Jobs, MetricsPlan, Pieces, QueryContext, Slice, Work};
+use engine::{
+    EngineError, Found, Grid, Jobs, MetricsPlan, PairCache, Pieces, QueryContext, Slice, Work,
+    pieces,
+};
 use futures::Stream;
 use storage::block::meta::BlockMeta;
 use storage::ids::TenantId;

@@ -90,7 +90,7 @@ pub struct Totals {
 pub struct ServiceFacts {
     /// Its spans.
     pub spans: u64,
-    /// Those with status error.
+    /// Its spans with status error.
     pub errors: u64,
     /// The traces it appears in.
     pub traces: u64,

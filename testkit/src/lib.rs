@@ -1,10 +1,12 @@
 //! What tests and benchmarks need besides the thing they test.
 //!
+//! In reading order, from the ground up:
+//!
 //! - [`mod@reference`]: what a query means, computed in the most obvious way;
+//! - [`compare`]: whether two answers are the same;
 //! - [`generate`]: traces and queries from a seed;
 //! - [`corpus`]: cases as text files, run against any engine;
-//! - [`testdata`] and [`facts`]: recorded traces, and what is known about them;
-//! - [`compare`]: whether two answers are the same;
+//! - [`facts`] and [`testdata`]: what is known about recorded traces, and these themselves;
 //! - [`clock`]: a time that tests move.
 //!
 //! It knows the query language and the plain model of a span, never an engine, so that what it says

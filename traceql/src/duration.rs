@@ -1,12 +1,14 @@
-//! Durations as TraceQL and Go write them.
+//! Durations as TraceQL, Go and Prometheus write them.
+
+use std::time::Duration;
 
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// Units of the calendar style, in the only order in which they may stand.
-const CALENDAR_UNITS: [(&str, u64); 7] = [
+/// Units, from the longest to the shortest.
+const UNITS: [(&str, u64); 10] = [
     ("y", 365 * DAY),
     ("w", 7 * DAY),
     ("d", DAY),
@@ -14,78 +16,98 @@ const CALENDAR_UNITS: [(&str, u64); 7] = [
     ("m", MINUTE),
     ("s", SECOND),
     ("ms", 1_000_000),
+    ("us", 1_000),
+    ("µs", 1_000),
+    ("ns", 1),
 ];
 
-/// The nanoseconds of `text`, written in one of two styles that do not mix: whole numbers with
-/// units from years down to milliseconds (`1d12h`), or decimal numbers with Go's units in any order
-/// (`1.5h10ms`).
-pub(crate) fn parse(text: &str) -> Option<i64> {
-    parse_calendar(text).or_else(|| parse_go(text))
+/// How durations are written: numbers, each with its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DurationStyle {
+    /// As in Prometheus: whole numbers with units from years down to milliseconds, in that order and
+    /// each at most once: `1d12h`.
+    Prometheus,
+    /// As in Go: decimal numbers with units from hours to nanoseconds, in any order: `1.5h10ms`.
+    Go,
+    /// As in Go, with units from years to nanoseconds.
+    GoWithYears,
+    /// As in Go, with units from weeks to microseconds.
+    GoWithWeeks,
 }
 
-fn parse_calendar(text: &str) -> Option<i64> {
-    let mut rest = text;
-    let mut units = CALENDAR_UNITS.as_slice();
-    let mut total: u64 = 0;
-    while !rest.is_empty() {
-        let (digits, after) = split_while(rest, |c| c.is_ascii_digit());
-        let (unit, after) = split_while(after, |c| !c.is_ascii_digit());
-        let index = units.iter().position(|(name, _)| *name == unit)?;
-        let part = digits.parse::<u64>().ok()?.checked_mul(units[index].1)?;
-        total = total.checked_add(part)?;
-        units = &units[index + 1..];
-        rest = after;
-    }
-    i64::try_from(total).ok()
-}
-
-fn parse_go(text: &str) -> Option<i64> {
-    let mut rest = text;
-    let mut total: u64 = 0;
-    while !rest.is_empty() {
-        let (whole, after) = split_while(rest, |c| c.is_ascii_digit());
-        let (fraction, after) = match after.strip_prefix('.') {
-            Some(after) => split_while(after, |c| c.is_ascii_digit()),
-            None => ("", after),
-        };
-        if whole.is_empty() && fraction.is_empty() {
+impl DurationStyle {
+    /// The duration that `text` is in this style: without a sign, and with a unit even where it is
+    /// zero. Digits beyond nanoseconds are cut off.
+    #[must_use]
+    pub fn parse(self, text: &str) -> Option<Duration> {
+        if text.is_empty() {
             return None;
         }
-        let (unit, after) = split_while(after, |c| c != '.' && !c.is_ascii_digit());
-        let unit = match unit {
-            "ns" => 1,
-            "us" | "µs" => 1_000,
-            "ms" => 1_000_000,
-            "s" => SECOND,
-            "m" => MINUTE,
-            "h" => HOUR,
-            _ => return None,
-        };
-        let whole = if whole.is_empty() {
-            0
-        } else {
-            whole.parse::<u64>().ok()?
-        };
-        let part = whole
-            .checked_mul(unit)?
-            .checked_add(fraction_ns(fraction, unit))?;
-        total = total.checked_add(part)?;
-        rest = after;
+        let mut rest = text;
+        let mut units = self.units();
+        let mut total: u128 = 0;
+        while !rest.is_empty() {
+            let (whole, after) = split_while(rest, |c| c.is_ascii_digit());
+            let (fraction, after) = match after.strip_prefix('.') {
+                Some(after) if self.has_fractions() => split_while(after, |c| c.is_ascii_digit()),
+                _ => ("", after),
+            };
+            if whole.is_empty() && fraction.is_empty() {
+                return None;
+            }
+            let whole = if whole.is_empty() { "0" } else { whole };
+            let (name, after) = split_while(after, |c| c != '.' && !c.is_ascii_digit());
+            let index = units.iter().position(|(unit, _)| *unit == name)?;
+            let unit = units[index].1;
+            let part = whole.parse::<u128>().ok()?.checked_mul(unit.into())?;
+            total = total.checked_add(part)?;
+            total = total.checked_add(fraction_ns(fraction, unit))?;
+            if self == Self::Prometheus {
+                units = &units[index + 1..];
+            }
+            rest = after;
+        }
+        let nanos = u32::try_from(total % u128::from(SECOND)).ok()?;
+        let seconds = u64::try_from(total / u128::from(SECOND)).ok()?;
+        Some(Duration::new(seconds, nanos))
     }
-    i64::try_from(total).ok()
+
+    /// The nanoseconds of [`parse`](Self::parse); `None`, too, where they are no 64-bit number.
+    #[must_use]
+    pub fn parse_ns(self, text: &str) -> Option<i64> {
+        i64::try_from(self.parse(text)?.as_nanos()).ok()
+    }
+
+    fn units(self) -> &'static [(&'static str, u64)] {
+        match self {
+            Self::Prometheus => &UNITS[..7],
+            Self::Go => &UNITS[3..],
+            Self::GoWithYears => &UNITS,
+            Self::GoWithWeeks => &UNITS[1..9],
+        }
+    }
+
+    fn has_fractions(self) -> bool {
+        self != Self::Prometheus
+    }
+}
+
+/// The nanoseconds of a literal, written in one of two styles that do not mix.
+pub(crate) fn parse(text: &str) -> Option<i64> {
+    let parse = |style: DurationStyle| style.parse_ns(text);
+    parse(DurationStyle::Prometheus).or_else(|| parse(DurationStyle::Go))
 }
 
 /// `0.fraction` of a unit, rounded down. Digits beyond the eighteenth are below a nanosecond for
 /// every unit.
-fn fraction_ns(fraction: &str, unit: u64) -> u64 {
+fn fraction_ns(fraction: &str, unit: u64) -> u128 {
     let mut value: u128 = 0;
     let mut scale: u128 = 1;
     for digit in fraction.bytes().take(18) {
         value = value * 10 + u128::from(digit - b'0');
         scale *= 10;
     }
-    // Below `unit`, because the fraction is below one.
-    u64::try_from(value * u128::from(unit) / scale).unwrap_or(0)
+    value * u128::from(unit) / scale
 }
 
 fn split_while(text: &str, matches: impl Fn(char) -> bool) -> (&str, &str) {
@@ -193,6 +215,55 @@ mod tests {
         ] {
             assert_eq!(parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn styles_have_their_units() {
+        use DurationStyle as Style;
+        let styles = [
+            Style::Prometheus,
+            Style::Go,
+            Style::GoWithYears,
+            Style::GoWithWeeks,
+        ];
+        for (text, accepted) in [
+            ("1y", [true, false, true, false]),
+            ("1w", [true, false, true, true]),
+            ("1d12h", [true, false, true, true]),
+            ("1h30m", [true, true, true, true]),
+            ("5ms", [true, true, true, true]),
+            ("5us", [false, true, true, true]),
+            ("5µs", [false, true, true, true]),
+            ("5ns", [false, true, true, false]),
+            ("1m1h", [false, true, true, true]),
+            ("1m1m", [false, true, true, true]),
+            ("1.5h", [false, true, true, true]),
+            (".5s", [false, true, true, true]),
+            ("1.s", [false, true, true, true]),
+            ("0s", [true, true, true, true]),
+            ("", [false; 4]),
+            ("0", [false; 4]),
+            ("5", [false; 4]),
+            ("s", [false; 4]),
+            (".s", [false; 4]),
+            ("1..5s", [false; 4]),
+            ("1.2.3s", [false; 4]),
+            ("1h.5m.", [false; 4]),
+            ("1e3s", [false; 4]),
+            ("10 s", [false; 4]),
+            ("-1s", [false; 4]),
+            ("+1s", [false; 4]),
+            ("1h5", [false; 4]),
+        ] {
+            let parsed = styles.map(|style| style.parse(text).is_some());
+            assert_eq!(parsed, accepted, "{text}");
+        }
+        assert_eq!(
+            Style::GoWithWeeks.parse("18446744073709551615s"),
+            Some(Duration::from_secs(u64::MAX))
+        );
+        assert_eq!(Style::GoWithWeeks.parse("18446744073709551616s"), None);
+        assert_eq!(Style::GoWithWeeks.parse_ns("9223372037s"), None);
     }
 
     #[test]

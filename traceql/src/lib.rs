@@ -30,11 +30,17 @@
 //! interpretation of hints, and knowledge of any storage or transport. The crate depends on no other
 //! crate of the workspace and is useful by itself.
 //!
-//! Modules, in reading order: [`ast`] is the result; `lexer` and `grammar` build it from
-//! [`text_range`]d tokens, with the words of `names` and the binding strengths of `operators`;
-//! `analyze` checks it with `types` and `regex` by the rules of its `dialect`, and folds constants;
-//! `print` is the way back; `cause`, `diagnostic`, `error` and `limits` say what went wrong, `notice` what is
-//! odd; `duration` and `suggest` help.
+//! Reading order, from the ground up; a file uses its own floor and those before it:
+//!
+//! - *words*: [`text_range`], `limits`, `dialect`, `duration`, `suggest`;
+//! - *tree*, which is the result: [`ast`], with the `types` of its expressions, the `attributes` that
+//!   they depend on, their `names`, and `notice` for what is odd;
+//! - *refusals*: `cause`, `diagnostic`, `error`;
+//! - *patterns*: `regex`;
+//! - *tokens*: `lexer`, and `operators` with their binding strengths;
+//! - *grammar*, which builds the tree: `grammar`;
+//! - *meaning*: `analyze` checks the tree by the rules of its dialect and folds constants, `print` is
+//!   the way back to text.
 #![deny(missing_docs)]
 
 mod analyze;
@@ -61,7 +67,7 @@ pub use crate::ast::Query;
 pub use crate::cause::{Cause, LimitExceeded, SyntaxError, UnsupportedFeature, ValidationError};
 pub use crate::diagnostic::{Diagnostic, Position};
 pub use crate::dialect::{Dialect, Options};
-pub use crate::duration::format_go_duration;
+pub use crate::duration::{DurationStyle, format_go_duration};
 pub use crate::error::{Error, ErrorKind, Verdict};
 pub use crate::limits::{LimitName, Limits};
 pub use crate::notice::{Notice, NoticeKind, notices};

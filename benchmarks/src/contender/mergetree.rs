@@ -4,50 +4,15 @@
 use storage::block::meta::{AttributeScope, ValueType};
 use storage::catalog::Manifest;
 
-use super::process::{Driver, text};
+use super::driver::Driver;
 use crate::dataset::{Dataset, path_text};
 use crate::error::BenchError;
+use crate::record::float;
+use crate::suite::{quoted, text};
 
 pub(super) const TABLE: &str = "otel_traces";
 
-const CREATE: &str = "
-CREATE TABLE otel_traces (
-    Timestamp DateTime64(9) CODEC(Delta, ZSTD(1)),
-    TraceId String CODEC(ZSTD(1)),
-    SpanId String CODEC(ZSTD(1)),
-    ParentSpanId String CODEC(ZSTD(1)),
-    TraceState String CODEC(ZSTD(1)),
-    SpanName LowCardinality(String) CODEC(ZSTD(1)),
-    SpanKind LowCardinality(String) CODEC(ZSTD(1)),
-    ServiceName LowCardinality(String) CODEC(ZSTD(1)),
-    ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
-    ScopeName String CODEC(ZSTD(1)),
-    ScopeVersion String CODEC(ZSTD(1)),
-    SpanAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
-    Duration UInt64 CODEC(ZSTD(1)),
-    StatusCode LowCardinality(String) CODEC(ZSTD(1)),
-    StatusMessage String CODEC(ZSTD(1)),
-    Events Nested (
-        Timestamp DateTime64(9),
-        Name LowCardinality(String),
-        Attributes Map(LowCardinality(String), String)
-    ) CODEC(ZSTD(1)),
-    Links Nested (
-        TraceId String,
-        SpanId String,
-        TraceState String,
-        Attributes Map(LowCardinality(String), String)
-    ) CODEC(ZSTD(1)),
-    INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX idx_res_attr_key mapKeys(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX idx_res_attr_value mapValues(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX idx_span_attr_key mapKeys(SpanAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX idx_span_attr_value mapValues(SpanAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX idx_duration Duration TYPE minmax GRANULARITY 1
-) ENGINE = MergeTree
-PARTITION BY toDate(Timestamp)
-ORDER BY (ServiceName, SpanName, toDateTime(Timestamp))
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1";
+const CREATE: &str = include_str!("mergetree.sql");
 
 /// Makes the table unless it has as many rows as there are spans, and merges its parts, as a table is
 /// that nobody writes to.
@@ -84,7 +49,7 @@ pub(super) fn bytes(driver: &mut Driver) -> Result<f64, BenchError> {
     let sql =
         format!("SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = '{TABLE}'");
     let bytes = number(driver, &sql)?.unwrap_or(0);
-    Ok(crate::record::float(bytes))
+    Ok(float(bytes))
 }
 
 /// The attribute columns of the blocks.
@@ -128,7 +93,7 @@ fn map(manifest: &Manifest, scope: AttributeScope, residual: &str) -> String {
     for attribute in manifest.blocks.iter().flat_map(|block| &block.attributes) {
         for kind in attribute.types.iter().filter(|_| attribute.scope == scope) {
             let Some(column) = &kind.column else { continue };
-            let column = crate::suite::quoted(column);
+            let column = quoted(column);
             let value = match kind.value_type {
                 ValueType::Bool => format!("multiIf({column}, 'true', NOT {column}, 'false', '')"),
                 _ => format!("ifNull(toString({column}), '')"),
@@ -140,7 +105,7 @@ fn map(manifest: &Manifest, scope: AttributeScope, residual: &str) -> String {
         }
     }
     let pairs = pairs.join(", ");
-    let rest = entries(&crate::suite::quoted(residual));
+    let rest = entries(&quoted(residual));
     format!("mapConcat(mapFilter((k, v) -> v != '', map({pairs})), {rest})")
 }
 

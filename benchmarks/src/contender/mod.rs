@@ -1,6 +1,7 @@
 //! The engines that answer the suites, all with as many threads, all on the same spans.
 
 mod datafusion;
+mod driver;
 mod mergetree;
 mod process;
 mod spandrel;

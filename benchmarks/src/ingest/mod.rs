@@ -41,7 +41,7 @@ struct Load {
 
 /// How much to send, and in how many ways.
 #[derive(Debug)]
-pub(crate) struct Options<'a> {
+pub(crate) struct LoadOptions<'a> {
     /// The server's binary.
     pub(crate) binary: PathBuf,
     /// Where to make the temporary folder for log and blocks.
@@ -55,7 +55,7 @@ pub(crate) struct Options<'a> {
 /// Measures every way to send with a server of its own.
 pub(crate) fn run(
     run: &mut Run,
-    options: &Options<'_>,
+    options: &LoadOptions<'_>,
     runtime: &Runtime,
 ) -> Result<(), BenchError> {
     let batches: &[usize] = if options.quick {
@@ -190,7 +190,7 @@ impl Sent {
 async fn send(
     load: Load,
     requests: &Arc<Requests>,
-    options: &Options<'_>,
+    options: &LoadOptions<'_>,
     workload: &Workload,
     folder: &Path,
 ) -> Result<Sent, BenchError> {

@@ -25,7 +25,7 @@ use crate::usage::{Meter, Spent, peak_resident_bytes, reset_peak};
 const PAUSE: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Args)]
-pub(crate) struct Options {
+pub(crate) struct PushOptions {
     /// Number of spans
     #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     spans: u64,
@@ -43,7 +43,7 @@ pub(crate) struct Options {
     dir: Option<PathBuf>,
 }
 
-pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
+pub(crate) fn run(options: &PushOptions) -> Result<(), BenchError> {
     let folder = match &options.dir {
         Some(dir) => std::fs::create_dir_all(dir).and_then(|()| tempfile::tempdir_in(dir)),
         None => tempfile::tempdir(),
@@ -75,7 +75,7 @@ struct Pushed {
 async fn push_all(
     requests: Requests,
     folder: &Path,
-    options: &Options,
+    options: &PushOptions,
 ) -> Result<Markdown, BenchError> {
     let location = open_store(
         path_text(&folder.join("blocks"))?,
@@ -165,7 +165,12 @@ async fn connection(ingest: &Ingest, source: &Requests) -> Result<(u64, u64), Be
     }
 }
 
-fn report(pushed: &Pushed, options: &Options, peak_is_own: bool, metrics: &Metrics) -> Markdown {
+fn report(
+    pushed: &Pushed,
+    options: &PushOptions,
+    peak_is_own: bool,
+    metrics: &Metrics,
+) -> Markdown {
     let mut report = Markdown::new("Ingest, in process");
     let spans = pushed.accepted;
     let per_span = |bytes: u64| float(bytes) / float(spans.max(1));

@@ -1,107 +1,16 @@
 //! The questions, as a table: each in TraceQL and, in terms that [`sql`] knows, for the rivals.
 
+mod question;
 mod sql;
 mod window;
 
-pub(crate) use self::sql::{Dialect, Writer, quoted};
+pub(crate) use self::question::{Ask, Question, Value};
+use self::question::{count, lookup, quantile};
+pub(crate) use self::sql::{Dialect, Writer, quoted, text};
 pub(crate) use self::window::{Cut, Window};
 
-/// What is computed for every label and interval.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Value {
-    /// The number of spans; TraceQL's `rate()` is this, divided by the step.
-    Count,
-    /// A quantile of the duration.
-    Quantile(f64),
-    /// The mean of the duration in seconds.
-    Average,
-    /// Nothing: which labels there are is the answer.
-    Present,
-    /// What `compare()` answers; SQL has nothing like it.
-    Compare,
-}
-
-/// How Spandrel is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ask {
-    /// A metrics query.
-    Series,
-    /// A search; the answer is the ids of the traces.
-    Search,
-    /// A trace by id; the answer is the ids of its spans.
-    Trace,
-    /// The values of an attribute.
-    Values,
-}
-
-/// A question of a suite.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Question {
-    /// Short name, for tables and the command line.
-    pub(crate) name: &'static str,
-    pub(crate) ask: Ask,
-    /// TraceQL; the id of a trace, or the name of an attribute.
-    pub(crate) text: &'static str,
-    pub(crate) cut: Cut,
-    pub(crate) value: Value,
-    /// What to group by, besides the interval.
-    pub(crate) label: Option<&'static str>,
-    /// Condition; empty if there is none.
-    pub(crate) condition: &'static str,
-    /// Only so many of each interval, the largest.
-    pub(crate) top: Option<u32>,
-    /// Whether SQL can ask it.
-    pub(crate) rivals: bool,
-}
-
 const PANEL: Cut = Cut::Intervals(64);
-const FINE: Cut = Cut::Intervals(240);
 const COARSE: Cut = Cut::Intervals(24);
-
-const fn count(name: &'static str, text: &'static str) -> Question {
-    Question {
-        name,
-        ask: Ask::Series,
-        text,
-        cut: FINE,
-        value: Value::Count,
-        label: None,
-        condition: "",
-        top: None,
-        rivals: true,
-    }
-}
-
-const fn quantile(name: &'static str, text: &'static str, q: f64) -> Question {
-    Question {
-        value: Value::Quantile(q),
-        ..count(name, text)
-    }
-}
-
-impl Question {
-    const fn by(self, label: &'static str) -> Self {
-        Self {
-            label: Some(label),
-            ..self
-        }
-    }
-
-    const fn of(self, condition: &'static str) -> Self {
-        Self { condition, ..self }
-    }
-
-    const fn cut(self, cut: Cut) -> Self {
-        Self { cut, ..self }
-    }
-
-    const fn alone(self) -> Self {
-        Self {
-            rivals: false,
-            ..self
-        }
-    }
-}
 
 /// Queries for series. Names that start with D are those of Grafana's Traces Drilldown: what it asks
 /// before anything shows, and its breakdowns by attributes of few, some and very many values.
@@ -308,15 +217,6 @@ pub(crate) const DASHBOARD: &[&str] = &[
     "histogram",
     "D6 rate, 200 pods",
 ];
-
-const fn lookup(name: &'static str, ask: Ask, text: &'static str) -> Question {
-    Question {
-        ask,
-        value: Value::Present,
-        cut: Cut::Whole,
-        ..count(name, text)
-    }
-}
 
 /// Questions after single things. Searches match fewer traces than their limit, so that there is one
 /// answer.

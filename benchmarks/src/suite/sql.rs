@@ -6,7 +6,8 @@
 use storage::block::meta::AttributeScope;
 use storage::schema::names;
 
-use super::{Question, Value, Window};
+use super::question::{Question, Value};
+use super::window::Window;
 use crate::dataset::Dataset;
 
 /// Whose SQL, over which table.
@@ -296,4 +297,9 @@ impl Writer<'_> {
 /// A name with anything in it; ClickHouse takes double quotes, too.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text in SQL.
+pub(crate) fn text(of: &str) -> String {
+    format!("'{}'", of.replace('\'', "''"))
 }

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::{Exemplar, LabelValue, SeriesSet};
+use testkit::compare::{RefExemplar, check_exemplars};
 use testkit::generate::{nasty_grid, random_query};
-use testkit::reference::{Labels, RefExemplar, check_exemplars, metrics};
+use testkit::reference::{Labels, metrics};
 
 use crate::differential::{check_all, lay_out, traces};
 use crate::support::{Bench, as_reference, block_on, grid};

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use engine::pieces::{PairCache, find};
+use engine::pieces::find;
 use engine::search::{
     SearchLimits, SearchPlan, SearchWindow, SpanMatch, SpansetMatch, TraceMatch,
     Value as SearchValue,

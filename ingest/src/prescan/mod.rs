@@ -6,6 +6,8 @@
 //! [plain](storage::otlp::PlainRequest) request is counted by the walk that finds it to be plain, and
 //! is spared this one.
 
+use prost::encoding::decode_varint;
+
 use crate::config::LimitsConfig;
 use crate::error::PushError;
 
@@ -204,15 +206,7 @@ fn malformed(reason: &str) -> PushError {
 }
 
 fn varint(bytes: &mut &[u8]) -> Result<u64, PushError> {
-    let mut value = 0u64;
-    for (at, byte) in bytes.iter().take(10).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            *bytes = &bytes[at + 1..];
-            return Ok(value);
-        }
-    }
-    Err(malformed("invalid varint"))
+    decode_varint(bytes).map_err(|_| malformed("invalid varint"))
 }
 
 fn skip(bytes: &mut &[u8], len: usize) -> Result<(), PushError> {

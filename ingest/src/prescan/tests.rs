@@ -151,6 +151,19 @@ fn no_bytes_upset_it() {
     }
 }
 
+#[test]
+fn numbers_have_64_bits() {
+    // Of a field that OTLP does not have.
+    let field = |last: u8| [vec![0x98, 0x06], vec![0xff; 9], vec![last]].concat();
+    assert!(prescan(&field(1), &LimitsConfig::default()).is_ok());
+    for last in [2, 0x7f, 0xff] {
+        let bytes = field(last);
+        assert!(ExportTraceServiceRequest::decode(&bytes[..]).is_err());
+        let refused = prescan(&bytes, &LimitsConfig::default());
+        assert!(matches!(refused, Err(PushError::Malformed { .. })));
+    }
+}
+
 /// A request of valid spans.
 fn plain() -> Vec<u8> {
     let mut request = ExportTraceServiceRequest::decode(&request(nested(5))[..]).unwrap();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use traceql::DurationStyle;
 
 /// What a setting's value looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,29 +91,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
-        let unit_length = after
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(after.len());
-        let (unit, next) = after.split_at(unit_length);
-        let seconds = match unit {
-            "us" | "µs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            "d" => 86_400.0,
-            "w" => 604_800.0,
-            _ => return None,
-        };
-        let part = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
-        total = total.checked_add(part)?;
-        rest = next;
-    }
-    (!text.is_empty()).then_some(total)
+    DurationStyle::GoWithWeeks.parse(text)
 }
 
 #[cfg(test)]
@@ -144,6 +123,12 @@ mod tests {
             ("1.5h", 5_400_000),
             ("7d", 604_800_000),
             ("30", 30_000),
+            ("+30", 30_000),
+            ("1m1h", 3_660_000),
+            (".5s", 500),
+            ("1.s", 1000),
+            ("2000us", 2),
+            ("99999w", 60_479_395_200_000),
         ] {
             assert_eq!(
                 parse_duration(text),
@@ -151,7 +136,9 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["", "s", "-1s", "10 s", "10x", "1..5s"] {
+        for text in [
+            "", "s", "-1s", "+1s", "10 s", "10x", "1..5s", "1y", "1ns", "1h5",
+        ] {
             assert_eq!(parse_duration(text), None, "{text}");
         }
     }

@@ -4,6 +4,7 @@ use std::io::{ErrorKind as IoErrorKind, Read};
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::encoding::decode_varint;
 use prost::{DecodeError, Message as _};
 
 use super::plain::PlainRequest;
@@ -12,6 +13,9 @@ use crate::error::StorageError;
 
 /// Longest message that [`read_delimited`] accepts unless told otherwise.
 pub const MAX_MESSAGE_BYTES: u64 = 64 << 20;
+
+/// Bytes of a varint that takes 64 bits.
+const LONGEST_VARINT: usize = 10;
 
 /// Reads length-delimited requests until the end of the input. A failure ends the iteration.
 pub fn read_delimited<R: Read>(reader: R) -> Delimited<R, ExportTraceServiceRequest> {
@@ -87,24 +91,23 @@ impl<R: Read, T> Delimited<R, T> {
     }
 
     fn read_length(&mut self, start: u64) -> Result<Option<u64>, StorageError> {
-        let mut length = 0u64;
-        for index in 0..10u32 {
+        let mut varint = [0; LONGEST_VARINT];
+        for (at, place) in varint.iter_mut().enumerate() {
             let Some(byte) = self.read_byte(start)? else {
-                if index == 0 {
+                if at == 0 {
                     return Ok(None);
                 }
                 return Err(self.failure(start, "the input ends inside the length".to_owned()));
             };
-            let bits = u64::from(byte & 0x7f);
-            if index == 9 && bits > 1 {
+            *place = byte;
+            if byte < 0x80 {
                 break;
             }
-            length |= bits << (7 * index);
-            if byte & 0x80 == 0 {
-                return Ok(Some(length));
-            }
         }
-        Err(self.failure(start, "the length is no 64-bit varint".to_owned()))
+        match decode_varint(&mut &varint[..]) {
+            Ok(length) => Ok(Some(length)),
+            Err(_) => Err(self.failure(start, "the length is no 64-bit varint".to_owned())),
+        }
     }
 
     fn read_byte(&mut self, start: u64) -> Result<Option<u8>, StorageError> {
@@ -141,5 +144,33 @@ impl<R: Read, T> Iterator for Delimited<R, T> {
         let next = self.read().transpose();
         self.done = !matches!(next, Some(Ok(_)));
         next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(input: &[u8]) -> Result<(), String> {
+        let first = read_delimited(input).next();
+        let first = first.transpose().map_err(|error| error.to_string());
+        first.map(|request| assert!(request.is_none(), "{request:?}"))
+    }
+
+    #[test]
+    fn lengths_are_varints_of_64_bits() {
+        let fails = |input: &[u8], reason: &str| {
+            let error = first(input).unwrap_err();
+            assert!(error.contains(reason), "{input:?}: {error}");
+        };
+        assert_eq!(first(&[]), Ok(()));
+        fails(&[0x80], "the input ends inside the length");
+        fails(&[0xff; 9], "the input ends inside the length");
+        fails(&[0xff; 10], "the length is no 64-bit varint");
+        let mut longest = [0xff; 10];
+        longest[9] = 2;
+        fails(&longest, "the length is no 64-bit varint");
+        longest[9] = 1;
+        fails(&longest, &u64::MAX.to_string());
     }
 }

@@ -1,5 +1,7 @@
 //! Protobuf's wire format: the fields of a message, read where they lie.
 
+use prost::encoding::decode_varint;
+
 /// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wire<'a> {
@@ -119,18 +121,9 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 #[inline(never)]
-fn long_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut value = 0u64;
-    for (at, byte) in bytes.iter().take(10).enumerate() {
-        if at == 9 && *byte > 1 {
-            return None;
-        }
-        value |= u64::from(byte & 0x7f) << (7 * at);
-        if *byte < 0x80 {
-            return Some((value, &bytes[at + 1..]));
-        }
-    }
-    None
+fn long_varint(mut bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let value = decode_varint(&mut bytes).ok()?;
+    Some((value, bytes))
 }
 
 /// A number as protobuf's 32-bit types take it: without what does not fit.

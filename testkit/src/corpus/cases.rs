@@ -12,7 +12,7 @@ use crate::compare::Tolerance;
 use crate::reference::{Grid, RefSeries, SearchWindow};
 
 pub(super) fn parse(lines: &[String]) -> Result<Vec<Case>, LineError> {
-    let mut parser = Parser {
+    let mut parser = CaseParser {
         lines,
         next: 0,
         grid: None,
@@ -29,7 +29,7 @@ pub(super) fn parse(lines: &[String]) -> Result<Vec<Case>, LineError> {
     Ok(parser.cases)
 }
 
-struct Parser<'a> {
+struct CaseParser<'a> {
     lines: &'a [String],
     next: usize,
     grid: Option<Grid>,
@@ -38,7 +38,7 @@ struct Parser<'a> {
     cases: Vec<Case>,
 }
 
-impl Parser<'_> {
+impl CaseParser<'_> {
     fn heading(&mut self) -> Result<(), String> {
         let line = self.lines[self.next].as_str();
         self.next += 1;

@@ -229,7 +229,7 @@ fn attributes_text(attributes: &[(String, Value)]) -> String {
     format!("{{{}}}", texts.join(", "))
 }
 
-/// As it is where it is a plain word, else in quotes.
+/// A name as it is where it is a plain word, else in quotes.
 fn word(text: &str) -> String {
     let is_plain = !text.is_empty()
         && text

@@ -1,5 +1,7 @@
 //! Ids, times and values as corpus files write them, and back.
 
+use traceql::DurationStyle;
+
 use crate::reference::series::LabelValue;
 use crate::reference::value::Value;
 
@@ -40,38 +42,18 @@ pub(super) fn short_hex(id: &impl ToString) -> String {
     }
 }
 
-/// A time or duration: a decimal number and a unit, seconds if there is none. Exact to the ns.
+/// A time or duration: as in Go, or a decimal number of seconds. Exact to the ns.
 pub(super) fn nanoseconds(text: &str) -> Result<i64, String> {
-    let wrong = || format!("not a time: `{text}`");
-    let (negative, magnitude) = match text.strip_prefix('-') {
-        Some(magnitude) => (true, magnitude),
-        None => (false, text),
+    let (sign, magnitude) = match text.strip_prefix('-') {
+        Some(magnitude) => (-1, magnitude),
+        None => (1, text),
     };
-    let unit_start = magnitude
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(magnitude.len());
-    let (number, unit) = magnitude.split_at(unit_start);
-    let unit_ns: i64 = match unit {
-        "ns" => 1,
-        "us" => 1_000,
-        "ms" => 1_000_000,
-        "" | "s" => 1_000_000_000,
-        "m" => 60_000_000_000,
-        "h" => 3_600_000_000_000,
-        _ => return Err(wrong()),
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let mut ns = whole
-        .parse::<i64>()
-        .ok()
-        .and_then(|whole| whole.checked_mul(unit_ns))
-        .ok_or_else(wrong)?;
-    let mut digit_ns = unit_ns;
-    for digit in fraction.chars() {
-        digit_ns /= 10;
-        ns += i64::from(digit.to_digit(10).ok_or_else(wrong)?) * digit_ns;
-    }
-    Ok(if negative { -ns } else { ns })
+    let has_unit = magnitude.contains(char::is_alphabetic);
+    let unit = if has_unit { "" } else { "s" };
+    DurationStyle::Go
+        .parse_ns(&format!("{magnitude}{unit}"))
+        .map(|ns| sign * ns)
+        .ok_or_else(|| format!("not a time: `{text}`"))
 }
 
 /// Seconds, exactly, without needless digits.

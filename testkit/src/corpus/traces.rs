@@ -13,7 +13,7 @@ use super::text::{id, nanoseconds};
 
 /// The spans below all `trace` headings; each in a group of its own unless the one before is alike.
 pub(super) fn parse(lines: &[String]) -> Result<Vec<SpanGroup>, LineError> {
-    let mut parser = Parser::default();
+    let mut parser = TraceParser::default();
     let mut in_trace = false;
     for (index, line) in lines.iter().enumerate() {
         let at = |reason| (index, reason);
@@ -33,7 +33,7 @@ pub(super) fn parse(lines: &[String]) -> Result<Vec<SpanGroup>, LineError> {
 }
 
 #[derive(Default)]
-struct Parser {
+struct TraceParser {
     trace_id: TraceId,
     last_id: u64,
     /// Spans that the next line may be a child of, with their indentation.
@@ -41,7 +41,7 @@ struct Parser {
     spans: Vec<(Resource, InstrumentationScope, Span)>,
 }
 
-impl Parser {
+impl TraceParser {
     fn begin(&mut self, trace_id: TraceId) {
         self.trace_id = trace_id;
         self.open.clear();

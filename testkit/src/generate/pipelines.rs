@@ -9,9 +9,9 @@ use super::query_words::{EXTREMES, GROUPING, KEYS, ORDERINGS, PARENT_FIELDS, SHO
 /// What becomes of what a pipeline selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
-    /// It is shown, with the values that it was selected by.
+    /// Spans are shown, with the values that they were selected by.
     Search,
-    /// It is counted.
+    /// Spans are counted.
     Metrics,
 }
 

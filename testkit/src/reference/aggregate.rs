@@ -123,7 +123,7 @@ fn is_aggregated(value: &Value) -> bool {
     }
 }
 
-pub(super) fn number(value: &Value) -> f64 {
+pub(crate) fn number(value: &Value) -> f64 {
     match value {
         Value::Int(number) => *number as f64,
         Value::Float(number) => *number,

@@ -18,7 +18,7 @@ use super::series::{Labels, RefSeries};
 /// The series of an expression; `of_query` gives those of the queries in it.
 ///
 /// # Errors
-/// That of the first query that fails.
+/// The error of the first query that fails.
 pub fn evaluate(
     expr: &MetricsExpr,
     of_query: &dyn Fn(&MetricsQuery) -> Result<Vec<RefSeries>, EvalError>,

@@ -97,7 +97,7 @@ fn count(counts: &mut Counts, interval: usize, grid: Grid) {
 }
 
 /// The labels of all series that count the span.
-pub(super) fn memberships(
+pub(crate) fn memberships(
     stage: &Compare,
     selection: &Selection,
     view: SpanView<'_>,

@@ -111,7 +111,7 @@ fn is_of_parent(name: &Attribute) -> bool {
 }
 
 /// The labels of a group, without those that a function adds to tell its series apart.
-pub(super) fn group_labels(stage: &MetricsAggregate, by: &[Value]) -> Labels {
+pub(crate) fn group_labels(stage: &MetricsAggregate, by: &[Value]) -> Labels {
     let names = || stage.by.iter().map(|name| name.attribute.canonical());
     let present = |(name, value): (String, &Value)| Some((name, LabelValue::of_value(value)?));
     let labels: Labels = names().zip(by).filter_map(present).collect();

@@ -9,8 +9,7 @@
 //! [`tree`] (what they are evaluated on), [`attributes`] and [`expression`] (one span),
 //! [`relation`], [`scalar`] and [`pipeline`] (one trace); then [`mod@search`] for the answer to a
 //! search; [`grid`], [`series`], `selected`, [`buckets`], [`aggregate`], [`comparison`],
-//! [`second_stage`], [`arithmetic`] and, out of these, [`mod@metrics`] for that to a metrics query;
-//! and [`exemplars`] for what may be shown with it.
+//! [`second_stage`], [`arithmetic`] and, out of these, [`mod@metrics`] for that to a metrics query.
 //!
 //! Where the definition leaves room:
 //!
@@ -28,7 +27,6 @@ pub mod attributes;
 pub mod buckets;
 pub mod comparison;
 pub mod error;
-pub mod exemplars;
 pub mod expression;
 pub mod grid;
 pub mod metrics;
@@ -38,7 +36,7 @@ pub mod relation;
 pub mod scalar;
 pub mod search;
 pub mod second_stage;
-mod selected;
+pub(crate) mod selected;
 pub mod series;
 pub mod trace;
 pub mod tree;
@@ -49,7 +47,6 @@ use storage::model::SpanGroup;
 use traceql::ast::{Body, MetricsStage, Query};
 
 pub use self::error::{EvalError, RuntimeError};
-pub use self::exemplars::{RefExemplar, check_exemplars};
 pub use self::grid::Grid;
 pub use self::metrics::metrics;
 pub use self::search::{

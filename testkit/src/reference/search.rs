@@ -46,7 +46,7 @@ pub struct TraceResult {
 pub struct ServiceStats {
     /// How many.
     pub span_count: usize,
-    /// Those with status error.
+    /// Its spans with status error.
     pub error_count: usize,
 }
 

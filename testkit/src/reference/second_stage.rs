@@ -79,7 +79,7 @@ impl Ord for Ordered {
 }
 
 /// The number a filter compares with; a Duration means seconds.
-pub(super) fn threshold(value: &Literal) -> f64 {
+pub(crate) fn threshold(value: &Literal) -> f64 {
     match value {
         Literal::Int(number) => *number as f64,
         Literal::Float(number) => *number,
@@ -88,7 +88,7 @@ pub(super) fn threshold(value: &Literal) -> f64 {
     }
 }
 
-pub(super) fn satisfies(op: ComparisonOp, value: f64, threshold: f64) -> bool {
+pub(crate) fn satisfies(op: ComparisonOp, value: f64, threshold: f64) -> bool {
     match op {
         ComparisonOp::Eq => value == threshold,
         ComparisonOp::NotEq => value != threshold,

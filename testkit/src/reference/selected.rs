@@ -10,7 +10,7 @@ use super::trace::assemble;
 
 /// Calls `visit` with each span of the spansets that starts in the window, and its interval. A span
 /// in several spansets comes several times.
-pub(super) fn each_selected(
+pub(crate) fn each_selected(
     selection: &Selection,
     groups: &[SpanGroup],
     grid: Grid,

@@ -61,7 +61,13 @@ const FLOORS: &[(&str, &[Floor])] = &[
             ("numbers", &["aggregate", "functions", "series", "key"]),
             (
                 "traces",
-                &["slice.rs", "pieces.rs", "context.rs", "spanset"],
+                &[
+                    "slice.rs",
+                    "pair_cache.rs",
+                    "pieces.rs",
+                    "context.rs",
+                    "spanset",
+                ],
             ),
             ("lowering", &["lower"]),
             ("reading", &["provider", "scan.rs"]),

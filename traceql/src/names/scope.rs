@@ -32,7 +32,7 @@ impl ColonScope {
             .find(|scope| scope.as_str() == word && scope.is_in(dialect))
     }
 
-    /// The words of all of them.
+    /// The words of all such scopes of a dialect.
     pub(crate) fn words(dialect: Dialect) -> impl Iterator<Item = &'static str> {
         Self::ALL
             .into_iter()
@@ -87,7 +87,7 @@ impl Scope {
             .find(|scope| text.starts_with(scope.prefix()))
     }
 
-    /// Those with a word before the dot.
+    /// The scopes with a word before the dot.
     const NAMED: [Self; 5] = [
         Self::Span,
         Self::Resource,

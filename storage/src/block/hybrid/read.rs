@@ -2,9 +2,13 @@
 
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
+use prost::encoding::decode_varint;
 
 use super::unpack::{BLOCK, MAX_WIDTH, Number, for_each_word, low, mask, unpack, unpack_one, word};
 use crate::block::bits::Bits;
+
+/// Bytes of the longest header of a run: 35 bits.
+const LONGEST_HEADER: usize = 5;
 
 /// Numbers of one width, read in order.
 #[derive(Debug, Clone)]
@@ -223,16 +227,18 @@ impl Hybrid {
     }
 
     fn header(&mut self) -> Result<u64> {
-        let mut header = 0_u64;
-        for shift in (0..35).step_by(7) {
-            let at = self.take(1)?;
-            let byte = u64::from(self.bytes.get(at).copied().unwrap_or_default());
-            header |= (byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(header);
+        let left = self.bytes.get(self.next..).unwrap_or_default();
+        let window = &left[..left.len().min(LONGEST_HEADER)];
+        let mut after = window;
+        let header = decode_varint(&mut after).map_err(|_| {
+            if window.len() < LONGEST_HEADER {
+                too_short()
+            } else {
+                damaged("a run of more than 2^35 numbers")
             }
-        }
-        Err(damaged("a run of more than 2^35 numbers"))
+        })?;
+        self.next += window.len() - after.len();
+        Ok(header)
     }
 
     /// Where the next so many bytes are.
@@ -258,19 +264,14 @@ fn too_short() -> ParquetError {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use prost::encoding::encode_varint;
 
     use super::*;
 
     /// Encodes runs as a writer may: repeated ones, and packed ones filled up with zeros.
     fn encode(runs: &[(bool, Vec<u32>)], width: u32) -> (Vec<u8>, Vec<u32>) {
         let (mut bytes, mut numbers) = (Vec::new(), Vec::new());
-        let header = |bytes: &mut Vec<u8>, mut header: usize| {
-            while header >= 0x80 {
-                bytes.push(u8::try_from(header & 0x7f).unwrap() | 0x80);
-                header >>= 7;
-            }
-            bytes.push(u8::try_from(header).unwrap());
-        };
+        let header = |bytes: &mut Vec<u8>, header: usize| encode_varint(header as u64, bytes);
         for (packed, run) in runs {
             let run: Vec<u32> = run
                 .iter()
@@ -299,6 +300,22 @@ mod tests {
             }
         }
         (bytes, numbers)
+    }
+
+    #[test]
+    fn headers_have_35_bits_at_most() {
+        let read = |bytes: &[u8]| {
+            let mut hybrid = Hybrid::new(Bytes::copy_from_slice(bytes), 0).unwrap();
+            hybrid.read(&mut [7_u32]).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(&[0xfe, 0xff, 0xff, 0xff, 0x7f]), Ok(()));
+        assert_eq!(read(&[0x82, 0x80, 0x80, 0x80, 0x00]), Ok(()));
+        assert_eq!(read(&[0xff; 4]), read(&[]));
+        assert_ne!(read(&[0xff; 5]), read(&[]));
+        assert_eq!(
+            read(&[0xff; 5]),
+            read(&[0xff, 0xff, 0xff, 0xff, 0xff, 0x01])
+        );
     }
 
     proptest! {

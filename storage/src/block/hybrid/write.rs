@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use arrow::buffer::BooleanBuffer;
+use prost::encoding::encode_varint;
 
 /// Shorter runs of equal values stay among the packed ones: a reader unpacks a few values faster than
 /// it changes its mode.
@@ -119,14 +120,14 @@ fn long_run_of_bits(values: &BooleanBuffer, aligned: &[u8], from: usize) -> Opti
 }
 
 fn repeat(count: usize, value: u32, width: u8, out: &mut Vec<u8>) {
-    varint((count as u64) << 1, out);
+    encode_varint((count as u64) << 1, out);
     out.extend_from_slice(&value.to_le_bytes()[..usize::from(width.div_ceil(8))]);
 }
 
 /// Appends the header of packed values, and says how many groups of eight follow.
 fn pack_header(count: usize, out: &mut Vec<u8>) -> usize {
     let groups = count.div_ceil(8);
-    varint((groups as u64) << 1 | 1, out);
+    encode_varint((groups as u64) << 1 | 1, out);
     groups
 }
 
@@ -176,14 +177,6 @@ fn pack_bits(values: &BooleanBuffer, out: &mut Vec<u8>) {
     let words = values.bit_chunks();
     out.extend(words.iter_padded().flat_map(u64::to_le_bytes));
     out.truncate(end);
-}
-
-fn varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    out.push(value.to_le_bytes()[0]);
 }
 
 #[cfg(test)]

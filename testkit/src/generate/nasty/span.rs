@@ -66,7 +66,7 @@ fn start(rng: &mut ChaCha8Rng) -> i64 {
     }
 }
 
-/// Mostly none.
+/// How many events or links a span has: mostly none.
 fn few(rng: &mut ChaCha8Rng) -> usize {
     if rng.random_bool(0.6) {
         0

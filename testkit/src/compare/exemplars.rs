@@ -12,19 +12,20 @@ use traceql::ast::{
     Body, MetricsAggregate, MetricsFunction, MetricsQuery, MetricsStage, Query, SecondStage,
 };
 
-use super::aggregate::number;
-use super::attributes::SpanView;
-use super::buckets::bucket_counts;
-use super::comparison::memberships;
-use super::error::EvalError;
-use super::grid::Grid;
-use super::metrics::{group_labels, metrics};
-use super::pipeline::Selection;
-use super::second_stage::{satisfies, threshold};
-use super::selected::each_selected;
-use super::series::{LabelValue, Labels, RefSeries};
-use super::value::Value;
-use crate::compare::{Tolerance, show_labels};
+use super::series::show_labels;
+use super::tolerance::Tolerance;
+use crate::reference::aggregate::number;
+use crate::reference::attributes::SpanView;
+use crate::reference::buckets::bucket_counts;
+use crate::reference::comparison::memberships;
+use crate::reference::error::EvalError;
+use crate::reference::grid::Grid;
+use crate::reference::metrics::{group_labels, metrics};
+use crate::reference::pipeline::Selection;
+use crate::reference::second_stage::{satisfies, threshold};
+use crate::reference::selected::each_selected;
+use crate::reference::series::{LabelValue, Labels, RefSeries};
+use crate::reference::value::Value;
 
 /// A span shown as an example of what a series counts.
 #[derive(Debug, Clone, PartialEq)]
