@@ -36,7 +36,7 @@ impl Budget {
         }
     }
 
-    /// A share of nothing yet.
+    /// A share that holds no memory yet.
     pub(crate) fn share(&self) -> Share {
         Share {
             budget: self.clone(),
@@ -47,8 +47,11 @@ impl Budget {
 }
 
 impl Share {
-    /// Adds to the share. Never waits: two requests that each wait for the other's memory would
+    /// Adds so many bytes to the share. Never waits: two requests that each wait for the other's memory would
     /// wait forever. A request larger than the whole budget gets the whole.
+    ///
+    /// # Errors
+    /// Other requests have too much of the memory.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), PushError> {
         self.bytes = self.bytes.saturating_add(bytes);
         let wanted = u32::try_from(self.bytes.div_ceil(UNIT))

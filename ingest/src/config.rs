@@ -129,13 +129,13 @@ impl Default for LimitsConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RatesConfig {
-    /// Bytes a second, decompressed; 0 for no limit.
+    /// Bytes a second, after decompression; 0 for no limit.
     pub rate_limit_bytes: u64,
-    /// Bytes at once.
+    /// Bytes that may come at once.
     pub burst_size_bytes: u64,
     /// Spans a second; 0 for no limit.
     pub rate_limit_spans: u64,
-    /// Spans at once.
+    /// Spans that may come at once.
     pub burst_size_spans: u64,
 }
 
@@ -150,7 +150,7 @@ impl Default for RatesConfig {
     }
 }
 
-/// The write-ahead log.
+/// Settings of the write-ahead log.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WalConfig {
@@ -166,7 +166,7 @@ impl Default for WalConfig {
     }
 }
 
-/// The listening side.
+/// Settings of the listening side.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReceiverConfig {

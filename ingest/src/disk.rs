@@ -24,7 +24,7 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
     /// Names in `dir`, in any order; none if there is no such folder.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
 
-    /// The whole file.
+    /// The bytes of a whole file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
     /// Removes a file.
@@ -36,7 +36,7 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
     /// Makes the names in `dir` durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Free bytes for this process.
+    /// Bytes on this disk that this process may still write.
     fn free_space(&self) -> io::Result<u64>;
 }
 
@@ -53,7 +53,7 @@ pub trait DiskFile: Send {
 #[derive(Debug)]
 pub struct OsDisk {
     root: PathBuf,
-    // Holds the lock until dropped.
+    // The file is locked until it is dropped.
     _lock: File,
 }
 

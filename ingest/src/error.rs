@@ -14,7 +14,7 @@ pub enum PushError {
     /// The bytes are not what their content type says.
     #[error("err-malformed: {reason}")]
     Malformed {
-        /// What is wrong with them.
+        /// What is wrong with the bytes.
         reason: String,
     },
     /// The request is too long, as sent or decompressed.
@@ -22,13 +22,13 @@ pub enum PushError {
         "err-body-too-large: the request has more than {limit} bytes (limit ingest.max_request_bytes)"
     )]
     BodyTooLarge {
-        /// Bytes allowed.
+        /// Bytes that a request may have.
         limit: usize,
     },
     /// The request has too many spans, attributes or other messages.
     #[error("err-too-many-items: the request has more than {limit} {what} (limit {key})")]
     TooManyItems {
-        /// What it has too many of.
+        /// What the request has too many of.
         what: &'static str,
         /// How many are allowed.
         limit: u64,
@@ -40,9 +40,9 @@ pub enum PushError {
         "err-larger-than-burst: the request has {observed} {what}, and a tenant may send {limit} at once (limit {key})"
     )]
     LargerThanBurst {
-        /// How many it has.
+        /// How many bytes or spans the request has.
         observed: u64,
-        /// Of what.
+        /// Whether bytes or spans are counted.
         what: &'static str,
         /// How many are allowed.
         limit: u64,
@@ -55,13 +55,13 @@ pub enum PushError {
         retry_after.as_secs()
     )]
     RateLimited {
-        /// What it sends too much of.
+        /// Whether it sends too many bytes or too many spans.
         what: &'static str,
-        /// How many a second are allowed.
+        /// How many of them a tenant may send a second.
         limit: u64,
         /// The setting that allows more.
         key: &'static str,
-        /// When the request fits, unless others come first.
+        /// How long it takes until the request fits, unless others come first.
         retry_after: Duration,
     },
     /// The body is compressed in a way that is not known.
@@ -69,7 +69,7 @@ pub enum PushError {
         "err-content-encoding: unknown content encoding {encoding:?}; known are gzip, deflate, zstd and identity"
     )]
     UnknownEncoding {
-        /// The encoding named.
+        /// The name of the encoding, at most 64 characters of it.
         encoding: String,
     },
     /// No tenant was named.
@@ -78,13 +78,13 @@ pub enum PushError {
     /// The tenant named cannot exist.
     #[error("err-tenant-id: {source}")]
     TenantInvalid {
-        /// What is wrong with it.
+        /// What is wrong with the name.
         source: InvalidTenantId,
     },
     /// The memory set aside for requests is used up, or spans arrive faster than blocks are written.
     #[error("err-overloaded: {resource} is full (limit {key})")]
     Overloaded {
-        /// What is used up.
+        /// Which memory is used up.
         resource: &'static str,
         /// The setting that allows more.
         key: &'static str,
@@ -92,7 +92,7 @@ pub enum PushError {
     /// The sender did not go on sending.
     #[error("err-slow-client: no byte of the request's body arrived for {} s", waited.as_secs())]
     SlowClient {
-        /// For how long nothing came.
+        /// For how long no byte came.
         waited: Duration,
     },
     /// The sender went away in the middle of the request.
@@ -103,7 +103,7 @@ pub enum PushError {
         "err-wal-disk-full: the disk of the write-ahead log has less than {limit} bytes free (limit wal.low_water_bytes)"
     )]
     DiskLow {
-        /// Bytes that must be free.
+        /// Bytes of the disk that must be free.
         limit: u64,
     },
     /// The disk is full.
@@ -115,7 +115,7 @@ pub enum PushError {
     /// The process is about to end.
     #[error("err-shutting-down: the server is shutting down")]
     ShuttingDown,
-    /// A fault of ours.
+    /// A defect of this program.
     #[error("err-internal: internal error")]
     Internal,
 }
@@ -132,17 +132,17 @@ pub enum ErrorKind {
     Unauthenticated,
     /// The same request will succeed once the tenant has sent less for a while.
     RateLimited {
-        /// When to try again.
+        /// How long to wait before trying again.
         retry_after: Duration,
     },
     /// The same request will succeed later.
     Unavailable {
-        /// When to try again.
+        /// How long to wait before trying again.
         retry_after: Duration,
     },
     /// The sender took too long, or left.
     Timeout,
-    /// A fault of ours; sending again would only repeat it.
+    /// A defect of this program; sending again would only repeat it.
     Internal,
 }
 
@@ -215,25 +215,25 @@ pub enum OpenError {
     /// The data folder cannot be made or used.
     #[error("cannot use the data folder {}", path.display())]
     DataFolder {
-        /// The folder.
+        /// The data folder.
         path: PathBuf,
-        /// Why not.
+        /// The system's reason.
         source: io::Error,
     },
     /// Another process uses the data folder.
     #[error("the data folder {} is in use by another process", path.display())]
     Locked {
-        /// The folder.
+        /// The data folder.
         path: PathBuf,
     },
     /// A file of the log cannot be read, listed or removed.
     #[error("cannot {operation} {} of the write-ahead log", path.display())]
     Log {
-        /// What was tried.
+        /// The operation that failed.
         operation: &'static str,
-        /// On which file, relative to the data folder.
+        /// The file, relative to the data folder.
         path: PathBuf,
-        /// Why it failed.
+        /// The system's reason.
         source: io::Error,
     },
     /// The log was written by a newer version of this program.
@@ -241,7 +241,7 @@ pub enum OpenError {
     NewerLog {
         /// The file, relative to the data folder.
         path: PathBuf,
-        /// Its version.
+        /// The format version of the file.
         version: u16,
     },
     /// The catalog of stored blocks cannot be read.
@@ -262,15 +262,15 @@ pub enum FlushError {
     /// The block could not be made, stored or committed.
     #[error("cannot store block {block}")]
     Store {
-        /// The block.
+        /// The block that the spans would have become.
         block: storage::ids::BlockId,
-        /// Why not.
+        /// The error of storage.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Encoding panicked.
+    /// The encoder of blocks panicked.
     #[error("encoding block {block} panicked")]
     Panicked {
-        /// The block.
+        /// The block that the spans would have become.
         block: storage::ids::BlockId,
     },
 }

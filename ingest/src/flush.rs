@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Writes blocks.
+/// Turns sealed generations into stored blocks.
 #[derive(Debug)]
 pub(crate) struct Flusher {
     pub(crate) head: Arc<Head>,

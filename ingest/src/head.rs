@@ -96,7 +96,7 @@ impl Head {
         }
     }
 
-    /// Adds an empty generation.
+    /// Adds an empty generation of a tenant, whose segment of the log lies at this path.
     pub(crate) fn open(
         &self,
         tenant: &TenantId,
@@ -137,7 +137,7 @@ impl Head {
         self.add_bytes(bytes);
     }
 
-    /// Notes that the log has grown.
+    /// Notes that the segment of a generation has grown by so many bytes.
     pub(crate) fn log_grew(&self, generation: &Generation, bytes: u64) {
         generation.lock().log_bytes += bytes;
         let total = self.log_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -266,7 +266,7 @@ impl Generation {
         self.lock().log_path = path;
     }
 
-    /// Bytes of OTLP.
+    /// Bytes of OTLP that were appended.
     pub(crate) fn bytes(&self) -> u64 {
         self.lock().bytes
     }

@@ -14,9 +14,9 @@ pub struct Metrics {
     pub request_bytes: IntCounter,
     /// Limits and refusals, by error code.
     pub limit_hits: IntCounterVec,
-    /// Panics caught.
+    /// Panics that were caught in the receive path.
     pub panics: IntCounter,
-    /// Time of one sync of the log.
+    /// Seconds that one sync of the log takes.
     pub fsync_seconds: Histogram,
     /// Requests made durable by one sync.
     pub group_size: Histogram,
@@ -34,7 +34,7 @@ pub struct Metrics {
     pub unflushed_bytes: IntGauge,
     /// Blocks by outcome: `ok`, `failed`.
     pub flushes: IntCounterVec,
-    /// Time from cutting a block to its being in the catalog.
+    /// Seconds from cutting a block to its being in the catalog.
     pub flush_seconds: Histogram,
 }
 

@@ -17,7 +17,7 @@ use crate::prescan::{Counts, prescan};
 use crate::rates::{Load, Rates};
 use crate::wal::record;
 
-/// How a request is written.
+/// The encoding of a request: OTLP as protobuf or as JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Protobuf,
@@ -95,7 +95,7 @@ pub(crate) fn prepare(
             };
             take(tenant, spans, &body, rules)?;
             let refused = |error| Refused { error, spans };
-            // The copy that is compressed.
+            // Room for the copy that is compressed.
             memory.grow(body.len()).map_err(refused)?;
             let request_hash = record::request_hash(tenant, &body);
             let counts = match found {

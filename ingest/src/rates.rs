@@ -17,7 +17,7 @@ const NS_PER_S: u128 = 1_000_000_000;
 /// How many tenants are remembered at least before those with full buckets are forgotten.
 const FEW_TENANTS: usize = 1024;
 
-/// What a request takes.
+/// How much of its tenant's buckets a request takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) bytes: u64,

@@ -41,7 +41,7 @@ pub(crate) enum Admission {
     New,
     /// Being appended right now; its outcome will come.
     InFlight(oneshot::Receiver<AppendResult>),
-    /// Already durable.
+    /// Durable since an earlier attempt.
     Durable,
 }
 

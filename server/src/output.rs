@@ -30,7 +30,7 @@ pub fn note(text: &str) {
 /// What the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screen {
-    /// Characters in a line.
+    /// Characters in one of its lines.
     pub width: u16,
     /// Whether colours may be used.
     pub color: bool,

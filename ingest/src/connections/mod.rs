@@ -56,7 +56,7 @@ pub struct ConnectionLimits {
     pub drain_timeout: Duration,
 }
 
-/// Listeners being served.
+/// Listeners whose connections are being served.
 #[derive(Debug)]
 pub struct Connections {
     stop: watch::Sender<bool>,

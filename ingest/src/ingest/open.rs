@@ -32,7 +32,7 @@ const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// What the receive path is put together from.
 #[derive(Debug)]
 pub struct IngestParts {
-    /// Its settings.
+    /// The settings of the receive path.
     pub config: IngestConfig,
     /// Holds the write-ahead log.
     pub disk: Arc<dyn Disk>,

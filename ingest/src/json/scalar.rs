@@ -91,7 +91,7 @@ macro_rules! number {
     };
 }
 
-/// Numbers from JSON's integers.
+/// A kind of number that JSON's integers are turned into, if they fit.
 trait FromNumber: Sized {
     fn from_u64(value: u64) -> Option<Self>;
     fn from_i64(value: i64) -> Option<Self>;

@@ -10,9 +10,9 @@ use storage::otlp::{Rejection, RejectionReason};
 pub(crate) struct LimitReport {
     /// Spans turned away, by reason: how many, and the name of the first.
     rejected: BTreeMap<&'static str, (u64, String)>,
-    /// Keys and values cut.
+    /// Keys and values of attributes that were cut.
     pub(super) truncated: u64,
-    /// Attributes, events and links dropped.
+    /// Attributes, events and links that were dropped.
     pub(super) dropped: u64,
 }
 

@@ -17,9 +17,9 @@ const MAX_DEPTH: u32 = 100;
 /// What a request holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// `ResourceSpans`.
+    /// `ResourceSpans` messages.
     pub resources: u64,
-    /// `ScopeSpans`.
+    /// `ScopeSpans` messages.
     pub scopes: u64,
     /// Spans.
     pub spans: u64,
@@ -36,7 +36,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// All messages.
+    /// Messages of all kinds.
     #[must_use]
     pub fn messages(&self) -> u64 {
         self.resources
@@ -85,7 +85,7 @@ enum Field {
     Message(Kind, Option<fn(&mut Counts) -> &mut u64>),
     /// Repeated text, which costs memory however short it is.
     Text,
-    /// Anything else.
+    /// Any other field.
     Other,
 }
 

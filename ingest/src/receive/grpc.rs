@@ -33,7 +33,7 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// Answers a call.
+/// Answers one gRPC call.
 pub(super) async fn export(
     ingest: &Ingest,
     request: Request<RequestBody>,

@@ -36,7 +36,7 @@ fn media_type(headers: &HeaderMap) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-/// Answers a request.
+/// Answers one HTTP request.
 pub(super) async fn export(
     ingest: &Ingest,
     request: Request<RequestBody>,

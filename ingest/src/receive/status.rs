@@ -165,7 +165,7 @@ pub(super) fn message(status: StatusCode, body: Vec<u8>, json: bool) -> Response
     )
 }
 
-/// A short text.
+/// An answer that is a short text.
 pub(super) fn text(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
     with_body(
         status,

@@ -23,9 +23,9 @@ pub(crate) struct Append {
 /// Which generations to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seal {
-    /// Those that are old or idle enough.
+    /// The generations that are old or idle enough.
     Due,
-    /// All.
+    /// All generations.
     All,
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::AppendError;
 
-/// How the log is doing.
+/// Whether the log can be written.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     /// How the last write failed, if no write has succeeded since.

@@ -15,11 +15,11 @@ pub(super) struct OpenSegment {
     pub(super) generation: Arc<Generation>,
     pub(super) file: Box<dyn DiskFile>,
     pub(super) epoch: u64,
-    /// Bytes known to be durable.
+    /// Bytes of the file that are known to be durable.
     pub(super) durable_len: u64,
     /// CRC of the last record.
     pub(super) previous_crc: u32,
-    /// Whether its name is durable.
+    /// Whether the name of the file is durable.
     named: bool,
 }
 

@@ -20,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_64;
 pub(crate) const MAGIC: [u8; 4] = *b"SPW1";
 /// Version of the record that this build writes and reads.
 pub(crate) const VERSION: u16 = 1;
-/// Bytes before the tenant.
+/// Bytes of a record before its tenant.
 pub(crate) const HEADER_LEN: usize = 64;
 /// More than any request that passes the limits; guards what a reader allocates.
 const MAX_REQUEST_LEN: u32 = 1 << 30;
@@ -46,11 +46,11 @@ pub(crate) struct Body<'a> {
     pub(crate) packed: &'a [u8],
 }
 
-/// Where a record stands.
+/// Where a record stands among its tenant's and in its segment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
     pub(crate) epoch: u64,
-    /// Counts the tenant's records.
+    /// Number of the record, counted from 1 over the tenant's records.
     pub(crate) seq: u64,
     /// All records up to this one were durable when this record was written.
     pub(crate) durable_seq: u64,
@@ -70,7 +70,7 @@ pub(crate) struct Record<'a> {
     pub(crate) len: usize,
 }
 
-/// Why bytes are no record.
+/// Why bytes are not a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Invalid {
     /// Not the bytes that were written.

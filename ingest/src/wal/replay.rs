@@ -21,7 +21,7 @@ use super::segment::{self, QUARANTINE_DIR, WAL_DIR};
 use crate::disk::Disk;
 use crate::error::OpenError;
 
-/// Reads the log back.
+/// Reads the log of a process that has ended.
 pub(crate) struct Replay<'a> {
     pub(crate) parts: &'a LogParts,
 }

@@ -19,7 +19,7 @@ pub(crate) struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// The highest record known to have been durable.
+    /// Number of the last record that is known to have been durable; 0 if none is.
     pub(crate) fn durable_seq(&self) -> u64 {
         self.records
             .iter()
@@ -28,7 +28,7 @@ impl Scan<'_> {
             .unwrap_or(0)
     }
 
-    /// The last record.
+    /// Number of the last record; 0 if there is none.
     pub(crate) fn last_seq(&self) -> u64 {
         self.records.iter().map(|r| r.place.seq).max().unwrap_or(0)
     }

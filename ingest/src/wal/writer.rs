@@ -31,7 +31,7 @@ use crate::metrics::gauge_value;
 /// A group is written once it has this many bytes, even if more requests wait.
 const MAX_GROUP_BYTES: usize = 4 << 20;
 
-/// The state of the thread.
+/// What the thread that writes the log works on.
 pub(super) struct Writer {
     parts: LogParts,
     health: Arc<Health>,

@@ -25,7 +25,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What to write, for messages.
+    /// What to write for such a value, as messages say it.
     #[must_use]
     pub fn expected(self) -> String {
         match self {
