@@ -45,7 +45,7 @@ pub enum StorageError {
         number: u64,
         /// Where the message starts.
         offset: u64,
-        /// Its length.
+        /// Length of the message, bytes.
         length: u64,
         /// Longest allowed.
         limit: u64,
@@ -66,9 +66,9 @@ pub enum StorageError {
     /// Stored data differs from what was written.
     #[error("damaged object: {what} is {observed}, expected {expected}: {object}")]
     Corrupt {
-        /// Which object.
+        /// Name of the object.
         object: String,
-        /// Which part of it.
+        /// The part of the object that is damaged.
         what: String,
         /// What should have been there.
         expected: String,
@@ -78,7 +78,7 @@ pub enum StorageError {
     /// The file is no block.
     #[error("not a block: {reason}: {object}")]
     NotABlock {
-        /// Which object.
+        /// Name of the object.
         object: String,
         /// Why not.
         reason: String,
@@ -88,9 +88,9 @@ pub enum StorageError {
         "format version {found} is newer than {supported}, the newest this build reads: {object}"
     )]
     NewerFormat {
-        /// Which object.
+        /// Name of the object.
         object: String,
-        /// Its version.
+        /// Version of the format that the object has.
         found: u32,
         /// The newest version that can be read.
         supported: u32,
@@ -98,7 +98,7 @@ pub enum StorageError {
     /// An object does not exist.
     #[error("no such object: {object}")]
     NotFound {
-        /// Which object.
+        /// Name of the object.
         object: String,
     },
     /// The object store failed.
@@ -122,15 +122,15 @@ pub enum StorageError {
     /// A commit would break a promise of the catalog.
     #[error("manifest refused: {reason} tenant={tenant}")]
     ManifestInvariant {
-        /// Whose catalog.
+        /// The tenant whose catalog it is.
         tenant: TenantId,
-        /// Which promise.
+        /// The promise that would be broken.
         reason: String,
     },
     /// A block to be removed is not in the catalog.
     #[error("block is not in the catalog: block={block} tenant={tenant}")]
     BlockNotLive {
-        /// Whose catalog.
+        /// The tenant whose catalog it is.
         tenant: TenantId,
         /// The block.
         block: BlockId,
@@ -138,15 +138,15 @@ pub enum StorageError {
     /// Other writers were faster, too many times in a row.
     #[error("commit lost to other writers too often: attempts={attempts} tenant={tenant}")]
     CommitContention {
-        /// Whose catalog.
+        /// The tenant whose catalog it is.
         tenant: TenantId,
-        /// How often it was tried.
+        /// How often the commit was tried.
         attempts: u32,
     },
     /// Reading or writing Parquet failed.
     #[error("parquet failed: {object}")]
     Parquet {
-        /// Which object.
+        /// Name of the object.
         object: String,
         /// Parquet's own error.
         source: Arc<ParquetError>,

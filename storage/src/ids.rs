@@ -117,7 +117,7 @@ pub enum InvalidTraceId {
     Character {
         /// The character.
         character: char,
-        /// Its place, counted from 1.
+        /// The character's place, counted from 1.
         position: usize,
     },
     /// There are more digits than 16 bytes have.

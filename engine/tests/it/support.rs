@@ -9,8 +9,8 @@ use engine::search::{
     Value as SearchValue,
 };
 use engine::{
-    Engine, EngineError, EngineOptions, Exemplar, Grid, LabelValue, MetricsPlan, PartialExemplars,
-    PartialSeries, QueryContext, SeriesPlan, SeriesSet, Slice,
+    Engine, EngineError, EngineOptions, Exemplar, Grid, LabelValue, MetricsPlan, PairCache,
+    PartialExemplars, PartialSeries, QueryContext, SeriesPlan, SeriesSet, Slice,
 };
 use object_store::ObjectStore;
 use object_store::memory::InMemory;

@@ -1,4 +1,4 @@
-//! A bit for each of some rows.
+//! Sets of rows, as a bit for each row of a range.
 
 /// Bits of a word.
 const WORD: usize = 64;
@@ -6,13 +6,13 @@ const WORD: usize = 64;
 /// Which of some rows are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bits {
-    /// The first row in the lowest bit; behind the last row there are zeros.
+    /// A bit for each row, the first row in the lowest bit; behind the last row there are zeros.
     words: Vec<u64>,
     len: usize,
 }
 
 impl Bits {
-    /// As many rows as that, all of them or none.
+    /// So many rows, of which all are meant or none.
     #[must_use]
     pub fn same(bit: bool, rows: usize) -> Self {
         let mut bits = Self::default();
@@ -111,13 +111,13 @@ impl Bits {
             })
     }
 
-    /// No rows any more.
+    /// Takes all rows away.
     pub fn clear(&mut self) {
         self.words.clear();
         self.len = 0;
     }
 
-    /// More rows, all of them or none.
+    /// Adds rows at the end, of which all are meant or none.
     pub fn push_same(&mut self, bit: bool, mut rows: usize) {
         let word = if bit { u64::MAX } else { 0 };
         while rows > 0 {
@@ -127,7 +127,7 @@ impl Bits {
         }
     }
 
-    /// More rows, 64 at most, from the lowest bit of a word on.
+    /// Adds rows at the end, 64 at most, by the bits of a word from the lowest on.
     pub fn push(&mut self, word: u64, rows: usize) {
         let rows = rows.min(WORD);
         let Some(unused) = WORD.checked_sub(rows).filter(|unused| *unused < WORD) else {

@@ -1,8 +1,10 @@
 //! Blocks: how spans are laid out, written, read and checked.
 //!
 //! What writing and reading share comes first: [`meta`] says what is known of a block from outside,
-//! [`footer`] what its file says of itself, [`memory`] is a block in memory. [`write`](mod@write) makes
-//! columns of spans, a file of columns, and stores it; [`read`] finds in it what is asked for.
+//! [`footer`] what its file says of itself; [`memory`] is a block in memory, [`trace_filter`] says which
+//! traces may be in one, [`hash`] tells repeated spans from different ones, and [`hybrid`] and [`bits`]
+//! are how numbers of few bits are kept. [`write`](mod@write) makes columns of spans and a file of
+//! columns, and stores it; [`read`] finds in a block what is asked for.
 
 mod base64_bytes;
 mod bits;

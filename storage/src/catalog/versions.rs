@@ -32,9 +32,9 @@ pub(super) struct Versions {
 /// What became of an attempt to create a version.
 #[derive(Debug)]
 pub(super) enum Created {
-    /// It is there, and ours.
+    /// The version is there, and ours.
     Ours,
-    /// Someone else's is there.
+    /// Someone else's version is there.
     Theirs(Manifest),
 }
 

@@ -4,7 +4,8 @@
 //! width needs, repeated `n` times; a header `2n + 1` by `8n` numbers packed without gaps, lowest bits
 //! first. <https://parquet.apache.org/docs/file-format/data-pages/encodings/>
 //!
-//! [`mod@read`] takes whatever a writer may have made; [`mod@write`] makes what compresses well.
+//! [`mod@read`] takes whatever a writer may have made, with [`unpack`] for packed numbers; [`mod@write`]
+//! makes what compresses well.
 
 mod read;
 mod unpack;

@@ -28,9 +28,9 @@ enum Run {
         left: usize,
     },
     Packed {
-        /// Where the numbers start.
+        /// Where the run's numbers start in the bytes.
         from: usize,
-        /// How many were read.
+        /// How many numbers of the run were read.
         read: usize,
         left: usize,
     },
@@ -241,7 +241,7 @@ impl Hybrid {
         Ok(header)
     }
 
-    /// Where the next so many bytes are.
+    /// Goes over so many bytes, and says where they start.
     fn take(&mut self, count: usize) -> Result<usize> {
         let from = self.next;
         let to = from.checked_add(count).ok_or_else(too_short)?;

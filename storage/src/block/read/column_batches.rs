@@ -1,4 +1,4 @@
-//! Some columns of a row group as batches, for what does not lie flat in them.
+//! Some columns of a whole row group as batches, for columns that [`encoded`](super::encoded) does not read.
 
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;

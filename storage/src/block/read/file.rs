@@ -124,7 +124,7 @@ impl BlockFile {
         &self.path
     }
 
-    /// What it shares with the files of other blocks.
+    /// The cache that the file shares with those of other blocks.
     pub(super) fn cache(&self) -> &Arc<BlockCache> {
         &self.cache
     }

@@ -1,4 +1,4 @@
-//! The spans of one trace, put together from wherever they are.
+//! The spans of one trace, put together from all blocks that have some, up to a size.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A full check of a stored block.
+//! A full check of a stored block: every checksum, and that all of it can be decoded.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use crate::layout;
 /// What a full check looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerifyReport {
-    /// The file.
+    /// Object name of the file.
     pub object: String,
-    /// Its length.
+    /// Length of the file, bytes.
     pub size_bytes: u64,
-    /// Its SHA-256.
+    /// SHA-256 of the file, in hex.
     pub sha256: String,
     /// Whether length and SHA-256 were compared with the catalog's; a bare file has none.
     pub compared_with_catalog: bool,

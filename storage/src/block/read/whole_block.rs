@@ -1,4 +1,4 @@
-//! All rows of a block.
+//! A stored block read into memory, all rows and columns of it.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

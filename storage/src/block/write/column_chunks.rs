@@ -17,9 +17,9 @@ use crate::block::MemoryBlock;
 
 /// A column chunk that is encoded but not yet in the file.
 pub(super) enum EncodedChunk {
-    /// One of ours.
+    /// A chunk in one of our forms.
     Own(OwnChunk),
-    /// One of the library's.
+    /// A chunk as the library encodes it.
     Other(ArrowColumnChunk),
 }
 

@@ -7,7 +7,7 @@ pub struct WriteOptions {
     pub row_group_rows: usize,
     /// Rows per page, about.
     pub page_rows: usize,
-    /// Level of zstd.
+    /// Compression level of zstd.
     pub zstd_level: i32,
 }
 

@@ -8,9 +8,9 @@ pub struct PlainBounds {
     pub key_len: usize,
     pub value_len: usize,
     pub span_attributes: usize,
-    /// Of a resource or a scope.
+    /// Attributes of a resource or a scope.
     pub resource_attributes: usize,
-    /// Of an event or a link.
+    /// Attributes of an event or a link.
     pub event_attributes: usize,
     pub events: usize,
     pub links: usize,

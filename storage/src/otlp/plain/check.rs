@@ -42,7 +42,7 @@ fn each<'a>(message: &'a [u8], mut field: impl FnMut(u32, Wire<'a>) -> Option<()
 }
 
 impl Check<'_> {
-    /// One more message.
+    /// Counts one more message; `None` if that is one too many.
     fn count(&mut self) -> Option<()> {
         self.messages += 1;
         (self.messages <= self.bounds.messages).then_some(())
@@ -227,17 +227,17 @@ impl Check<'_> {
         (within && has_trace_id && has_span_id).then_some(())
     }
 
-    /// `is_text` if that is known.
+    /// A key; `is_text` if it is known to be text.
     fn key(&self, key: &[u8], is_text: bool) -> Option<()> {
         (key.len() <= self.bounds.key_len && (is_text || text(key).is_some())).then_some(())
     }
 
-    /// As [`key`](Self::key).
+    /// A value that is text; `is_text` if that is known.
     fn value_text(&self, value: &[u8], is_text: bool) -> Option<()> {
         (value.len() <= self.bounds.value_len && (is_text || text(value).is_some())).then_some(())
     }
 
-    /// `depth` counts arrays and maps around the attribute, `levels` messages.
+    /// An attribute; `depth` counts the arrays and maps around it, `levels` the messages.
     fn attribute(&mut self, message: &[u8], depth: u32, levels: u32) -> Option<()> {
         self.count()?;
         if levels == 0

@@ -1,4 +1,4 @@
-//! The columns of a batch.
+//! The columns of a batch of a block's rows, by what they hold.
 
 use arrow::array::{
     ArrayRef, AsArray as _, BinaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, ListArray,

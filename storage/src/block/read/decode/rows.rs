@@ -1,4 +1,4 @@
-//! Rows of a batch to what the model calls them.
+//! Rows of a batch to spans, with their resources, scopes, events and links.
 
 use std::ops::Range;
 

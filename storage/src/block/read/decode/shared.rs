@@ -1,4 +1,4 @@
-//! Resources and scopes, which many rows share.
+//! Resources and scopes of a batch: many rows share one, which is recognised and made once.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Texts and attribute values of a row.
+//! Columns of texts and of attributes, and what a row has in them.
 
 use arrow::array::{
     Array as _, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int32Array, Int64Array,

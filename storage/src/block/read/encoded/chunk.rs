@@ -20,7 +20,7 @@ pub(crate) struct ColumnChunk {
     /// First row of each page, then the number of rows.
     pub(super) bounds: Vec<usize>,
     dictionary: OnceLock<ArrayRef>,
-    /// Empty if none is to be kept.
+    /// Decoded pages; no room for any if none is to be kept.
     pages: Box<[OnceLock<PageContent>]>,
     memory_bytes: AtomicU64,
 }
@@ -34,7 +34,7 @@ impl fmt::Debug for ColumnChunk {
     }
 }
 
-/// What a chunk takes with all of its pages decoded, about.
+/// Bytes of memory that a chunk takes with all of its pages decoded, about.
 pub(super) fn estimated_bytes(chunk: &ColumnChunkMetaData) -> u64 {
     let sizes = [chunk.compressed_size(), chunk.uncompressed_size()];
     let sizes = sizes.map(|size| u64::try_from(size).unwrap_or(u64::MAX));
@@ -90,12 +90,12 @@ impl ColumnChunk {
         })
     }
 
-    /// What the chunk takes, with what was decoded of it so far.
+    /// Bytes of memory that the chunk takes, with what was decoded of it so far.
     pub(crate) fn memory_bytes(&self) -> u64 {
         self.memory_bytes.load(Ordering::Relaxed)
     }
 
-    /// Its pages, from the first on.
+    /// A reader of the chunk's pages, from the first on.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A column chunk, page by page.
+//! A column of a row group, read forwards as codes and values, page by page.
 
 use std::sync::Arc;
 

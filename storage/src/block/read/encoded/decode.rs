@@ -1,4 +1,4 @@
-//! Pages of Parquet, decoded.
+//! Pages of a column chunk to codes and values.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A page: which code each of its rows has.
+//! A page of a column chunk: which code each of its rows has.
 
 use std::ops::Range;
 
@@ -13,10 +13,10 @@ use crate::block::read::page_reader::damaged;
 /// The page that is being read.
 pub(super) struct Loaded {
     pub(super) rows: Range<usize>,
-    /// The row that is read next.
+    /// The row whose code is read next.
     pub(super) row: usize,
     pub(super) values: ArrayRef,
-    /// Another number for other values.
+    /// A number that is another one for other values.
     pub(super) generation: u64,
     pub(super) codes: PageCodes,
 }
@@ -28,7 +28,7 @@ pub(super) struct PageContent {
     pub(super) codes: PageCodes,
     /// Whether the values are of this page alone.
     pub(super) is_own: bool,
-    /// What it takes, without a dictionary.
+    /// Bytes of memory that the page takes, without a dictionary.
     pub(super) bytes: usize,
 }
 

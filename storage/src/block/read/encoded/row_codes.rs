@@ -9,7 +9,7 @@ pub struct RowCodes {
     presence: CodedRows,
     /// Which rows have a code, where some have and some have not.
     bits: Bits,
-    /// Of the rows that have one; or one for all of them.
+    /// Codes of the rows that have one; or one code for all of them.
     codes: Vec<u32>,
     is_same: bool,
 }
@@ -26,9 +26,9 @@ enum CodedRows {
 /// The codes that rows have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coded<'a> {
-    /// All the same.
+    /// All rows have the same code.
     Same(u32),
-    /// Row by row, of those rows that have one.
+    /// The codes row by row, of those rows that have one.
     Each(&'a [u32]),
 }
 

@@ -1,5 +1,5 @@
-//! Some rows of a row group as a source for the library's reader: of each column the pages that have
-//! them, and the dictionary.
+//! What was fetched of a row group, as a source for the library's reader: of each column the pages that
+//! have the wanted rows, and the dictionary.
 
 use std::ops::Range;
 

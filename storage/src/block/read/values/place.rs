@@ -5,7 +5,7 @@ use parquet::schema::types::SchemaDescriptor;
 use crate::block::meta::{AttributeScope, BlockMeta};
 use crate::schema::names;
 
-/// Whose values.
+/// What has the values that are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueSource {
     /// A column that every block has, by its name in [`names`]: of texts, integers, floats or
@@ -15,14 +15,14 @@ pub enum ValueSource {
     EventName,
     /// An attribute. Arrays stand for their elements.
     Attribute {
-        /// Where it stands.
+        /// Where the attribute stands.
         scope: AttributeScope,
-        /// Its key.
+        /// The attribute's key.
         key: String,
     },
 }
 
-/// Where in a block some of the values are.
+/// A place in a block that has some of the values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     /// A column of single values.
@@ -33,7 +33,7 @@ pub(super) enum Place {
 }
 
 impl ValueSource {
-    /// Where a block has the values.
+    /// The places of a block that have the values.
     pub(super) fn places(&self, meta: &BlockMeta) -> Vec<Place> {
         let (scope, key) = match self {
             Self::Column(name) => return vec![Place::Column((*name).to_owned())],

@@ -1,4 +1,4 @@
-//! The values that rows have.
+//! The values that rows have, found by looking at each row.
 
 use std::ops::RangeInclusive;
 

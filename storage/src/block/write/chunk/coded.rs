@@ -1,8 +1,8 @@
 //! Dictionary-coded column chunks whose codes do not straddle bytes.
 //!
-//! Parquet leaves the width of codes to the writer. ValueCodes packed into as few bits as they need are
+//! Parquet leaves the width of codes to the writer. Codes packed into as few bits as they need are
 //! short, but the same sequence of values is another sequence of bytes wherever it starts at another
-//! bit, and the compressor, for which traces of one kind are a gift, finds next to nothing. ValueCodes of
+//! bit, and the compressor, for which traces of one kind are a gift, finds next to nothing. Codes of
 //! 1, 2, 4, 8, 16 … bits are longer before compression and much shorter after it. Besides, what Arrow
 //! has coded is not looked up again, value by value.
 
@@ -48,10 +48,10 @@ pub(in crate::block::write) fn dictionary(
 
 /// A column as codes and what they mean.
 struct CodedColumn<T> {
-    /// One per value that is not null, in row order.
+    /// The code of each value that is not null, in row order.
     codes: Vec<u32>,
     presence: Presence,
-    /// By code.
+    /// The values, by code.
     items: Vec<T>,
 }
 
@@ -72,7 +72,7 @@ impl<T: ColumnValue> CodedColumn<T> {
     }
 }
 
-/// Gives items codes in the order of first appearance.
+/// Gives values codes in the order of first appearance.
 struct ValueCodes<T>(HashMap<T, u32>);
 
 impl<T: ColumnValue> ValueCodes<T> {
@@ -113,7 +113,7 @@ fn primitives<P: ArrowPrimitiveType, T: ColumnValue>(
 fn texts(slices: &[ArrayRef]) -> Option<CodedColumn<&str>> {
     let mut out = CodedColumn::new(slices);
     let mut codes = ValueCodes(HashMap::new());
-    // ValueCodes here by keys there; slices of one array share its dictionary.
+    // Codes here by keys there; slices of one array share its dictionary.
     let mut known: Vec<Option<u32>> = Vec::new();
     let mut known_of: Option<&StringArray> = None;
     for slice in slices {
@@ -168,11 +168,11 @@ fn chunk<T: WithStatistics>(
     out.finish(&coded.presence, bounds).map(Some)
 }
 
-/// The order of a dictionary's items.
+/// The order of a dictionary's values.
 struct Ranks {
-    /// By code; [`NO_RANK`] for items without an order.
+    /// The rank of each code; [`NO_RANK`] for values without an order.
     of_code: Vec<u32>,
-    /// ValueCodes in order.
+    /// Codes in the order of their values.
     codes: Vec<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! Which rows of a row group have a value.
+//! Which rows of a row group have a value, whole or page by page.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use arrow::buffer::BooleanBuffer;
 
 /// Which rows of a row group have a value.
 pub(super) struct Presence {
-    /// One per row; `None` if all have one.
+    /// A bit for each row; `None` if every row has a value.
     pub(super) valid: Option<BooleanBuffer>,
     pub(super) row_count: usize,
     pub(super) value_count: usize,
@@ -17,7 +17,7 @@ pub(super) struct Presence {
 
 /// Rows of one page.
 pub(super) struct PageRows {
-    /// One per row; `None` if all of the row group have a value.
+    /// A bit for each row; `None` if every row of the row group has a value.
     pub(super) valid: Option<BooleanBuffer>,
     pub(super) row_count: usize,
     /// Which of the row group's values are those of these rows.

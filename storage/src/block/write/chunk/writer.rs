@@ -35,11 +35,11 @@ pub(in crate::block::write) struct ChunkOptions {
     pub(in crate::block::write) zstd: ZstdLevel,
 }
 
-/// What a page holds before it is compressed.
+/// The bytes of a page before they are compressed.
 #[derive(Default)]
 pub(super) struct Raw {
     pub(super) bytes: Vec<u8>,
-    /// Where something of another kind begins.
+    /// Where bytes of another kind begin, which the compressor had better not see as one with those before.
     cuts: Vec<usize>,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct ChunkWriter<'a> {
     page_count: i32,
     column_index: ColumnIndexBuilder,
     offset_index: OffsetIndexBuilder,
-    /// Kept for its memory.
+    /// The page that was written last, kept for its memory.
     raw: Raw,
 }
 

@@ -42,7 +42,7 @@ pub(super) struct SpanRow {
 }
 
 impl SpanRow {
-    /// As [`Span::duration_ns`].
+    /// End minus start in ns, as [`Span::duration_ns`] has it.
     pub(super) fn duration_ns(&self) -> i64 {
         self.end_ns.saturating_sub(self.start_ns).max(0)
     }

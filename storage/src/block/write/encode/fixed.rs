@@ -1,4 +1,4 @@
-//! The columns that every block has, but for the lists.
+//! The columns that every block has, but for attributes, events and links.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What encoding a block needs to know besides the spans.
+//! Options of encoding a block.
 
 use crate::ids::{BlockId, TenantId};
 
