@@ -17,7 +17,7 @@ pub struct RangeRequest {
     pub tenants: Vec<TenantId>,
     /// The query text.
     pub query: String,
-    /// Which TraceQL it is in.
+    /// Which TraceQL the text is in.
     pub dialect: Dialect,
     /// The intervals that get a sample each.
     pub grid: Grid,
@@ -33,11 +33,11 @@ pub struct RangeRequest {
 /// The answer of a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// The series.
+    /// The series, in canonical order.
     pub series: SeriesSet,
     /// The exemplars of each series, in order of time; empty if there are none at all.
     pub exemplars: Vec<Vec<Exemplar>>,
-    /// What it took.
+    /// What answering the query took.
     pub stats: QueryStats,
     /// Why the answer is not complete, if it is not.
     pub partial: Option<PartialReason>,
@@ -50,7 +50,7 @@ pub struct Answer {
 pub enum PartialReason {
     /// There were as many series as an answer may have, or more.
     SeriesLimit {
-        /// How many an answer may have.
+        /// How many series an answer may have.
         limit: usize,
     },
 }
@@ -58,7 +58,7 @@ pub enum PartialReason {
 /// How much EXPLAIN does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExplainMode {
-    /// Plans only.
+    /// Shows the plans of a query only.
     Plan,
     /// Runs the query, too.
     Analyze,

@@ -25,7 +25,7 @@ impl Block {
         }
     }
 
-    /// All of the block.
+    /// The slice that is all of the block.
     pub(crate) fn whole(self) -> Slice {
         match self {
             Self::Stored(block) => Slice::Stored {

@@ -19,7 +19,7 @@ pub(crate) struct Finished {
 /// How such series become the answer of a query.
 #[derive(Debug)]
 pub(crate) struct Finishing {
-    /// What is computed with them.
+    /// What is computed with the series.
     pub(crate) plan: Arc<SeriesPlan>,
     /// Most series of the answer.
     pub(crate) series_limit: Option<usize>,

@@ -16,9 +16,9 @@ use crate::survivors::Survivors;
 /// What there is to do for a metrics query.
 #[derive(Debug)]
 pub(crate) struct Cut {
-    /// States that are there already.
+    /// States of earlier jobs, which answer for some row groups.
     kept: Vec<Part>,
-    /// What is left.
+    /// Jobs for the row groups and live blocks that are left.
     pub(crate) jobs: JobList,
     /// The traces that are left out of blocks.
     without: HashMap<BlockId, Fingerprint>,
@@ -28,6 +28,7 @@ pub(crate) struct Cut {
 #[derive(Debug, Clone)]
 pub(crate) struct Task {
     pub(crate) job: Job,
+    /// Where the state of the job is kept.
     pub(crate) keepable: Option<Keepable>,
 }
 

@@ -20,9 +20,9 @@ pub enum QueryError {
         "query is too long: bytes={bytes} limit={limit} (query_frontend.max_query_expression_size_bytes)"
     )]
     TooLong {
-        /// Its length.
+        /// The length of the text, bytes.
         bytes: usize,
-        /// The longest allowed.
+        /// The longest text allowed, bytes.
         limit: usize,
     },
     /// The time range is longer than allowed.
@@ -32,7 +32,7 @@ pub enum QueryError {
         format_ns(*limit_ns)
     )]
     RangeTooLong {
-        /// The longest allowed.
+        /// The longest range allowed, ns.
         limit_ns: i64,
     },
     /// The query cannot be planned or fails on the data.
@@ -46,9 +46,9 @@ pub enum QueryError {
         "job queue full: tenant={tenant} limit={limit} (query_frontend.max_outstanding_per_tenant)"
     )]
     QueueFull {
-        /// Whose queue.
+        /// The tenant whose queue is full.
         tenant: TenantId,
-        /// How many may wait.
+        /// How many queries of a tenant may wait.
         limit: usize,
     },
     /// The query took longer than allowed.
@@ -57,7 +57,7 @@ pub enum QueryError {
         format_ns(i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX))
     )]
     Timeout {
-        /// How long it could have taken.
+        /// How long the query could have taken.
         timeout: Duration,
         /// Which setting or parameter says so.
         key: &'static str,
@@ -68,7 +68,7 @@ pub enum QueryError {
          values, or raise query.max_response_bytes"
     )]
     ResponseTooLarge {
-        /// The largest allowed.
+        /// The largest answer allowed, bytes.
         limit: usize,
     },
     /// The trace is larger than allowed.
@@ -77,7 +77,7 @@ pub enum QueryError {
          (overrides.defaults.global.max_bytes_per_trace)"
     )]
     TraceTooLarge {
-        /// The largest allowed.
+        /// The largest trace allowed, bytes of OTLP.
         limit: u64,
     },
     /// A defect of this program.

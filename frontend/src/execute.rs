@@ -163,7 +163,7 @@ fn must_run_alone(kind: ErrorKind, origin: Origin, keepable: &Keepable) -> bool 
 }
 
 impl Execution {
-    /// Makes the series.
+    /// Makes the series of the query, and says what that took.
     pub(crate) async fn finish(
         self,
         plan: &Arc<MetricsPlan>,

@@ -14,8 +14,17 @@
 //! Not here: how a plan runs (see the crate `engine`), how spans are stored, configuration files,
 //! sockets.
 //!
-//! Reading order: [`query`], [`split`], `cache`, `execute`, [`schedule`], `turns`, [`limits`], [`config`], then [`api`], and
-//! [`promql`] for the constants that Prometheus clients probe with.
+//! Reading order is [`query`] and then what it calls. From the ground up, where a file imports from
+//! its own floor or below:
+//!
+//! - *words*: [`duration`], [`config`], [`error`], [`stats`], [`answer`], [`observe`], [`limits`],
+//!   [`metrics`], `snapshots`, `threads`;
+//! - *what to read*: `blocks`, [`split`], `survivors`, [`filter`], `value_sources`;
+//! - *who reads it*: `turns`, [`schedule`], `workers`;
+//! - *steps*: `joins`, `cache`, `merge`, `cut`, `combine`, `execute`, `exemplars`;
+//! - *the path*: [`query`];
+//! - *beside the path*: [`names`], `typed_value`, [`values`], [`search`], [`trace`], [`viewer`];
+//! - *HTTP*: [`promql`] for the constants that Prometheus clients probe with, and [`api`].
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]

@@ -7,7 +7,7 @@ use engine::{EngineError, Grid, PartialSeries, Placement};
 use crate::error::QueryError;
 use crate::threads::off_reactor;
 
-/// What some spans come to.
+/// The partial series that some spans come to.
 #[derive(Debug)]
 pub(crate) enum Part {
     /// A state of the query alone.
@@ -17,7 +17,7 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// Values that are merged, about.
+    /// How many values there are to merge, about.
     fn cells(&self, grid: Grid) -> u64 {
         let (series, intervals) = match self {
             Self::Own(series) => (series, grid.intervals),

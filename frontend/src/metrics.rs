@@ -26,7 +26,7 @@ pub(crate) struct Metrics {
     spans_inspected: IntCounter,
     limit_hits: IntCounterVec,
     pub(crate) cache: CacheMetrics,
-    /// As of the last query.
+    /// Memory of the block cache after the last query.
     block_cache_bytes: IntGauge,
 }
 

@@ -54,10 +54,10 @@ pub const METRIC_FUNCTIONS: [(&str, &str); 9] = [
     ),
 ];
 
-/// Whose spans, and when they start.
+/// A request for the names, or the values of a name, that some spans have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamesRequest {
-    /// Whose spans.
+    /// The tenants whose spans these are.
     pub tenants: Vec<TenantId>,
     /// Earliest span start, ns since the epoch.
     pub start_ns: i64,
@@ -71,9 +71,9 @@ pub struct NamesRequest {
 /// Keys of attributes by their scope.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AttributeNames {
-    /// The keys, without scope.
+    /// The keys of each scope, without it.
     pub by_scope: BTreeMap<AttributeScope, BTreeSet<String>>,
-    /// What it took.
+    /// What finding the keys took.
     pub stats: QueryStats,
 }
 

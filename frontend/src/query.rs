@@ -99,13 +99,13 @@ impl Frontend {
         self.clock.instant()
     }
 
-    /// The settings.
+    /// The settings of queries.
     #[must_use]
     pub fn config(&self) -> &FrontendConfig {
         &self.config
     }
 
-    /// Counts what a query took.
+    /// Counts what a query took among the metrics of the process.
     pub(crate) fn count(&self, stats: &QueryStats) {
         self.metrics.count(stats, self.jobs.cache_bytes());
     }

@@ -19,12 +19,12 @@ pub struct ScheduleOptions {
     pub max_retries: u32,
 }
 
-/// What a job came to.
+/// A job that was run to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Completed<T> {
-    /// Its result.
+    /// The result of the job.
     pub value: T,
-    /// How often it had to be run again.
+    /// How often the job had to be run again.
     pub retries: u32,
 }
 

@@ -27,7 +27,7 @@ use crate::workers::Workers;
 /// Blocks that are searched first; each further round takes twice as many.
 const FIRST_ROUND: usize = 8;
 
-/// A search.
+/// What is searched for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SearchRequest {
     /// Whose spans; more than one tenant are searched as if their spans were of one.
@@ -51,7 +51,7 @@ pub struct SearchRequest {
 pub struct SearchAnswer {
     /// The newest matching traces, newest first.
     pub traces: Vec<TraceMatch>,
-    /// What it took.
+    /// What the search took.
     pub stats: QueryStats,
 }
 

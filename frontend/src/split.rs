@@ -23,9 +23,9 @@ pub struct SplitOptions {
 /// One job: one query over one slice, run and repeated as a whole.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// What it reads.
+    /// What the job reads.
     pub slice: Slice,
-    /// Bytes that it will read from storage.
+    /// Bytes that the job will read from storage.
     pub bytes: u64,
 }
 

@@ -17,13 +17,14 @@ use crate::stats::QueryStats;
 pub(crate) struct Survivors {
     /// Stored blocks, each with those of its row groups that may hold such spans.
     pub(crate) stored: Vec<(Arc<BlockMeta>, Vec<usize>)>,
-    /// Blocks in memory.
+    /// Blocks in memory that may hold such spans.
     pub(crate) live: Vec<Arc<MemoryBlock>>,
     /// How many blocks there are, and how many were ruled out.
     pub(crate) stats: QueryStats,
 }
 
 impl Survivors {
+    /// Rules out what the descriptions of blocks and row groups rule out.
     pub(crate) fn prune(plan: &MetricsPlan, grid: &Grid, snapshots: &[Snapshot]) -> Self {
         let rule = |block: &BlockMeta| engine::prune(plan, grid, block);
         let (kept, stats) = blocks::prune(snapshots, rule);
@@ -41,7 +42,7 @@ impl Survivors {
         }
     }
 
-    /// Cuts them into jobs.
+    /// Cuts all that survived into jobs, whatever is kept of it.
     pub(crate) fn split(&self, plan: &MetricsPlan, grid: &Grid, options: &SplitOptions) -> JobList {
         split(plan, grid, &self.stored, &[], &self.live, options)
     }

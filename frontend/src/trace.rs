@@ -19,12 +19,12 @@ use crate::snapshots::SecondLook;
 use crate::stats::QueryStats;
 use crate::threads::off_reactor;
 
-/// Which trace.
+/// Which trace is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceRequest {
-    /// Whose spans.
+    /// The tenants whose spans these are.
     pub tenants: Vec<TenantId>,
-    /// The trace.
+    /// The id of the trace.
     pub trace_id: TraceId,
     /// Leaves out blocks of which every span ended earlier, ns since the epoch.
     pub start_ns: Option<i64>,
@@ -37,7 +37,7 @@ pub struct TraceRequest {
 pub struct TraceAnswer {
     /// The spans, each once, by resource and scope; empty if there is no such trace.
     pub groups: Vec<SpanGroup>,
-    /// What it took.
+    /// What finding the spans took.
     pub stats: QueryStats,
     /// Why the trace is not whole, if it is not.
     pub partial: Option<TraceTooLarge>,
@@ -46,7 +46,7 @@ pub struct TraceAnswer {
 /// A trace has more bytes than an answer may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceTooLarge {
-    /// How many it may have.
+    /// How many bytes, as OTLP, a trace of an answer may have.
     pub limit_bytes: u64,
 }
 

@@ -32,9 +32,9 @@ pub use crate::typed_value::{TypedValue, ValueType};
 pub struct Values {
     /// The values, ordered by type, then by value.
     pub values: Vec<TypedValue>,
-    /// What it took.
+    /// What finding the values took.
     pub stats: QueryStats,
-    /// Why there may be more.
+    /// Why there may be more values.
     pub partial: Option<String>,
 }
 

@@ -72,7 +72,7 @@ pub(super) async fn exemplars(
         exemplars.retain(inside);
         (!exemplars.is_empty()).then(|| OfSeries {
             labels: labels(grid, series, options),
-            exemplars: exemplars.into_iter().map(WireExemplar).collect(),
+            exemplars: exemplars.into_iter().map(PromExemplar).collect(),
         })
     });
     Ok(Success::new(shown.collect::<Vec<_>>()).small())
@@ -104,7 +104,7 @@ fn labels(grid: Grid, series: Series, options: RenderOptions) -> Vec<(String, St
 
 struct OfSeries {
     labels: Vec<(String, String)>,
-    exemplars: Vec<WireExemplar>,
+    exemplars: Vec<PromExemplar>,
 }
 
 impl Serialize for OfSeries {
@@ -117,9 +117,9 @@ impl Serialize for OfSeries {
     }
 }
 
-struct WireExemplar(Exemplar);
+struct PromExemplar(Exemplar);
 
-impl Serialize for WireExemplar {
+impl Serialize for PromExemplar {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let exemplar = &self.0;
         let trace_id = exemplar.trace_id.to_string();

@@ -73,7 +73,7 @@ impl Serialize for RangeSeries<'_> {
             let samples = self.series.values.samples();
             samples.filter_map(|(interval, value)| {
                 let time_ms = *self.times_ms.get(interval)?;
-                Some(Sample { time_ms, value })
+                Some(WireSample { time_ms, value })
             })
         });
         let mut map = serializer.serialize_map(Some(2))?;
@@ -128,12 +128,12 @@ impl Serialize for InstantSeries<'_> {
     }
 }
 
-struct Sample {
+struct WireSample {
     time_ms: i64,
     value: f64,
 }
 
-impl Serialize for Sample {
+impl Serialize for WireSample {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(2))?;
         map.serialize_entry("timestampMs", &Wide(self.time_ms))?;
