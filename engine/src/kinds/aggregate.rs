@@ -104,7 +104,7 @@ impl AggregateJob {
     }
 
     /// The plan over a scan of the block's spans.
-    fn logical_plan(&self, scan: LogicalPlanBuilder) -> Result<LogicalPlan> {
+    pub(super) fn logical_plan(&self, scan: LogicalPlanBuilder) -> Result<LogicalPlan> {
         let LoweredAggregate {
             keys, value, kind, ..
         } = &self.aggregate;

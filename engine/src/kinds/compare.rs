@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use futures::TryStreamExt as _;
 use storage::block::meta::BlockMeta;
 use traceql::ast::Compare;
@@ -78,10 +78,14 @@ impl CompareJob {
         if let Some(encoded) = encoded {
             return Ok(PlannedCompare::Encoded(Box::new(encoded)));
         }
-        let scan = spans.scan(&self.columns())?;
-        let logical = self.selected.only_used(scan, &self.used())?;
+        let logical = self.logical_plan(spans.scan(&self.columns())?)?;
         let plan = DataFusionPlan::try_new(&logical, session).await?;
         Ok(PlannedCompare::General(Box::new(self), plan))
+    }
+
+    /// The plan over a scan of the block's spans.
+    pub(super) fn logical_plan(&self, scan: LogicalPlanBuilder) -> Result<LogicalPlan> {
+        self.selected.only_used(scan, &self.used())
     }
 
     fn used(&self) -> Vec<&Expr> {

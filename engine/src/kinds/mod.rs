@@ -10,6 +10,8 @@ mod compare;
 mod exemplars;
 mod plan;
 pub(crate) mod search;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
