@@ -10,7 +10,7 @@ pub(in crate::generate) const WINDOW_START_NS: i64 = 1_700_000_000_000_000_000;
 
 pub(super) const INTERVALS: usize = 4;
 
-/// The grid that goes with [`nasty_traces`].
+/// The grid that goes with [`nasty_traces`](super::nasty_traces).
 #[must_use]
 pub fn nasty_grid() -> Grid {
     Grid {
