@@ -1,10 +1,11 @@
 //! Typed TraceQL queries to series, over blocks and live spans. DataFusion lives here.
 //!
-//! A query runs as independent *jobs*, each over one [`Slice`]: some row groups of one block, or one
-//! live block. [`SeriesPlan::analyse`] decides what the query needs: one [`MetricsPlan`], or several
-//! whose series it computes with. [`prune()`] drops what cannot match, [`Engine::run_job`] lowers such a
-//! plan to one of DataFusion for one slice and runs it to a [`PartialSeries`], partial series
-//! [merge](PartialSeries::merge) in any order, and [`PartialSeries::finish`] makes the [`SeriesSet`].
+//! A query runs as independent *jobs*: some [`Work`] over one [`Slice`], which is some row groups of one
+//! block, one live block, or traces put together out of several. [`SeriesPlan::analyse`] decides what
+//! a query needs: one [`MetricsPlan`], or several whose series it computes with. [`prune()`] drops what
+//! cannot match, [`Jobs::run`] lowers such a plan to one of DataFusion for one slice and runs it to a
+//! [`PartialSeries`], partial series [merge](PartialSeries::merge) in any order, and
+//! [`PartialSeries::finish`] makes the [`SeriesSet`].
 //!
 //! Invariants: how spans are cut into slices never changes an answer; every query that compiles
 //! runs; a query's memory is bounded by its [`QueryContext`].
@@ -12,7 +13,19 @@
 //! Absent on purpose: HTTP, configuration files, query text (see the crate `traceql`), and the
 //! scheduling of jobs (see the crate `frontend`).
 //!
-//! Reading order: [`grid`], [`plan`], `lower`, `spanset`, `functions`, [`partial`], [`series`], [`executor`].
+//! Reading order, from the ground up; a file imports from its own floor or from below:
+//!
+//! - *words*: [`error`] and its `limit`, [`grid`], `types`, `columns`, `fingerprint`, `operator`,
+//!   `batch`, `index`, `threads`;
+//! - *questions*, what a query needs before data, without DataFusion: [`plan`], [`prune`](mod@prune);
+//! - *numbers*: `aggregate` (states), `functions`, [`series`], `key` (what a group is called);
+//! - *traces*: `slice`, [`pieces`] with `pair_cache`, [`context`], `spanset`;
+//! - *lowering*: `lower`, a query to expressions over the columns of one block;
+//! - *reading*: `scan`, `provider`;
+//! - *features*: `physical` (operators), `compare`, [`partial`] (mergeable results), `show`, [`search`],
+//!   [`exemplars`];
+//! - *jobs*: `session`, `kinds` (lower, plan, run and print, a file for each kind), `read_size`;
+//! - *engine*: [`executor`], [`work`].
 
 mod aggregate;
 mod batch;

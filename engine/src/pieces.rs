@@ -134,12 +134,12 @@ impl Pieces {
 pub async fn find<F>(
     stored: &[Arc<BlockMeta>],
     live: &[Arc<MemoryBlock>],
-    reads: impl Fn(&BlockMeta) -> bool,
+    reads: impl Fn(&BlockMeta) -> bool + Send,
     known: &PairCache,
-    common: impl Fn(Slice, Vec<Arc<BlockMeta>>) -> F,
+    common: impl Fn(Slice, Vec<Arc<BlockMeta>>) -> F + Send,
 ) -> Result<Pieces, EngineError>
 where
-    F: Future<Output = Result<Vec<Arc<[TraceId]>>, EngineError>>,
+    F: Future<Output = Result<Vec<Arc<[TraceId]>>, EngineError>> + Send,
 {
     let mut pieces = Pieces::default();
     let mut unknown = Vec::new();
@@ -180,6 +180,7 @@ where
         let found = common(slice.clone(), with.clone());
         async move { Ok::<_, EngineError>((slice, with, found.await?)) }
     });
+    let asked: Vec<_> = asked.collect();
     let mut asked = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE);
     while let Some((slice, with, found)) = asked.try_next().await? {
         let Some(block) = slice.block() else {

@@ -74,7 +74,7 @@ impl Workers {
     pub(crate) async fn pieces(
         &self,
         blocks: &AllBlocks,
-        reads: impl Fn(&BlockMeta) -> bool,
+        reads: impl Fn(&BlockMeta) -> bool + Send,
     ) -> Result<Pieces, EngineError> {
         let common = |slice, with| async move {
             let work = Work::Common { with };

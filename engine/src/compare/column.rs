@@ -16,7 +16,7 @@ use super::numbers::NumberCodes;
 use super::places::Places;
 use super::spans::place_count;
 use super::tally::Tally;
-use super::values::Found;
+use super::values::SeenValue;
 use crate::grid::Grid;
 use crate::key::KeyValue;
 use crate::types::Type;
@@ -278,26 +278,26 @@ impl<'a> CodedValues<'a> {
     }
 
     /// The value at a place; that of none at all counts nowhere.
-    fn get(&self, at: usize) -> Found<'_> {
-        let nil = Found::Other(KeyValue::Nil);
+    fn get(&self, at: usize) -> SeenValue<'_> {
+        let nil = SeenValue::Other(KeyValue::Nil);
         match self {
-            Self::Texts(texts) if texts.is_valid(at) => Found::Text(texts.value(at)),
+            Self::Texts(texts) if texts.is_valid(at) => SeenValue::Text(texts.value(at)),
             Self::Floats(numbers) if numbers.is_valid(at) => {
-                Found::Other(KeyValue::float(numbers.value(at)))
+                SeenValue::Other(KeyValue::float(numbers.value(at)))
             }
             Self::Bools(bools) if bools.is_valid(at) => {
-                Found::Other(KeyValue::Bool(bools.value(at)))
+                SeenValue::Other(KeyValue::Bool(bools.value(at)))
             }
             Self::Whole(value_type, numbers) if numbers.is_valid(at) => {
-                Found::Other(KeyValue::of_number(*value_type, numbers.value(at)))
+                SeenValue::Other(KeyValue::of_number(*value_type, numbers.value(at)))
             }
-            Self::Numbers(Type::Bool, _) => Found::Other(KeyValue::Bool(at == 1)),
-            Self::Numbers(value_type, _) if value_type.element().is_some() => Found::array(),
+            Self::Numbers(Type::Bool, _) => SeenValue::Other(KeyValue::Bool(at == 1)),
+            Self::Numbers(value_type, _) if value_type.element().is_some() => SeenValue::array(),
             Self::Numbers(Type::Float, bits) => bits
                 .get(at)
-                .map_or(nil, |bits| Found::Other(KeyValue::Float(*bits))),
+                .map_or(nil, |bits| SeenValue::Other(KeyValue::Float(*bits))),
             Self::Numbers(value_type, bits) => bits.get(at).map_or(nil, |bits| {
-                Found::Other(KeyValue::of_number(*value_type, bits.cast_signed()))
+                SeenValue::Other(KeyValue::of_number(*value_type, bits.cast_signed()))
             }),
             Self::Texts(_) | Self::Floats(_) | Self::Bools(_) | Self::Whole(..) => nil,
         }

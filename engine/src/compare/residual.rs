@@ -7,12 +7,11 @@ use datafusion::error::{DataFusionError, Result};
 use hashbrown::HashMap;
 use storage::block::{Entries, EntryValue};
 use storage::model::AnyValue;
-use storage::otlp::{KeyInterner, value_from_bytes};
 
 use super::columns::{ResidualColumn, canonical, is_service_name};
 use super::places::Places;
 use super::tally::Tally;
-use super::values::Found;
+use super::values::SeenValue;
 use crate::batch::named;
 use crate::key::KeyValue;
 use crate::types::Type;
@@ -104,24 +103,22 @@ impl ResidualCounter {
 }
 
 /// Hands over the value of an entry, if it is one that queries see.
-fn with_value(value: EntryValue<'_>, each: impl FnOnce(Found<'_>)) {
+fn with_value(value: EntryValue<'_>, each: impl FnOnce(SeenValue<'_>)) {
     match value {
-        EntryValue::String(text) => each(Found::Text(text)),
-        EntryValue::Int(number) => each(Found::Other(KeyValue::Int(number))),
-        EntryValue::Double(number) => each(Found::Other(KeyValue::float(number))),
-        EntryValue::Bool(truth) => each(Found::Other(KeyValue::Bool(truth))),
-        EntryValue::Other(bytes) => {
-            if let Some(AnyValue::Array(values)) =
-                value_from_bytes(bytes, &mut KeyInterner::default())
-            {
-                of_array(&values, each);
+        EntryValue::String(text) => each(SeenValue::Text(text)),
+        EntryValue::Int(number) => each(SeenValue::Other(KeyValue::Int(number))),
+        EntryValue::Double(number) => each(SeenValue::Other(KeyValue::float(number))),
+        EntryValue::Bool(truth) => each(SeenValue::Other(KeyValue::Bool(truth))),
+        EntryValue::Other(_) => {
+            if let Some(elements) = value.elements() {
+                of_array(&elements, each);
             }
         }
     }
 }
 
 /// An array of one element counts as that; others of one type are all shown alike.
-fn of_array(values: &[AnyValue], each: impl FnOnce(Found<'_>)) {
+fn of_array(values: &[AnyValue], each: impl FnOnce(SeenValue<'_>)) {
     let kind = |value: &AnyValue| match value {
         AnyValue::String(_) => Some(Type::String),
         AnyValue::Int(_) => Some(Type::Int),
@@ -133,11 +130,11 @@ fn of_array(values: &[AnyValue], each: impl FnOnce(Found<'_>)) {
         return;
     };
     match values {
-        [AnyValue::String(text)] => each(Found::Text(text)),
-        [AnyValue::Int(value)] => each(Found::Other(KeyValue::Int(*value))),
-        [AnyValue::Double(value)] => each(Found::Other(KeyValue::float(*value))),
-        [AnyValue::Bool(value)] => each(Found::Other(KeyValue::Bool(*value))),
-        values if values.iter().all(|value| kind(value) == Some(first)) => each(Found::array()),
+        [AnyValue::String(text)] => each(SeenValue::Text(text)),
+        [AnyValue::Int(value)] => each(SeenValue::Other(KeyValue::Int(*value))),
+        [AnyValue::Double(value)] => each(SeenValue::Other(KeyValue::float(*value))),
+        [AnyValue::Bool(value)] => each(SeenValue::Other(KeyValue::Bool(*value))),
+        values if values.iter().all(|value| kind(value) == Some(first)) => each(SeenValue::array()),
         _ => {}
     }
 }

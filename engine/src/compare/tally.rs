@@ -176,7 +176,7 @@ impl Tally {
 mod tests {
     use super::*;
     use crate::compare::spans::place;
-    use crate::compare::values::Found;
+    use crate::compare::values::SeenValue;
     use crate::key::KeyValue;
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
         let attribute = tally.attribute(&"span.x".into());
         let selection = place(0, Side::Selection);
         for (value, spans) in [(1, 5), (2, 7), (3, 5), (4, 1)] {
-            let value = Found::Other(KeyValue::Int(value));
+            let value = SeenValue::Other(KeyValue::Int(value));
             tally.values(attribute).add(value, &[(selection, spans)]);
         }
         let set = tally.finish(2).unwrap();

@@ -11,13 +11,13 @@ use crate::series::LabelValue;
 
 /// A value of an attribute, as a column has it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Found<'a> {
+pub(crate) enum SeenValue<'a> {
     Text(&'a str),
     /// Anything but text.
     Other(KeyValue<'static>),
 }
 
-impl Found<'_> {
+impl SeenValue<'_> {
     /// What every array is shown as.
     pub(crate) const fn array() -> Self {
         Self::Text(NIL)
@@ -54,17 +54,17 @@ impl CountedValues {
     }
 
     /// Counts spans with a value by place.
-    pub(crate) fn add(&mut self, value: Found<'_>, spans: &[(u32, u64)]) {
+    pub(crate) fn add(&mut self, value: SeenValue<'_>, spans: &[(u32, u64)]) {
         let held = match value {
-            Found::Text(text) => {
+            SeenValue::Text(text) => {
                 let bytes = &mut self.bytes;
                 self.texts.entry_ref(text).or_insert_with(|| {
                     *bytes += VALUE_BYTES + text_bytes(text);
                     SpanCounts::default()
                 })
             }
-            Found::Other(KeyValue::Nil) => return,
-            Found::Other(value) => {
+            SeenValue::Other(KeyValue::Nil) => return,
+            SeenValue::Other(value) => {
                 let bytes = &mut self.bytes;
                 self.others.entry(value).or_insert_with(|| {
                     *bytes += VALUE_BYTES;
@@ -99,13 +99,13 @@ impl CountedValues {
         for (text, spans) in &other.texts {
             spans.part(placement, other.by_place, &mut counts);
             if !counts.is_empty() {
-                self.add(Found::Text(text), &counts);
+                self.add(SeenValue::Text(text), &counts);
             }
         }
         for (value, spans) in &other.others {
             spans.part(placement, other.by_place, &mut counts);
             if !counts.is_empty() {
-                self.add(Found::Other(*value), &counts);
+                self.add(SeenValue::Other(*value), &counts);
             }
         }
     }

@@ -11,7 +11,6 @@ use datafusion::logical_expr::Expr;
 use storage::block::meta::ValueType;
 use storage::block::{Entries, EntryValue};
 use storage::model::AnyValue;
-use storage::otlp::{KeyInterner, value_from_bytes};
 
 use super::Function;
 use crate::types::stored_arrow_type;
@@ -42,21 +41,11 @@ fn positions<'k>(entries: &'k Entries<'_>, key: &'k str) -> impl Iterator<Item =
     (0..entries.rows()).map(move |row| entries.of_row(row).find(|&at| entries.key(at) == key))
 }
 
-/// The elements of an array.
-fn elements(value: EntryValue<'_>) -> Option<Vec<AnyValue>> {
-    let EntryValue::Other(bytes) = value else {
-        return None;
-    };
-    match value_from_bytes(bytes, &mut KeyInterner::default()) {
-        Some(AnyValue::Array(values)) => Some(values),
-        _ => None,
-    }
-}
-
 fn collect(entries: &Entries<'_>, key: &str, value_type: ValueType) -> ArrayRef {
     let values = positions(entries, key).map(|at| Some(entries.value(at?)));
-    let single = |value| elements(value)?.try_into().ok().map(|[only]: [_; 1]| only);
-    let many = |value| elements(value).filter(|values| values.len() > 1);
+    let single =
+        |value: EntryValue<'_>| value.elements()?.try_into().ok().map(|[only]: [_; 1]| only);
+    let many = |value: EntryValue<'_>| value.elements().filter(|values| values.len() > 1);
     macro_rules! scalars {
         ($builder:expr, $variant:ident) => {{
             let mut builder = $builder;

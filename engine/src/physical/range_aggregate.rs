@@ -303,3 +303,75 @@ impl PhysicalOptimizerRule for UseRangeAggregate {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+    use datafusion::functions_aggregate::expr_fn::count;
+    use datafusion::logical_expr::{Expr, ExprFunctionExt as _, col, lit};
+    use datafusion::physical_plan::displayable;
+    use datafusion::prelude::{SessionConfig, SessionContext};
+
+    use super::*;
+    use crate::limit::MemoryLimit;
+
+    /// The plan of an aggregation over spans, before and after the rule.
+    async fn ruled(keys: Vec<Expr>, aggregates: Vec<Expr>) -> [String; 2] {
+        let columns = ["time", "service"].map(|name| {
+            let values: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 2]));
+            (name, values)
+        });
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let context =
+            SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+        let spans = context.read_batch(batch).unwrap();
+        let plan = spans.aggregate(keys, aggregates).unwrap();
+        let plan = plan.create_physical_plan().await.unwrap();
+        let config = ConfigOptions::default();
+        let after = UseRangeAggregate
+            .optimize(Arc::clone(&plan), &config)
+            .unwrap();
+        assert_eq!(plan.schema(), after.schema());
+        [plan, after].map(|plan| displayable(plan.as_ref()).indent(false).to_string())
+    }
+
+    fn range_count() -> Expr {
+        let arguments = RangeArguments {
+            start: 0,
+            step: 1,
+            intervals: 9,
+            limit: MemoryLimit {
+                bytes: 1 << 20,
+                key: "k",
+            },
+        };
+        arguments.call(StateKind::Count, col("time"), None)
+    }
+
+    #[tokio::test]
+    async fn one_range_aggregate_by_columns_is_replaced() {
+        for keys in [
+            Vec::new(),
+            vec![col("service")],
+            vec![col("service") + lit(1)],
+        ] {
+            let [before, after] = ruled(keys, vec![range_count()]).await;
+            assert!(before.contains("AggregateExec: mode=Single"), "{before}");
+            assert!(after.contains("RangeAggregateExec: by=["), "{after}");
+            assert!(!after.contains(" AggregateExec:"), "{after}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_operator_cannot_do_is_left_as_it_was() {
+        let filtered = range_count().filter(col("service").gt(lit(1))).build();
+        for aggregates in [
+            vec![count(col("time"))],
+            vec![range_count().alias("a"), count(col("time"))],
+            vec![filtered.unwrap()],
+        ] {
+            let [before, after] = ruled(vec![col("service")], aggregates).await;
+            assert_eq!(before, after);
+        }
+    }
+}

@@ -60,7 +60,7 @@ pub(super) struct InspectArgs {
 }
 
 pub(super) fn run(command: &BlockCommand) -> anyhow::Result<ExitCode> {
-    let runtime = super::runtime()?;
+    let runtime = super::runtime::runtime()?;
     match command {
         BlockCommand::List(args) => runtime.block_on(list(args))?,
         BlockCommand::Inspect(args) => runtime.block_on(inspect(args))?,

@@ -52,7 +52,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         .clone();
     let config = options.load(Logging::OnlyProblems)?;
     let folder = DemoFolder::prepare(&path)?;
-    let runtime = super::runtime()?;
+    let runtime = super::runtime::runtime()?;
 
     let (now, started) = (SystemClock.now_ns(), SystemClock.instant());
     let destination = Destination {

@@ -38,7 +38,7 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     traceql::compile_with(&args.query, &dialect.into())
         .map_err(|error| Mistake::new(error.render(&args.query)))?;
     let config = args.config.load(Logging::OnlyProblems)?;
-    let explanation = super::runtime()?.block_on(async {
+    let explanation = super::runtime::runtime()?.block_on(async {
         let location = local::open(&config, Access::Read)?;
         let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
         let data = local::time_range(&*local::manifest(&location, &tenant).await?)?;

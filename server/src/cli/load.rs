@@ -48,7 +48,7 @@ pub(super) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
         .parse()
         .map_err(|error| Mistake::new(format!("--tenant {}: {error}", args.tenant)))?;
     let config = args.config.load(Logging::OnlyProblems)?;
-    let runtime = super::runtime()?;
+    let runtime = super::runtime::runtime()?;
     let destination = Destination {
         location: local::open(&config, Access::Write)?,
         tenant,

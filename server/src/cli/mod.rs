@@ -7,6 +7,7 @@ mod explain;
 mod load;
 pub mod options;
 mod query;
+mod runtime;
 mod serve;
 mod trace;
 mod traceql;
@@ -84,13 +85,6 @@ pub fn run() -> ExitCode {
 #[must_use]
 pub fn command() -> clap::Command {
     Cli::command()
-}
-
-/// A runtime for the commands that do I/O.
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?)
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub(super) fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     // A mistake in the query is shown with its place, wherever the query would have run.
     traceql::compile_with(&args.query, &args.dialect.dialect().into())
         .map_err(|error| Mistake::new(error.render(&args.query)))?;
-    let drawing = super::runtime()?.block_on(async {
+    let drawing = super::runtime::runtime()?.block_on(async {
         if args.config.is_given() && args.server.is_none() {
             from_storage(args).await
         } else {

@@ -23,7 +23,7 @@ pub(super) struct ServeArgs {
 
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load(Logging::AsConfigured)?;
-    let runtime = super::runtime()?;
+    let runtime = super::runtime::runtime()?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let server = tokio::select! {

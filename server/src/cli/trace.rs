@@ -51,7 +51,7 @@ pub(super) fn run(args: &TraceArgs) -> anyhow::Result<ExitCode> {
         .id
         .parse()
         .map_err(|error| Mistake::new(format!("{error}")))?;
-    let (groups, warning) = super::runtime()?.block_on(async {
+    let (groups, warning) = super::runtime::runtime()?.block_on(async {
         if args.config.is_given() && args.server.is_none() {
             from_storage(args, id).await
         } else {

@@ -199,7 +199,7 @@ const FLOORS: &[(&str, &[Floor])] = &[
             ("drawing", &["render"]),
             ("access to spans", &["local.rs", "client.rs", "load"]),
             ("whole processes", &["serve", "demo"]),
-            ("commands", &["cli", "main.rs"]),
+            ("commands", &["cli"]),
         ],
     ),
     (

@@ -39,6 +39,20 @@ pub enum EntryValue<'a> {
     Other(&'a [u8]),
 }
 
+impl EntryValue<'_> {
+    /// The elements, if it is an array.
+    #[must_use]
+    pub fn elements(self) -> Option<Vec<AnyValue>> {
+        let Self::Other(bytes) = self else {
+            return None;
+        };
+        match value_from_bytes(bytes, &mut KeyInterner::default()) {
+            Some(AnyValue::Array(elements)) => Some(elements),
+            _ => None,
+        }
+    }
+}
+
 impl<'a> Entries<'a> {
     /// Takes a column apart; `None` if it is none of attribute lists.
     #[must_use]
