@@ -126,7 +126,7 @@ impl Engine {
     }
 
     /// At most `count` exemplars of the spans of one slice, and never more than
-    /// [`MAX_EXEMPLARS`](exemplars::MAX_EXEMPLARS). Dropping the future stops the job.
+    /// [`MAX_EXEMPLARS`](crate::MAX_EXEMPLARS). Dropping the future stops the job.
     ///
     /// # Errors
     /// As for [`Self::run_job`].

@@ -1,7 +1,7 @@
 //! What a group is called: the values of its `by` attributes.
 //!
-//! Reading order: [`value`] (one value), [`kind`] (how such values stand in a column), [`tag`] (where
-//! they are of several types), [`column`], [`interner`] (numbers for the values of a column),
+//! Reading order: [`value`] (one value), [`kind`] (how such values stand in a column), [`mod@tag`] (where
+//! they are of several types), [`mod@column`], [`interner`] (numbers for the values of a column),
 //! [`grouping`] (numbers for groups).
 
 mod column;
