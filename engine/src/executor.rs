@@ -174,7 +174,7 @@ impl Engine {
     ///
     /// # Errors
     /// Those of the work; or the block has a newer format than this build reads.
-    pub async fn read<T, F>(
+    pub(crate) async fn read<T, F>(
         &self,
         block: &Arc<BlockMeta>,
         counters: &QueryCounters,

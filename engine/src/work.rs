@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use datafusion::error::DataFusionError;
 use storage::block::meta::BlockMeta;
 use storage::block::{
-    TraceSpans, ValueLimits, ValueSet, ValueSource, live_trace, live_values, read_trace,
-    read_values,
+    MemoryBlock, TraceSpans, ValueLimits, ValueSet, ValueSource, live_trace, live_values,
+    read_trace, read_values,
 };
 use storage::ids::TraceId;
 
@@ -161,16 +161,15 @@ impl Jobs for Engine {
                 trace_id,
                 max_bytes,
             } => {
-                let spans = match slice {
-                    Slice::Stored { block, .. } => {
+                let spans = match whole_block(work, slice)? {
+                    WholeBlock::Stored(block) => {
                         let read = move |file| read_trace(file, trace_id, max_bytes);
                         self.read(&block, &context.counters, read).await?
                     }
-                    Slice::Live(block) => {
+                    WholeBlock::Live(block) => {
                         let read = async move { Ok(live_trace(&block, trace_id, max_bytes)?) };
                         self.spawn(read).await?
                     }
-                    Slice::Rest { .. } | Slice::Pieces(_) => return Err(no_block(work, &slice)),
                 };
                 Ok(Found::Trace(spans))
             }
@@ -180,17 +179,16 @@ impl Jobs for Engine {
                 limits,
             } => {
                 let (source, starts, limits) = (source.clone(), starts.clone(), *limits);
-                let values = match slice {
-                    Slice::Stored { block, .. } => {
+                let values = match whole_block(work, slice)? {
+                    WholeBlock::Stored(block) => {
                         let read =
                             |file| async move { read_values(file, &source, starts, limits).await };
                         self.read(&block, &context.counters, read).await?
                     }
-                    Slice::Live(block) => {
+                    WholeBlock::Live(block) => {
                         let read = async move { Ok(live_values(&block, &source, starts, limits)?) };
                         self.spawn(read).await?
                     }
-                    Slice::Rest { .. } | Slice::Pieces(_) => return Err(no_block(work, &slice)),
                 };
                 Ok(Found::Values(values))
             }
@@ -225,7 +223,28 @@ impl Jobs for Engine {
     }
 }
 
-/// The error of work on whole blocks that was given traces in pieces, or what they leave of a block.
+/// A slice that is all of a block.
+enum WholeBlock {
+    Stored(Arc<BlockMeta>),
+    Live(Arc<MemoryBlock>),
+}
+
+/// The block that work is done on as a whole.
+///
+/// # Errors
+/// An internal one for any other slice: work on whole blocks that was cut would find things several
+/// times.
+fn whole_block(work: &Work, slice: Slice) -> Result<WholeBlock, EngineError> {
+    match slice {
+        Slice::Stored { block, row_groups } if row_groups.len() == block.row_groups.len() => {
+            Ok(WholeBlock::Stored(block))
+        }
+        Slice::Live(block) => Ok(WholeBlock::Live(block)),
+        other => Err(no_block(work, &other)),
+    }
+}
+
+/// The error of work on a whole block that was given something else.
 fn no_block(work: &Work, slice: &Slice) -> EngineError {
     EngineError::Internal(DataFusionError::Internal(format!(
         "{work} needs a whole block, not {slice}"
@@ -262,7 +281,9 @@ macro_rules! out_of_found {
             fn try_from(found: Found) -> Result<Self, EngineError> {
                 match found {
                     Found::$kind(result) => Ok(result),
-                    _ => Err(EngineError::other_query()),
+                    _ => Err(EngineError::Internal(DataFusionError::Internal(
+                        "a result of another kind of work".to_owned(),
+                    ))),
                 }
             }
         }
@@ -283,7 +304,7 @@ mod tests {
     use hashbrown::HashSet;
     use object_store::memory::InMemory;
     use object_store::path::Path;
-    use storage::block::MemoryBlock;
+    use storage::block::meta::RowGroupMeta;
     use storage::block::{EncodeOptions, encode};
     use storage::ids::{BlockId, TenantId};
     use storage::model::{Span, SpanGroup};
@@ -395,10 +416,29 @@ mod tests {
             slice: Box::new(Slice::Live(block)),
             without: Arc::new(HashSet::new()),
         };
+        let part = Slice::Stored {
+            block: Arc::new(BlockMeta {
+                row_groups: vec![
+                    RowGroupMeta {
+                        row_count: 1,
+                        min_start_ns: 0,
+                        max_start_ns: 1
+                    };
+                    2
+                ],
+                ..BlockMeta::clone(&live().meta)
+            }),
+            row_groups: vec![1],
+        };
         for work in each_kind() {
             let reads_rows = matches!(work, Work::Trace { .. } | Work::Values { .. });
             let found = engine.run(&work, rest.clone(), &context).await;
             assert_eq!(found.is_err(), reads_rows, "{work}");
+            if reads_rows {
+                let found = engine.run(&work, part.clone(), &context).await;
+                let reason = found.map(|_| ()).unwrap_err().to_string();
+                assert!(reason.contains("needs a whole block"), "{reason}");
+            }
         }
     }
 

@@ -80,9 +80,12 @@ impl JobRunner {
                     self.count(&mut stats);
                     let series;
                     (merged, series) = self.series_so_far(merged).await?;
-                    let mut finished = Finished::default();
-                    finished.add((series, stats.clone()));
-                    seen.interim(finished.combine(finishing, grid).await?).await;
+                    // What is too large to be shown on the way may still be an answer.
+                    if let Ok(series) = series {
+                        let mut finished = Finished::default();
+                        finished.add((series, stats.clone()));
+                        seen.interim(finished.combine(finishing, grid).await?).await;
+                    }
                 }
             }
         }
@@ -98,11 +101,12 @@ impl JobRunner {
         stats.inspected_spans = counters.spans_inspected();
     }
 
-    /// The series that there would be if no more were merged, beside what more is merged with.
+    /// The series that there would be if no more were merged, or why they cannot be shown, beside what
+    /// more is merged with.
     async fn series_so_far(
         &self,
         merged: PartialSeries,
-    ) -> Result<(PartialSeries, SeriesSet), QueryError> {
+    ) -> Result<(PartialSeries, Result<SeriesSet, EngineError>), QueryError> {
         let (plan, grid) = (Arc::clone(&self.plan), self.grid);
         let mut copy = PartialSeries::empty(&plan, grid, &self.workers.context);
         let finish = move || {
@@ -111,11 +115,11 @@ impl JobRunner {
                 count: grid.intervals,
                 at: 0,
             };
-            copy.merge_part(&merged, everywhere)?;
-            let series = copy.finish(&plan)?;
-            Ok::<_, EngineError>((merged, series))
+            let copied = copy.merge_part(&merged, everywhere);
+            let series = copied.and_then(|()| copy.finish(&plan));
+            (merged, series)
         };
-        Ok(off_reactor(finish).await??)
+        off_reactor(finish).await
     }
 
     async fn run(self, task: Task) -> Result<(Origin, Part), EngineError> {

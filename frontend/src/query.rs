@@ -207,16 +207,9 @@ impl Frontend {
             let cut = Cut::new(operand, &grid, &survivors, &joins, &self.cache, &options);
             seen.step(Step::Cache, &cut);
             seen.step(Step::Split, &cut.jobs);
-            let runs = seen.takes(Step::Execute);
-            if seen.takes(Step::Lower)
-                && let Some(job) = cut.jobs.0.first()
-            {
-                // Runs the job for its plan's counters; what the query reads is counted below.
-                let own = self.workers(&request.tenants, 0)?;
-                let lowered = own.explain(operand, grid, job.slice.clone(), runs).await?;
-                seen.step(Step::Lower, &lowered);
-            }
-            if runs {
+            let first = cut.jobs.0.first().map(|job| job.slice.clone());
+            let mut execution = None;
+            if seen.takes(Step::Execute) {
                 let runner = JobRunner {
                     workers,
                     cache: self.cache.clone(),
@@ -225,7 +218,15 @@ impl Frontend {
                 };
                 let stats = survivors.stats.clone();
                 let interim = (plan.operands().len() == 1).then_some(finishing);
-                let execution = runner.execute(cut, stats, interim, seen).await?;
+                execution = Some(runner.execute(cut, stats, interim, seen).await?);
+            }
+            if let (true, Some(slice)) = (seen.takes(Step::Lower), first) {
+                // With counters a job runs once more: after the query, whose reads are its own.
+                let own = self.workers(&request.tenants, 0)?;
+                let lowered = own.explain(operand, grid, slice, execution.is_some());
+                seen.step(Step::Lower, &lowered.await?);
+            }
+            if let Some(execution) = execution {
                 seen.step(Step::Execute, &execution);
                 finished.add(execution.finish(operand).await?);
                 read = Some((survivors, joins));

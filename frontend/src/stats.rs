@@ -72,7 +72,7 @@ impl fmt::Display for QueryStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "jobs={}/{} retried={} shared={} kept={} spans={} bytes={} requests={} elapsed={:?}",
+            "jobs={}/{} retried={} shared={} kept={} spans={} bytes={} requests={}",
             self.jobs_completed,
             self.jobs_total,
             self.jobs_retried,
@@ -81,7 +81,11 @@ impl fmt::Display for QueryStats {
             self.inspected_spans,
             self.inspected_bytes,
             self.storage_requests,
-            self.elapsed,
-        )
+        )?;
+        // Of a part of a query it is not known.
+        if self.elapsed.is_zero() {
+            return Ok(());
+        }
+        write!(f, " elapsed={:?}", self.elapsed)
     }
 }

@@ -12,6 +12,7 @@ mod differential;
 mod drilldown;
 mod encoded;
 mod exemplars;
+mod golden;
 mod long;
 mod many_groups;
 mod recorded;

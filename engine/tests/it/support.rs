@@ -19,6 +19,7 @@ use storage::block::meta::BlockMeta;
 use storage::block::{EncodeOptions, ReadBack, WriteOptions, encode, store_block, write_parquet};
 use storage::ids::{BlockId, TenantId};
 use storage::model::SpanGroup;
+use storage::store::StoreLocation;
 use testkit::reference::value::Value;
 use testkit::reference::{self, RefSeries, SpanResult, SpansetResult, TraceResult};
 use traceql::{Dialect, Query};
@@ -65,6 +66,22 @@ impl Bench {
         Self {
             store: Arc::clone(&SHARED.store),
             engine: Arc::clone(&SHARED.engine),
+            prune: true,
+        }
+    }
+
+    /// Over a store that is there already; if `general`, everything runs as DataFusion plans.
+    pub(crate) fn over(location: &StoreLocation, general: bool) -> Self {
+        let options = EngineOptions {
+            threads: 2,
+            general,
+            ..EngineOptions::default()
+        };
+        let store = Arc::clone(&location.store);
+        let engine = Engine::try_new(Arc::clone(&store), location.prefix.clone(), &options);
+        Self {
+            store,
+            engine: Arc::new(engine.expect("threads start")),
             prune: true,
         }
     }

@@ -35,7 +35,7 @@ pub(super) struct ExplainArgs {
 
 pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let dialect = args.dialect.dialect();
-    traceql::compile_with(&args.query, &dialect.into())
+    let query = traceql::compile_with(&args.query, &dialect.into())
         .map_err(|error| Mistake::new(error.render(&args.query)))?;
     let config = args.config.load(Logging::OnlyProblems)?;
     let explanation = super::runtime::runtime()?.block_on(async {
@@ -43,7 +43,11 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
         let data = local::time_range(&*local::manifest(&location, &tenant).await?)?;
         let range = args.time.resolve(SystemClock.now_ns(), Some(data))?;
-        let request = request(&args.query, dialect, vec![tenant], range, args.time.instant)?;
+        let mut request = request(&args.query, dialect, vec![tenant], range, args.time.instant)?;
+        // As many as the query itself says.
+        if query.hints.iter().any(|hint| hint.name == "exemplars") {
+            request.exemplars = engine::MAX_EXEMPLARS;
+        }
         let frontend = local::stored_frontend(&location, &config)?;
         let mode = if args.analyze {
             ExplainMode::Analyze

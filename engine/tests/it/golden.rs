@@ -1,0 +1,88 @@
+//! Queries over the stores that earlier versions of the program have written.
+//!
+//! That every field of their spans comes back is tested in the crate `storage`; here the same spans are
+//! queried where they lie, by operators over encoded columns and by DataFusion's reader.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use engine::{Grid, Slice};
+use storage::Random;
+use storage::block::meta::FORMAT_VERSION;
+use storage::block::{BlockCache, BlockFile, decode, read_block};
+use storage::catalog::Catalog;
+use storage::ids::TenantId;
+use storage::model::SpanGroup;
+use storage::store::open_store;
+use testkit::compare::{Tolerance, compare_series};
+use testkit::reference::{self, metrics};
+use testkit::testdata::workspace_root;
+
+use crate::support::{Bench, as_reference, block_on};
+
+const QUERIES: [&str; 6] = [
+    "{ } | count_over_time() by (resource.service.name)",
+    "{ status = error } | rate() by (name)",
+    "{ } | quantile_over_time(duration, .5, .99) by (kind)",
+    "{ span.http.status_code >= 200 } | max_over_time(duration) by (span.http.status_code)",
+    "{ } >> { } | count_over_time() by (name)",
+    "{ } | compare({ status = error })",
+];
+
+#[test]
+fn stores_of_every_version_are_queried() {
+    for version in 1..=FORMAT_VERSION {
+        let folder = workspace_root().join(format!("testdata/blocks/v{version}/store"));
+        let folder = folder.to_str().expect("a path of text");
+        let location = open_store(folder, &BTreeMap::new()).expect("the store is there");
+        block_on(async {
+            let (store, prefix) = (Arc::clone(&location.store), location.prefix.clone());
+            let random = Random::from_system();
+            let catalog = Catalog::open(store, prefix, TenantId::single(), random).await;
+            let manifest = catalog.expect("the catalog opens").current();
+            let mut groups: Vec<SpanGroup> = Vec::new();
+            let mut slices = Vec::new();
+            for block in &manifest.blocks {
+                let cache = Arc::new(BlockCache::new(0, 0));
+                let (store, block) = (Arc::clone(&location.store), Arc::clone(block));
+                let row_groups = 0..block.row_groups.len();
+                let file = BlockFile::new(store, &location.prefix, block, cache, Arc::default());
+                let file = file.expect("the format is known");
+                let spans = read_block(&file).await.expect("the block is whole");
+                groups.extend(decode(&spans).expect("the block decodes"));
+                slices.extend(row_groups.map(|row_group| Slice::Stored {
+                    block: Arc::clone(file.meta()),
+                    row_groups: vec![row_group],
+                }));
+            }
+            assert!(slices.len() > 2, "{slices:?}");
+            let starts = groups.iter().flat_map(|group| &group.spans);
+            let (first, last) = starts.fold((i64::MAX, i64::MIN), |(first, last), span| {
+                (first.min(span.start_ns), last.max(span.start_ns))
+            });
+            // One interval: the spans of these stores lie years apart.
+            let (first, step_ns) = (first.saturating_sub(1), last.saturating_sub(first) + 1);
+            let mut values = 0;
+            for bench in [Bench::over(&location, false), Bench::over(&location, true)] {
+                for text in QUERIES {
+                    let query = traceql::compile(text).expect("the query compiles");
+                    let over = reference::Grid::range(first, last, step_ns);
+                    let expected = metrics(&query, &groups, over).expect("an answer");
+                    let over = Grid::aligned(first, last, step_ns).expect("a grid");
+                    let answer = bench.answer(&query, over, slices.clone()).await;
+                    let answer = as_reference(&answer.expect("an answer"));
+                    let tolerance = if text.contains("quantile") {
+                        Tolerance::SKETCH
+                    } else {
+                        Tolerance::ROUNDING
+                    };
+                    let compared = compare_series(&expected, &answer, tolerance);
+                    compared.unwrap_or_else(|reason| panic!("version {version}: {text}\n{reason}"));
+                    let shown = answer.iter().flat_map(|series| &series.values);
+                    values += shown.flatten().filter(|value| **value > 0.0).count();
+                }
+            }
+            assert!(values > 100, "{values} values only");
+        });
+    }
+}
