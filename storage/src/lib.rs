@@ -14,7 +14,8 @@
 //! Not here: queries and their languages, HTTP, the write-ahead log.
 //!
 //! Reading order, and the order of floors, each of which knows those before it only: the words
-//! ([`clock`], [`random`], [`ids`], [`error`], [`model`], [`layout`], [`block::meta`]), [`schema`],
+//! ([`clock`], [`random`], [`ids`], [`error`], [`model`], [`layout`], [`block::meta`] with
+//! `block::base64_bytes`), [`schema`],
 //! [`otlp`], [`block`] with what reading and writing share, then reading and writing themselves,
 //! [`catalog`], [`snapshot`], [`store`].
 
