@@ -55,7 +55,7 @@ pub struct Engine {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     cache: Arc<BlockCache>,
-    session: SessionState,
+    session: Arc<SessionState>,
     general: bool,
     /// `None` only while the engine is being dropped.
     pub(crate) runtime: Option<Runtime>,
@@ -92,7 +92,7 @@ impl Engine {
                 options.metadata_cache_bytes,
                 options.column_cache_bytes,
             )),
-            session: session::of_jobs(),
+            session: Arc::new(session::of_jobs()),
             general: options.general,
             runtime: Some(runtime),
         })
@@ -233,7 +233,7 @@ impl Engine {
             store: Arc::clone(&self.store),
             prefix: self.prefix.clone(),
             cache: Arc::clone(&self.cache),
-            session: self.session.clone(),
+            session: Arc::clone(&self.session),
             general: self.general,
             slice,
             context: context.clone(),

@@ -36,7 +36,7 @@ pub(crate) struct Scan {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) prefix: Path,
     pub(crate) cache: Arc<BlockCache>,
-    pub(crate) session: SessionState,
+    pub(crate) session: Arc<SessionState>,
     /// Whether it is to be read by DataFusion plans, whatever else is possible.
     pub(crate) general: bool,
     pub(crate) slice: Slice,
@@ -162,7 +162,7 @@ impl Scan {
     pub(crate) fn task_context(&self) -> DataFusionResult<Arc<TaskContext>> {
         let runtime = self.context.runtime()?;
         Ok(Arc::new(
-            TaskContext::from(&self.session).with_runtime(runtime),
+            TaskContext::from(&*self.session).with_runtime(runtime),
         ))
     }
 

@@ -107,7 +107,7 @@ impl PlannedCompare {
         let task = scan.task_context()?;
         let mut spans = plan.stream(&task)?;
         let reservation = MemoryConsumer::new("compare").register(task.memory_pool());
-        let (selected, session) = (&job.selected, &scan.session);
+        let (selected, session) = (&job.selected, &*scan.session);
         let counter = &job.compare;
         let counter = counter.counter(selected, &spans.schema(), session, tally, reservation);
         let mut counter = counter?;

@@ -95,7 +95,7 @@ impl PlannedExemplars {
         chosen: PartialExemplars,
     ) -> Result<PartialExemplars> {
         let mut spans = self.plan.stream(&scan.task_context()?)?;
-        let (schema, session) = (spans.schema(), &scan.session);
+        let (schema, session) = (spans.schema(), &*scan.session);
         let candidates = &self.candidates;
         let mut collector = candidates.collector(plan, aggregate, &schema, session, chosen)?;
         while let Some(batch) = spans.try_next().await? {

@@ -73,7 +73,7 @@ async fn plans_are_what_they_were() {
 
 /// The plan over spans in memory as it is lowered, and after each rule that changes it.
 async fn steps(plan: &MetricsPlan, grid: &Grid, block: &Arc<MemoryBlock>) -> String {
-    let session = session::of_jobs();
+    let session = Arc::new(session::of_jobs());
     let limit = MemoryLimit {
         bytes: 1 << 20,
         key: "test.memory",
@@ -83,7 +83,7 @@ async fn steps(plan: &MetricsPlan, grid: &Grid, block: &Arc<MemoryBlock>) -> Str
         store: Arc::new(InMemory::new()),
         prefix: Path::default(),
         cache: Arc::new(BlockCache::new(0, 0)),
-        session: session.clone(),
+        session: Arc::clone(&session),
         general: true,
         slice: Slice::Live(Arc::clone(block)),
         context: QueryContext::new(1 << 20, "test.memory"),
