@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use futures::TryStreamExt as _;
 use storage::block::meta::BlockMeta;
 use traceql::ast::MetricsAggregate;
@@ -63,16 +63,15 @@ impl AggregateJob {
     ) -> Result<Self> {
         let layout = Layout::spans(block, plan.dialect);
         let aggregate = LoweredAggregate::lower(aggregate, plan.log2_quantiles, &layout)?;
-        let used: Vec<&Expr> = aggregate.expressions().collect();
         Ok(Self {
-            selected: Selected::lower(plan, grid, &layout, limit, &used)?,
+            selected: Selected::lower(plan, grid, &layout, limit, aggregate.expressions())?,
             aggregate,
         })
     }
 
     /// Names of the columns that are read.
     pub(super) fn columns(&self) -> BTreeSet<String> {
-        self.selected.columns(&self.used())
+        self.selected.columns()
     }
 
     /// Plans the job for the spans of a slice.
@@ -114,12 +113,8 @@ impl AggregateJob {
             time, arguments, ..
         } = &self.selected;
         let state = arguments.call(*kind, time.clone(), value.clone());
-        let spans = self.selected.rows(scan, &self.used())?;
+        let spans = self.selected.rows(scan)?;
         spans.aggregate(keys, [state.alias(STATE)])?.build()
-    }
-
-    fn used(&self) -> Vec<&Expr> {
-        self.aggregate.expressions().collect()
     }
 }
 

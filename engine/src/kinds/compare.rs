@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use futures::TryStreamExt as _;
 use storage::block::meta::BlockMeta;
 use traceql::ast::Compare;
@@ -50,16 +50,15 @@ impl CompareJob {
     ) -> Result<Self> {
         let layout = Layout::spans(block, plan.dialect);
         let compare = LoweredCompare::lower(compare, block, &layout)?;
-        let used: Vec<&Expr> = compare.expressions().collect();
         Ok(Self {
-            selected: Selected::lower(plan, grid, &layout, limit, &used)?,
+            selected: Selected::lower(plan, grid, &layout, limit, compare.expressions())?,
             compare,
         })
     }
 
     /// Names of the columns that are read.
     pub(super) fn columns(&self) -> BTreeSet<String> {
-        self.selected.columns(&self.used())
+        self.selected.columns()
     }
 
     /// Plans the job for the spans of a slice.
@@ -85,11 +84,7 @@ impl CompareJob {
 
     /// The plan over a scan of the block's spans.
     pub(super) fn logical_plan(&self, scan: LogicalPlanBuilder) -> Result<LogicalPlan> {
-        self.selected.only_used(scan, &self.used())
-    }
-
-    fn used(&self) -> Vec<&Expr> {
-        self.compare.expressions().collect()
+        self.selected.only_used(scan)
     }
 }
 

@@ -1,10 +1,7 @@
 //! Jobs that choose exemplars.
 
-use std::collections::BTreeSet;
-
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::Expr;
 use futures::TryStreamExt as _;
 use storage::block::meta::BlockMeta;
 use traceql::ast::MetricsAggregate;
@@ -47,16 +44,10 @@ impl ExemplarJob {
     ) -> Result<Self> {
         let layout = Layout::spans(block, plan.dialect);
         let candidates = Candidates::lower(plan, aggregate, &layout)?;
-        let used: Vec<&Expr> = candidates.expressions().collect();
         Ok(Self {
-            selected: Selected::lower(plan, grid, &layout, limit, &used)?,
+            selected: Selected::lower(plan, grid, &layout, limit, candidates.expressions())?,
             candidates,
         })
-    }
-
-    /// Names of the columns that are read.
-    fn columns(&self) -> BTreeSet<String> {
-        self.selected.columns(&self.used())
     }
 
     /// Plans the job for the spans of a slice.
@@ -68,16 +59,12 @@ impl ExemplarJob {
         spans: Opened,
         session: &SessionState,
     ) -> Result<PlannedExemplars> {
-        let scan = spans.scan(&self.columns())?;
-        let logical = self.selected.only_used(scan, &self.used())?;
+        let scan = spans.scan(&self.selected.columns())?;
+        let logical = self.selected.only_used(scan)?;
         Ok(PlannedExemplars {
             plan: DataFusionPlan::try_new(&logical, session).await?,
             candidates: self.candidates,
         })
-    }
-
-    fn used(&self) -> Vec<&Expr> {
-        self.candidates.expressions().collect()
     }
 }
 

@@ -26,6 +26,8 @@ use crate::spanset::traces::{TraceShape, TraceWindow};
 #[derive(Debug)]
 pub(crate) struct Selected {
     source: Source,
+    /// Names of the columns of what is evaluated on the spans, their time among it.
+    used: BTreeSet<String>,
     /// The start of a span, in the unit of the grid.
     pub(crate) time: Expr,
     /// The grid, in the unit of the block's column of times.
@@ -53,17 +55,18 @@ impl Selected {
     ///
     /// # Errors
     /// If a condition cannot be made an expression.
-    pub(crate) fn lower(
+    pub(crate) fn lower<'e>(
         plan: &MetricsPlan,
         grid: &Grid,
         layout: &Layout<'_>,
         limit: MemoryLimit,
-        used: &[&Expr],
+        used: impl Iterator<Item = &'e Expr>,
     ) -> Result<Self> {
         let (time, arguments) = time_and_grid(grid, limit);
-        let used = || used.iter().copied().chain([&time]);
+        let mut used = column_names(used);
+        used.extend(column_names([&time].into_iter()));
         // Exemplars show what the query names, though spans were selected without looking at others.
-        let looks_around = !Derived::among(column_names(used())).0.is_empty();
+        let looks_around = !Derived::among(used.clone()).0.is_empty();
         let selection = match &plan.selection {
             Selection::Spans(filters) if looks_around => &Selection::Traces(pipeline_of(filters)),
             selection => selection,
@@ -75,7 +78,9 @@ impl Selected {
             Selection::Traces(pipeline) => {
                 let program = spansets::lower_stages(&pipeline.stages, layout)?;
                 let expressions = program.expressions.iter().map(|e| &e.expr);
-                let (derived, mut read) = Derived::among(column_names(expressions.chain(used())));
+                let mut named = column_names(expressions);
+                named.extend(used.iter().cloned());
+                let (derived, mut read) = Derived::among(named);
                 let shape = TraceShape {
                     window: TraceWindow::Starts {
                         column: time_column(grid),
@@ -96,6 +101,7 @@ impl Selected {
         };
         Ok(Self {
             source,
+            used,
             time,
             arguments,
         })
@@ -105,11 +111,7 @@ impl Selected {
     ///
     /// # Errors
     /// If the scan lacks a column.
-    pub(crate) fn rows(
-        &self,
-        scan: LogicalPlanBuilder,
-        used: &[&Expr],
-    ) -> Result<LogicalPlanBuilder> {
+    pub(crate) fn rows(&self, scan: LogicalPlanBuilder) -> Result<LogicalPlanBuilder> {
         match &self.source {
             Source::Filter(None) => Ok(scan),
             Source::Filter(Some(predicate)) => scan.filter(predicate.expr.clone()),
@@ -122,13 +124,12 @@ impl Selected {
                 let spans = scan
                     .project(read.iter().map(|name| column(name)))?
                     .build()?;
-                let used = column_names(self.with_time(used));
                 let node = SpansetNode::plan(
                     spans,
                     program.clone(),
                     shape.clone(),
                     text.clone(),
-                    |name| used.contains(name),
+                    |name| self.used.contains(name),
                 )?;
                 Ok(LogicalPlanBuilder::from(node))
             }
@@ -139,43 +140,35 @@ impl Selected {
     ///
     /// # Errors
     /// If the scan lacks a column.
-    pub(crate) fn only_used(
-        &self,
-        scan: LogicalPlanBuilder,
-        used: &[&Expr],
-    ) -> Result<LogicalPlan> {
-        let columns = column_names(self.with_time(used));
-        let columns = columns.iter().map(|name| column(name));
-        self.rows(scan, used)?.project(columns)?.build()
+    pub(crate) fn only_used(&self, scan: LogicalPlanBuilder) -> Result<LogicalPlan> {
+        let columns = self.used.iter().map(|name| column(name));
+        self.rows(scan)?.project(columns)?.build()
     }
 
     /// The condition that selects spans by themselves, if there is any; `None` where spans are
     /// selected otherwise.
-    pub(crate) fn condition(&self) -> Option<Option<&Predicate>> {
+    pub(crate) fn condition(&self) -> Option<Option<&Expr>> {
         match &self.source {
-            Source::Filter(predicate) => Some(predicate.as_ref()),
+            Source::Filter(predicate) => Some(predicate.as_ref().map(|filter| &filter.expr)),
             Source::Spansets { .. } => None,
         }
     }
 
     /// Whether the condition may fail on a span.
     pub(crate) fn can_fail(&self) -> bool {
-        self.condition().flatten().is_some_and(|it| it.can_fail)
+        matches!(&self.source, Source::Filter(Some(filter)) if filter.can_fail)
     }
 
     /// Names of the columns of the block that are read.
-    pub(crate) fn columns(&self, used: &[&Expr]) -> BTreeSet<String> {
+    pub(crate) fn columns(&self) -> BTreeSet<String> {
         stored_columns(match &self.source {
             Source::Filter(predicate) => {
-                let filter = predicate.iter().map(|filter| &filter.expr);
-                column_names(filter.chain(self.with_time(used)))
+                let mut read = column_names(predicate.iter().map(|filter| &filter.expr));
+                read.extend(self.used.iter().cloned());
+                read
             }
             Source::Spansets { read, .. } => read.clone(),
         })
-    }
-
-    fn with_time<'a>(&'a self, used: &'a [&'a Expr]) -> impl Iterator<Item = &'a Expr> {
-        used.iter().copied().chain([&self.time])
     }
 }
 

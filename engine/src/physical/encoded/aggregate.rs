@@ -85,7 +85,7 @@ impl EncodedAggregate {
             keys, value, kind, ..
         } = aggregate;
         let mut planner = Planner::new(session, stored, schema);
-        let Some(filters) = planner.filters(filter.map(|filter| &filter.expr))? else {
+        let Some(filters) = planner.filters(filter)? else {
             return Ok(None);
         };
         let (mut own_keys, mut key_types) = (Vec::new(), Vec::new());

@@ -94,7 +94,7 @@ impl EncodedCompare {
         let planner = || Planner::new(session, stored, schema);
         let mut placing = planner();
         let (Some(filters), Some(selection), Some(time)) = (
-            placing.filters(filter.map(|filter| &filter.expr))?,
+            placing.filters(filter)?,
             placing.conditions(std::iter::once(&compare.selection.expr))?,
             placing.column(&time.name),
         ) else {
