@@ -75,6 +75,6 @@ pub use pieces::Pieces;
 pub use plan::{MetricsPlan, SeriesPlan};
 pub use prune::{PruneReason, may_count, may_search, prune, prune_search};
 pub use read_size::{ReadSizes, bytes_to_search};
-pub use series::{Label, LabelValue, Series, SeriesSet, Values};
+pub use series::{AttributeValue, Label, LabelValue, Series, SeriesSet, Values};
 pub use slice::{PieceSource, Slice};
 pub use work::{Found, Jobs, Work};

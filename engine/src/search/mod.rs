@@ -9,5 +9,4 @@ pub(crate) mod collect;
 pub(crate) mod result;
 
 pub use crate::plan::{SearchLimits, SearchPlan, SearchWindow};
-pub use crate::series::AttributeValue as Value;
 pub use result::{ServiceStats, SpanMatch, SpansetMatch, TraceMatch};

@@ -6,7 +6,7 @@ use datafusion::error::{DataFusionError, Result};
 
 use super::relation::{NONE, row};
 use crate::error::{EngineError, EvaluationError};
-use crate::search::Value;
+use crate::series::AttributeValue;
 
 /// Which spanset each span is in. Spansets of a trace never share a span.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub(crate) struct Spanset {
     /// Number of its trace.
     pub(crate) trace: u32,
     /// What `by(…)` and aggregates found, in pipeline order.
-    pub(crate) attributes: Vec<(Arc<str>, Value)>,
+    pub(crate) attributes: Vec<(Arc<str>, AttributeValue)>,
 }
 
 impl Partition {
@@ -125,7 +125,7 @@ impl Partition {
     pub(crate) fn split(
         &mut self,
         groups: &[u32],
-        attribute: impl Fn(u32) -> Option<(Arc<str>, Value)>,
+        attribute: impl Fn(u32) -> Option<(Arc<str>, AttributeValue)>,
     ) {
         let mut numbers = hashbrown::HashMap::new();
         let mut spansets: Vec<Spanset> = Vec::new();

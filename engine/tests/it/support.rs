@@ -4,13 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use engine::pieces::find;
-use engine::search::{
-    SearchLimits, SearchPlan, SearchWindow, SpanMatch, SpansetMatch, TraceMatch,
-    Value as SearchValue,
-};
+use engine::search::{SearchLimits, SearchPlan, SearchWindow, SpanMatch, SpansetMatch, TraceMatch};
 use engine::{
-    Engine, EngineError, EngineOptions, Exemplar, Grid, LabelValue, MetricsPlan, PairCache,
-    PartialExemplars, PartialSeries, QueryContext, SeriesPlan, SeriesSet, Slice,
+    AttributeValue, Engine, EngineError, EngineOptions, Exemplar, Grid, LabelValue, MetricsPlan,
+    PairCache, PartialExemplars, PartialSeries, QueryContext, SeriesPlan, SeriesSet, Slice,
 };
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -42,21 +39,23 @@ struct Shared {
 
 static SHARED: LazyLock<Shared> = LazyLock::new(|| {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let engine = |general| {
-        let options = EngineOptions {
-            threads: 2,
-            general,
-            ..EngineOptions::default()
-        };
-        let engine = Engine::try_new(Arc::clone(&store), Path::default(), &options);
-        Arc::new(engine.expect("threads start"))
-    };
     Shared {
-        engine: engine(false),
-        general: engine(true),
+        engine: engine_over(&store, Path::default(), false),
+        general: engine_over(&store, Path::default(), true),
         store,
     }
 });
+
+/// An engine over a store; if `general`, it runs everything as DataFusion plans.
+fn engine_over(store: &Arc<dyn ObjectStore>, prefix: Path, general: bool) -> Arc<Engine> {
+    let options = EngineOptions {
+        threads: 2,
+        general,
+        ..EngineOptions::default()
+    };
+    let engine = Engine::try_new(Arc::clone(store), prefix, &options);
+    Arc::new(engine.expect("threads start"))
+}
 
 /// Number of blocks made.
 static BLOCKS: AtomicU64 = AtomicU64::new(0);
@@ -72,16 +71,9 @@ impl Bench {
 
     /// Over a store that is there already; if `general`, everything runs as DataFusion plans.
     pub(crate) fn over(location: &StoreLocation, general: bool) -> Self {
-        let options = EngineOptions {
-            threads: 2,
-            general,
-            ..EngineOptions::default()
-        };
-        let store = Arc::clone(&location.store);
-        let engine = Engine::try_new(Arc::clone(&store), location.prefix.clone(), &options);
         Self {
-            store,
-            engine: Arc::new(engine.expect("threads start")),
+            store: Arc::clone(&location.store),
+            engine: engine_over(&location.store, location.prefix.clone(), general),
             prune: true,
         }
     }
@@ -410,11 +402,11 @@ fn kept(
 
 /// The engine's answer to a search in the reference evaluator's words.
 pub(crate) fn as_trace_results(found: Vec<TraceMatch>) -> Vec<TraceResult> {
-    let value = |value: &SearchValue| match value {
-        SearchValue::Scalar(value) => scalar(value),
-        SearchValue::Array(values) => Value::Array(values.iter().map(scalar).collect()),
+    let value = |value: &AttributeValue| match value {
+        AttributeValue::Scalar(value) => scalar(value),
+        AttributeValue::Array(values) => Value::Array(values.iter().map(scalar).collect()),
     };
-    let attributes = |attributes: &[(String, SearchValue)]| -> Vec<(String, Value)> {
+    let attributes = |attributes: &[(String, AttributeValue)]| -> Vec<(String, Value)> {
         let pairs = attributes.iter();
         pairs
             .map(|(name, held)| (name.clone(), value(held)))

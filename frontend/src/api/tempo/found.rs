@@ -1,7 +1,7 @@
 //! The traces that a search found, as messages.
 
-use engine::LabelValue;
-use engine::search::{SpanMatch, SpansetMatch, TraceMatch, Value};
+use engine::search::{SpanMatch, SpansetMatch, TraceMatch};
+use engine::{AttributeValue, LabelValue};
 use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValueOf;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
 use storage::ids::TraceId;
@@ -75,10 +75,10 @@ fn span(found: SpanMatch) -> Span {
     }
 }
 
-fn attribute((key, value): (String, Value)) -> KeyValue {
+fn attribute((key, value): (String, AttributeValue)) -> KeyValue {
     let value = match value {
-        Value::Scalar(value) => scalar(value),
-        Value::Array(values) => {
+        AttributeValue::Scalar(value) => scalar(value),
+        AttributeValue::Array(values) => {
             let values = values.into_iter().map(|value| AnyValue {
                 value: Some(scalar(value)),
             });
@@ -121,7 +121,7 @@ mod tests {
     use crate::stats::QueryStats;
 
     fn found() -> SearchAnswer {
-        let text = |text: &str| Value::Scalar(LabelValue::String(text.into()));
+        let text = |text: &str| AttributeValue::Scalar(LabelValue::String(text.into()));
         let span = |name: Option<&str>| SpanMatch {
             span_id: SpanId([0, 1, 2, 3, 4, 5, 6, 7]),
             start_ns: 1_684_778_327_735_077_898,
@@ -129,12 +129,21 @@ mod tests {
             name: name.map(str::to_owned),
             attributes: vec![
                 ("status".to_owned(), text("error")),
-                ("code".to_owned(), Value::Scalar(LabelValue::Int(0))),
-                ("ratio".to_owned(), Value::Scalar(LabelValue::Float(0.5))),
-                ("ok".to_owned(), Value::Scalar(LabelValue::Bool(false))),
+                (
+                    "code".to_owned(),
+                    AttributeValue::Scalar(LabelValue::Int(0)),
+                ),
+                (
+                    "ratio".to_owned(),
+                    AttributeValue::Scalar(LabelValue::Float(0.5)),
+                ),
+                (
+                    "ok".to_owned(),
+                    AttributeValue::Scalar(LabelValue::Bool(false)),
+                ),
                 (
                     "list".to_owned(),
-                    Value::Array(vec![LabelValue::Int(1), LabelValue::Int(2)]),
+                    AttributeValue::Array(vec![LabelValue::Int(1), LabelValue::Int(2)]),
                 ),
             ],
         };
