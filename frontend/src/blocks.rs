@@ -37,24 +37,6 @@ impl Block {
     }
 }
 
-/// All blocks of some snapshots: those in which parts of one trace may lie. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct AllBlocks {
-    pub(crate) stored: Arc<[Arc<BlockMeta>]>,
-    pub(crate) live: Arc<[Arc<MemoryBlock>]>,
-}
-
-impl AllBlocks {
-    pub(crate) fn of(snapshots: &[Snapshot]) -> Self {
-        let stored = snapshots.iter().flat_map(|it| &it.manifest.blocks);
-        let live = snapshots.iter().flat_map(|it| &it.live);
-        Self {
-            stored: stored.map(Arc::clone).collect(),
-            live: live.map(Arc::clone).collect(),
-        }
-    }
-}
-
 /// The blocks that a rule does not rule out, each with what the rule says of it, and how many blocks
 /// were ruled out for which reason.
 pub(crate) fn prune<T>(

@@ -38,7 +38,7 @@ impl Cut {
         plan: &MetricsPlan,
         grid: &Grid,
         survivors: &Survivors,
-        joins: &Joins,
+        joins: &Joins<'_>,
         cache: &StateCache,
         options: &SplitOptions,
     ) -> Self {

@@ -7,7 +7,6 @@ use storage::block::meta::BlockMeta;
 use storage::ids::BlockId;
 use storage::snapshot::Snapshot;
 
-use crate::blocks::AllBlocks;
 use crate::error::QueryError;
 use crate::split::JobList;
 use crate::workers::Workers;
@@ -15,26 +14,25 @@ use crate::workers::Workers;
 /// The traces of each snapshot that lie in several blocks; of no snapshot if the query does not have
 /// to see whole traces.
 #[derive(Debug)]
-pub(crate) struct Joins(Vec<(Pieces, AllBlocks)>);
+pub(crate) struct Joins<'a>(Vec<(Pieces, &'a Snapshot)>);
 
-impl Joins {
+impl<'a> Joins<'a> {
     /// Looks for the traces.
     pub(crate) async fn find(
         plan: &MetricsPlan,
         grid: Grid,
-        snapshots: &[Snapshot],
+        snapshots: &'a [Snapshot],
         workers: &Workers,
     ) -> Result<Self, QueryError> {
         let mut joins = Self(Vec::new());
         if plan.needs_whole_traces() {
             for snapshot in snapshots {
-                let blocks = AllBlocks::of(std::slice::from_ref(snapshot));
                 // Also of blocks that were ruled out: a part that matches nothing by itself may
                 // belong to a trace that does.
                 let reads = move |block: &BlockMeta| engine::may_count(&grid, block);
-                joins
-                    .0
-                    .push((workers.pieces(&blocks, reads).await?, blocks));
+                let Snapshot { manifest, live } = snapshot;
+                let pieces = workers.pieces(&manifest.blocks, live, reads);
+                joins.0.push((pieces.await?, snapshot));
             }
         }
         Ok(joins)
@@ -42,8 +40,8 @@ impl Joins {
 
     /// The jobs such that they see whole traces.
     pub(crate) fn with(&self, jobs: JobList) -> JobList {
-        self.0.iter().fold(jobs, |jobs, (pieces, blocks)| {
-            jobs.with_pieces(pieces, &blocks.stored, &blocks.live)
+        self.0.iter().fold(jobs, |jobs, (pieces, snapshot)| {
+            jobs.with_pieces(pieces, &snapshot.manifest.blocks, &snapshot.live)
         })
     }
 
@@ -54,13 +52,13 @@ impl Joins {
     }
 }
 
-impl fmt::Display for Joins {
+impl fmt::Display for Joins<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return f.write_str("each block by itself");
         }
         let traces = self.0.iter().map(|(pieces, _)| pieces.trace_count());
-        let blocks = |(_, blocks): &(_, AllBlocks)| blocks.stored.len() + blocks.live.len();
+        let blocks = |(_, it): &(_, &Snapshot)| it.manifest.blocks.len() + it.live.len();
         write!(
             f,
             "{} traces in pieces, among {} blocks",

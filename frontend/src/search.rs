@@ -11,12 +11,13 @@ use std::sync::Arc;
 use engine::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
 use engine::{PruneReason, Slice, Work, bytes_to_search, may_search, prune_search};
 use futures::StreamExt;
+use storage::block::MemoryBlock;
 use storage::block::meta::BlockMeta;
 use storage::ids::{BlockId, TenantId};
 use storage::snapshot::Snapshot;
 use traceql::Dialect;
 
-use crate::blocks::{AllBlocks, Block, survivors};
+use crate::blocks::{Block, survivors};
 use crate::error::QueryError;
 use crate::query::Frontend;
 use crate::snapshots::SecondLook;
@@ -141,6 +142,24 @@ impl Frontend {
     }
 }
 
+/// All blocks of some snapshots: those in which parts of one trace may lie.
+#[derive(Debug)]
+struct AllBlocks {
+    stored: Vec<Arc<BlockMeta>>,
+    live: Vec<Arc<MemoryBlock>>,
+}
+
+impl AllBlocks {
+    fn of(snapshots: &[Snapshot]) -> Self {
+        let stored = snapshots.iter().flat_map(|it| &it.manifest.blocks);
+        let live = snapshots.iter().flat_map(|it| &it.live);
+        Self {
+            stored: stored.map(Arc::clone).collect(),
+            live: live.map(Arc::clone).collect(),
+        }
+    }
+}
+
 impl Search {
     async fn run(mut self, all: &AllBlocks) -> Result<SearchAnswer, QueryError> {
         let blocks = std::mem::take(&mut self.blocks);
@@ -176,7 +195,7 @@ impl Search {
         let ids: HashSet<BlockId> = round.iter().map(|block| block.meta().block_id).collect();
         let ids = Arc::new(ids);
         let reads = move |block: &BlockMeta| ids.contains(&block.block_id);
-        let pieces = self.workers.pieces(all, reads).await?;
+        let pieces = self.workers.pieces(&all.stored, &all.live, reads).await?;
         let mut slices = pieces.slices(&all.stored, &all.live);
         for block in round {
             match block {

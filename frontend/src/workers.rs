@@ -7,10 +7,10 @@ use engine::{
     pieces,
 };
 use futures::Stream;
+use storage::block::MemoryBlock;
 use storage::block::meta::BlockMeta;
 use storage::ids::TenantId;
 
-use crate::blocks::AllBlocks;
 use crate::schedule::{Completed, ScheduleOptions, in_turn, run_jobs, run_whole};
 use crate::turns::Turns;
 
@@ -73,14 +73,14 @@ impl Workers {
     /// `reads` is concerned. Dropping the future stops the search.
     pub(crate) async fn pieces(
         &self,
-        blocks: &AllBlocks,
+        stored: &[Arc<BlockMeta>],
+        live: &[Arc<MemoryBlock>],
         reads: impl Fn(&BlockMeta) -> bool + Send,
     ) -> Result<Pieces, EngineError> {
         let common = |slice, with| async move {
             let work = Work::Common { with };
             self.run(&work, slice).await
         };
-        let AllBlocks { stored, live } = blocks;
         pieces::find(stored, live, reads, &self.pairs, common).await
     }
 
