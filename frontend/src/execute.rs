@@ -77,7 +77,7 @@ impl JobRunner {
                     && stats.jobs_completed < stats.jobs_total
                     && seen.wants_interim()
                 {
-                    self.count(&mut stats);
+                    stats.set_reads(&self.workers.context.counters);
                     let series;
                     (merged, series) = self.series_so_far(merged).await?;
                     // What is too large to be shown on the way may still be an answer.
@@ -89,16 +89,8 @@ impl JobRunner {
                 }
             }
         }
-        self.count(&mut stats);
+        stats.set_reads(&self.workers.context.counters);
         Ok(Execution { merged, stats })
-    }
-
-    /// Counts what has been read so far.
-    fn count(&self, stats: &mut QueryStats) {
-        let counters = &self.workers.context.counters;
-        stats.inspected_bytes = counters.bytes_read();
-        stats.storage_requests = counters.requests();
-        stats.inspected_spans = counters.spans_inspected();
     }
 
     /// The series that there would be if no more were merged, or why they cannot be shown, beside what

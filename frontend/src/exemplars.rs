@@ -10,6 +10,7 @@ use futures::StreamExt as _;
 use crate::answer::Answer;
 use crate::error::QueryError;
 use crate::split::JobList;
+use crate::stats::QueryStats;
 use crate::workers::Workers;
 
 /// How many exemplars an answer gets: as many as the request asks for, unless the query says.
@@ -60,10 +61,9 @@ pub(crate) async fn add_exemplars(
             merged.merge(completed.value)?;
         }
     }
-    let counters = &workers.context.counters;
-    stats.inspected_bytes += counters.bytes_read();
-    stats.storage_requests += counters.requests();
-    stats.inspected_spans += counters.spans_inspected();
+    let mut reads = QueryStats::default();
+    reads.set_reads(&workers.context.counters);
+    stats.add(&reads);
     answer.exemplars = merged.attach(plan, &answer.series);
     Ok(())
 }

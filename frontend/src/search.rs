@@ -176,9 +176,7 @@ impl Search {
             count = count.saturating_mul(2);
         }
         let counters = &self.workers.context.counters;
-        self.answer.stats.inspected_bytes = counters.bytes_read();
-        self.answer.stats.storage_requests = counters.requests();
-        self.answer.stats.inspected_spans = counters.spans_inspected();
+        self.answer.stats.set_reads(counters);
         Ok(self.answer)
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use engine::PruneReason;
+use engine::{PruneReason, QueryCounters};
 
 /// What answering a query took. Blocks count stored and live ones alike.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +58,13 @@ impl QueryStats {
         }
         self.block_bytes += other.block_bytes;
         self.elapsed += other.elapsed;
+    }
+
+    /// Takes what has been read so far by the counters of a query.
+    pub(crate) fn set_reads(&mut self, counters: &QueryCounters) {
+        self.inspected_bytes = counters.bytes_read();
+        self.storage_requests = counters.requests();
+        self.inspected_spans = counters.spans_inspected();
     }
 
     /// Blocks that were not ruled out.

@@ -119,8 +119,7 @@ impl Frontend {
         let partial = (!whole.is_complete()).then_some(TraceTooLarge {
             limit_bytes: max_bytes,
         });
-        stats.inspected_bytes = workers.context.counters.bytes_read();
-        stats.storage_requests = workers.context.counters.requests();
+        stats.set_reads(&workers.context.counters);
         Ok(TraceAnswer {
             groups: whole.into_groups(),
             stats,

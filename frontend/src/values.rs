@@ -141,8 +141,7 @@ impl Frontend {
             stats.jobs_completed += 1;
         }
         let partial = whole.is_full().then(|| self.why_partial(limits));
-        stats.inspected_bytes = workers.context.counters.bytes_read();
-        stats.storage_requests = workers.context.counters.requests();
+        stats.set_reads(&workers.context.counters);
         Ok(Values {
             values: typed(whole, name),
             stats,
