@@ -15,6 +15,9 @@ pub(crate) const RESOLVED_PARENT_ID: &str = "span:parentID (resolved)";
 /// The columns that [`RESOLVED_PARENT_ID`] follows from.
 pub(crate) const RESOLVED_FROM: [&str; 3] = [names::SPAN_ID, names::DEPTH, names::PARENT_ID];
 
+/// The column of a span's place among the rows of its block; the scan counts it.
+pub(crate) const ROW: &str = "row";
+
 /// The column of a span's duration that none of its children covers, in ns.
 pub(crate) const SELF_TIME: &str = "span:selfTime";
 
@@ -42,6 +45,7 @@ pub(crate) fn column_names<'a>(exprs: impl Iterator<Item = &'a Expr>) -> BTreeSe
 
 /// The columns of a block from which a scan makes those of these names.
 pub(crate) fn stored_columns(mut names: BTreeSet<String>) -> BTreeSet<String> {
+    names.remove(ROW);
     if names.remove(RESOLVED_PARENT_ID) {
         names.extend(RESOLVED_FROM.map(str::to_owned));
     }

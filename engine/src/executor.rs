@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::context::{QueryContext, QueryCounters};
 use crate::error::EngineError;
-use crate::exemplars::PartialExemplars;
+use crate::exemplars::ShownSpan;
 use crate::grid::Grid;
 use crate::kinds::{self, MetricsJob};
 use crate::partial::PartialSeries;
@@ -104,20 +104,21 @@ impl Engine {
         self.cache.memory_bytes()
     }
 
-    /// Runs the query over one slice. Dropping the future stops the job.
+    /// Runs the query over one slice. If the job `chooses`, the result has spans, too, that may be shown
+    /// beside the series. Dropping the future stops the job.
     ///
     /// # Errors
     /// See [`EngineError`]; the job may be run again as a whole where the kind says so.
     pub async fn run_job(
         &self,
         plan: &Arc<MetricsPlan>,
-        grid: Grid,
+        (grid, chooses): (Grid, bool),
         slice: Slice,
         context: &QueryContext,
     ) -> Result<PartialSeries, EngineError> {
         let (scan, plan) = (self.scan(slice, context), Arc::clone(plan));
         self.spawn(async move {
-            match MetricsJob::plan(&scan, &plan, grid).await? {
+            match MetricsJob::plan(&scan, &plan, (grid, chooses)).await? {
                 Some(job) => job.run().await,
                 None => Ok(PartialSeries::empty(&plan, grid, &scan.context)),
             }
@@ -125,21 +126,21 @@ impl Engine {
         .await
     }
 
-    /// At most `count` exemplars of the spans of one slice, and never more than
-    /// [`MAX_EXEMPLARS`](crate::MAX_EXEMPLARS). Dropping the future stops the job.
+    /// What the spans of some rows of a slice's block, ascending, are shown with beside the series of a
+    /// query. Dropping the future stops the job.
     ///
     /// # Errors
     /// As for [`Self::run_job`].
     pub async fn exemplar_job(
         &self,
         plan: &Arc<MetricsPlan>,
-        grid: Grid,
+        rows: &Arc<[u64]>,
         slice: Slice,
-        count: usize,
         context: &QueryContext,
-    ) -> Result<PartialExemplars, EngineError> {
+    ) -> Result<Vec<ShownSpan>, EngineError> {
         let (scan, plan) = (self.scan(slice, context), Arc::clone(plan));
-        self.spawn(async move { kinds::exemplars(&scan, &plan, grid, count).await })
+        let rows = Arc::clone(rows);
+        self.spawn(async move { kinds::exemplars(&scan, &plan, &rows).await })
             .await
     }
 
@@ -158,7 +159,7 @@ impl Engine {
     ) -> Result<String, EngineError> {
         let (scan, plan) = (self.scan(slice, context), Arc::clone(plan));
         self.spawn(async move {
-            let Some(job) = MetricsJob::plan(&scan, &plan, grid).await? else {
+            let Some(job) = MetricsJob::plan(&scan, &plan, (grid, false)).await? else {
                 return Ok("no spans".to_owned());
             };
             if analyze {

@@ -66,7 +66,7 @@ pub mod work;
 pub use context::{QueryContext, QueryCounters};
 pub use error::{EngineError, ErrorKind, EvaluationError};
 pub use executor::{Engine, EngineOptions};
-pub use exemplars::{Exemplar, MAX_EXEMPLARS, PartialExemplars};
+pub use exemplars::{Candidates, Chosen, Exemplar, MAX_EXEMPLARS, ShownSpan, SpanPlace, attach};
 pub use fingerprint::Fingerprint;
 pub use grid::{Grid, Placement};
 pub use pair_cache::PairCache;

@@ -17,6 +17,7 @@ use hashbrown::HashSet;
 use storage::block::meta::BlockMeta;
 use storage::block::{EncodeOptions, MemoryBlock, encode, live_trace_ids, live_traces};
 use storage::ids::{BlockId, TraceId};
+use ulid::Ulid;
 
 use crate::error::EngineError;
 use crate::fingerprint::Fingerprint;
@@ -301,10 +302,13 @@ impl PieceSource {
             .iter()
             .map(|block| &block.meta)
             .chain(&self.stored);
-        let Some(first) = metas.min_by_key(|meta| meta.block_id) else {
+        let first = metas.min_by_key(|meta| meta.block_id);
+        let (Some(first), Some(trace)) = (first, self.traces.iter().min()) else {
             return Ok(None);
         };
-        let options = EncodeOptions::new(first.tenant.clone(), first.block_id);
+        // No other block has this id: a trace is put together once.
+        let block_id = BlockId(Ulid(u128::from_be_bytes(trace.0)));
+        let options = EncodeOptions::new(first.tenant.clone(), block_id);
         Ok(Some(Arc::new(encode(&groups, &options)?)))
     }
 }
@@ -314,7 +318,6 @@ mod tests {
     use proptest::prelude::*;
     use storage::block::meta::TraceIdFilter;
     use storage::ids::TenantId;
-    use ulid::Ulid;
 
     use super::*;
 

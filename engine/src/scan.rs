@@ -1,10 +1,13 @@
 //! The spans of a slice as the source of a plan.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::datatypes::Schema;
+use arrow::array::{Int64Array, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use datafusion::datasource::provider_as_source;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
@@ -18,12 +21,13 @@ use object_store::path::Path;
 use storage::block::footer::BlockFooter;
 use storage::block::meta::BlockMeta;
 use storage::block::{
-    BlockCache, BlockFile, MemoryBlock, live_trace_ids, read_columns, read_trace_ids, read_traces,
+    BlockCache, BlockFile, MemoryBlock, live_rows, live_trace_ids, live_traces_of_rows,
+    read_columns, read_rows, read_trace_ids, read_traces, traces_of_rows,
 };
 use storage::ids::TraceId;
 use storage::schema::names;
 
-use crate::columns::{column, stored_columns};
+use crate::columns::{ROW, column, stored_columns};
 use crate::context::QueryContext;
 use crate::error::EngineError;
 use crate::functions::ids::not_of_traces;
@@ -175,10 +179,7 @@ impl Scan {
 impl Opened {
     /// What is known of the block that the spans are of.
     pub(crate) fn block(&self) -> &BlockMeta {
-        match &self.spans {
-            Spans::Live(block) => &block.meta,
-            Spans::Stored { file, .. } => file.meta(),
-        }
+        self.spans.block()
     }
 
     /// What operators over encoded columns may read; `None` if that is not for them.
@@ -201,6 +202,11 @@ impl Opened {
     /// Expects that few spans pass the filters, see [`SpanTable::read_late`].
     pub(crate) fn expect_few(&mut self) {
         self.few = true;
+    }
+
+    /// The spans, where they are.
+    pub(crate) const fn spans(&self) -> &Spans {
+        &self.spans
     }
 
     /// Whether the spans are in the store.
@@ -256,6 +262,70 @@ impl Opened {
         Ok(Some(Box::pin(batches)))
     }
 
+    /// Some columns and the [`ROW`] of some rows of the block, by these, ascending; with `whole_traces` of
+    /// all rows of their traces. In row order.
+    ///
+    /// # Errors
+    /// If the block has no such rows or columns, the store fails, or the block is damaged.
+    pub(crate) async fn few_rows(
+        &self,
+        rows: &[usize],
+        columns: &BTreeSet<String>,
+        whole_traces: bool,
+    ) -> DataFusionResult<RecordBatch> {
+        let external = |error| DataFusionError::External(Box::new(error));
+        let mut columns = columns.clone();
+        columns.insert(ROW.to_owned());
+        let single = |rows: &[usize]| rows.iter().map(|&row| row..row + 1).collect::<Vec<_>>();
+        let mut batches = Vec::new();
+        let schema = match &self.spans {
+            Spans::Live(block) => {
+                let mut read = stored_columns(columns.clone());
+                read.insert(names::TRACE_ROW.to_owned());
+                let block = only(block, &read)?;
+                let ranges = if whole_traces {
+                    live_traces_of_rows(&block, rows)
+                } else {
+                    single(rows)
+                };
+                let batch = live_rows(&block, &ranges).map_err(external)?;
+                batches.push(with_rows(&batch, 0, &ranges)?);
+                with_virtual_columns(&block.schema)
+            }
+            Spans::Stored { file, footer, .. } => {
+                let stored = stored_columns(columns.clone());
+                let wanted = |name: &str| stored.contains(name);
+                let mut file = file.clone();
+                let mut rows = rows;
+                for (row_group, group) in row_groups(footer).enumerate() {
+                    let count = rows.partition_point(|row| *row < group.end);
+                    let (of_group, rest) = rows.split_at(count);
+                    rows = rest;
+                    if of_group.is_empty() {
+                        continue;
+                    }
+                    let of_group = of_group.iter().map(|row| row - group.start);
+                    let of_group: Vec<usize> = of_group.collect();
+                    let ranges = if whole_traces {
+                        let traces = traces_of_rows(&mut file, row_group, &of_group);
+                        traces.await.map_err(external)?
+                    } else {
+                        single(&of_group)
+                    };
+                    let batch = read_rows(&mut file, row_group, &ranges, &wanted).await;
+                    let batch = batch.map_err(external)?;
+                    batches.push(with_rows(&batch, group.start, &ranges)?);
+                }
+                with_virtual_columns(footer.schema()?)
+            }
+        };
+        let schema = Arc::new(schema.project(&indices(&schema, &columns))?);
+        let mut virtual_columns = VirtualColumns::new(Arc::clone(&schema));
+        let batches = batches.iter().map(|batch| virtual_columns.add(batch));
+        let batches = batches.collect::<DataFusionResult<Vec<_>>>()?;
+        Ok(concat_batches(&schema, &batches)?)
+    }
+
     /// A scan of the spans with some columns.
     pub(crate) fn scan(self, columns: &BTreeSet<String>) -> DataFusionResult<LogicalPlanBuilder> {
         // The planner handles the whole schema over and over, and a block has a hundred columns.
@@ -284,6 +354,32 @@ impl Opened {
             None => Ok(scan),
         }
     }
+}
+
+/// The rows of each row group of a block.
+pub(crate) fn row_groups(footer: &BlockFooter) -> impl Iterator<Item = Range<usize>> {
+    let mut end = 0;
+    footer.metadata().row_groups().iter().map(move |group| {
+        let start = end;
+        end += usize::try_from(group.num_rows()).unwrap_or_default();
+        start..end
+    })
+}
+
+/// Rows that lie in these ranges from a row on, with their [`ROW`] behind their columns.
+fn with_rows(
+    batch: &RecordBatch,
+    first: usize,
+    ranges: &[Range<usize>],
+) -> DataFusionResult<RecordBatch> {
+    let rows = ranges.iter().cloned().flatten();
+    let rows = rows.map(|row| i64::try_from(first + row).unwrap_or(i64::MAX));
+    let mut fields: Vec<_> = batch.schema_ref().fields().iter().cloned().collect();
+    fields.push(Arc::new(Field::new(ROW, DataType::Int64, false)));
+    let mut columns = batch.columns().to_vec();
+    columns.push(Arc::new(Int64Array::from_iter_values(rows)));
+    let schema = Arc::new(Schema::new(fields));
+    Ok(RecordBatch::try_new(schema, columns)?)
 }
 
 /// Where the columns of these names are in a schema.

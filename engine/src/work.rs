@@ -20,7 +20,7 @@ use storage::ids::TraceId;
 use crate::context::QueryContext;
 use crate::error::EngineError;
 use crate::executor::Engine;
-use crate::exemplars::PartialExemplars;
+use crate::exemplars::ShownSpan;
 use crate::grid::Grid;
 use crate::partial::PartialSeries;
 use crate::plan::{MetricsPlan, SearchLimits, SearchPlan, SearchWindow};
@@ -36,15 +36,15 @@ pub enum Work {
         plan: Arc<MetricsPlan>,
         /// The intervals of the series.
         grid: Grid,
+        /// Whether spans are chosen, too, that may be shown beside the series.
+        chooses: bool,
     },
-    /// Some of the spans that are aggregated are chosen to be shown: [`Found::Exemplars`].
+    /// Spans that were chosen are read, as far as they are shown: [`Found::Exemplars`].
     Exemplars {
         /// The query.
         plan: Arc<MetricsPlan>,
-        /// The intervals of the series.
-        grid: Grid,
-        /// Most spans that are chosen; never more than [`MAX_EXEMPLARS`](crate::MAX_EXEMPLARS).
-        count: usize,
+        /// The places of the spans among the rows of the slice's block, ascending.
+        rows: Arc<[u64]>,
     },
     /// Traces are searched: [`Found::Matches`].
     Search {
@@ -84,8 +84,8 @@ pub enum Work {
 pub enum Found {
     /// Of [`Work::Series`]: what they add to the series.
     Series(PartialSeries),
-    /// Of [`Work::Exemplars`]: the spans that were chosen among them.
-    Exemplars(PartialExemplars),
+    /// Of [`Work::Exemplars`]: what each of the spans is shown with, in their order.
+    Exemplars(Vec<ShownSpan>),
     /// Of [`Work::Search`]: the newest traces that match, newest first.
     Matches(Vec<TraceMatch>),
     /// Of [`Work::Trace`]: those that are of the trace.
@@ -141,13 +141,17 @@ impl Jobs for Engine {
         context: &QueryContext,
     ) -> Result<Found, EngineError> {
         match work {
-            Work::Series { plan, grid } => {
-                let series = self.run_job(plan, *grid, slice, context).await?;
-                Ok(Found::Series(series))
+            Work::Series {
+                plan,
+                grid,
+                chooses,
+            } => {
+                let series = self.run_job(plan, (*grid, *chooses), slice, context);
+                Ok(Found::Series(series.await?))
             }
-            Work::Exemplars { plan, grid, count } => {
-                let chosen = self.exemplar_job(plan, *grid, slice, *count, context);
-                Ok(Found::Exemplars(chosen.await?))
+            Work::Exemplars { plan, rows } => {
+                let shown = self.exemplar_job(plan, rows, slice, context);
+                Ok(Found::Exemplars(shown.await?))
             }
             Work::Search {
                 plan,
@@ -254,10 +258,10 @@ fn no_block(work: &Work, slice: &Slice) -> EngineError {
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Series { plan, grid } => {
+            Self::Series { plan, grid, .. } => {
                 write!(f, "series over {} intervals of {plan}", grid.intervals)
             }
-            Self::Exemplars { plan, count, .. } => write!(f, "{count} exemplars of {plan}"),
+            Self::Exemplars { plan, rows } => write!(f, "{} exemplars of {plan}", rows.len()),
             Self::Search { plan, limits, .. } => {
                 write!(f, "{} traces that match {plan}", limits.traces)
             }
@@ -292,7 +296,7 @@ macro_rules! out_of_found {
 
 out_of_found!(
     Series: PartialSeries,
-    Exemplars: PartialExemplars,
+    Exemplars: Vec<ShownSpan>,
     Matches: Vec<TraceMatch>,
     Trace: TraceSpans,
     Values: ValueSet,
@@ -353,11 +357,11 @@ mod tests {
             Work::Series {
                 plan: Arc::clone(&plan),
                 grid,
+                chooses: true,
             },
             Work::Exemplars {
                 plan,
-                grid,
-                count: 9,
+                rows: Arc::new([0]),
             },
             Work::Search {
                 plan: Arc::new(SearchPlan::analyse(&query("{ name = \"put\" }")).unwrap()),
@@ -397,7 +401,7 @@ mod tests {
         let mut found = found.into_iter();
         let mut next = || found.next().unwrap();
         assert_eq!(PartialSeries::try_from(next()).unwrap().group_count(), 1);
-        PartialExemplars::try_from(next()).unwrap();
+        assert_eq!(Vec::<ShownSpan>::try_from(next()).unwrap().len(), 1);
         let matches = Vec::<TraceMatch>::try_from(next()).unwrap();
         assert_eq!(matches[0].trace_id, TRACE);
         let groups = TraceSpans::try_from(next()).unwrap().into_groups();
@@ -448,7 +452,7 @@ mod tests {
             each_kind().map(|work| work.to_string()),
             [
                 "series over 1 intervals of { } | rate()",
-                "9 exemplars of { } | rate()",
+                "1 exemplars of { } | rate()",
                 "20 traces that match { name = \"put\" }",
                 "trace 07070707070707070707070707070707",
                 "values of name",

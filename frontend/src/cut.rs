@@ -22,6 +22,8 @@ pub(crate) struct Cut {
     pub(crate) jobs: JobList,
     /// The traces that are left out of blocks.
     without: HashMap<BlockId, Fingerprint>,
+    /// Whether states have spans that may be shown.
+    chooses: bool,
 }
 
 /// A job, and how its state is kept if it can be.
@@ -36,7 +38,7 @@ impl Cut {
     /// Cuts what no kept state answers into jobs.
     pub(crate) fn new(
         plan: &MetricsPlan,
-        grid: &Grid,
+        (grid, chooses): (&Grid, bool),
         survivors: &Survivors,
         joins: &Joins<'_>,
         cache: &StateCache,
@@ -54,6 +56,7 @@ impl Cut {
                 grid: *grid,
                 block,
                 without: left_out,
+                chooses,
             };
             let cover = cache.cover(&wanted, row_groups);
             let shared = |(state, placement)| Part::Shared(state, placement);
@@ -69,6 +72,7 @@ impl Cut {
             kept,
             jobs: joins.with(jobs),
             without,
+            chooses,
         }
     }
 
@@ -79,36 +83,39 @@ impl Cut {
         grid: &Grid,
         cache: &StateCache,
     ) -> (Vec<Part>, Vec<Task>) {
-        let without = self.without;
-        let task = |job: Job| Task {
-            keepable: keepable(plan, grid, &job.slice, &without, cache),
-            job,
-        };
-        (self.kept, self.jobs.0.into_iter().map(task).collect())
-    }
-}
-
-/// How the state of a slice is kept. That of live spans is not, nor that of traces that lie in several
-/// blocks.
-fn keepable(
-    plan: &MetricsPlan,
-    grid: &Grid,
-    slice: &Slice,
-    without: &HashMap<BlockId, Fingerprint>,
-    cache: &StateCache,
-) -> Option<Keepable> {
-    match slice {
-        Slice::Stored { block, row_groups } => {
-            let wanted = Wanted {
-                query: plan.fingerprint,
-                grid: *grid,
-                block,
-                without: without.get(&block.block_id).copied(),
-            };
-            cache.keepable(&wanted, row_groups)
+        let mut tasks = Vec::with_capacity(self.jobs.0.len());
+        for job in &self.jobs.0 {
+            tasks.push(Task {
+                job: job.clone(),
+                keepable: self.keepable(plan, grid, &job.slice, cache),
+            });
         }
-        Slice::Rest { slice, .. } => keepable(plan, grid, slice, without, cache),
-        Slice::Live(_) | Slice::Pieces(_) => None,
+        (self.kept, tasks)
+    }
+
+    /// How the state of a slice is kept. That of live spans is not, nor that of traces that lie in
+    /// several blocks.
+    fn keepable(
+        &self,
+        plan: &MetricsPlan,
+        grid: &Grid,
+        slice: &Slice,
+        cache: &StateCache,
+    ) -> Option<Keepable> {
+        match slice {
+            Slice::Stored { block, row_groups } => {
+                let wanted = Wanted {
+                    query: plan.fingerprint,
+                    grid: *grid,
+                    block,
+                    without: self.without.get(&block.block_id).copied(),
+                    chooses: self.chooses,
+                };
+                cache.keepable(&wanted, row_groups)
+            }
+            Slice::Rest { slice, .. } => self.keepable(plan, grid, slice, cache),
+            Slice::Live(_) | Slice::Pieces(_) => None,
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use engine::{
-    EngineError, ErrorKind, Grid, MetricsPlan, PartialSeries, Placement, SeriesSet, Slice, Work,
+    Candidates, EngineError, ErrorKind, Grid, MetricsPlan, PartialSeries, Placement, SeriesSet,
+    Slice, Work,
 };
 use futures::StreamExt as _;
 
@@ -34,6 +35,8 @@ pub(crate) struct JobRunner {
     pub(crate) cache: StateCache,
     pub(crate) plan: Arc<MetricsPlan>,
     pub(crate) grid: Grid,
+    /// Whether spans are chosen, too, that may be shown beside the series.
+    pub(crate) chooses: bool,
 }
 
 impl JobRunner {
@@ -135,13 +138,14 @@ impl JobRunner {
     async fn run_alone(self, slice: Slice) -> Result<(Origin, Part), EngineError> {
         let grid = self.grid;
         let state = self.run_over(slice, grid).await?;
-        Ok((Origin::Own, Part::Own(state)))
+        Ok((Origin::Own, Part::Own(Box::new(state))))
     }
 
     async fn run_over(self, slice: Slice, grid: Grid) -> Result<PartialSeries, EngineError> {
         let work = Work::Series {
             plan: self.plan,
             grid,
+            chooses: self.chooses,
         };
         self.workers.run_once(work, slice).await
     }
@@ -159,6 +163,11 @@ fn must_run_alone(kind: ErrorKind, origin: Origin, keepable: &Keepable) -> bool 
 }
 
 impl Execution {
+    /// Takes the spans that may be shown beside the series, if there are any.
+    pub(crate) fn take_candidates(&mut self) -> Option<Candidates> {
+        self.merged.take_candidates()
+    }
+
     /// Makes the series of the query, and says what that took.
     pub(crate) async fn finish(
         self,

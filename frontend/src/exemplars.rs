@@ -1,31 +1,38 @@
 //! Spans shown as examples of what the series of an answer count.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 
-use engine::{Exemplar, MAX_EXEMPLARS, MetricsPlan, PartialExemplars, Work};
+use engine::{
+    Candidates, Chosen, Exemplar, MAX_EXEMPLARS, MetricsPlan, SeriesPlan, ShownSpan, Slice, Work,
+    attach,
+};
 use futures::StreamExt as _;
+use storage::ids::BlockId;
 
 use crate::answer::Answer;
 use crate::error::QueryError;
-use crate::split::JobList;
+use crate::schedule::run_jobs;
 use crate::stats::QueryStats;
+use crate::survivors::Survivors;
 use crate::workers::Workers;
 
-/// How many exemplars an answer gets: as many as the request asks for, unless the query says.
-pub(crate) fn exemplar_count(plan: &MetricsPlan, asked: usize) -> usize {
-    match asked {
-        0 => 0,
-        asked => plan.exemplars.unwrap_or(asked).min(MAX_EXEMPLARS),
+/// How many exemplars an answer gets: as many as the request asks for, unless the query says; none
+/// where its series count no spans of their own.
+pub(crate) fn exemplar_count(plan: &SeriesPlan, asked: usize) -> usize {
+    match (plan.exemplified(), asked) {
+        (None, _) | (_, 0) => 0,
+        (Some(plan), asked) => plan.exemplars.unwrap_or(asked).min(MAX_EXEMPLARS),
     }
 }
 
 /// The exemplars of each series of an answer, printed as how many there are.
 #[derive(Debug)]
-pub(crate) struct Chosen<'a>(pub(crate) &'a [Vec<Exemplar>]);
+pub(crate) struct Shown<'a>(pub(crate) &'a [Vec<Exemplar>]);
 
-impl fmt::Display for Chosen<'_> {
+impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count: usize = self.0.iter().map(Vec::len).sum();
         let series = self.0.iter().filter(|chosen| !chosen.is_empty());
@@ -33,37 +40,86 @@ impl fmt::Display for Chosen<'_> {
     }
 }
 
-/// Adds at most `count` exemplars to an answer, chosen among the spans that some jobs read. Which
-/// spans those are is known only after another look at them.
+/// Adds at most `count` exemplars to an answer, out of the candidates that its jobs chose: reads what
+/// these are shown with, where that is not known yet.
 pub(crate) async fn add_exemplars(
     plan: &Arc<MetricsPlan>,
     count: usize,
-    jobs: JobList,
-    workers: &Workers,
+    candidates: Candidates,
+    (survivors, workers): (&Survivors, &Workers),
     answer: &mut Answer,
 ) -> Result<(), QueryError> {
-    let grid = answer.series.grid;
+    if answer.series.series.is_empty() {
+        return Ok(());
+    }
+    let mut chosen = candidates.choose(count);
+    let unread = unread(&chosen);
+    let mut jobs = Vec::with_capacity(unread.len());
+    for (&block, spans) in &unread {
+        let work = Work::Exemplars {
+            plan: Arc::clone(plan),
+            rows: spans.keys().copied().collect(),
+        };
+        jobs.push((block, work, slice(survivors, block, spans)?));
+    }
     let stats = &mut answer.stats;
-    stats.jobs_total += u64::try_from(jobs.0.len()).unwrap_or(u64::MAX);
-    let mut merged = PartialExemplars::empty(grid, count, &workers.context);
-    let work = Work::Exemplars {
-        plan: Arc::clone(plan),
-        grid,
-        count,
+    stats.jobs_total += u64::try_from(jobs.len()).unwrap_or(u64::MAX);
+    let (options, own) = (workers.options, workers.clone());
+    let run = move |(block, work, slice): &(BlockId, Work, Slice)| {
+        let (own, block, work, slice) = (own.clone(), *block, work.clone(), slice.clone());
+        async move { Ok((block, own.run_once::<Vec<ShownSpan>>(work, slice).await?)) }
     };
-    let slices = jobs.0.into_iter().map(|job| job.slice).collect();
     {
-        let mut results = pin!(workers.run_all::<PartialExemplars>(work, slices));
+        let mut results = pin!(run_jobs(jobs, options, run));
         while let Some(result) = results.next().await {
             let completed = result?;
             stats.jobs_completed += 1;
             stats.jobs_retried += u64::from(completed.retries);
-            merged.merge(completed.value)?;
+            let (block, shown) = completed.value;
+            let spans = unread.get(&block).into_iter().flatten();
+            for (shown, (_, at)) in shown.into_iter().zip(spans) {
+                chosen[*at].show(shown);
+            }
         }
     }
     let mut reads = QueryStats::default();
     reads.set_reads(&workers.context.counters);
     stats.add(&reads);
-    answer.exemplars = merged.attach(plan, &answer.series);
+    answer.exemplars = attach(&chosen, plan, &answer.series);
     Ok(())
+}
+
+/// By block the chosen spans of which it is to be read what they are shown with, by row: which row, and
+/// which of the spans.
+fn unread(chosen: &[Chosen]) -> BTreeMap<BlockId, BTreeMap<u64, usize>> {
+    let mut unread: BTreeMap<BlockId, BTreeMap<u64, usize>> = BTreeMap::new();
+    for (at, chosen) in chosen.iter().enumerate() {
+        if let Some(place) = chosen.unread() {
+            let of_block = unread.entry(place.block).or_default();
+            of_block.insert(place.row, at);
+        }
+    }
+    unread
+}
+
+/// The row groups of a block that have some rows.
+fn slice(
+    survivors: &Survivors,
+    block: BlockId,
+    rows: &BTreeMap<u64, usize>,
+) -> Result<Slice, QueryError> {
+    let mut stored = survivors.stored.iter().map(|(block, _)| block);
+    let block = stored.find(|stored| stored.block_id == block);
+    let block = block.ok_or(QueryError::Internal("an exemplar of no block"))?;
+    let mut end = 0;
+    let has_rows = block.row_groups.iter().map(|group| {
+        let start = end;
+        end += group.row_count;
+        rows.range(start..end).next().is_some()
+    });
+    let row_groups = has_rows.enumerate().filter(|(_, has_rows)| *has_rows);
+    Ok(Slice::Stored {
+        row_groups: row_groups.map(|(index, _)| index).collect(),
+        block: Arc::clone(block),
+    })
 }

@@ -11,7 +11,7 @@ use crate::threads::off_reactor;
 #[derive(Debug)]
 pub(crate) enum Part {
     /// A state of the query alone.
-    Own(PartialSeries),
+    Own(Box<PartialSeries>),
     /// A state that others use, too.
     Shared(Arc<PartialSeries>, Placement),
 }
@@ -20,7 +20,7 @@ impl Part {
     /// How many values there are to merge, about.
     fn cells(&self, grid: Grid) -> u64 {
         let (series, intervals) = match self {
-            Self::Own(series) => (series, grid.intervals),
+            Self::Own(series) => (&**series, grid.intervals),
             Self::Shared(series, placement) => (&**series, placement.count),
         };
         let groups = u64::try_from(series.group_count()).unwrap_or(u64::MAX);
@@ -41,7 +41,7 @@ pub(crate) async fn merge(
     let work = move || {
         for part in parts {
             match part {
-                Part::Own(series) => merged.merge(series)?,
+                Part::Own(series) => merged.merge(*series)?,
                 Part::Shared(series, placement) => merged.merge_part(&series, placement)?,
             }
         }

@@ -33,7 +33,7 @@ use crate::config::FrontendConfig;
 use crate::cut::Cut;
 use crate::error::QueryError;
 use crate::execute::JobRunner;
-use crate::exemplars::{Chosen, add_exemplars, exemplar_count};
+use crate::exemplars::{Shown, add_exemplars, exemplar_count};
 use crate::joins::Joins;
 use crate::limits;
 use crate::metrics::Metrics;
@@ -195,8 +195,9 @@ impl Frontend {
     ) -> Result<Option<Answer>, QueryError> {
         let (grid, options, plan) = (request.grid, self.split_options(), &*finishing.plan);
         seen.step(Step::Snapshot, &Taken(snapshots));
+        let count = exemplar_count(plan, request.exemplars);
         let mut finished = Finished::default();
-        let mut read = None;
+        let mut chosen = None;
         for operand in plan.operands() {
             seen.step(Step::Analyse, operand);
             let workers = self.workers(&request.tenants, finished.value_bytes())?;
@@ -204,7 +205,8 @@ impl Frontend {
             seen.step(Step::Prune, &survivors);
             let joins = Joins::find(operand, grid, snapshots, &workers).await?;
             seen.step(Step::Join, &joins);
-            let cut = Cut::new(operand, &grid, &survivors, &joins, &self.cache, &options);
+            let over = (&grid, count > 0);
+            let cut = Cut::new(operand, over, &survivors, &joins, &self.cache, &options);
             seen.step(Step::Cache, &cut);
             seen.step(Step::Split, &cut.jobs);
             let first = cut.jobs.0.first().map(|job| job.slice.clone());
@@ -215,6 +217,7 @@ impl Frontend {
                     cache: self.cache.clone(),
                     plan: Arc::clone(operand),
                     grid,
+                    chooses: count > 0,
                 };
                 let stats = survivors.stats.clone();
                 let interim = (plan.operands().len() == 1).then_some(finishing);
@@ -226,10 +229,11 @@ impl Frontend {
                 let lowered = own.explain(operand, grid, slice, execution.is_some());
                 seen.step(Step::Lower, &lowered.await?);
             }
-            if let Some(execution) = execution {
+            if let Some(mut execution) = execution {
                 seen.step(Step::Execute, &execution);
+                let candidates = execution.take_candidates();
                 finished.add(execution.finish(operand).await?);
-                read = Some((survivors, joins));
+                chosen = candidates.map(|candidates| (candidates, survivors));
             }
         }
         if !seen.takes(Step::Execute) {
@@ -238,14 +242,12 @@ impl Frontend {
         let workers = self.workers(&request.tenants, finished.value_bytes())?;
         let mut answer = finished.combine(finishing, grid).await?;
         seen.step(Step::Merge, &answer);
-        if let (Some(plan), Some((survivors, joins))) = (plan.exemplified(), read) {
-            let count = exemplar_count(plan, request.exemplars);
-            if count > 0 && !answer.series.series.is_empty() {
-                // What a query of one operand read is where its exemplars are.
-                let jobs = joins.with(survivors.split(plan, &grid, &options));
-                add_exemplars(plan, count, jobs, &workers, &mut answer).await?;
-                seen.step(Step::Exemplars, &Chosen(&answer.exemplars));
-            }
+        if let (Some(plan), Some((candidates, survivors)), 1..) =
+            (plan.exemplified(), chosen, count)
+        {
+            let readers = (&survivors, &workers);
+            add_exemplars(plan, count, candidates, readers, &mut answer).await?;
+            seen.step(Step::Exemplars, &Shown(&answer.exemplars));
         }
         Ok(Some(answer))
     }

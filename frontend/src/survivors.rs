@@ -9,7 +9,6 @@ use storage::block::meta::BlockMeta;
 use storage::snapshot::Snapshot;
 
 use crate::blocks::{self, Block};
-use crate::split::{JobList, SplitOptions, split};
 use crate::stats::QueryStats;
 
 /// The parts of all blocks that may hold selected spans, and what was ruled out.
@@ -40,11 +39,6 @@ impl Survivors {
             live,
             stats,
         }
-    }
-
-    /// Cuts all that survived into jobs, whatever is kept of it.
-    pub(crate) fn split(&self, plan: &MetricsPlan, grid: &Grid, options: &SplitOptions) -> JobList {
-        split(plan, grid, &self.stored, &[], &self.live, options)
     }
 }
 

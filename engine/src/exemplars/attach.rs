@@ -1,68 +1,102 @@
 //! Exemplars beside finished series.
 
-use traceql::ast::{MetricsFunction, MetricsStage};
+use hashbrown::HashSet;
+use traceql::ast::{MetricsAggregate, MetricsFunction, MetricsStage};
 
-use super::select::Candidate;
-use super::{Content, Exemplar, PartialExemplars};
+use super::Exemplar;
+use super::candidate::{Chosen, ShownSpan};
+use crate::aggregate::histogram::{bound, float_bucket, int_bucket};
 use crate::plan::MetricsPlan;
 use crate::series::{Label, LabelValue, SeriesSet, label_order, satisfies_filters};
+use crate::spanset::number::Number;
 
-impl PartialExemplars {
-    /// The exemplars of each of the series, which are the answer to the query, in order of time.
-    ///
-    /// A span is left out where its series has no sample in its interval, or its value is not one
-    /// that the query's filters keep. A span counts for every quantile; it is shown with the one
-    /// whose sample is nearest to its value.
-    #[must_use]
-    pub fn attach(self, plan: &MetricsPlan, set: &SeriesSet) -> Vec<Vec<Exemplar>> {
-        let mut attached = vec![Vec::new(); set.series.len()];
-        for Candidate { key, content } in self.chosen.finish() {
-            let Some(interval) = set.grid.interval_of(key.start_ns) else {
-                continue;
-            };
-            let Some((series, sample)) = place(plan, set, interval, &content) else {
-                continue;
-            };
-            let value = content.value.unwrap_or(sample);
-            if satisfies_filters(value, &plan.second_stages) {
-                attached[series].push(Exemplar {
-                    start_ns: key.start_ns,
-                    trace_id: key.trace_id,
-                    span_id: key.span_id,
-                    value,
-                    attributes: content.attributes,
-                });
-            }
+/// The exemplars of each of the series, which are the answer to the query, in order of time: those of the
+/// chosen spans that were read, one of a trace, and those first that were chosen first.
+///
+/// A span is left out where its series has no sample in its interval, or its value is not one that the
+/// query's filters keep. A span counts for every quantile; it is shown with the one whose sample is
+/// nearest to its value.
+#[must_use]
+pub fn attach(chosen: &[Chosen], plan: &MetricsPlan, set: &SeriesSet) -> Vec<Vec<Exemplar>> {
+    let mut attached = vec![Vec::new(); set.series.len()];
+    let MetricsStage::Aggregate(aggregate) = &plan.stage else {
+        return attached;
+    };
+    let scale = if plan.aggregates_duration() { 1e9 } else { 1.0 };
+    let mut traces = HashSet::new();
+    for chosen in chosen {
+        let Some(shown) = chosen.shown() else {
+            continue;
+        };
+        let of_span = chosen.candidate.value;
+        let Some(interval) = set.grid.interval_of(shown.start_ns) else {
+            continue;
+        };
+        let place = place(aggregate, set, interval, shown, (of_span, scale));
+        let Some((series, sample)) = place else {
+            continue;
+        };
+        let value = if has_value(&aggregate.function) {
+            of_span.as_float() / scale
+        } else {
+            sample
+        };
+        if satisfies_filters(value, &plan.second_stages) && traces.insert(shown.trace_id) {
+            attached[series].push(Exemplar {
+                start_ns: shown.start_ns,
+                trace_id: shown.trace_id,
+                span_id: shown.span_id,
+                value,
+                attributes: shown.attributes.clone(),
+            });
         }
-        attached
     }
+    for exemplars in &mut attached {
+        exemplars.sort_by_key(|exemplar| (exemplar.start_ns, exemplar.trace_id, exemplar.span_id));
+    }
+    attached
+}
+
+/// Whether a span is at its own value, and not at that of its series.
+const fn has_value(function: &MetricsFunction) -> bool {
+    !matches!(
+        function,
+        MetricsFunction::Rate | MetricsFunction::CountOverTime | MetricsFunction::HistogramOverTime
+    )
 }
 
 /// The series that a span is shown with, and its sample in the span's interval.
 fn place(
-    plan: &MetricsPlan,
+    aggregate: &MetricsAggregate,
     set: &SeriesSet,
     interval: u32,
-    content: &Content,
+    shown: &ShownSpan,
+    (value, scale): (Number, f64),
 ) -> Option<(usize, f64)> {
-    let MetricsStage::Aggregate(aggregate) = &plan.stage else {
-        return None;
-    };
-    let MetricsFunction::QuantileOverTime { quantiles } = &aggregate.function else {
-        return find(set, interval, &content.labels);
-    };
-    let value = content.value?;
-    let of_quantile = |q: &f64| {
-        let mut labels = content.labels.clone();
+    let with = |name: &str, value: f64| {
+        let mut labels = shown.labels.clone();
         labels.push(Label {
-            name: "p".into(),
-            value: LabelValue::Float(*q),
+            name: name.into(),
+            value: LabelValue::Float(value),
         });
         find(set, interval, &labels)
     };
-    let distance = |&(_, sample): &(usize, f64)| (sample - value).abs();
-    let found = quantiles.iter().filter_map(of_quantile);
-    found.min_by(|a, b| distance(a).total_cmp(&distance(b)))
+    match &aggregate.function {
+        MetricsFunction::HistogramOverTime => {
+            let bucket = match value {
+                Number::Int(value) | Number::Duration(value) => int_bucket(value),
+                Number::Float(value) => float_bucket(value),
+            };
+            with("__bucket", bound(bucket?) / scale)
+        }
+        MetricsFunction::QuantileOverTime { quantiles } => {
+            let value = value.as_float() / scale;
+            let distance = |&(_, sample): &(usize, f64)| (sample - value).abs();
+            let found = quantiles.iter().filter_map(|q| with("p", *q));
+            found.min_by(|a, b| distance(a).total_cmp(&distance(b)))
+        }
+        _ => find(set, interval, &shown.labels),
+    }
 }
 
 /// The series with these labels, and its sample; none if there is no sample.

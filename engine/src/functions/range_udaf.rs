@@ -3,8 +3,9 @@
 //! `range_count(time, start, step, intervals, limit)` and, for the others,
 //! `range_sum(time, value, start, step, intervals, limit)` and so on. `time`, `start` and `step` are
 //! integers in one unit; everything but `time` and `value` is a literal, so that a function travels
-//! by its name and arguments alone. The result is a state (a list of rows, see
-//! [`crate::aggregate::rows`]), which merges with those of other spans.
+//! by its name and arguments alone. A last argument may be the row: nothing is aggregated of it, but an
+//! operator that stands in for the aggregation can tell by it which spans it has seen. The result is a
+//! state (a list of rows, see [`crate::aggregate::rows`]), which merges with those of other spans.
 //!
 //! Groups are keyed by labels only; the intervals of a group are a dense vector inside its state.
 
@@ -19,7 +20,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Signature,
-    Volatility, lit,
+    TypeSignature, Volatility, lit,
 };
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
@@ -51,12 +52,20 @@ pub(crate) struct RangeArguments {
 }
 
 impl RangeArguments {
-    /// The call of the aggregate over a time and, for kinds that have one, a value.
-    pub(crate) fn call(&self, kind: StateKind, time: Expr, value: Option<Expr>) -> Expr {
+    /// The call of the aggregate over a time and, for kinds that have one, a value; with the row, if
+    /// that is to be known.
+    pub(crate) fn call(
+        &self,
+        kind: StateKind,
+        time: Expr,
+        value: Option<Expr>,
+        row: Option<Expr>,
+    ) -> Expr {
         let function = AggregateUDF::new_from_impl(RangeUdaf::new(kind, self.limit.key));
         let limit = i64::try_from(self.limit.bytes).unwrap_or(i64::MAX);
         let literals = [self.start, self.step, i64::from(self.intervals), limit].map(lit);
-        function.call([time].into_iter().chain(value).chain(literals).collect())
+        let arguments = [time].into_iter().chain(value).chain(literals).chain(row);
+        function.call(arguments.collect())
     }
 
     /// Inclusive end of the last interval, in the unit of the time column.
@@ -79,7 +88,13 @@ impl RangeUdaf {
         Self {
             kind,
             limit_key,
-            signature: Signature::any(argument_count(kind), Volatility::Immutable),
+            signature: Signature::one_of(
+                vec![
+                    TypeSignature::Any(argument_count(kind)),
+                    TypeSignature::Any(argument_count(kind) + 1),
+                ],
+                Volatility::Immutable,
+            ),
         }
     }
 
@@ -123,7 +138,7 @@ impl RangeUdaf {
     }
 
     fn state(&self, args: &AccumulatorArgs<'_>) -> Result<RangeAccumulator> {
-        let columns = argument_count(self.kind) - 4;
+        let columns = argument_count(self.kind) - LITERALS;
         let arguments = self.arguments(args.exprs.get(columns..).unwrap_or_default())?;
         Ok(RangeAccumulator {
             kind: self.kind,
@@ -133,9 +148,12 @@ impl RangeUdaf {
     }
 }
 
-/// Arguments of a range aggregate: the time, the value if any, and four literals.
+/// Literal arguments of a range aggregate.
+pub(crate) const LITERALS: usize = 4;
+
+/// Arguments of a range aggregate: the time, the value if any, and four literals. The row may follow.
 const fn argument_count(kind: StateKind) -> usize {
-    if kind.has_value() { 6 } else { 5 }
+    LITERALS + if kind.has_value() { 2 } else { 1 }
 }
 
 impl AggregateUDFImpl for RangeUdaf {

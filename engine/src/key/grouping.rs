@@ -6,6 +6,7 @@
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
+use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::common::internal_err;
 use datafusion::error::Result;
 use hashbrown::HashMap;
@@ -128,6 +129,24 @@ impl Grouping {
             column.array(self.members.iter().skip(at).step_by(width).copied())
         };
         self.columns.iter().enumerate().map(column).collect()
+    }
+
+    /// Hashes of the keys of all groups from `first` on: the same for the same keys, wherever and
+    /// whenever they are grouped.
+    pub(crate) fn hashes(&self, first: usize) -> Result<Vec<u64>> {
+        let width = self.columns.len();
+        let column = |(at, column): (usize, &Interner)| {
+            if width == 1 {
+                return column.array((0..).take(self.len()).skip(first));
+            }
+            let members = self.members.iter().skip(first * width + at);
+            column.array(members.step_by(width).copied())
+        };
+        let columns = self.columns.iter().enumerate().map(column);
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let mut hashes = vec![0; self.len() - first];
+        create_hashes(&columns, &RandomState::with_seed(0), &mut hashes)?;
+        Ok(hashes)
     }
 
     /// Bytes held, about.

@@ -1,11 +1,11 @@
-//! Jobs that aggregate: states by group.
+//! Jobs that aggregate: states by group, and spans that may be shown.
 //!
 //! `Aggregate[by labels; range state] ← selected spans`, as one operator over encoded columns where
 //! the query and the block allow it.
 
 use std::collections::BTreeSet;
 
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use futures::TryStreamExt as _;
@@ -13,15 +13,21 @@ use storage::block::meta::BlockMeta;
 use traceql::ast::MetricsAggregate;
 
 use super::plan::DataFusionPlan;
+use crate::aggregate::StateKind;
+use crate::columns::{ROW, column};
 use crate::error::EngineError;
+use crate::exemplars::Candidates;
+use crate::exemplars::chooser::Chooser;
+use crate::functions::range_udaf::RangeArguments;
 use crate::grid::Grid;
 use crate::key::KeyKind;
 use crate::limit::{MemoryLimit, recover};
 use crate::lower::layout::Layout;
 use crate::lower::{LoweredAggregate, Selected};
 use crate::partial::Aggregates;
-use crate::physical::{EncodedAggregate, RangeAggregateExec};
+use crate::physical::{EncodedAggregate, RangeAggregateExec, RowChooser};
 use crate::plan::MetricsPlan;
+use crate::provider::Spans;
 use crate::scan::{Opened, Scan};
 
 /// Name of the column of states in the result; the group keys stand before it.
@@ -32,6 +38,8 @@ const STATE: &str = "state";
 pub(super) struct AggregateJob {
     pub(super) selected: Selected,
     aggregate: LoweredAggregate,
+    /// Whether spans are chosen that may be shown.
+    chooses: bool,
 }
 
 /// The same, planned for one slice of the block.
@@ -39,6 +47,7 @@ pub(super) struct AggregateJob {
 pub(super) struct PlannedAggregate {
     key_kinds: Vec<KeyKind>,
     way: Way,
+    chooses: bool,
 }
 
 /// How the slice is aggregated.
@@ -46,26 +55,38 @@ pub(super) struct PlannedAggregate {
 enum Way {
     /// One operator for all.
     Encoded(Box<EncodedAggregate>),
-    General(DataFusionPlan),
+    General(General),
+}
+
+/// A plan of DataFusion, over these spans.
+#[derive(Debug)]
+struct General {
+    plan: DataFusionPlan,
+    spans: Spans,
+    kind: StateKind,
+    arguments: RangeArguments,
 }
 
 impl AggregateJob {
-    /// Lowers a query for a block.
+    /// Lowers a query for a block. If the job `chooses`, it also chooses spans that may be shown.
     ///
     /// # Errors
     /// If an attribute or condition cannot be made an expression.
     pub(super) fn lower(
         plan: &MetricsPlan,
         aggregate: &MetricsAggregate,
-        grid: &Grid,
+        (grid, chooses): (&Grid, bool),
         block: &BlockMeta,
         limit: MemoryLimit,
     ) -> Result<Self> {
         let layout = Layout::spans(block, plan.dialect);
         let aggregate = LoweredAggregate::lower(aggregate, plan.log2_quantiles, &layout)?;
+        let row = chooses.then(|| column(ROW));
+        let used = aggregate.expressions().chain(&row);
         Ok(Self {
-            selected: Selected::lower(plan, grid, &layout, limit, aggregate.expressions())?,
+            selected: Selected::lower(plan, grid, &layout, limit, used)?,
             aggregate,
+            chooses,
         })
     }
 
@@ -92,13 +113,20 @@ impl AggregateJob {
         let way = match encoded {
             Some(encoded) => Way::Encoded(Box::new(encoded)),
             None => {
+                let own = spans.spans().clone();
                 let logical = self.logical_plan(spans.scan(&self.columns())?)?;
-                Way::General(DataFusionPlan::try_new(&logical, session).await?)
+                Way::General(General {
+                    plan: DataFusionPlan::try_new(&logical, session).await?,
+                    spans: own,
+                    kind: self.aggregate.kind,
+                    arguments: self.selected.arguments,
+                })
             }
         };
         Ok(PlannedAggregate {
             key_kinds: self.aggregate.key_kinds,
             way,
+            chooses: self.chooses,
         })
     }
 
@@ -112,14 +140,16 @@ impl AggregateJob {
         let Selected {
             time, arguments, ..
         } = &self.selected;
-        let state = arguments.call(*kind, time.clone(), value.clone());
+        let row = self.chooses.then(|| column(ROW));
+        let state = arguments.call(*kind, time.clone(), value.clone(), row);
         let spans = self.selected.rows(scan)?;
         spans.aggregate(keys, [state.alias(STATE)])?.build()
     }
 }
 
 impl PlannedAggregate {
-    /// Aggregates the slice into `series`, which has none yet.
+    /// Aggregates the slice into `series`, which has none yet, and chooses spans that may be shown, if
+    /// the job does.
     ///
     /// # Errors
     /// If the store fails, the block is damaged, an expression fails on a span, or it takes more
@@ -128,34 +158,55 @@ impl PlannedAggregate {
         &self,
         scan: &Scan,
         mut series: Aggregates,
-    ) -> std::result::Result<Aggregates, EngineError> {
+    ) -> std::result::Result<(Aggregates, Option<Candidates>), EngineError> {
         let recovered = |error| recover(error, scan.context.limit);
-        let plan = match &self.way {
+        let general = match &self.way {
             Way::Encoded(encoded) => {
-                let groups = encoded.aggregate(&scan.context.pool).await;
-                series.add(groups.map_err(recovered)?, &self.key_kinds)?;
-                return Ok(series);
+                let aggregated = encoded.aggregate(&scan.context.pool, self.chooses).await;
+                let (groups, candidates) = aggregated.map_err(recovered)?;
+                series.add(groups, &self.key_kinds)?;
+                return Ok((series, candidates));
             }
-            Way::General(plan) => plan,
+            Way::General(general) => general,
         };
         let task = scan.task_context().map_err(recovered)?;
-        if let Some(aggregate) = plan.physical.downcast_ref::<RangeAggregateExec>() {
-            let groups = aggregate.aggregate(task).await;
-            series.add(groups.map_err(recovered)?, &self.key_kinds)?;
-            return Ok(series);
+        let physical = &general.plan.physical;
+        if let Some(aggregate) = physical.downcast_ref::<RangeAggregateExec>() {
+            let chooser = if self.chooses {
+                Some(general.chooser().await.map_err(recovered)?)
+            } else {
+                None
+            };
+            let aggregated = aggregate.aggregate(task, chooser).await;
+            let (groups, candidates) = aggregated.map_err(recovered)?;
+            series.add(groups, &self.key_kinds)?;
+            return Ok((series, candidates));
         }
-        let mut states = plan.stream(&task).map_err(recovered)?.map_err(recovered);
+        if self.chooses {
+            let message = "nothing chooses spans in this plan".to_owned();
+            return Err(EngineError::Internal(DataFusionError::Internal(message)));
+        }
+        let states = general.plan.stream(&task).map_err(recovered)?;
+        let mut states = states.map_err(recovered);
         while let Some(batch) = states.try_next().await? {
             series.add_batch(&batch, &self.key_kinds)?;
         }
-        Ok(series)
+        Ok((series, None))
     }
 
     /// The plan; with the counters of its operators if it has been run.
     pub(super) fn text(&self, has_run: bool) -> String {
         match &self.way {
             Way::Encoded(encoded) => encoded.to_string(),
-            Way::General(plan) => plan.text(has_run),
+            Way::General(general) => general.plan.text(has_run),
         }
+    }
+}
+
+impl General {
+    async fn chooser(&self) -> Result<RowChooser> {
+        let block = self.spans.block().block_id;
+        let chooser = Chooser::new(block, self.kind, &self.arguments);
+        RowChooser::try_new(chooser, &self.spans).await
     }
 }

@@ -1,6 +1,6 @@
 //! The kinds of jobs, each in the same four parts: lower for a block, plan for a slice, run, print.
 //!
-//! [`mod@aggregate`] and [`mod@compare`] come to series, [`mod@exemplars`] to spans that are shown
+//! [`mod@aggregate`] and [`mod@compare`] come to series, [`mod@exemplars`] to what spans are shown with
 //! beside them, [`mod@search`] to traces. What is lowered is expressions over the columns of one block;
 //! what is planned is one operator over encoded columns, or a [`mod@plan`] of DataFusion, which can
 //! do all of it.
@@ -14,8 +14,9 @@ pub(crate) mod search;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use datafusion::error::Result as DataFusionResult;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::SessionState;
 use storage::block::meta::BlockMeta;
 use traceql::ast::{MetricsAggregate, MetricsStage};
@@ -25,7 +26,7 @@ use self::compare::{CompareJob, PlannedCompare};
 use self::exemplars::ExemplarJob;
 use crate::compare::tally::Tally;
 use crate::error::EngineError;
-use crate::exemplars::PartialExemplars;
+use crate::exemplars::{Candidate, Candidates, ShownSpan};
 use crate::grid::Grid;
 use crate::limit::{MemoryLimit, recover};
 use crate::lower::Selected;
@@ -40,8 +41,7 @@ pub(crate) struct MetricsJob<'a> {
     plan: &'a MetricsPlan,
     grid: Grid,
     planned: Planned<'a>,
-    /// Spans that are read.
-    span_count: u64,
+    spans: Opened,
 }
 
 #[derive(Debug)]
@@ -57,23 +57,23 @@ enum Planned<'a> {
 }
 
 impl<'a> MetricsJob<'a> {
-    /// Lowers and plans a query; `None` if there is nothing to run it on.
+    /// Lowers and plans a query; `None` if there is nothing to run it on. If the job `chooses`, it also
+    /// chooses spans that may be shown beside the series.
     ///
     /// # Errors
     /// If the slice cannot be opened, or the query not be planned.
     pub(crate) async fn plan(
         scan: &'a Scan,
         plan: &'a MetricsPlan,
-        grid: Grid,
+        (grid, chooses): (Grid, bool),
     ) -> Result<Option<Self>, EngineError> {
         let limit = scan.context.limit;
         let Some(spans) = open(scan, plan).await? else {
             return Ok(None);
         };
-        let span_count = spans.span_count;
         let planned = async {
-            let lowered = Lowered::lower(plan, &grid, spans.block(), limit)?;
-            lowered.plan(plan, spans, &scan.session).await
+            let lowered = Lowered::lower(plan, (&grid, chooses), spans.block(), limit)?;
+            lowered.plan(plan, spans.clone(), &scan.session).await
         };
         let planned = planned.await.map_err(|error| recover(error, limit))?;
         Ok(Some(Self {
@@ -81,7 +81,7 @@ impl<'a> MetricsJob<'a> {
             plan,
             grid,
             planned,
-            span_count,
+            spans,
         }))
     }
 
@@ -95,14 +95,19 @@ impl<'a> MetricsJob<'a> {
         let series = match &self.planned {
             Planned::Aggregate(aggregate, planned) => {
                 let none = Aggregates::new(self.plan, aggregate, self.grid, limit);
-                PartialSeries::from(planned.run(self.scan, none).await?)
+                let (series, candidates) = planned.run(self.scan, none).await?;
+                if let (Some(candidates), false) = (&candidates, self.spans.is_stored()) {
+                    // Later these rows may be in no block any more.
+                    show(self.scan, &self.spans, self.plan, candidates).await?;
+                }
+                PartialSeries::from((series, candidates))
             }
             Planned::Compare(planned) => {
                 let tally = planned.run(self.scan, Tally::new(self.grid, limit)).await;
                 PartialSeries::from(tally.map_err(|error| recover(error, limit))?)
             }
         };
-        self.scan.count_spans(self.span_count);
+        self.scan.count_spans(self.spans.span_count);
         Ok(series)
     }
 
@@ -118,12 +123,13 @@ impl<'a> MetricsJob<'a> {
 impl<'a> Lowered<'a> {
     fn lower(
         plan: &'a MetricsPlan,
-        grid: &Grid,
+        (grid, chooses): (&Grid, bool),
         block: &BlockMeta,
         limit: MemoryLimit,
     ) -> DataFusionResult<Self> {
         Ok(match &plan.stage {
             MetricsStage::Aggregate(aggregate) => {
+                let grid = (grid, chooses);
                 let job = AggregateJob::lower(plan, aggregate, grid, block, limit)?;
                 Self::Aggregate(aggregate, job)
             }
@@ -179,36 +185,69 @@ pub(crate) fn columns(
         bytes: u64::MAX,
         key: "",
     };
-    Ok(Lowered::lower(plan, grid, block, NO_LIMIT)?.columns())
+    Ok(Lowered::lower(plan, (grid, false), block, NO_LIMIT)?.columns())
 }
 
-/// At most `count` exemplars of the spans of a slice that start in the grid. Comparisons have none.
+/// What the spans of some rows of a slice's block, ascending, are shown with beside a query's series.
 ///
 /// # Errors
-/// As for [`MetricsJob::plan`] and [`MetricsJob::run`].
+/// If the slice cannot be opened, the store fails, the block is damaged or has no such rows, or an
+/// expression fails on one.
 pub(crate) async fn exemplars(
     scan: &Scan,
     plan: &MetricsPlan,
-    grid: Grid,
-    count: usize,
-) -> Result<PartialExemplars, EngineError> {
+    rows: &[u64],
+) -> Result<Vec<ShownSpan>, EngineError> {
+    match open(scan, plan).await? {
+        Some(spans) => read_shown(scan, &spans, plan, rows).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Says what the candidates of one block are shown with.
+async fn show(
+    scan: &Scan,
+    spans: &Opened,
+    plan: &MetricsPlan,
+    candidates: &Candidates,
+) -> Result<(), EngineError> {
+    let row = |candidate: &Arc<Candidate>| candidate.place().row;
+    let mut rows: Vec<u64> = candidates.spans().map(row).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    let shown = read_shown(scan, spans, plan, &rows).await?;
+    for candidate in candidates.spans() {
+        let at = rows.binary_search(&row(candidate));
+        if let Some(shown) = at.ok().and_then(|at| shown.get(at)) {
+            candidate.show(shown.clone());
+        }
+    }
+    Ok(())
+}
+
+async fn read_shown(
+    scan: &Scan,
+    spans: &Opened,
+    plan: &MetricsPlan,
+    rows: &[u64],
+) -> Result<Vec<ShownSpan>, EngineError> {
     let limit = scan.context.limit;
-    let none = PartialExemplars::empty(grid, count, &scan.context);
-    let MetricsStage::Aggregate(aggregate) = &plan.stage else {
-        return Ok(none);
+    let (MetricsStage::Aggregate(aggregate), [_, ..]) = (&plan.stage, rows) else {
+        return Ok(Vec::new());
     };
-    let Some(spans) = open(scan, plan).await? else {
-        return Ok(none);
+    let rows = rows.iter().map(|&row| usize::try_from(row));
+    let rows: Vec<usize> = rows.map(|row| row.unwrap_or(usize::MAX)).collect();
+    let shown = async {
+        let job = ExemplarJob::lower(plan, aggregate, spans.block())?;
+        job.run(spans, &rows, aggregate, &*scan.session).await
     };
-    let span_count = spans.span_count;
-    let chosen = async {
-        let job = ExemplarJob::lower(plan, aggregate, &grid, spans.block(), limit)?;
-        let planned = job.plan(spans, &scan.session).await?;
-        planned.run(scan, plan, aggregate, none).await
-    };
-    let chosen = chosen.await.map_err(|error| recover(error, limit))?;
-    scan.count_spans(span_count);
-    Ok(chosen)
+    let shown = shown.await.map_err(|error| recover(error, limit))?;
+    if shown.len() != rows.len() {
+        let message = format!("{} of {} rows", shown.len(), rows.len());
+        return Err(EngineError::Internal(DataFusionError::Internal(message)));
+    }
+    limit.check(shown.iter().map(ShownSpan::bytes).sum())?;
+    Ok(shown)
 }
 
 /// The spans of a slice; `None` if there are none, or the query selects none whatever they are: then

@@ -64,7 +64,7 @@ async fn plans_are_what_they_were() {
         let explained = engine.explain_job(plan, grid, stored.clone(), &context, false);
         let printed = format!(
             "{plan}\n\n=== in memory\n{}\n=== stored\n{}",
-            steps(plan, &grid, &block).await,
+            steps(plan, (&grid, text.contains("exemplars")), &block).await,
             explained.await.unwrap(),
         );
         settings.bind(|| insta::assert_snapshot!(name, printed));
@@ -72,7 +72,7 @@ async fn plans_are_what_they_were() {
 }
 
 /// The plan over spans in memory as it is lowered, and after each rule that changes it.
-async fn steps(plan: &MetricsPlan, grid: &Grid, block: &Arc<MemoryBlock>) -> String {
+async fn steps(plan: &MetricsPlan, grid: (&Grid, bool), block: &Arc<MemoryBlock>) -> String {
     let session = Arc::new(session::of_jobs());
     let limit = MemoryLimit {
         bytes: 1 << 20,

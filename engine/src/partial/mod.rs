@@ -13,13 +13,18 @@ use traceql::ast::MetricsStage;
 use crate::compare::tally::Tally;
 use crate::context::QueryContext;
 use crate::error::EngineError;
+use crate::exemplars::Candidates;
 use crate::grid::{Grid, Placement};
 use crate::plan::MetricsPlan;
 use crate::series::SeriesSet;
 
 /// What the spans of some jobs come to.
 #[derive(Debug)]
-pub struct PartialSeries(Kind);
+pub struct PartialSeries {
+    kind: Kind,
+    /// Spans that may be shown beside the series; none if they were not asked for.
+    candidates: Option<Candidates>,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -27,15 +32,21 @@ enum Kind {
     Comparison(Tally),
 }
 
-impl From<Aggregates> for PartialSeries {
-    fn from(aggregates: Aggregates) -> Self {
-        Self(Kind::Aggregates(aggregates))
+impl From<(Aggregates, Option<Candidates>)> for PartialSeries {
+    fn from((aggregates, candidates): (Aggregates, Option<Candidates>)) -> Self {
+        Self {
+            kind: Kind::Aggregates(aggregates),
+            candidates,
+        }
     }
 }
 
 impl From<Tally> for PartialSeries {
     fn from(tally: Tally) -> Self {
-        Self(Kind::Comparison(tally))
+        Self {
+            kind: Kind::Comparison(tally),
+            candidates: None,
+        }
     }
 }
 
@@ -44,12 +55,14 @@ impl PartialSeries {
     #[must_use]
     pub fn empty(plan: &MetricsPlan, grid: Grid, context: &QueryContext) -> Self {
         let limit = context.limit;
-        Self(match &plan.stage {
+        match &plan.stage {
             MetricsStage::Aggregate(aggregate) => {
-                Kind::Aggregates(Aggregates::new(plan, aggregate, grid, limit))
+                let none = Aggregates::new(plan, aggregate, grid, limit);
+                let intervals = (grid.start_ns, grid.step_ns, grid.intervals);
+                Self::from((none, Some(Candidates::new(intervals, limit))))
             }
-            MetricsStage::Compare(_) => Kind::Comparison(Tally::new(grid, limit)),
-        })
+            MetricsStage::Compare(_) => Self::from(Tally::new(grid, limit)),
+        }
     }
 
     /// Adds what other spans of the same query come to. Order does not matter.
@@ -57,7 +70,10 @@ impl PartialSeries {
     /// # Errors
     /// [`EngineError::MemoryLimit`] if all together is more than the query may hold.
     pub fn merge(&mut self, other: Self) -> Result<(), EngineError> {
-        match (&mut self.0, other.0) {
+        if let (Some(held), Some(other)) = (&mut self.candidates, other.candidates) {
+            held.merge(other)?;
+        }
+        match (&mut self.kind, other.kind) {
             (Kind::Aggregates(held), Kind::Aggregates(other)) => held.merge(other),
             (Kind::Comparison(held), Kind::Comparison(other)) => held.merge(other),
             (Kind::Aggregates(_), Kind::Comparison(_))
@@ -71,7 +87,10 @@ impl PartialSeries {
     /// # Errors
     /// As for [`Self::merge`].
     pub fn merge_part(&mut self, part: &Self, placement: Placement) -> Result<(), EngineError> {
-        match (&mut self.0, &part.0) {
+        if let (Some(held), Some(part)) = (&mut self.candidates, &part.candidates) {
+            held.merge_part(part, placement)?;
+        }
+        match (&mut self.kind, &part.kind) {
             (Kind::Aggregates(held), Kind::Aggregates(part)) => held.merge_part(part, placement),
             (Kind::Comparison(held), Kind::Comparison(part)) => held.merge_part(part, placement),
             (Kind::Aggregates(_), Kind::Comparison(_))
@@ -82,19 +101,27 @@ impl PartialSeries {
     /// Bytes held, about.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        match &self.0 {
+        let states = match &self.kind {
             Kind::Aggregates(aggregates) => aggregates.bytes(),
             Kind::Comparison(tally) => tally.bytes(),
-        }
+        };
+        let candidates = self.candidates.as_ref();
+        states + candidates.map_or(0, Candidates::bytes)
     }
 
     /// Number of label sets, about.
     #[must_use]
     pub fn group_count(&self) -> usize {
-        match &self.0 {
+        match &self.kind {
             Kind::Aggregates(aggregates) => aggregates.group_count(),
             Kind::Comparison(tally) => tally.value_count(),
         }
+    }
+
+    /// Takes the spans that may be shown beside the series, if there are any.
+    #[must_use]
+    pub fn take_candidates(&mut self) -> Option<Candidates> {
+        self.candidates.take()
     }
 
     /// Makes the series, applies the second stages, and puts them in canonical order.
@@ -102,7 +129,7 @@ impl PartialSeries {
     /// # Errors
     /// [`EngineError::MemoryLimit`] if the series are larger than the query may hold.
     pub fn finish(self, plan: &MetricsPlan) -> Result<SeriesSet, EngineError> {
-        match (self.0, &plan.stage) {
+        match (self.kind, &plan.stage) {
             (Kind::Aggregates(held), MetricsStage::Aggregate(aggregate)) => {
                 held.finish(plan, aggregate)
             }

@@ -2,6 +2,8 @@
 
 mod encoded;
 mod range_aggregate;
+mod row_chooser;
 
 pub(crate) use encoded::{EncodedAggregate, EncodedCompare, EncodedTraces};
 pub(crate) use range_aggregate::{RangeAggregateExec, UseRangeAggregate};
+pub(crate) use row_chooser::RowChooser;

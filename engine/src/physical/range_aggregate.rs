@@ -32,9 +32,11 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt as _, stream};
 
+use super::row_chooser::RowChooser;
 use crate::aggregate::interval::Moments;
 use crate::aggregate::{Groups, RangeState, StateKind};
-use crate::functions::range_udaf::{RangeArguments, RangeUdaf};
+use crate::exemplars::Candidates;
+use crate::functions::range_udaf::{LITERALS, RangeArguments, RangeUdaf};
 use crate::key::Grouping;
 use crate::operator::only_child;
 
@@ -45,6 +47,8 @@ pub(crate) struct RangeAggregateExec {
     keys: Vec<Arc<dyn PhysicalExpr>>,
     time: Arc<dyn PhysicalExpr>,
     value: Option<Arc<dyn PhysicalExpr>>,
+    /// The place of a row in its block, if that is known.
+    row: Option<Arc<dyn PhysicalExpr>>,
     kind: StateKind,
     arguments: RangeArguments,
     properties: Arc<PlanProperties>,
@@ -74,7 +78,8 @@ impl RangeAggregateExec {
         } else {
             None
         };
-        let literals: Vec<_> = expressions.collect();
+        let mut literals: Vec<_> = expressions.collect();
+        let row = literals.split_off(literals.len().min(LITERALS)).pop();
         Some(Self {
             input: Arc::clone(aggregate.input()),
             keys: aggregate
@@ -85,6 +90,7 @@ impl RangeAggregateExec {
                 .collect(),
             time,
             value,
+            row,
             kind,
             arguments: udaf.arguments(&literals).ok()?,
             properties: Arc::clone(aggregate.properties()),
@@ -103,8 +109,8 @@ impl DisplayAs for RangeAggregateExec {
             self.kind.function_name(),
             self.time
         )?;
-        if let Some(value) = &self.value {
-            write!(f, ", {value}")?;
+        for column in self.value.iter().chain(&self.row) {
+            write!(f, ", {column}")?;
         }
         f.write_str(")")
     }
@@ -131,7 +137,8 @@ impl ExecutionPlan for RangeAggregateExec {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        for expr in self.keys.iter().chain([&self.time]).chain(&self.value) {
+        let columns = [&self.time].into_iter().chain(&self.value).chain(&self.row);
+        for expr in self.keys.iter().chain(columns) {
             if f(expr)? == TreeNodeRecursion::Stop {
                 return Ok(TreeNodeRecursion::Stop);
             }
@@ -150,6 +157,7 @@ impl ExecutionPlan for RangeAggregateExec {
             keys: self.keys.clone(),
             time: Arc::clone(&self.time),
             value: self.value.clone(),
+            row: self.row.clone(),
             properties: Arc::clone(&self.properties),
             metrics: ExecutionPlanMetricsSet::new(),
             ..*self
@@ -177,9 +185,9 @@ impl ExecutionPlan for RangeAggregateExec {
     ) -> Result<SendableRecordBatchStream> {
         let schema = self.schema();
         let result_schema = Arc::clone(&schema);
-        let groups = self.start(partition, context)?;
+        let groups = self.start(partition, context, None)?;
         let result = async move {
-            let Groups { keys, mut state } = groups.await?;
+            let (Groups { keys, mut state }, _) = groups.await?;
             let fields = result_schema.fields().iter();
             let as_declared = keys.iter().zip(fields);
             let as_declared = as_declared.map(|(key, field)| cast(key, field.data_type()));
@@ -196,16 +204,24 @@ impl ExecutionPlan for RangeAggregateExec {
 
 impl RangeAggregateExec {
     /// Aggregates the whole input. What [`execute`](ExecutionPlan::execute) gives as rows, this gives
-    /// as it is: inside one process there is no need for rows.
-    pub(crate) async fn aggregate(&self, context: Arc<TaskContext>) -> Result<Groups> {
-        self.start(0, context)?.await
+    /// as it is: inside one process there is no need for rows. A `chooser` chooses spans that may be shown.
+    ///
+    /// # Errors
+    /// If the input fails, or it takes more memory than allowed.
+    pub(crate) async fn aggregate(
+        &self,
+        context: Arc<TaskContext>,
+        chooser: Option<RowChooser>,
+    ) -> Result<(Groups, Option<Candidates>)> {
+        self.start(0, context, chooser)?.await
     }
 
     fn start(
         &self,
         partition: usize,
         context: Arc<TaskContext>,
-    ) -> Result<impl Future<Output = Result<Groups>> + Send + use<>> {
+        chooser: Option<RowChooser>,
+    ) -> Result<impl Future<Output = Result<(Groups, Option<Candidates>)>> + Send + use<>> {
         let mut input = self.input.execute(partition, Arc::clone(&context))?;
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let schema = self.schema();
@@ -218,12 +234,14 @@ impl RangeAggregateExec {
             keys: self.keys.clone(),
             time: Arc::clone(&self.time),
             value: self.value.clone(),
+            row: self.row.clone(),
+            chooser,
         };
         let reservation = MemoryConsumer::new(self.name()).register(context.memory_pool());
         Ok(async move {
             while let Some(batch) = input.next().await {
                 let timer = metrics.elapsed_compute().timer();
-                aggregation.add(&batch?)?;
+                aggregation.add(&batch?).await?;
                 reservation.try_resize(aggregation.bytes())?;
                 timer.done();
             }
@@ -239,10 +257,12 @@ struct RangeAggregation {
     keys: Vec<Arc<dyn PhysicalExpr>>,
     time: Arc<dyn PhysicalExpr>,
     value: Option<Arc<dyn PhysicalExpr>>,
+    row: Option<Arc<dyn PhysicalExpr>>,
+    chooser: Option<RowChooser>,
 }
 
 impl RangeAggregation {
-    fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+    async fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let evaluate =
             |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(batch)?.into_array(batch.num_rows());
         let keys = self
@@ -256,18 +276,28 @@ impl RangeAggregation {
         self.state.grow(self.grouping.len());
         let times = Moments::Times(as_int64_array(&time)?.values());
         self.state
-            .update(groups.as_deref(), times, value.as_ref(), None)
+            .update(groups.as_deref(), times, value.as_ref(), None)?;
+        if let (Some(chooser), Some(row)) = (&mut self.chooser, &self.row) {
+            let (rows, times) = (evaluate(row)?, as_int64_array(&time)?.values());
+            let groups = (groups.as_deref(), &self.grouping);
+            let rows = as_int64_array(&rows)?;
+            chooser.add(rows, times, groups, value.as_ref()).await?;
+        }
+        Ok(())
     }
 
     fn bytes(&self) -> usize {
-        self.grouping.bytes() + self.state.bytes()
+        let chosen = self.chooser.as_ref().map_or(0, RowChooser::bytes);
+        self.grouping.bytes() + self.state.bytes() + chosen
     }
 
-    fn finish(self) -> Result<Groups> {
-        Ok(Groups {
+    fn finish(self) -> Result<(Groups, Option<Candidates>)> {
+        let groups = Groups {
             keys: self.grouping.keys()?,
             state: self.state,
-        })
+        };
+        let chosen = self.chooser.map(RowChooser::finish);
+        Ok((groups, chosen))
     }
 }
 
@@ -345,7 +375,7 @@ mod tests {
                 key: "k",
             },
         };
-        arguments.call(StateKind::Count, col("time"), None)
+        arguments.call(StateKind::Count, col("time"), None, None)
     }
 
     #[tokio::test]

@@ -5,7 +5,8 @@ mod parent_id;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::TableParquetOptions;
@@ -17,9 +18,11 @@ use datafusion::datasource::physical_plan::{
     FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchemaBuilder;
 use datafusion::error::Result;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::parquet::arrow::RowNumber;
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
@@ -27,8 +30,9 @@ use datafusion_datasource_parquet::{ParquetAccessPlan, RowGroupAccess};
 use storage::block::BlockFile;
 use storage::block::MemoryBlock;
 use storage::block::footer::BlockFooter;
+use storage::block::meta::BlockMeta;
 
-use crate::columns::{RESOLVED_FROM, RESOLVED_PARENT_ID};
+use crate::columns::{RESOLVED_FROM, RESOLVED_PARENT_ID, ROW};
 use crate::context::STORE_URL;
 use parent_id::ParentIdExec;
 pub(crate) use parent_id::VirtualColumns;
@@ -57,6 +61,16 @@ pub(crate) enum Spans {
     },
 }
 
+impl Spans {
+    /// What is known of their block.
+    pub(crate) fn block(&self) -> &BlockMeta {
+        match self {
+            Self::Live(block) => &block.meta,
+            Self::Stored { file, .. } => file.meta(),
+        }
+    }
+}
+
 impl SpanTable {
     /// The table of these spans, with columns of a schema that they have all of.
     pub(crate) fn new(spans: Spans, schema: &SchemaRef) -> Self {
@@ -76,14 +90,27 @@ impl SpanTable {
         }
     }
 
-    fn physical_schema(&self) -> SchemaRef {
-        let fields = self.schema.fields();
-        Arc::new(Schema::new(fields[..fields.len() - 1].to_vec()))
+    /// How many columns the block has.
+    fn block_columns(&self) -> usize {
+        self.schema.fields().len() - VIRTUAL_COLUMNS
     }
 
+    fn physical_schema(&self) -> SchemaRef {
+        let fields = self.schema.fields();
+        Arc::new(Schema::new(fields[..self.block_columns()].to_vec()))
+    }
+
+    /// Reads columns of the block and, behind these, the rows' places.
     fn scan_columns(&self, columns: Vec<usize>) -> Result<Arc<dyn ExecutionPlan>> {
+        let place = self.block_columns();
+        let has_places = columns.contains(&place);
         match &self.spans {
             Spans::Live(block) => {
+                let block = if has_places {
+                    &with_places(block)?
+                } else {
+                    block.as_ref()
+                };
                 let batches = std::slice::from_ref(&block.batches);
                 let exec = MemorySourceConfig::try_new_exec(
                     batches,
@@ -99,7 +126,11 @@ impl SpanTable {
                 options.global.pushdown_filters = self.read_late;
                 options.global.enable_page_index = true;
                 options.global.bloom_filter_on_read = false;
-                let source = ParquetSource::new(self.physical_schema())
+                let mut table = TableSchemaBuilder::new(self.physical_schema());
+                if has_places {
+                    table = table.with_virtual_columns(vec![places()]);
+                }
+                let source = ParquetSource::new(table.build())
                     .with_table_parquet_options(options)
                     .with_parquet_file_reader_factory(Arc::new(BlockReaderFactory {
                         file: file.clone(),
@@ -123,11 +154,38 @@ impl SpanTable {
     }
 }
 
-/// The columns of a block, and those that are made of them.
+/// Columns that a scan adds to those of a block: the parent's id, then the row's place.
+const VIRTUAL_COLUMNS: usize = 2;
+
+/// The columns of a block, and those that a scan adds to them.
 pub(crate) fn with_virtual_columns(schema: &SchemaRef) -> SchemaRef {
     let parent = Field::new(RESOLVED_PARENT_ID, DataType::FixedSizeBinary(8), false);
-    let fields = schema.fields().iter().cloned().chain([Arc::new(parent)]);
+    let added: [FieldRef; VIRTUAL_COLUMNS] = [Arc::new(parent), places()];
+    let fields = schema.fields().iter().cloned().chain(added);
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The rows' places in their block, as the Parquet reader counts them, too.
+fn places() -> FieldRef {
+    Arc::new(Field::new(ROW, DataType::Int64, false).with_extension_type(RowNumber))
+}
+
+/// A live block with its rows' places behind its columns; nothing else is copied.
+fn with_places(block: &MemoryBlock) -> Result<MemoryBlock> {
+    let fields = block.schema.fields().iter().cloned().chain([places()]);
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let mut places = 0_i64..;
+    let batches = block.batches.iter().map(|batch| {
+        let own = places.by_ref().take(batch.num_rows());
+        let own: ArrayRef = Arc::new(Int64Array::from_iter_values(own));
+        let columns = batch.columns().iter().cloned().chain([own]);
+        RecordBatch::try_new(Arc::clone(&schema), columns.collect())
+    });
+    Ok(MemoryBlock {
+        meta: Arc::clone(&block.meta),
+        batches: batches.collect::<std::result::Result<_, _>>()?,
+        schema,
+    })
 }
 
 #[async_trait]
@@ -155,18 +213,17 @@ impl TableProvider for SpanTable {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let virtual_index = self.schema.fields().len() - 1;
+        let parent = self.block_columns();
         let wanted = projection
             .cloned()
-            .unwrap_or_else(|| (0..=virtual_index).collect());
-        if !wanted.contains(&virtual_index) {
-            return self.scan_columns(wanted);
+            .unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        // Below there are no parents' ids, so that places stand where these do here.
+        let below = |index: usize| index.min(parent);
+        let own = wanted.iter().copied().filter(|index| *index != parent);
+        let mut columns: Vec<usize> = own.map(below).collect();
+        if !wanted.contains(&parent) {
+            return self.scan_columns(columns);
         }
-        let mut columns: Vec<usize> = wanted
-            .iter()
-            .copied()
-            .filter(|&index| index != virtual_index)
-            .collect();
         for name in RESOLVED_FROM {
             let index = self.schema.index_of(name)?;
             if !columns.contains(&index) {
@@ -187,12 +244,8 @@ impl TableProvider for SpanTable {
 
 impl fmt::Debug for SpanTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let block = match &self.spans {
-            Spans::Live(block) => block.meta.block_id,
-            Spans::Stored { file, .. } => file.meta().block_id,
-        };
         f.debug_struct("SpanTable")
-            .field("block", &block)
+            .field("block", &self.spans.block().block_id)
             .finish_non_exhaustive()
     }
 }

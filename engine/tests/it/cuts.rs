@@ -1,5 +1,7 @@
 //! How spans are cut into blocks, row groups, pages, batches and jobs never changes an answer.
 
+use std::sync::Arc;
+
 use engine::{Grid, SeriesSet, Slice};
 use storage::block::{WriteOptions, decode};
 use storage::model::SpanGroup;
@@ -144,10 +146,8 @@ fn series_do_not_depend_on_the_cut() {
 }
 
 #[test]
-fn searches_and_exemplars_do_not_depend_on_the_cut() {
-    let (groups, first, last) = spans();
-    let grid = Grid::aligned(first, last, 5_000_000_000).expect("a grid");
-    let exemplified = "{ kind = client } > { } | max_over_time(duration) by (name)";
+fn searches_do_not_depend_on_the_cut() {
+    let (groups, ..) = spans();
     block_on(async {
         let mut bench = Bench::new();
         let whole = bench.live(&groups);
@@ -158,16 +158,54 @@ fn searches_and_exemplars_do_not_depend_on_the_cut() {
             assert!(found.len() > 3, "{query}");
             expected.push((query, found));
         }
-        let exemplars = bench.run_with_exemplars(exemplified, grid, 30, whole.clone());
-        let (_, exemplars) = exemplars.await.expect("exemplars");
         for cut in Cut::ALL {
             let slices = cut.lay_out(&mut bench, &groups).await;
             for (query, expected) in &expected {
                 let found = bench.find(&compiled(query), EVER, 20, slices.clone()).await;
                 assert_eq!(found.expect("an answer"), *expected, "{query}: {cut:?}");
             }
-            let found = bench.run_with_exemplars(exemplified, grid, 30, slices);
-            assert_eq!(found.await.expect("exemplars").1, exemplars, "{cut:?}");
+        }
+    });
+}
+
+#[test]
+fn exemplars_do_not_depend_on_jobs() {
+    const EXEMPLIFIED: [&str; 4] = [
+        "{ kind = client } > { } | max_over_time(duration) by (name)",
+        "{} | rate() by (resource.service.name)",
+        "{ status = error } | count_over_time()",
+        "{ duration > 1ms } | histogram_over_time(duration)",
+    ];
+    let (groups, first, last) = spans();
+    let grid = Grid::aligned(first, last, 5_000_000_000).expect("a grid");
+    let options = WriteOptions {
+        row_group_rows: 50,
+        page_rows: 11,
+        ..WriteOptions::default()
+    };
+    block_on(async {
+        let mut bench = Bench::new();
+        let whole = bench.stored_as_one_slice(&groups, &options).await;
+        let Some(Slice::Stored { block, row_groups }) = whole.first() else {
+            panic!("a stored block");
+        };
+        assert!(row_groups.len() > 3);
+        let of_groups = |row_groups: &[usize]| Slice::Stored {
+            block: Arc::clone(block),
+            row_groups: row_groups.to_vec(),
+        };
+        let single: Vec<Slice> = row_groups.chunks(1).map(of_groups).collect();
+        let several = row_groups.chunks(2).rev().map(of_groups).collect();
+        for query in EXEMPLIFIED {
+            let expected = bench.run_with_exemplars(query, grid, 30, whole.clone());
+            let expected = expected.await.expect("exemplars").1;
+            assert!(expected.iter().any(|of| !of.is_empty()), "{query}");
+            for slices in [&single, &several] {
+                for bench in [&bench, &bench.general()] {
+                    let found = bench.run_with_exemplars(query, grid, 30, slices.clone());
+                    assert_eq!(found.await.expect("exemplars").1, expected, "{query}");
+                }
+            }
         }
     });
 }

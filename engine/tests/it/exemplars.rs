@@ -1,8 +1,9 @@
-//! Exemplars are spans of their series, and the same ones however spans are cut.
+//! Exemplars are spans of their series, the slowest among them, and the same ones whatever the way.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::{Exemplar, LabelValue, SeriesSet};
+use storage::model::{Span, SpanGroup};
 use testkit::compare::{RefExemplar, check_exemplars};
 use testkit::generate::{nasty_grid, random_query};
 use testkit::reference::{Labels, metrics};
@@ -26,28 +27,47 @@ fn check(seed: u64, text: &str) -> Result<(), String> {
         return Ok(());
     }
     let count = [100, 7, 1, 0][usize::try_from(seed % 4).expect("small")];
-    let mut first: Option<String> = None;
     // In memory, stored, and in pieces, as a seed and the next one have it.
     for layout in [seed, seed + 1] {
-        let answer = block_on(async {
+        let (encoded, general) = block_on(async {
             let mut bench = Bench::new();
             let slices = lay_out(&mut bench, &groups, layout).await;
-            bench
-                .run_with_exemplars(text, grid(nasty_grid()), count, slices)
-                .await
+            let over = grid(nasty_grid());
+            let general = bench.general();
+            (
+                bench
+                    .run_with_exemplars(text, over, count, slices.clone())
+                    .await,
+                general.run_with_exemplars(text, over, count, slices).await,
+            )
         });
-        let (set, exemplars) = answer.map_err(|error| error.to_string())?;
+        let (set, exemplars) = encoded.map_err(|error| error.to_string())?;
+        let (_, of_general) = general.map_err(|error| error.to_string())?;
         let shown: usize = exemplars.iter().map(Vec::len).sum();
         SHOWN.fetch_add(shown, Ordering::Relaxed);
         let answer = as_answer(&set, &exemplars);
         check_exemplars(&query, &groups, nasty_grid(), count, &answer)
             .map_err(|reason| format!("layout {layout}: {reason}"))?;
+        opens(&groups, &exemplars).map_err(|reason| format!("layout {layout}: {reason}"))?;
         // As text, in which NaN is the same as itself.
-        let shown = format!("{exemplars:?}");
-        match &first {
-            None => first = Some(shown),
-            Some(first) if *first == shown => {}
-            Some(first) => return Err(format!("layout {layout}: {shown} instead of {first}")),
+        let (shown, of_general) = (format!("{exemplars:?}"), format!("{of_general:?}"));
+        if shown != of_general {
+            return Err(format!("layout {layout}: {shown} instead of {of_general}"));
+        }
+    }
+    Ok(())
+}
+
+/// Each exemplar leads to a span.
+fn opens(groups: &[SpanGroup], exemplars: &[Vec<Exemplar>]) -> Result<(), String> {
+    let spans = || groups.iter().flat_map(|group| &group.spans);
+    for exemplar in exemplars.iter().flatten() {
+        let is_it = |span: &Span| {
+            let ids = (span.trace_id, span.span_id, span.start_ns);
+            ids == (exemplar.trace_id, exemplar.span_id, exemplar.start_ns)
+        };
+        if !spans().any(is_it) {
+            return Err(format!("no span like {exemplar:?}"));
         }
     }
     Ok(())

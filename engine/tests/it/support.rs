@@ -7,7 +7,7 @@ use engine::pieces::find;
 use engine::search::{SearchLimits, SearchPlan, SearchWindow, SpanMatch, SpansetMatch, TraceMatch};
 use engine::{
     AttributeValue, Engine, EngineError, EngineOptions, Exemplar, Grid, LabelValue, MetricsPlan,
-    PairCache, PartialExemplars, PartialSeries, QueryContext, SeriesPlan, SeriesSet, Slice,
+    PairCache, PartialSeries, QueryContext, SeriesPlan, SeriesSet, Slice, SpanPlace, attach,
 };
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -237,7 +237,11 @@ impl Bench {
         let context = QueryContext::new(1 << 30, "test.memory");
         let mut merged = PartialSeries::empty(plan, grid, &context);
         for slice in self.jobs(plan, grid, slices, &context).await? {
-            merged.merge(self.engine.run_job(plan, grid, slice, &context).await?)?;
+            merged.merge(
+                self.engine
+                    .run_job(plan, (grid, false), slice, &context)
+                    .await?,
+            )?;
         }
         merged.finish(plan)
     }
@@ -279,19 +283,31 @@ impl Bench {
         count: usize,
         slices: Vec<Slice>,
     ) -> Result<(SeriesSet, Vec<Vec<Exemplar>>), EngineError> {
-        let set = self.run(query, grid, slices.clone()).await?;
-        let query = traceql::compile(query).expect("the query compiles");
-        let plan = SeriesPlan::analyse(&query)?;
+        let query_of_text = traceql::compile(query).expect("the query compiles");
+        let plan = SeriesPlan::analyse(&query_of_text)?;
         let Some(plan) = plan.exemplified() else {
-            return Ok((set, Vec::new()));
+            return Ok((self.run(query, grid, slices).await?, Vec::new()));
         };
         let context = QueryContext::new(1 << 30, "test.memory");
-        let mut merged = PartialExemplars::empty(grid, count, &context);
-        for slice in self.jobs(plan, grid, slices, &context).await? {
-            let job = self.engine.exemplar_job(plan, grid, slice, count, &context);
+        let mut merged = PartialSeries::empty(plan, grid, &context);
+        for slice in self.jobs(plan, grid, slices.clone(), &context).await? {
+            let job = self.engine.run_job(plan, (grid, true), slice, &context);
             merged.merge(job.await?)?;
         }
-        let exemplars = merged.attach(plan, &set);
+        let candidates = merged.take_candidates().expect("candidates");
+        let set = merged.finish(plan)?;
+        let mut chosen = candidates.choose(count);
+        for chosen in &mut chosen {
+            let Some(SpanPlace { block, row }) = chosen.unread() else {
+                continue;
+            };
+            let is_of = |slice: &&Slice| slice.block().is_some_and(|own| own.block_id == block);
+            let slice = slices.iter().find(is_of).expect("a block that was read");
+            let (rows, slice) = (Arc::from([row]), slice.clone());
+            let job = self.engine.exemplar_job(plan, &rows, slice, &context);
+            chosen.show(job.await?.remove(0));
+        }
+        let exemplars = attach(&chosen, plan, &set);
         Ok((set, exemplars))
     }
 

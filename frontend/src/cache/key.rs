@@ -11,16 +11,29 @@ pub(crate) struct Wanted<'a> {
     pub(crate) grid: Grid,
     pub(crate) block: &'a BlockMeta,
     pub(crate) without: Option<Fingerprint>,
+    /// Whether the states are to have spans that may be shown.
+    pub(crate) chooses: bool,
 }
 
 impl Wanted<'_> {
     pub(super) fn key(&self, borders: Option<Borders>) -> StateKey {
+        self.key_of(borders, self.chooses)
+    }
+
+    /// The keys of all states that will do: those with more than is wanted, too.
+    pub(super) fn keys(&self, borders: Option<Borders>) -> impl Iterator<Item = StateKey> {
+        let more = (!self.chooses).then(|| self.key_of(borders, true));
+        std::iter::once(self.key(borders)).chain(more)
+    }
+
+    fn key_of(&self, borders: Option<Borders>, chooses: bool) -> StateKey {
         StateKey {
             block: self.block.block_id,
             tenant: self.block.tenant.clone(),
             without: self.without,
             query: self.query,
             borders,
+            chooses,
         }
     }
 }
@@ -35,6 +48,8 @@ pub(super) struct StateKey {
     query: Fingerprint,
     /// `None` where all spans lie in one interval, so that it does not matter where others end.
     borders: Option<Borders>,
+    /// Whether they have spans that may be shown.
+    chooses: bool,
 }
 
 /// Where intervals end.

@@ -135,8 +135,9 @@ impl StateCache {
             wanted && free
         };
         let held = &mut *self.inner.held();
-        for borders in [None, Some(Borders::of(&wanted.grid))] {
-            let key = wanted.key(borders);
+        let borders = [None, Some(Borders::of(&wanted.grid))];
+        let keys = |borders| wanted.keys(borders).map(move |key| (borders, key));
+        for (borders, key) in borders.into_iter().flat_map(keys) {
             let fits = |run: &Run| {
                 let (grid, placement) = own_grid(&wanted.grid, run)?;
                 (Borders::between(&grid) == borders).then_some(placement)

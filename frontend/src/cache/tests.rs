@@ -57,6 +57,7 @@ fn wanted(block: &BlockMeta, grid: Grid) -> Wanted<'_> {
         grid,
         block,
         without: None,
+        chooses: false,
     }
 }
 

@@ -77,28 +77,16 @@ async fn as_many_as_asked_for() {
 }
 
 #[tokio::test]
-async fn only_who_can_show_exemplars_pays_for_them() {
+async fn the_jobs_that_aggregate_choose() {
     let app = app(spans(), FrontendConfig::default());
     let times = format!("start={T0}&end={}&step=10s", T0 + 20);
-    for (uri, jobs) in [
-        (
-            format!("/api/metrics/query_range?q={{}} | rate()&{times}"),
-            2,
-        ),
-        (format!("/api/metrics/query?q={{}} | rate()&{times}"), 1),
-        (
-            format!("/api/metrics/query_range?q=({{}} | rate()) * 2&{times}"),
-            1,
-        ),
-        (
-            format!("/api/metrics/query_range?q={{}} | rate() > 100&{times}"),
-            1,
-        ),
-    ] {
+    // Live spans are read at once, since later they may be elsewhere.
+    for query in ["{} | rate()", "({} | rate()) * 2", "{} | rate() > 100"] {
+        let uri = format!("/api/metrics/query_range?q={query}&{times}");
         let (status, body) = get_json(&app, &uri).await;
         assert_eq!(status, 200, "{uri}: {body}");
-        assert_eq!(body["metrics"]["completedJobs"], jobs, "{uri}: {body}");
-        assert_eq!(body["metrics"]["totalJobs"], jobs, "{uri}: {body}");
+        assert_eq!(body["metrics"]["completedJobs"], 1, "{uri}: {body}");
+        assert_eq!(body["metrics"]["totalJobs"], 1, "{uri}: {body}");
     }
     let uri = format!("/prom/api/v1/query_range?query={{}} | rate()&{times}&stats=all");
     let (_, body) = get_json(&app, &uri).await;

@@ -152,19 +152,21 @@ fn request(random: &mut Random, end_s: i64) -> RangeRequest {
         dialect: Dialect::default(),
         grid: grid.unwrap(),
         max_series: None,
-        exemplars: 0,
+        exemplars: random.pick(&[0, 0, 3, 100]),
         timeout: None,
     }
 }
 
-/// Labels and values to the bit, or the error.
-fn shown(answer: &Result<Answer, QueryError>) -> Result<Vec<(String, Vec<u64>)>, String> {
+/// Labels and values to the bit, and exemplars.
+type Shown = (Vec<(String, Vec<u64>)>, String);
+
+/// What an answer shows, or the error.
+fn shown(answer: &Result<Answer, QueryError>) -> Result<Shown, String> {
     let answer = answer.as_ref().map_err(ToString::to_string)?;
     let bits = |values: &engine::Values| values.iter().map(f64::to_bits).collect();
     let series = answer.series.series.iter();
-    Ok(series
-        .map(|series| (format!("{:?}", series.labels), bits(&series.values)))
-        .collect())
+    let series = series.map(|series| (format!("{:?}", series.labels), bits(&series.values)));
+    Ok((series.collect(), format!("{:?}", answer.exemplars)))
 }
 
 #[tokio::test]
@@ -245,15 +247,18 @@ async fn a_refresh_reads_only_what_is_new() {
         dialect: Dialect::default(),
         grid: Grid::aligned((T0 + end_s - 300) * S, (T0 + end_s) * S, 10 * S).unwrap(),
         max_series: None,
-        exemplars: 0,
+        exemplars: 100,
         timeout: None,
     };
+    let count = |answer: &Answer| answer.exemplars.iter().map(Vec::len).sum::<usize>();
     let store = source.now().store;
     let first = frontend.query_range(&ask(600)).await.unwrap();
     assert!(first.stats.inspected_spans > 0 && first.stats.states_kept == 0);
     assert!(!store.take_reads().is_empty());
+    assert!(count(&first) > 10);
     for moved in [600, 610, 650] {
         let again = frontend.query_range(&ask(moved)).await.unwrap();
+        assert!(count(&again) > 10);
         assert_eq!(again.stats.jobs_total, 0, "{moved}: {}", again.stats);
         assert_eq!(again.stats.inspected_bytes, 0);
         assert!(again.stats.states_kept > 0);
@@ -264,7 +269,8 @@ async fn a_refresh_reads_only_what_is_new() {
     source.store(&groups, 1000).await;
     let newest = source.now().newest_block();
     let more = frontend.query_range(&ask(700)).await.unwrap();
-    assert_eq!(more.stats.jobs_total, 1, "{}", more.stats);
+    // It is aggregated, and its exemplars are read.
+    assert_eq!(more.stats.jobs_total, 2, "{}", more.stats);
     let read: Vec<_> = store.take_reads().into_keys().collect();
     assert_eq!(read, [newest]);
 

@@ -23,6 +23,7 @@ pub use read::column_batches::ColumnBatches;
 pub use read::decode::{decode, decode_batches};
 pub use read::encoded;
 pub use read::entries::{Entries, EntryValue};
+pub use read::few_rows::{live_rows, live_traces_of_rows, read_rows, traces_of_rows};
 pub use read::file::BlockFile;
 pub use read::inspect::{BlockReport, ColumnReport, inspect_parquet};
 pub use read::trace_by_id::{live_trace, read_trace};

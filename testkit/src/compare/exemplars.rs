@@ -1,13 +1,13 @@
 //! Whether exemplars are admissible.
 //!
 //! Which spans are shown as exemplars is left to the engine. What can be said is that there are not
-//! too many of them, not too many at one time, and that each is what it claims to be: a span that
-//! counts in its series, at its time, with its value.
+//! too many of them, that each is what it claims to be: a span that counts in its series, at its time,
+//! with its value, that each trace is shown once, and that the largest of all is among them.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use storage::ids::TraceId;
-use storage::model::SpanGroup;
+use storage::model::{Span, SpanGroup};
 use traceql::ast::{
     Body, MetricsAggregate, MetricsFunction, MetricsQuery, MetricsStage, Query, SecondStage,
 };
@@ -48,6 +48,8 @@ struct Member {
     interval: usize,
     /// What it adds to the series; `None` if it only counts.
     value: Option<f64>,
+    /// By which it is compared with others: what is aggregated, or its duration; `None` if it has none.
+    rank: Option<f64>,
 }
 
 /// Checks the exemplars of the answer to a range query, given with the labels of their series;
@@ -70,8 +72,8 @@ pub fn check_exemplars(
         };
     };
     let mut members = members(metrics, query, groups, grid).map_err(|error| error.to_string())?;
-    // The limit holds for a whole answer, but for quantiles for each group.
-    let mut shown: HashMap<Labels, Vec<i64>> = HashMap::new();
+    let largest = must_be_shown(&members, &series, &metrics.second_stages);
+    let mut shown = HashSet::new();
     for (labels, exemplars) in answer {
         let at = |reason: String| format!("series {}: {reason}", show_labels(labels));
         let of = series.iter().find(|series| series.labels == *labels);
@@ -91,50 +93,48 @@ pub fn check_exemplars(
             if !passes(&metrics.second_stages, exemplar.value) {
                 return Err(at(format!("{exemplar:?} does not pass the filter")));
             }
-            let Member {
-                start_ns, labels, ..
-            } = members.swap_remove(member);
-            shown
-                .entry(limited_together(&labels))
-                .or_default()
-                .push(start_ns);
+            members.swap_remove(member);
+            if !shown.insert((exemplar.trace_id, exemplar.start_ms)) {
+                return Err(at(format!("{exemplar:?} is shown twice")));
+            }
         }
     }
-    shown
-        .values()
-        .try_for_each(|starts| check_spread(starts, grid, limit))
-}
-
-/// Not more than `limit`, and of the equal parts of time, half as many as that, at most two in each.
-fn check_spread(starts: &[i64], grid: Grid, limit: usize) -> Result<(), String> {
-    if starts.len() > limit {
-        return Err(format!("{} exemplars, allowed are {limit}", starts.len()));
+    let traces: HashSet<TraceId> = shown.iter().map(|(trace, _)| *trace).collect();
+    if traces.len() < shown.len() {
+        return Err(format!(
+            "{} exemplars of {} traces",
+            shown.len(),
+            traces.len()
+        ));
     }
-    let parts = (limit / 2).max(1);
-    let length_ns = i128::from(grid.step_ns) * grid.intervals as i128;
-    let mut counts = vec![0; parts];
-    for start_ns in starts {
-        // What starts on a border may have been counted on either side of it.
-        let scaled = (i128::from(*start_ns) - i128::from(grid.start_ns)) * parts as i128;
-        if scaled % length_ns != 0 {
-            counts[(scaled / length_ns) as usize] += 1;
+    if shown.len() > limit {
+        return Err(format!("{} exemplars, allowed are {limit}", shown.len()));
+    }
+    match largest {
+        Some(largest) if limit > 0 && largest.is_disjoint(&shown) => {
+            Err(format!("none of the largest is shown: {largest:?}"))
         }
-    }
-    match counts.iter().position(|&count| count > 2) {
-        Some(part) => Err(format!(
-            "{} exemplars in part {part} of {parts}",
-            counts[part]
-        )),
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 
-/// The labels that exemplars are limited by; none if all of the answer is limited together.
-fn limited_together(labels: &Labels) -> Labels {
-    match labels.split_last() {
-        Some(((name, _), group)) if name == "p" => group.to_vec(),
-        _ => Vec::new(),
-    }
+/// The spans with the largest value of all, by trace and start in ms, of which one is shown; `None` if it
+/// may be that none is, because one of them is in no series of the answer or does not pass its filters.
+fn must_be_shown(
+    members: &[Member],
+    series: &[RefSeries],
+    stages: &[SecondStage],
+) -> Option<HashSet<(TraceId, i64)>> {
+    let ranks = members.iter().filter_map(|member| member.rank);
+    let most = ranks.max_by(f64::total_cmp)?;
+    let largest = members.iter().filter(|member| member.rank == Some(most));
+    let shown = largest.map(|member| {
+        let of = series.iter().find(|of| of.labels == member.labels)?;
+        let sample = of.values[member.interval]?;
+        let start_ms = member.start_ns.div_euclid(1_000_000);
+        passes(stages, member.value.unwrap_or(sample)).then_some((member.trace_id, start_ms))
+    });
+    shown.collect()
 }
 
 fn has_value(member: &Member, exemplar: &RefExemplar, series: &RefSeries) -> bool {
@@ -167,23 +167,27 @@ fn members(
             MetricsStage::Aggregate(stage) => series_of(stage, view),
             MetricsStage::Compare(stage) => memberships(stage, &selection, view)?
                 .into_iter()
-                .map(|labels| (labels, None))
+                .map(|labels| (labels, None, None))
                 .collect(),
         };
-        members.extend(of_series.into_iter().map(|(labels, value)| Member {
+        members.extend(of_series.into_iter().map(|(labels, value, rank)| Member {
             labels,
             trace_id: view.trace_id(),
             start_ns: view.span().span.start_ns,
             interval,
             value,
+            rank,
         }));
         Ok(())
     })?;
     Ok(members)
 }
 
-/// The series that a span counts in, and what it adds to each.
-fn series_of(stage: &MetricsAggregate, view: SpanView<'_>) -> Vec<(Labels, Option<f64>)> {
+/// A series that a span counts in, what it adds to it, and what it is compared with others by.
+type OfSeries = (Labels, Option<f64>, Option<f64>);
+
+/// The series that a span counts in.
+fn series_of(stage: &MetricsAggregate, view: SpanView<'_>) -> Vec<OfSeries> {
     let by: Vec<Value> = stage
         .by
         .iter()
@@ -200,21 +204,32 @@ fn series_of(stage: &MetricsAggregate, view: SpanView<'_>) -> Vec<(Labels, Optio
         None => Value::Nil,
     };
     // A span without the attribute shows as 0.
-    let value = argument.as_number().map_or(0.0, |_| number(&argument));
+    let rank = argument.as_number().map(|_| number(&argument));
+    let rank = rank.filter(|rank| !rank.is_nan());
+    let value = rank.unwrap_or_default();
     match &stage.function {
-        MetricsFunction::Rate | MetricsFunction::CountOverTime => vec![(labels, None)],
+        MetricsFunction::Rate | MetricsFunction::CountOverTime => {
+            let Span {
+                start_ns, end_ns, ..
+            } = *view.span().span;
+            vec![(
+                labels,
+                None,
+                Some(end_ns.saturating_sub(start_ns).max(0) as f64),
+            )]
+        }
         MetricsFunction::HistogramOverTime => bucket_counts(&[argument])
             .into_iter()
-            .map(|(bound, _)| (with("__bucket", bound), None))
+            .map(|(bound, _)| (with("__bucket", bound), None, rank))
             .collect(),
         MetricsFunction::QuantileOverTime { quantiles } => quantiles
             .iter()
-            .map(|&q| (with("p", q), Some(value)))
+            .map(|&q| (with("p", q), Some(value), rank))
             .collect(),
         MetricsFunction::MinOverTime
         | MetricsFunction::MaxOverTime
         | MetricsFunction::AvgOverTime
-        | MetricsFunction::SumOverTime => vec![(labels, Some(value))],
+        | MetricsFunction::SumOverTime => vec![(labels, Some(value), rank)],
     }
 }
 
@@ -261,53 +276,54 @@ trace 2
         check_exemplars(&query, &file.groups, grid, limit, &answer)
     }
 
+    /// The exemplar of the longest span of all.
+    const LONGEST: (u8, i64, f64) = (2, 14_000, 6.0);
+
     #[test]
     fn exemplars_are_spans_of_their_series() {
         let maxima = "{ } | max_over_time(duration) by (name)";
-        let of_x = |exemplar| check(maxima, 10, &[("name=x", &[exemplar])]);
-        assert_eq!(of_x((1, 1000, 1.0)), Ok(()));
-        assert_eq!(of_x((1, 2000, 2.0)), Ok(()));
-        assert!(of_x((1, 2000, 1.0)).is_err(), "another value");
-        assert!(of_x((2, 2000, 2.0)).is_err(), "another trace");
-        assert!(of_x((1, 2001, 2.0)).is_err(), "another time");
-        assert!(of_x((2, 11_000, 3.0)).is_err(), "another series");
-        let twice = [(1, 2000, 2.0), (1, 2000, 2.0)];
-        assert!(check(maxima, 10, &[("name=x", &twice)]).is_err());
+        let of_x = |exemplars: &[_]| {
+            let answer = [("name=x", exemplars), ("name=y", &[LONGEST])];
+            check(maxima, 10, &answer)
+        };
+        assert_eq!(of_x(&[(1, 1000, 1.0)]), Ok(()));
+        assert_eq!(of_x(&[(1, 2000, 2.0)]), Ok(()));
+        assert!(of_x(&[(1, 2000, 1.0)]).is_err(), "another value");
+        assert!(of_x(&[(2, 2000, 2.0)]).is_err(), "another trace");
+        assert!(of_x(&[(1, 2001, 2.0)]).is_err(), "another time");
+        assert!(of_x(&[(2, 11_000, 3.0)]).is_err(), "another series");
+        assert!(of_x(&[(1, 2000, 2.0), (1, 2000, 2.0)]).is_err(), "twice");
+        assert!(of_x(&[(1, 2000, 2.0), (1, 1000, 1.0)]).is_err(), "turned");
         assert!(check(maxima, 10, &[("name=z", &[])]).is_err());
-        let turned = [(1, 2000, 2.0), (1, 1000, 1.0)];
-        assert!(check(maxima, 10, &[("name=x", &turned)]).is_err());
     }
 
     #[test]
     fn counting_series_show_their_samples() {
         let counts = "{ } | count_over_time() by (name)";
-        assert_eq!(
-            check(counts, 10, &[("name=y", &[(2, 11_000, 4.0)])]),
-            Ok(())
-        );
-        assert!(check(counts, 10, &[("name=y", &[(2, 11_000, 3.0)])]).is_err());
+        let of_y = |text, exemplar| check(text, 10, &[("name=y", &[exemplar])]);
+        assert_eq!(of_y(counts, (2, 14_000, 4.0)), Ok(()));
+        assert!(of_y(counts, (2, 14_000, 3.0)).is_err());
         let filtered = "{ } | max_over_time(duration) by (name) > 5";
-        assert_eq!(
-            check(filtered, 9, &[("name=y", &[(2, 14_000, 6.0)])]),
-            Ok(())
-        );
-        assert!(check(filtered, 9, &[("name=y", &[(2, 13_000, 5.0)])]).is_err());
+        assert_eq!(of_y(filtered, LONGEST), Ok(()));
+        assert!(of_y(filtered, (2, 13_000, 5.0)).is_err());
     }
 
     #[test]
-    fn there_are_not_too_many() {
+    fn the_largest_is_shown_and_each_trace_once() {
         let maxima = "{ } | max_over_time(duration) by (name)";
-        let four = [
-            (2, 11_000, 3.0),
-            (2, 12_000, 4.0),
-            (2, 13_000, 5.0),
-            (2, 14_000, 6.0),
-        ];
-        assert!(check(maxima, 3, &[("name=y", &four)]).is_err());
-        // Two parts of ten seconds each, with two in each at most.
-        assert!(check(maxima, 4, &[("name=y", &four[..3])]).is_err());
-        assert_eq!(check(maxima, 4, &[("name=y", &four[..2])]), Ok(()));
-        assert_eq!(check(maxima, 40, &[("name=y", &four)]), Ok(()));
+        let of_y = |limit, exemplars| check(maxima, limit, &[("name=y", exemplars)]);
+        assert_eq!(of_y(1, &[LONGEST]), Ok(()));
+        assert!(of_y(0, &[LONGEST]).is_err());
+        assert_eq!(of_y(0, &[]), Ok(()));
+        assert!(of_y(1, &[]).is_err());
+        assert!(of_y(9, &[(2, 13_000, 5.0)]).is_err());
+        assert!(of_y(9, &[(2, 13_000, 5.0), LONGEST]).is_err());
+        let two = [("name=x", &[(1, 1000, 1.0)][..]), ("name=y", &[LONGEST])];
+        assert_eq!(check(maxima, 2, &two), Ok(()));
+        assert!(check(maxima, 1, &two).is_err());
+        // The longest is in no series.
+        let shortest = "{ } | max_over_time(duration) by (name) < 3";
+        assert_eq!(check(shortest, 9, &[("name=x", &[(1, 1000, 1.0)])]), Ok(()));
     }
 
     #[test]

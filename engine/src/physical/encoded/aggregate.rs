@@ -9,6 +9,7 @@
 //! Everything else goes the general way, which is also what this one is tested against.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -22,6 +23,7 @@ use storage::block::BlockFile;
 use storage::block::encoded::EncodedColumn;
 
 use super::codes::{Codes, Rows};
+use super::durations::Durations;
 use super::page_index::{Remaining, remaining};
 use super::plan::{EncodedColumns, Planner};
 use super::window::{
@@ -29,10 +31,12 @@ use super::window::{
 };
 use crate::aggregate::interval::{IntervalCursor, Moments};
 use crate::aggregate::{Groups, RangeState, StateKind};
+use crate::exemplars::Candidates;
+use crate::exemplars::chooser::{Chooser, ChosenFrom, RowValues};
 use crate::functions::range_udaf::RangeArguments;
 use crate::key::{Grouping, KeyTable};
 use crate::lower::{LoweredAggregate, Selected};
-use crate::scan::StoredRows;
+use crate::scan::{StoredRows, row_groups};
 
 /// Rows that are looked at together: few enough that their codes stay in the nearest cache.
 const WINDOW_ROWS: usize = 2048;
@@ -56,6 +60,13 @@ pub(crate) struct EncodedAggregate {
     value: Option<OfColumn>,
     kind: StateKind,
     arguments: RangeArguments,
+}
+
+/// What is chosen to be shown of the rows.
+struct Choice {
+    chooser: Chooser,
+    /// Where rows have no value.
+    durations: Option<Durations>,
 }
 
 #[derive(Debug, Clone)]
@@ -133,22 +144,36 @@ impl EncodedAggregate {
         }))
     }
 
-    /// Aggregates all of the row groups.
+    /// Aggregates all of the row groups; with `chooses`, also chooses spans that may be shown.
     ///
     /// # Errors
     /// If the store fails, the block is damaged, or it takes more memory than allowed.
-    pub(crate) async fn aggregate(&self, pool: &Arc<dyn MemoryPool>) -> Result<Groups> {
+    pub(crate) async fn aggregate(
+        &self,
+        pool: &Arc<dyn MemoryPool>,
+        chooses: bool,
+    ) -> Result<(Groups, Option<Candidates>)> {
         let reservation = MemoryConsumer::new("EncodedAggregate").register(pool);
-        let mut aggregation = Aggregation::new(self);
         let mut file = self.file.clone();
+        let choice = if chooses {
+            Some(self.choice(&mut file).await?)
+        } else {
+            None
+        };
+        let footer = file.footer().await.map_err(external)?;
+        let first_rows: Vec<usize> = row_groups(&footer).map(|group| group.start).collect();
+        let mut aggregation = Aggregation::new(self, choice);
         for Remaining { row_group, rows } in &self.remaining {
             let columns = EncodedColumn::open(&mut file, *row_group, &self.columns.leaves).await;
             aggregation.open(columns.map_err(external)?);
+            if let Some(choice) = &mut aggregation.choice {
+                choice.open(*row_group, first_rows.get(*row_group).copied());
+            }
             let mut windows = 0;
             for rows in rows {
                 let mut row = rows.start;
                 while row < rows.end {
-                    row = aggregation.window(row, rows.end)?;
+                    row = aggregation.window(row, rows.end).await?;
                     windows += 1;
                     if windows % WINDOWS_AT_ONCE == 0 {
                         reservation.try_resize(aggregation.bytes())?;
@@ -158,10 +183,66 @@ impl EncodedAggregate {
             }
             reservation.try_resize(aggregation.bytes())?;
         }
-        Ok(Groups {
+        let groups = Groups {
             keys: aggregation.grouping.keys()?,
             state: aggregation.state,
+        };
+        let choice = aggregation.choice.map(|choice| choice.chooser.finish());
+        Ok((groups, choice))
+    }
+
+    async fn choice(&self, file: &mut BlockFile) -> Result<Choice> {
+        let block = file.meta().block_id;
+        Ok(Choice {
+            chooser: Chooser::new(block, self.kind, &self.arguments),
+            durations: match self.value {
+                Some(_) => None,
+                None => Some(Durations::of(file.clone()).await?),
+            },
         })
+    }
+}
+
+impl Choice {
+    /// Goes on to another row group, whose first row has this place in the block.
+    fn open(&mut self, row_group: usize, first_row: Option<usize>) {
+        self.chooser.open(first_row.unwrap_or_default());
+        if let Some(durations) = &mut self.durations {
+            durations.open(row_group);
+        }
+    }
+
+    /// Considers the rows of a window that count.
+    async fn offer(
+        &mut self,
+        window: Range<usize>,
+        selected: &Rows,
+        moments: Moments<'_>,
+        groups: (Option<&[u32]>, &Grouping),
+        values: Option<&ArrayRef>,
+    ) -> Result<()> {
+        let values = match (&mut self.durations, values) {
+            (_, Some(values)) => Some(RowValues::try_new(values)?),
+            (Some(durations), None) => {
+                let longest = durations.longest(window.start);
+                if self.chooser.wants(moments, longest) {
+                    let window = (window.start, window.end);
+                    Some(durations.read(window, selected).await?)
+                } else {
+                    None
+                }
+            }
+            (None, None) => None,
+        };
+        let first = window.start;
+        let rows = match selected {
+            Rows::All(count) => ChosenFrom::All {
+                first,
+                count: *count,
+            },
+            Rows::Some(rows) => ChosenFrom::Some { first, rows },
+        };
+        self.chooser.offer(rows, moments, groups, values.as_ref())
     }
 }
 
@@ -176,12 +257,14 @@ struct Aggregation<'a> {
     cursor: IntervalCursor,
     grouping: Grouping,
     state: Box<dyn RangeState>,
+    choice: Option<Choice>,
 }
 
 impl<'a> Aggregation<'a> {
-    fn new(plan: &'a EncodedAggregate) -> Self {
+    fn new(plan: &'a EncodedAggregate, choice: Option<Choice>) -> Self {
         Self {
             plan,
+            choice,
             columns: Vec::new(),
             filters: Vec::new(),
             keys: Vec::new(),
@@ -203,17 +286,22 @@ impl<'a> Aggregation<'a> {
     }
 
     fn bytes(&self) -> usize {
-        self.grouping.bytes() + self.state.bytes()
+        let choice = self.choice.as_ref();
+        let chosen = choice.map_or(0, |choice| choice.chooser.bytes());
+        self.grouping.bytes() + self.state.bytes() + chosen
     }
 
     /// Counts some rows from `start` on that are before `last`, and says which row is the next.
-    fn window(&mut self, start: usize, last: usize) -> Result<usize> {
+    async fn window(&mut self, start: usize, last: usize) -> Result<usize> {
         let rows = if self.plan.filters.is_empty() {
             WINDOW_ROWS
         } else {
             FILTERED_ROWS
         };
-        let end = window_end(self.columns.iter(), start, last.min(start + rows));
+        let durations = self.choice.as_ref();
+        let durations = durations.and_then(|choice| choice.durations.as_ref());
+        let limit = durations.map_or(last, |durations| last.min(durations.page_end(start)));
+        let end = window_end(self.columns.iter(), start, limit.min(start + rows));
         let mut window = Window::new(start, end, self.columns.len());
         let mut selected = Rows::All(window.rows);
         let plan = self.plan;
@@ -252,6 +340,13 @@ impl<'a> Aggregation<'a> {
         self.state.grow(self.grouping.len());
         self.state
             .update(groups.as_deref(), moments, values.as_ref(), None)?;
+        if let Some(choice) = &mut self.choice {
+            let groups = (groups.as_deref(), &self.grouping);
+            let values = values.as_ref();
+            choice
+                .offer(start..end, &selected, moments, groups, values)
+                .await?;
+        }
         Ok(end)
     }
 

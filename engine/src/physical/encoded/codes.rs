@@ -55,7 +55,7 @@ const PICKED: usize = 8;
 
 /// Rows of a window.
 #[derive(Debug)]
-pub(super) enum Rows {
+pub(in crate::physical) enum Rows {
     /// All, so many.
     All(usize),
     /// Some, ascending.
@@ -63,7 +63,7 @@ pub(super) enum Rows {
 }
 
 impl Rows {
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::physical) fn len(&self) -> usize {
         match self {
             Self::All(count) => *count,
             Self::Some(rows) => rows.len(),
@@ -74,7 +74,7 @@ impl Rows {
     ///
     /// # Errors
     /// What `act` gives.
-    pub(super) fn each(&self, act: impl FnMut(usize) -> Result<()>) -> Result<()> {
+    pub(in crate::physical) fn each(&self, act: impl FnMut(usize) -> Result<()>) -> Result<()> {
         match self {
             Self::All(count) => (0..*count).try_for_each(act),
             Self::Some(rows) => rows.iter().map(|row| index(*row)).try_for_each(act),

@@ -1,8 +1,8 @@
 //! A block's file, and what is asked of it.
 //!
 //! [`file`](mod@file) checks every byte before it is used. On it stand three ways to read: [`encoded`]
-//! gives columns as codes and values, [`rows`] some rows of a row group, and [`column_batches`] a whole
-//! one. [`decode`] makes spans of rows again; [`trace_by_id`] and [`traces`] find those of one trace or
+//! gives columns as codes and values, [`rows`] some rows of a row group, [`few_rows`] a few that lie
+//! apart, and [`column_batches`] a whole one. [`decode`] makes spans of rows again; [`trace_by_id`] and [`traces`] find those of one trace or
 //! of many, [`values`] finds what an attribute says, and [`mod@verify`] checks a block from end to end.
 
 pub(super) mod cache;
@@ -10,6 +10,7 @@ pub(super) mod column_batches;
 pub(super) mod decode;
 pub mod encoded;
 pub(super) mod entries;
+pub(super) mod few_rows;
 pub(super) mod file;
 mod groups;
 pub(super) mod inspect;

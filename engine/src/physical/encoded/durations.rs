@@ -1,0 +1,175 @@
+//! How long spans took, looked at as little as can be.
+//!
+//! Of a query that only counts, durations are wanted but for the slowest spans that it shows. The page
+//! index knows the longest of each page, so a page is read only if it can have one of these.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+use datafusion::error::Result;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use storage::block::encoded::{EncodedColumn, can_read};
+use storage::block::footer::BlockFooter;
+use storage::block::{BlockFile, read_rows};
+use storage::schema::names;
+
+use super::codes::Rows;
+use super::window::{Window, external};
+use crate::exemplars::chooser::RowValues;
+use crate::index::index;
+
+/// The durations of a row group's spans, read forwards.
+pub(in crate::physical) struct Durations {
+    file: BlockFile,
+    footer: Arc<BlockFooter>,
+    row_group: usize,
+    pages: Vec<Page>,
+    /// Once one is wanted.
+    column: Option<Column>,
+}
+
+/// A page, and the longest duration in it as far as that is known.
+#[derive(Debug, Clone, Copy)]
+struct Page {
+    end: usize,
+    longest: i64,
+}
+
+enum Column {
+    Encoded(Box<EncodedColumn>),
+    /// It has another form than operators over encoded columns read.
+    Other,
+}
+
+impl Durations {
+    /// Of a block; no row group is open yet.
+    ///
+    /// # Errors
+    /// If the store fails, or the footer is damaged.
+    pub(in crate::physical) async fn of(mut file: BlockFile) -> Result<Self> {
+        Ok(Self {
+            footer: file.footer().await.map_err(external)?,
+            file,
+            row_group: 0,
+            pages: Vec::new(),
+            column: None,
+        })
+    }
+
+    /// The rows of the block's row groups.
+    pub(in crate::physical) fn row_groups(&self) -> Vec<Range<usize>> {
+        crate::scan::row_groups(&self.footer).collect()
+    }
+
+    /// Goes on to a row group.
+    pub(in crate::physical) fn open(&mut self, row_group: usize) {
+        let metadata = self.footer.metadata();
+        self.row_group = row_group;
+        self.column = None;
+        self.pages = pages(metadata, row_group).unwrap_or_else(|| {
+            let rows = metadata.row_group(row_group).num_rows();
+            vec![Page {
+                end: usize::try_from(rows).unwrap_or(usize::MAX),
+                longest: i64::MAX,
+            }]
+        });
+    }
+
+    /// Where the page of a row ends.
+    pub(in crate::physical) fn page_end(&self, row: usize) -> usize {
+        self.page(row).map_or(usize::MAX, |page| page.end)
+    }
+
+    /// A duration that none of a row's page exceeds.
+    pub(in crate::physical) fn longest(&self, row: usize) -> i64 {
+        self.page(row).map_or(i64::MAX, |page| page.longest)
+    }
+
+    fn page(&self, row: usize) -> Option<&Page> {
+        let page = self.pages.partition_point(|page| page.end <= row);
+        self.pages.get(page)
+    }
+
+    /// The durations of some of the rows from `start` to `end`, which are of one page, and behind all that
+    /// were asked for before.
+    ///
+    /// # Errors
+    /// If the store fails, or the block is damaged.
+    pub(in crate::physical) async fn read(
+        &mut self,
+        (start, end): (usize, usize),
+        rows: &Rows,
+    ) -> Result<RowValues> {
+        let mut column = match self.column.take() {
+            Some(column) => column,
+            None => self.open_column().await?,
+        };
+        let values = match &mut column {
+            Column::Encoded(column) => {
+                let mut window = Window::new(start, end, 1);
+                let columns = std::slice::from_mut(&mut **column);
+                let (column, codes) = window.read(columns, 0, rows)?;
+                codes.pick(column.values(), rows)?
+            }
+            Column::Other => self.read_other(start, rows).await?,
+        };
+        self.column = Some(column);
+        RowValues::try_new(&values)
+    }
+
+    async fn open_column(&mut self) -> Result<Column> {
+        let metadata = self.footer.metadata();
+        let leaf = leaf(metadata);
+        let leaf = leaf.filter(|leaf| can_read(metadata, self.row_group, *leaf, &DataType::Int64));
+        let Some(leaf) = leaf else {
+            return Ok(Column::Other);
+        };
+        let column = [(leaf, DataType::Int64)];
+        let opened = EncodedColumn::open(&mut self.file, self.row_group, &column).await;
+        let opened = opened.map_err(external)?.pop();
+        Ok(opened.map_or(Column::Other, |opened| Column::Encoded(Box::new(opened))))
+    }
+
+    async fn read_other(&mut self, start: usize, rows: &Rows) -> Result<ArrayRef> {
+        let ranges: Vec<Range<usize>> = match rows {
+            Rows::All(count) => std::iter::once(start..start + count).collect(),
+            Rows::Some(rows) => {
+                let rows = rows.iter().map(|row| start + index(*row));
+                rows.map(|row| row..row + 1).collect()
+            }
+        };
+        let wanted = |name: &str| name == names::DURATION;
+        let read = read_rows(&mut self.file, self.row_group, &ranges, &wanted).await;
+        let read = read.map_err(external)?;
+        Ok(Arc::clone(crate::batch::named(&read, names::DURATION)?))
+    }
+}
+
+/// The column of durations in a file.
+fn leaf(metadata: &ParquetMetaData) -> Option<usize> {
+    let mut columns = metadata.file_metadata().schema_descr().columns().iter();
+    columns.position(|column| column.path().parts() == [names::DURATION])
+}
+
+/// The pages of a row group's durations; `None` if the page index does not say.
+fn pages(metadata: &ParquetMetaData, row_group: usize) -> Option<Vec<Page>> {
+    let leaf = leaf(metadata)?;
+    let ColumnIndexMetaData::INT64(index) = metadata.column_index()?.get(row_group)?.get(leaf)?
+    else {
+        return None;
+    };
+    let locations = metadata.offset_index()?.get(row_group)?.get(leaf)?;
+    let locations = locations.page_locations();
+    let rows = metadata.row_group(row_group).num_rows();
+    let ends = locations.iter().skip(1).map(|page| page.first_row_index);
+    let pages = ends.chain([rows]).enumerate().map(|(page, end)| {
+        Some(Page {
+            end: usize::try_from(end).ok()?,
+            longest: index.max_value(page).copied().unwrap_or(i64::MAX),
+        })
+    });
+    pages.collect()
+}
