@@ -169,6 +169,12 @@ pub(super) fn by_value(one: Number, other: Number) -> Ordering {
     }
 }
 
+/// Whether a value comes before another that was found sooner.
+#[inline]
+pub(super) fn is_larger(value: Number, held: Number) -> bool {
+    by_value(value, held).is_gt()
+}
+
 impl Role {
     /// Numbers roles from 0.
     pub(super) fn number(self) -> usize {

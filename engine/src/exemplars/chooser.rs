@@ -6,32 +6,24 @@
 //! window of a query: the spans of an interval are the same in every window that it lies in.
 //!
 //! Samples are to be of many series. An order by a hash of the series would look at every row for
-//! that; so rows come first whose number is a multiple of 64, then of 32, and so on, and the hash decides
-//! among those. Where spans are many it is asked for one in 64, and where they are few all of them count.
+//! that; so rows come first whose number is a multiple of 256, then of 128, and so on, and the hash decides
+//! among those. Where spans are many it is asked for one in 256, and where they are few all of them count.
 
-use std::mem::take;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::error::Result;
 use storage::ids::BlockId;
 
-use super::candidate::{Candidate, Role, SAMPLES, SpanPlace, by_value};
+use super::candidate::{Candidate, Role, SAMPLES, SpanPlace};
 use super::candidates::Candidates;
+use super::cells::{Cell, Cells, TOP_TIER, order, shifted, tier};
+use super::rows::{ChosenFrom, Located, RowValues};
 use crate::aggregate::StateKind;
-use crate::aggregate::histogram::{float_bucket, int_bucket};
-use crate::aggregate::interval::{IntervalCursor, Moments};
+use crate::aggregate::interval::{IntervalCursor, Moments, OUTSIDE};
 use crate::functions::range_udaf::RangeArguments;
 use crate::index::index;
 use crate::key::Grouping;
 use crate::spanset::number::Number;
-
-/// Rows of a multiple of this power of two come first among samples.
-const TOP_TIER: u32 = 6;
-/// So many rows, as a power of two, have the same order of series.
-const STRETCH: u32 = 14;
 
 /// Chooses among the spans of a job.
 #[derive(Debug)]
@@ -41,55 +33,34 @@ pub(crate) struct Chooser {
     cursor: IntervalCursor,
     /// The place of the row group's first row in the block.
     first_row: usize,
-    /// Of the intervals from `first_interval` on.
-    cells: Vec<Cell>,
-    first_interval: usize,
+    cells: Cells,
     /// Of the keys of groups.
     hashes: Vec<u64>,
     /// Of the row groups that are done.
     found: Candidates,
 }
 
-/// What was found so far of one interval, by row in the block.
-#[derive(Debug, Clone, Default)]
-struct Cell {
-    largest: Option<(usize, Number)>,
-    samples: [Option<Sample>; SAMPLES],
-    /// Of what tiers these are.
-    tiers: [u32; SAMPLES],
-}
-
-/// A row, its value, and its order among samples.
-type Sample = (usize, Number, u64);
-
-/// Some rows of a row group, ascending.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum ChosenFrom<'a> {
-    /// So many from a row on.
-    All { first: usize, count: usize },
-    /// Those at some distances from a row.
-    Some { first: usize, rows: &'a [u32] },
-}
-
-/// Values of rows: what is aggregated of them, or their durations where they are only counted.
-#[derive(Debug, Clone)]
-pub(crate) enum RowValues {
-    Int(Int64Array),
-    Float(Float64Array),
+/// Rows that are considered.
+#[derive(Clone, Copy)]
+struct Offered<'a> {
+    kind: StateKind,
+    first_row: usize,
+    rows: ChosenFrom<'a>,
+    groups: Option<&'a [u32]>,
+    hashes: &'a [u64],
+    values: Option<&'a RowValues>,
 }
 
 impl Chooser {
     /// Nothing chosen yet of the spans of a block, for a state of this kind over a grid.
     pub(crate) fn new(block: BlockId, kind: StateKind, arguments: &RangeArguments) -> Self {
-        let cursor = arguments.cursor();
         let grid = (arguments.start, arguments.step, arguments.intervals);
         Self {
             block,
             kind,
-            cursor,
+            cursor: arguments.cursor(),
             first_row: 0,
-            cells: Vec::new(),
-            first_interval: 0,
+            cells: Cells::default(),
             hashes: Vec::new(),
             found: Candidates::new(grid, arguments.limit),
         }
@@ -109,29 +80,42 @@ impl Chooser {
 
     /// Bytes held, about.
     pub(crate) fn bytes(&self) -> usize {
-        self.cells.capacity() * size_of::<Cell>()
-            + self.hashes.capacity() * size_of::<u64>()
-            + self.found.bytes()
+        self.cells.bytes() + self.hashes.capacity() * size_of::<u64>() + self.found.bytes()
+    }
+
+    /// In which intervals rows are; `intervals` has room for those of each.
+    pub(crate) fn locate<'a>(
+        &mut self,
+        moments: Moments<'a>,
+        intervals: &'a mut Vec<u32>,
+    ) -> Located<'a> {
+        match moments {
+            Moments::Same { interval, .. } => Located::One(interval),
+            Moments::Intervals(intervals) => Located::of(intervals),
+            Moments::Times(times) => {
+                let interval = |&time: &i64| {
+                    let found = self.cursor.find(time).map(u32::try_from);
+                    found.and_then(|found| found.ok()).unwrap_or(OUTSIDE)
+                };
+                intervals.clear();
+                intervals.extend(times.iter().map(interval));
+                Located::of(intervals)
+            }
+        }
     }
 
     /// Whether a span with a value up to `most` can be the largest of its interval, if it is among these
     /// rows.
-    pub(crate) fn wants(&mut self, moments: Moments<'_>, most: i64) -> bool {
-        let mut row = 0;
-        while row < moments.len() {
-            let (interval, length) = moments.run(row, &mut self.cursor);
-            if let Some(interval) = interval {
-                let cell = interval.checked_sub(self.first_interval);
-                let largest = cell
-                    .and_then(|cell| self.cells.get(cell))
-                    .and_then(|cell| cell.largest);
-                if largest.is_none_or(|(_, largest)| is_larger(Number::Int(most), largest)) {
-                    return true;
-                }
-            }
-            row += length;
+    pub(crate) fn wants(&self, located: Located<'_>, most: i64) -> bool {
+        let wants = |interval: usize| {
+            let cell = self.cells.get(interval);
+            cell.is_none_or(|cell| cell.wants(Number::Int(most)))
+        };
+        match located {
+            Located::Outside => false,
+            Located::One(interval) => wants(interval),
+            Located::Each { first, last, .. } => (first..=last).any(wants),
         }
-        false
     }
 
     /// Considers some rows that follow those considered before. Without `values` none of them is the
@@ -139,77 +123,36 @@ impl Chooser {
     pub(crate) fn offer(
         &mut self,
         rows: ChosenFrom<'_>,
-        moments: Moments<'_>,
+        located: Located<'_>,
         (groups, grouping): (Option<&[u32]>, &Grouping),
         values: Option<&RowValues>,
     ) -> Result<()> {
         if self.hashes.len() < grouping.len() {
             self.hashes.extend(grouping.hashes(self.hashes.len())?);
         }
-        let count = rows.len().min(moments.len());
-        let mut at = 0;
-        while at < count {
-            let (interval, length) = moments.run(at, &mut self.cursor);
-            let run = at..count.min(at + length);
-            at = run.end;
-            let Some(interval) = interval else {
-                continue;
-            };
-            let cell = cell(&mut self.cells, &mut self.first_interval, interval);
-            let place = |at: usize| self.first_row + rows.get(at);
-            if let Some(values) = values
-                && let Some((at, value)) = values.largest(run.clone(), self.kind)
-                && cell.largest.is_none_or(|(_, held)| is_larger(value, held))
-            {
-                cell.largest = Some((place(at), value));
-            }
-            for number in 0..SAMPLES {
-                let sampled = |cell: &mut Cell, at: usize, tier: u32| {
-                    let value = match values {
-                        Some(values) => values.get(at, self.kind),
-                        None => Some(Number::Int(0)),
-                    };
-                    if let Some(value) = value {
-                        let group = groups.and_then(|groups| groups.get(at)).copied();
-                        let hash = self.hashes.get(index(group.unwrap_or_default())).copied();
-                        let order = order(tier, place(at), hash.unwrap_or_default(), number);
-                        cell.sample(number, tier, (place(at), value, order));
-                    }
-                };
-                // Rows of lower tiers are no samples any more.
-                let least = cell.tiers[number];
-                match rows {
-                    ChosenFrom::All { .. } => {
-                        for tier in (least..=TOP_TIER).rev() {
-                            let step = 1 << tier;
-                            let first = shifted(place(run.start), number);
-                            let before = first.next_multiple_of(step) - first;
-                            for at in (run.start + before..run.end).step_by(step) {
-                                sampled(cell, at, tier);
-                            }
-                            // All others are of a lower tier.
-                            if cell.samples[number].is_some() && cell.tiers[number] >= tier {
-                                break;
-                            }
-                        }
-                    }
-                    ChosenFrom::Some { .. } => {
-                        for at in run.clone() {
-                            let tier = tier(place(at), number);
-                            if tier >= cell.tiers[number] {
-                                sampled(cell, at, tier);
-                            }
-                        }
-                    }
-                }
-            }
+        let offered = Offered {
+            kind: self.kind,
+            first_row: self.first_row,
+            rows,
+            groups,
+            hashes: &self.hashes,
+            values,
+        };
+        match located {
+            Located::Outside => {}
+            Located::One(interval) => offered.of_one(self.cells.of(interval)),
+            Located::Each {
+                intervals,
+                first,
+                last,
+            } => offered.of_several(intervals, first, self.cells.between(first, last)),
         }
         Ok(())
     }
 
     /// Takes down what was found in the row group.
     fn close(&mut self) {
-        for (cell, interval) in take(&mut self.cells).into_iter().zip(self.first_interval..) {
+        for (interval, cell) in self.cells.take() {
             let interval = u32::try_from(interval).unwrap_or(u32::MAX);
             let mut keep = |row: usize, value, role| {
                 let row = u64::try_from(row).unwrap_or(u64::MAX);
@@ -232,154 +175,118 @@ impl Chooser {
     }
 }
 
-/// The cell of an interval.
-fn cell<'c>(cells: &'c mut Vec<Cell>, first: &mut usize, interval: usize) -> &'c mut Cell {
-    if cells.is_empty() {
-        *first = interval;
-    }
-    // Spans are nearly in order of time.
-    if interval < *first {
-        let before = *first - interval;
-        cells.splice(0..0, std::iter::repeat_n(Cell::default(), before));
-        *first = interval;
-    }
-    let at = interval - *first;
-    if at >= cells.len() {
-        cells.resize(at + 1, Cell::default());
-    }
-    &mut cells[at]
-}
-
-impl Cell {
-    fn sample(&mut self, number: usize, tier: u32, sample: Sample) {
-        self.tiers[number] = self.tiers[number].max(tier);
-        let (_, _, order) = sample;
-        let held = &mut self.samples[number];
-        let is_first = match held {
-            None => true,
-            Some((_, _, held)) if number == 0 => order < *held,
-            // Where all is equal else, samples are from both ends.
-            Some((_, _, held)) => order <= *held,
-        };
-        if is_first {
-            *held = Some(sample);
-        }
-    }
-}
-
-/// A row's place as tiers have it, which is odd in one sample where it is even in the other: of two
-/// neighbours each is a sample.
-const fn shifted(row: usize, number: usize) -> usize {
-    const ODD: usize = 33;
-    row + number * ODD
-}
-
-fn tier(row: usize, number: usize) -> u32 {
-    shifted(row, number).trailing_zeros().min(TOP_TIER)
-}
-
-/// The order of a row among samples: by tier, then by a hash of its series, which is another one for
-/// each stretch of rows and each sample.
-fn order(tier: u32, row: usize, hash: u64, number: usize) -> u64 {
-    /// Bits that hashes are left.
-    const BITS: u32 = 60;
-    let stretch = u64::try_from((row >> STRETCH) * SAMPLES + number).unwrap_or(u64::MAX);
-    let hash = mix(hash ^ mix(stretch));
-    u64::from(TOP_TIER - tier) << BITS | hash >> (u64::BITS - BITS)
-}
-
-/// The finalizer of `SplitMix64`.
-const fn mix(value: u64) -> u64 {
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
-}
-
-fn is_larger(value: Number, held: Number) -> bool {
-    by_value(value, held).is_gt()
-}
-
-impl ChosenFrom<'_> {
-    fn len(&self) -> usize {
-        match self {
-            Self::All { count, .. } => *count,
-            Self::Some { rows, .. } => rows.len(),
-        }
+impl Offered<'_> {
+    fn place(&self, at: usize) -> usize {
+        self.first_row + self.rows.get(at)
     }
 
-    fn get(&self, at: usize) -> usize {
-        match self {
-            Self::All { first, .. } => first + at,
-            Self::Some { first, rows } => first + rows.get(at).map_or(0, |row| index(*row)),
-        }
-    }
-}
-
-impl RowValues {
-    /// Values as they are aggregated.
-    ///
-    /// # Errors
-    /// If they are no numbers.
-    pub(crate) fn try_new(values: &ArrayRef) -> Result<Self> {
-        Ok(if values.data_type().is_floating() {
-            let values = cast(values, &DataType::Float64)?;
-            Self::Float(values.as_primitive::<Float64Type>().clone())
-        } else {
-            let values = cast(values, &DataType::Int64)?;
-            Self::Int(values.as_primitive::<Int64Type>().clone())
-        })
-    }
-
-    /// The value of a row; `None` if it does not count.
-    fn get(&self, row: usize, kind: StateKind) -> Option<Number> {
-        let value = match self {
-            Self::Int(values) if values.is_valid(row) => Number::Int(values.value(row)),
-            Self::Float(values) if values.is_valid(row) => Number::Float(values.value(row)),
-            _ => return None,
-        };
-        counts(value, kind).then_some(value)
-    }
-
-    /// The first of the rows with the largest value among those that count, and the value.
-    fn largest(&self, rows: std::ops::Range<usize>, kind: StateKind) -> Option<(usize, Number)> {
-        if let Self::Int(values) = self
-            && values.null_count() == 0
+    /// Considers all of the rows for one interval.
+    fn of_one(&self, cell: &mut Cell) {
+        if let Some(values) = self.values
+            && let Some((at, value)) = values.largest(0..self.rows.len(), self.kind)
+            && cell.wants(value)
         {
-            let values = values.values().get(rows.clone())?;
-            let most = values.iter().copied().max()?;
-            let value = Number::Int(most);
-            if !counts(value, kind) {
-                return None;
-            }
-            let at = values.iter().position(|value| *value == most)?;
-            return Some((rows.start + at, value));
+            cell.largest = Some((self.place(at), value));
         }
-        let mut largest: Option<(usize, Number)> = None;
-        for row in rows {
-            if let Some(value) = self.get(row, kind)
-                && largest.is_none_or(|(_, held)| is_larger(value, held))
-            {
-                largest = Some((row, value));
-            }
+        for number in 0..SAMPLES {
+            self.each_tier(number, |tier, rows| {
+                if !cell.samples_from(tier, number) {
+                    return false;
+                }
+                rows.for_each(|at| self.sample(cell, at, (tier, number)));
+                true
+            });
         }
-        largest
     }
-}
 
-/// Whether a function that keeps such states counts a span with this value.
-fn counts(value: Number, kind: StateKind) -> bool {
-    match value {
-        Number::Int(value) | Number::Duration(value) => {
-            kind != StateKind::Log2 || int_bucket(value).is_some()
+    /// Considers the rows for an interval each, which are some of those from `first` on.
+    fn of_several(&self, intervals: &[u32], first: usize, cells: &mut [Cell]) {
+        // What is outside is beyond the last.
+        let cell_of = |interval: u32| index(interval).wrapping_sub(first);
+        if let Some(values) = self.values {
+            values.each(self.kind, |at, value| {
+                let interval = intervals.get(at).copied().unwrap_or(OUTSIDE);
+                if let Some(cell) = cells.get_mut(cell_of(interval))
+                    && cell.wants(value)
+                {
+                    cell.largest = Some((self.place(at), value));
+                }
+            });
         }
-        Number::Float(value) => {
-            !value.is_nan() && (kind != StateKind::Log2 || float_bucket(value).is_some())
+        // Those in between may have no rows here; then there is nothing to wait for.
+        let mut present = vec![false; cells.len()];
+        for &interval in intervals {
+            if let Some(present) = present.get_mut(cell_of(interval)) {
+                *present = true;
+            }
+        }
+        for number in 0..SAMPLES {
+            self.each_tier(number, |tier, rows| {
+                let mut wanting = cells.iter().zip(&present);
+                if !wanting.any(|(cell, present)| *present && cell.samples_from(tier, number)) {
+                    return false;
+                }
+                for at in rows {
+                    let interval = intervals.get(at).copied().unwrap_or(OUTSIDE);
+                    if let Some(cell) = cells.get_mut(cell_of(interval))
+                        && cell.samples_from(tier, number)
+                    {
+                        self.sample(cell, at, (tier, number));
+                    }
+                }
+                true
+            });
+        }
+    }
+
+    /// Hands over the rows of each tier, from the top down, for as long as `act` says.
+    fn each_tier(
+        &self,
+        number: usize,
+        mut act: impl FnMut(u32, &mut dyn Iterator<Item = usize>) -> bool,
+    ) {
+        let count = self.rows.len();
+        for of_tier in (0..=TOP_TIER).rev() {
+            let goes_on = match self.rows {
+                ChosenFrom::All { .. } => {
+                    let step = 1 << of_tier;
+                    let first = shifted(self.place(0), number);
+                    let before = first.next_multiple_of(step) - first;
+                    let multiples = (before..count).step_by(step);
+                    // Every other one is of a higher tier, but for the top.
+                    let is_of_tier = |at: &usize| tier(self.place(*at), number) == of_tier;
+                    act(of_tier, &mut multiples.filter(is_of_tier))
+                }
+                ChosenFrom::Some { .. } => {
+                    let is_of_tier = |at: &usize| tier(self.place(*at), number) == of_tier;
+                    act(of_tier, &mut (0..count).filter(is_of_tier))
+                }
+            };
+            if !goes_on {
+                break;
+            }
+        }
+    }
+
+    /// Considers a row as a sample, if it counts.
+    fn sample(&self, cell: &mut Cell, at: usize, (tier, number): (u32, usize)) {
+        let value = match self.values {
+            Some(values) => values.get(at, self.kind),
+            None => Some(Number::Int(0)),
+        };
+        if let Some(value) = value {
+            let place = self.place(at);
+            let group = self.groups.and_then(|groups| groups.get(at)).copied();
+            let hash = self.hashes.get(index(group.unwrap_or_default())).copied();
+            let order = order(tier, place, hash.unwrap_or_default(), number);
+            cell.sample(number, tier, (place, value, order));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::Int64Array;
     use proptest::prelude::*;
     use ulid::Ulid;
 
@@ -418,12 +325,13 @@ mod tests {
             } else {
                 ChosenFrom::Some { first, rows: &rows }
             };
-            let moments = Moments::Times(&times);
+            let mut intervals = Vec::new();
+            let located = chooser.locate(Moments::Times(&times), &mut intervals);
             let most = spans.iter().map(|span| span.1).max().unwrap();
-            let wanted = chooser.wants(moments, most);
+            let wanted = chooser.wants(located, most);
             let values = wanted.then_some(&values);
             chooser
-                .offer(rows, moments, (None, &grouping), values)
+                .offer(rows, located, (None, &grouping), values)
                 .unwrap();
         }
         let found = chooser.finish();

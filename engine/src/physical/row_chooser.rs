@@ -13,7 +13,8 @@ use super::encoded::{Durations, Rows};
 use crate::aggregate::interval::Moments;
 use crate::batch::named;
 use crate::exemplars::Candidates;
-use crate::exemplars::chooser::{Chooser, ChosenFrom, RowValues};
+use crate::exemplars::chooser::Chooser;
+use crate::exemplars::rows::{ChosenFrom, Located, RowValues};
 use crate::index::index;
 use crate::key::Grouping;
 use crate::provider::Spans;
@@ -84,6 +85,7 @@ impl RowChooser {
         let rows: Vec<usize> = rows
             .map(|row| usize::try_from(*row).unwrap_or(usize::MAX))
             .collect();
+        let mut intervals = Vec::new();
         let mut at = 0;
         while let Some(&first) = rows.get(at) {
             let group = self.row_groups.partition_point(|group| group.end <= first);
@@ -110,9 +112,10 @@ impl RowChooser {
             let distances = distances.map(|row| u32::try_from(row).unwrap_or(u32::MAX));
             let distances = Rows::Some(distances.collect());
             let moments = Moments::Times(times.get(at..at + count).unwrap_or_default());
+            let located = self.chooser.locate(moments, &mut intervals);
             let values = match values {
                 Some(values) => Some(RowValues::try_new(&values.slice(at, count))?),
-                None => self.durations(from, &distances, moments).await?,
+                None => self.durations(from, &distances, located).await?,
             };
             let Rows::Some(distances) = &distances else {
                 break;
@@ -124,7 +127,7 @@ impl RowChooser {
             let groups = groups.and_then(|groups| groups.get(at..at + count));
             let groups = (groups, grouping);
             self.chooser
-                .offer(chosen_from, moments, groups, values.as_ref())?;
+                .offer(chosen_from, located, groups, values.as_ref())?;
             at += count;
         }
         Ok(())
@@ -135,19 +138,17 @@ impl RowChooser {
         &mut self,
         first: usize,
         rows: &Rows,
-        moments: Moments<'_>,
+        located: Located<'_>,
     ) -> Result<Option<RowValues>> {
         match &mut self.durations {
             Source::Stored(durations) => {
-                if !self.chooser.wants(moments, durations.longest(first)) {
-                    return Ok(None);
-                }
                 let last = match rows {
                     Rows::All(count) => count.saturating_sub(1),
                     Rows::Some(rows) => rows.last().map_or(0, |row| index(*row)),
                 };
-                let window = (first, first + last + 1);
-                Ok(Some(durations.read(window, rows).await?))
+                let window = first..first + last + 1;
+                let chooser = &self.chooser;
+                durations.wanted(window, rows, located, chooser).await
             }
             Source::Live(durations) => Ok(Some(of_batches(durations, first, rows)?)),
         }

@@ -32,7 +32,8 @@ use super::window::{
 use crate::aggregate::interval::{IntervalCursor, Moments};
 use crate::aggregate::{Groups, RangeState, StateKind};
 use crate::exemplars::Candidates;
-use crate::exemplars::chooser::{Chooser, ChosenFrom, RowValues};
+use crate::exemplars::chooser::Chooser;
+use crate::exemplars::rows::{ChosenFrom, RowValues};
 use crate::functions::range_udaf::RangeArguments;
 use crate::key::{Grouping, KeyTable};
 use crate::lower::{LoweredAggregate, Selected};
@@ -67,6 +68,8 @@ struct Choice {
     chooser: Chooser,
     /// Where rows have no value.
     durations: Option<Durations>,
+    /// Room for the intervals of rows.
+    intervals: Vec<u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -199,6 +202,7 @@ impl EncodedAggregate {
                 Some(_) => None,
                 None => Some(Durations::of(file.clone()).await?),
             },
+            intervals: Vec::new(),
         })
     }
 }
@@ -221,16 +225,13 @@ impl Choice {
         groups: (Option<&[u32]>, &Grouping),
         values: Option<&ArrayRef>,
     ) -> Result<()> {
+        let chooser = &mut self.chooser;
+        let located = chooser.locate(moments, &mut self.intervals);
         let values = match (&mut self.durations, values) {
             (_, Some(values)) => Some(RowValues::try_new(values)?),
             (Some(durations), None) => {
-                let longest = durations.longest(window.start);
-                if self.chooser.wants(moments, longest) {
-                    let window = (window.start, window.end);
-                    Some(durations.read(window, selected).await?)
-                } else {
-                    None
-                }
+                let window = window.clone();
+                durations.wanted(window, selected, located, chooser).await?
             }
             (None, None) => None,
         };
@@ -242,7 +243,7 @@ impl Choice {
             },
             Rows::Some(rows) => ChosenFrom::Some { first, rows },
         };
-        self.chooser.offer(rows, moments, groups, values.as_ref())
+        chooser.offer(rows, located, groups, values.as_ref())
     }
 }
 

@@ -1,24 +1,26 @@
 //! How long spans took, looked at as little as can be.
 //!
 //! Of a query that only counts, durations are wanted but for the slowest spans that it shows. The page
-//! index knows the longest of each page, so a page is read only if it can have one of these.
+//! index knows the longest of each page, so a page is read only if it can have one of these, and of a page
+//! that was read the longest of each zone is known.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::error::Result;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use storage::block::encoded::{EncodedColumn, can_read};
+use storage::block::encoded::{EncodedColumn, Peak, can_read};
 use storage::block::footer::BlockFooter;
 use storage::block::{BlockFile, read_rows};
 use storage::schema::names;
 
 use super::codes::Rows;
 use super::window::{Window, external};
-use crate::exemplars::chooser::RowValues;
+use crate::batch::named;
+use crate::exemplars::chooser::Chooser;
+use crate::exemplars::rows::{Located, RowValues};
 use crate::index::index;
 
 /// The durations of a row group's spans, read forwards.
@@ -84,7 +86,7 @@ impl Durations {
     }
 
     /// A duration that none of a row's page exceeds.
-    pub(in crate::physical) fn longest(&self, row: usize) -> i64 {
+    fn longest(&self, row: usize) -> i64 {
         self.page(row).map_or(i64::MAX, |page| page.longest)
     }
 
@@ -93,31 +95,32 @@ impl Durations {
         self.pages.get(page)
     }
 
-    /// The durations of some of the rows from `start` to `end`, which are of one page, and behind all that
-    /// were asked for before.
+    /// The durations of some of the rows of a window, which is of one page and behind all that were asked
+    /// for before, as far as the `chooser` can want one for the longest of its interval; `None` if it
+    /// cannot.
     ///
     /// # Errors
     /// If the store fails, or the block is damaged.
-    pub(in crate::physical) async fn read(
+    pub(in crate::physical) async fn wanted(
         &mut self,
-        (start, end): (usize, usize),
+        window: Range<usize>,
         rows: &Rows,
-    ) -> Result<RowValues> {
+        located: Located<'_>,
+        chooser: &Chooser,
+    ) -> Result<Option<RowValues>> {
+        if !chooser.wants(located, self.longest(window.start)) {
+            return Ok(None);
+        }
         let mut column = match self.column.take() {
             Some(column) => column,
             None => self.open_column().await?,
         };
-        let values = match &mut column {
-            Column::Encoded(column) => {
-                let mut window = Window::new(start, end, 1);
-                let columns = std::slice::from_mut(&mut **column);
-                let (column, codes) = window.read(columns, 0, rows)?;
-                codes.pick(column.values(), rows)?
-            }
-            Column::Other => self.read_other(start, rows).await?,
+        let durations = match &mut column {
+            Column::Encoded(column) => encoded(column, window, rows, located, chooser)?,
+            Column::Other => Some(self.read_other(window.start, rows).await?),
         };
         self.column = Some(column);
-        RowValues::try_new(&values)
+        Ok(durations)
     }
 
     async fn open_column(&mut self) -> Result<Column> {
@@ -133,7 +136,7 @@ impl Durations {
         Ok(opened.map_or(Column::Other, |opened| Column::Encoded(Box::new(opened))))
     }
 
-    async fn read_other(&mut self, start: usize, rows: &Rows) -> Result<ArrayRef> {
+    async fn read_other(&mut self, start: usize, rows: &Rows) -> Result<RowValues> {
         let ranges: Vec<Range<usize>> = match rows {
             Rows::All(count) => std::iter::once(start..start + count).collect(),
             Rows::Some(rows) => {
@@ -144,8 +147,43 @@ impl Durations {
         let wanted = |name: &str| name == names::DURATION;
         let read = read_rows(&mut self.file, self.row_group, &ranges, &wanted).await;
         let read = read.map_err(external)?;
-        Ok(Arc::clone(crate::batch::named(&read, names::DURATION)?))
+        RowValues::try_new(named(&read, names::DURATION)?)
     }
+}
+
+/// What [`Durations::wanted`] gives, out of a column that is read as it is encoded.
+fn encoded(
+    column: &mut EncodedColumn,
+    window: Range<usize>,
+    rows: &Rows,
+    located: Located<'_>,
+    chooser: &Chooser,
+) -> Result<Option<RowValues>> {
+    column.seek(window.start).map_err(external)?;
+    let peaks = column.peaks();
+    let first = peaks.partition_point(|peak| peak.zone.end <= window.start);
+    let peaks = peaks.get(first..).unwrap_or_default();
+    let end = peaks.partition_point(|peak| peak.zone.start < window.end);
+    let peaks = peaks.get(..end).unwrap_or_default();
+    // Of equal ones the first.
+    let longest = peaks.iter().rev().max_by_key(|peak| peak.value);
+    if let Some(Peak { row, value, .. }) = longest {
+        if !chooser.wants(located, *value) {
+            return Ok(None);
+        }
+        // Zones may reach beyond the window, but what is the longest of all is the longest of it.
+        if let (Rows::All(_), Located::One(_)) = (rows, located)
+            && window.contains(row)
+        {
+            let at = row - window.start;
+            return Ok(Some(RowValues::Largest { at, value: *value }));
+        }
+    }
+    let columns = std::slice::from_mut(column);
+    let mut window = Window::new(window.start, window.end, columns.len());
+    let (column, codes) = window.read(columns, 0, rows)?;
+    let durations = codes.pick(column.values(), rows)?;
+    RowValues::try_new(&durations).map(Some)
 }
 
 /// The column of durations in a file.

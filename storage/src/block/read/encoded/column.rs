@@ -13,6 +13,7 @@ use parquet::file::metadata::ParquetMetaData;
 use super::chunk::page_bounds;
 use super::decode::PageDecoder;
 use super::page::{Loaded, PageCodes, PageContent};
+use super::peaks::Peak;
 use super::row_codes::RowCodes;
 use super::shared::SharedChunk;
 use super::values::is_known;
@@ -125,6 +126,7 @@ impl EncodedColumn {
                 values: new_empty_array(value_type(data_type)),
                 generation: 0,
                 codes: PageCodes::Place,
+                peaks: Arc::default(),
             },
         };
         Ok(columns.map(column).collect())
@@ -174,6 +176,13 @@ impl EncodedColumn {
             PageCodes::Place => Some(self.page.row - self.page.rows.start),
             PageCodes::Coded { .. } => None,
         }
+    }
+
+    /// The largest numbers of this page, one for each zone of its rows, in order; none where rows do not
+    /// have a number each, in codes that are [places](Self::place).
+    #[must_use]
+    pub fn peaks(&self) -> &[Peak] {
+        self.page.peaks()
     }
 
     /// The code that the next rows all have, if that can be seen without reading theirs.
@@ -264,6 +273,7 @@ impl EncodedColumn {
                 },
                 values: content.values,
                 codes: content.codes,
+                peaks: content.peaks,
             };
         }
         self.page.skip_to(row)

@@ -113,6 +113,7 @@ impl PageDecoder {
             codes: PageCodes::Coded { codes, present },
             is_own: false,
             bytes: bytes.len() + levels_bytes,
+            peaks: Arc::default(),
         })
     }
 
@@ -159,6 +160,7 @@ fn own_values(values: ArrayRef) -> Result<PageContent> {
             values,
             codes: PageCodes::Place,
             is_own: true,
+            peaks: Arc::default(),
         });
     };
     let width = width_of(places.last().copied().unwrap_or_default());
@@ -173,6 +175,7 @@ fn own_values(values: ArrayRef) -> Result<PageContent> {
             present: None,
         },
         is_own: true,
+        peaks: Arc::default(),
     })
 }
 

@@ -1,11 +1,13 @@
 //! A page of a column chunk: which code each of its rows has.
 
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef};
 use bytes::Bytes;
 use parquet::errors::Result;
 
+use super::peaks::{self, Peak};
 use super::row_codes::{RowCodes, largest};
 use crate::block::hybrid::Hybrid;
 use crate::block::read::page_reader::damaged;
@@ -19,6 +21,7 @@ pub(super) struct Loaded {
     /// A number that is another one for other values.
     pub(super) generation: u64,
     pub(super) codes: PageCodes,
+    pub(super) peaks: Arc<OnceLock<Box<[Peak]>>>,
 }
 
 /// A page that was decoded, of which nothing was read. Cheap to clone.
@@ -30,6 +33,8 @@ pub(super) struct PageContent {
     pub(super) is_own: bool,
     /// Bytes of memory that the page takes, without a dictionary.
     pub(super) bytes: usize,
+    /// Its largest numbers, once somebody has asked.
+    pub(super) peaks: Arc<OnceLock<Box<[Peak]>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -58,6 +63,16 @@ impl Loaded {
         }
         self.row = row;
         Ok(())
+    }
+
+    /// The largest numbers of the page, zone by zone; none if not each row has its own number.
+    pub(super) fn peaks(&self) -> &[Peak] {
+        match self.codes {
+            PageCodes::Place => self
+                .peaks
+                .get_or_init(|| peaks::find(&self.values, self.rows.start)),
+            PageCodes::Coded { .. } => &[],
+        }
     }
 
     /// The code of rows that have no value.
