@@ -12,6 +12,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use clap::Args;
+use engine::MAX_EXEMPLARS;
 use object_store::memory::InMemory;
 use storage::block::{EncodeOptions, ReadBack, WriteOptions, encode, store_block, write_parquet};
 use storage::catalog::Manifest;
@@ -48,6 +49,9 @@ const QUESTIONS: [&str; 9] = [
     "descendant",
     "compare",
 ];
+/// What is asked once more with as many exemplars as Grafana gets: over all rows, over rows that a
+/// condition and groups pick, and over whole traces.
+const WITH_EXEMPLARS: [&str; 3] = ["count", "errors by service", "descendant"];
 /// Files compress a little differently with every release of the compressor.
 const BYTES_TOLERANCE: f64 = 0.02;
 /// Instructions and allocations move with compilers and thread timing.
@@ -104,10 +108,29 @@ fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("counters.txt")
 }
 
-fn questions() -> impl Iterator<Item = &'static Question> {
-    METRICS
-        .iter()
-        .filter(|question| QUESTIONS.contains(&question.name))
+/// A query of the table.
+struct Case {
+    name: String,
+    question: &'static Question,
+    exemplars: usize,
+}
+
+fn cases() -> impl Iterator<Item = Case> {
+    let questions = |names: &'static [&'static str]| {
+        METRICS
+            .iter()
+            .filter(move |question| names.contains(&question.name))
+    };
+    let bare = questions(&QUESTIONS).map(|question| Case {
+        name: question.name.replace(' ', "_"),
+        question,
+        exemplars: 0,
+    });
+    bare.chain(questions(&WITH_EXEMPLARS).map(|question| Case {
+        name: format!("{}_with_exemplars", question.name.replace(' ', "_")),
+        question,
+        exemplars: MAX_EXEMPLARS,
+    }))
 }
 
 /// Spandrel over a few small blocks in memory, which are the same every time.
@@ -152,29 +175,29 @@ fn small(runtime: &Runtime) -> Result<(Spandrel, engine::Grid), BenchError> {
 fn count(runtime: &Runtime) -> Result<Table, BenchError> {
     let (mut spandrel, grid) = small(runtime)?;
     let mut table = Table::new();
-    for question in questions() {
+    for case in cases() {
         spandrel.forget()?;
         let mut costs = Costs::new();
         for state in ["cold", "warm"] {
-            spandrel.ask(question.text, grid)?;
+            spandrel.ask_with_exemplars(case.question.text, grid, case.exemplars)?;
             let stats = &spandrel.stats;
             costs.insert(format!("{state}_bytes"), stats.inspected_bytes);
             costs.insert(format!("{state}_requests"), stats.storage_requests);
             costs.insert("rows".to_owned(), stats.inspected_spans);
             costs.insert("jobs".to_owned(), stats.jobs_total);
         }
-        table.insert(question.name.replace(' ', "_"), costs);
+        table.insert(case.name, costs);
     }
     Ok(table)
 }
 
 /// Asks one query again and again.
 fn probe(name: &str, times: u32, runtime: &Runtime) -> Result<(), BenchError> {
-    let question = questions().find(|question| question.name.replace(' ', "_") == name);
-    let question = question.ok_or_else(|| BenchError::Input(format!("no query {name}")))?;
+    let case = cases().find(|case| case.name == name);
+    let case = case.ok_or_else(|| BenchError::Input(format!("no query {name}")))?;
     let (mut spandrel, grid) = small(runtime)?;
     for _ in 0..times {
-        spandrel.ask(question.text, grid)?;
+        spandrel.ask_with_exemplars(case.question.text, grid, case.exemplars)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use engine::{Engine, EngineOptions, Grid, LabelValue, SeriesSet};
 use frontend::names::NamesRequest;
 use frontend::values::Values;
 use frontend::{
-    Dialect, ExplainMode, Explanation, Frontend, FrontendConfig, QueryStats, RangeRequest,
+    Answer, Dialect, ExplainMode, Explanation, Frontend, FrontendConfig, QueryStats, RangeRequest,
     SearchRequest, TraceRequest,
 };
 use prometheus::Registry;
@@ -92,12 +92,26 @@ impl Spandrel {
         traceql: &str,
         grid: Grid,
     ) -> Result<(Spent, SeriesSet), BenchError> {
-        let request = request(traceql, grid);
+        let (spent, answer) = self.ask_with_exemplars(traceql, grid, 0)?;
+        Ok((spent, answer.series))
+    }
+
+    /// Asks for series and at most so many exemplars of them.
+    pub(crate) fn ask_with_exemplars(
+        &mut self,
+        traceql: &str,
+        grid: Grid,
+        exemplars: usize,
+    ) -> Result<(Spent, Answer), BenchError> {
+        let request = RangeRequest {
+            exemplars,
+            ..request(traceql, grid)
+        };
         let meter = Meter::start_fine();
         let answer = self.runtime.block_on(self.frontend.query_range(&request))?;
         let spent = meter.spent();
-        self.stats = answer.stats;
-        Ok((spent, answer.series))
+        self.stats.clone_from(&answer.stats);
+        Ok((spent, answer))
     }
 
     /// Asks for several at the same time, as the panels of a dashboard do.
