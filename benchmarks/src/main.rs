@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`suite`] is what is asked, [`contender`] who answers, [`rounds`] how they take turns,
 //! [`answer`] when answers are the same, [`record`] what is kept of it. [`run`] does all of it and
-//! writes it down with [`report`] and [`plot`]. [`dashboard`], [`ingest`], [`planning`], [`growth`] and
+//! writes it down with [`report`] and [`plot`]. [`api`] asks as Grafana does, over HTTP. [`dashboard`], [`ingest`], [`planning`], [`growth`] and
 //! [`counters`] measure what no rival takes part in.
 
 #![expect(
@@ -20,6 +20,7 @@
 )]
 
 mod answer;
+mod api;
 mod callgrind;
 mod comparison;
 mod contender;

@@ -56,7 +56,7 @@ enum Suite {
     Small,
     /// Traces by id, searches, values of attributes
     Lookup,
-    /// Twelve panels refreshed together
+    /// Panels refreshed together: in this process, and over HTTP as Grafana asks
     Dashboard,
     /// Queries over catalogs of one and of very many blocks
     Planning,

@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 
 use super::Contender;
 use crate::answer::{Cells, NO_LABEL};
+use crate::api::Server;
 use crate::dataset::Dataset;
 use crate::error::BenchError;
 use crate::suite::{Ask, Question, Value, Window};
@@ -127,6 +128,11 @@ impl Spandrel {
         self.runtime
             .block_on(futures::future::try_join_all(answers))?;
         Ok(meter.spent())
+    }
+
+    /// Its APIs over HTTP.
+    pub(crate) fn serve(&self) -> Result<Server, BenchError> {
+        Server::start(Arc::clone(&self.frontend), self.runtime.clone())
     }
 
     pub(crate) fn explain(&self, traceql: &str, grid: Grid) -> Result<Explanation, BenchError> {
