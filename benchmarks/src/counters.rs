@@ -134,7 +134,7 @@ fn cases() -> impl Iterator<Item = Case> {
 }
 
 /// Spandrel over a few small blocks in memory, which are the same every time.
-fn small(runtime: &Runtime) -> Result<(Spandrel, engine::Grid), BenchError> {
+pub(crate) fn small(runtime: &Runtime) -> Result<(Spandrel, engine::Grid), BenchError> {
     let workload = Workload {
         batch_spans: BATCH_SPANS,
         ..Workload::new(SEED, SPANS)

@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`suite`] is what is asked, [`contender`] who answers, [`rounds`] how they take turns,
 //! [`answer`] when answers are the same, [`record`] what is kept of it. [`run`] does all of it and
-//! writes it down with [`report`] and [`plot`]. [`api`] asks as Grafana does, over HTTP. [`dashboard`], [`ingest`], [`planning`], [`growth`] and
-//! [`counters`] measure what no rival takes part in.
+//! writes it down with [`report`] and [`plot`]. [`grafana`], [`dashboard`], [`ingest`], [`planning`],
+//! [`growth`] and [`counters`] measure what no rival takes part in; the first two over HTTP with [`api`].
 
 #![expect(
     clippy::print_stdout,
@@ -28,6 +28,7 @@ mod counters;
 mod dashboard;
 mod dataset;
 mod error;
+mod grafana;
 mod growth;
 mod ingest;
 mod markdown;

@@ -15,7 +15,7 @@ use crate::queries::{Field, METRICS_SUITE, SMALL_SUITE};
 use crate::record::{Run, Settings, cores};
 use crate::rounds::{Effort, Mode};
 use crate::suite::Question;
-use crate::{dashboard, growth, planning, report};
+use crate::{dashboard, grafana, growth, planning, report};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
@@ -54,6 +54,8 @@ enum Suite {
     Metrics,
     /// The same, warm, on many small blocks
     Small,
+    /// Queries for series over HTTP, as Grafana asks them and without exemplars
+    Grafana,
     /// Traces by id, searches, values of attributes
     Lookup,
     /// Panels refreshed together: in this process, and over HTTP as Grafana asks
@@ -154,6 +156,10 @@ fn suites(
             field.metrics(run, METRICS_SUITE, mode, effort, wanted);
             write(run, &options.out)?;
         }
+    }
+    if options.wants(Suite::Grafana) {
+        grafana::run(run, large, effort, threads, handle, wanted)?;
+        write(run, &options.out)?;
     }
     if options.wants(Suite::Dashboard) {
         dashboard::run(run, large, effort.rounds, threads, handle)?;

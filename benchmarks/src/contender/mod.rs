@@ -3,6 +3,7 @@
 mod datafusion;
 mod driver;
 mod mergetree;
+mod over_http;
 mod process;
 mod spandrel;
 
@@ -12,6 +13,7 @@ use crate::suite::{Question, Window};
 use crate::usage::Spent;
 
 pub(crate) use self::datafusion::DataFusion;
+pub(crate) use self::over_http::{Exemplars, OverHttp};
 pub(crate) use self::process::SqlProcess;
 pub(crate) use self::spandrel::{Cache, Spandrel};
 

@@ -288,7 +288,7 @@ impl Contender for Spandrel {
     }
 }
 
-fn cells(set: &SeriesSet, question: &Question, window: &Window) -> Cells {
+pub(super) fn cells(set: &SeriesSet, question: &Question, window: &Window) -> Cells {
     let scale = match question.value {
         Value::Quantile(_) => 1e9,
         Value::Count if question.text.contains("rate()") => set.grid.step_seconds(),

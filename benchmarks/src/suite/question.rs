@@ -84,6 +84,11 @@ pub(super) const fn lookup(name: &'static str, ask: Ask, text: &'static str) -> 
 }
 
 impl Question {
+    /// Whether some span counts in every series that is answered, and so can be shown as its exemplar.
+    pub(crate) fn is_plain_aggregate(&self) -> bool {
+        self.value != Value::Compare && self.top.is_none()
+    }
+
     pub(super) const fn by(self, label: &'static str) -> Self {
         Self {
             label: Some(label),
