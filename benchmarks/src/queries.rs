@@ -11,10 +11,11 @@ use crate::dataset::Dataset;
 use crate::error::BenchError;
 use crate::record::{Run, float};
 use crate::rounds::{Effort, Mode, has_bounds, race};
-use crate::suite::{LOOKUPS, METRICS, Question, Window, trace_by_id};
+use crate::suite::{LOOKUPS, METRICS, Question, WITH_SLOWEST, Window, trace_by_id};
 
 pub(crate) const METRICS_SUITE: &str = "metrics";
 pub(crate) const SMALL_SUITE: &str = "metrics, small blocks";
+pub(crate) const EXEMPLARS_SUITE: &str = "exemplars";
 pub(crate) const LOOKUP_SUITE: &str = "lookup";
 
 /// Everyone, over the same spans.
@@ -129,6 +130,21 @@ impl Field {
         for question in METRICS.iter().filter(|question| wanted(question)) {
             let asked = self.ask(run, suite, question, mode, effort);
             run.keep_failure(suite, question.name, asked);
+        }
+    }
+
+    /// Counts with the slowest trace of each cell; of Spandrel with exemplars.
+    pub(crate) fn exemplars(
+        &mut self,
+        run: &mut Run,
+        effort: Effort,
+        wanted: impl Fn(&Question) -> bool,
+    ) {
+        let questions = METRICS.iter().filter(|question| wanted(question));
+        for question in questions.filter(|question| WITH_SLOWEST.contains(&question.name)) {
+            let question = question.with_slowest();
+            let asked = self.ask(run, EXEMPLARS_SUITE, &question, Mode::Warm, effort);
+            run.keep_failure(EXEMPLARS_SUITE, question.name, asked);
         }
     }
 

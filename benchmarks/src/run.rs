@@ -54,6 +54,8 @@ enum Suite {
     Metrics,
     /// The same, warm, on many small blocks
     Small,
+    /// Counts with the slowest trace of each interval, of Spandrel with exemplars
+    Exemplars,
     /// Queries for series over HTTP, as Grafana asks them and without exemplars
     Grafana,
     /// Traces by id, searches, values of attributes
@@ -156,6 +158,14 @@ fn suites(
             field.metrics(run, METRICS_SUITE, mode, effort, wanted);
             write(run, &options.out)?;
         }
+    }
+    if options.wants(Suite::Exemplars) {
+        let mut field = enter(large, Some(&*native))?;
+        if run.engines.is_empty() {
+            run.engines = field.names();
+        }
+        field.exemplars(run, effort, wanted);
+        write(run, &options.out)?;
     }
     if options.wants(Suite::Grafana) {
         grafana::run(run, large, effort, threads, handle, wanted)?;

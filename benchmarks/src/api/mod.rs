@@ -197,3 +197,26 @@ impl Client {
 fn failed(error: &reqwest::Error) -> BenchError {
     BenchError::Server(format!("a request failed: {error:?}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::small;
+    use crate::dataset::runtime;
+
+    #[test]
+    fn both_apis_answer_many_at_once() {
+        let runtime = runtime().unwrap();
+        let (spandrel, grid) = small(&runtime).unwrap();
+        let server = spandrel.serve().unwrap();
+        let queries = ["{} | rate()", "{} | rate() by (name)"].map(|traceql| (traceql, grid));
+        let queries = queries.repeat(24);
+        for api in [Api::Tempo, Api::Prometheus] {
+            let (_, waits) = server.ask_all(api, &queries).unwrap();
+            assert_eq!(waits.len(), queries.len());
+        }
+        let nothing = ("{resource.service.name=\"none\"} | rate() by (name)", grid);
+        let error = server.ask_all(Api::Tempo, &[nothing]).unwrap_err();
+        assert!(error.to_string().contains("no series"), "{error}");
+    }
+}

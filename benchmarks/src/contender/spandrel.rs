@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use engine::search::TraceMatch;
-use engine::{Engine, EngineOptions, Grid, LabelValue, SeriesSet};
+use engine::{Engine, EngineOptions, Grid, LabelValue, MAX_EXEMPLARS, SeriesSet};
 use frontend::names::NamesRequest;
 use frontend::values::Values;
 use frontend::{
@@ -259,8 +259,16 @@ impl Contender for Spandrel {
         let present = |label: String| ((label, 0), 1.0);
         Ok(match question.ask {
             Ask::Series => {
-                let (spent, series) = self.ask(question.text, window.grid)?;
-                (spent, cells(&series, question, window))
+                let exemplars = if question.slowest { MAX_EXEMPLARS } else { 0 };
+                let (spent, answer) =
+                    self.ask_with_exemplars(question.text, window.grid, exemplars)?;
+                if question.slowest && answer.exemplars.is_empty() {
+                    return Err(BenchError::Mismatch {
+                        query: question.text.to_owned(),
+                        difference: "there are no exemplars".to_owned(),
+                    });
+                }
+                (spent, cells(&answer.series, question, window))
             }
             Ask::Search => {
                 let (spent, traces) = self.search(question.text)?;

@@ -46,6 +46,9 @@ pub(crate) struct Question {
     pub(crate) condition: &'static str,
     /// Only so many of each interval, the largest.
     pub(crate) top: Option<u32>,
+    /// Whether each label and interval comes with the trace of its slowest span: what SQL can do of
+    /// exemplars, which Spandrel answers instead.
+    pub(crate) slowest: bool,
     /// Whether SQL can ask it.
     pub(crate) rivals: bool,
 }
@@ -63,6 +66,7 @@ pub(super) const fn count(name: &'static str, text: &'static str) -> Question {
         label: None,
         condition: "",
         top: None,
+        slowest: false,
         rivals: true,
     }
 }
@@ -102,6 +106,13 @@ impl Question {
 
     pub(super) const fn cut(self, cut: Cut) -> Self {
         Self { cut, ..self }
+    }
+
+    pub(crate) const fn with_slowest(self) -> Self {
+        Self {
+            slowest: true,
+            ..self
+        }
     }
 
     pub(super) const fn alone(self) -> Self {

@@ -119,8 +119,13 @@ impl Writer<'_> {
         } else {
             bin.as_str()
         };
+        let slowest = if question.slowest {
+            format!(", {} AS slowest", self.slowest())
+        } else {
+            String::new()
+        };
         let rows = format!(
-            "SELECT {label} AS label, {bin} AS bin, {value} AS value FROM {table}{conditions} {group}"
+            "SELECT {label} AS label, {bin} AS bin, {value} AS value{slowest} FROM {table}{conditions} {group}"
         );
         Some(match question.top {
             None => rows,
@@ -130,6 +135,18 @@ impl Writer<'_> {
                  WHERE place <= {top}"
             ),
         })
+    }
+
+    /// The trace of the slowest span; as text in the end only, since not every reply takes bytes.
+    fn slowest(&self) -> String {
+        let (trace, duration) = (quoted(names::TRACE_ID), names::DURATION);
+        match self.dialect {
+            Dialect::DuckDb => format!("lower(hex(arg_max({trace}, {duration})))"),
+            // It has no such aggregate, but takes an order.
+            Dialect::DataFusion => format!("first_value({trace} ORDER BY {duration} DESC)"),
+            Dialect::ClickHouse => format!("lower(hex(argMax({trace}, {duration})))"),
+            Dialect::MergeTree => "argMax(TraceId, Duration)".to_owned(),
+        }
     }
 
     /// The interval's number, counted from the epoch and closed on the right; files have the start
