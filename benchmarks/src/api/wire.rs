@@ -28,13 +28,15 @@ struct KeyValue {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
 enum AnyValue {
-    StringValue(String),
-    #[serde(deserialize_with = "wide")]
-    IntValue(i64),
-    DoubleValue(f64),
-    BoolValue(bool),
+    #[serde(rename = "stringValue")]
+    String(String),
+    #[serde(rename = "intValue", deserialize_with = "wide")]
+    Int(i64),
+    #[serde(rename = "doubleValue")]
+    Float(f64),
+    #[serde(rename = "boolValue")]
+    Bool(bool),
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,10 +93,10 @@ impl From<KeyValue> for Label {
         Self {
             name: label.key.into(),
             value: match label.value {
-                AnyValue::StringValue(text) => LabelValue::String(text.into()),
-                AnyValue::IntValue(value) => LabelValue::Int(value),
-                AnyValue::DoubleValue(value) => LabelValue::Float(value),
-                AnyValue::BoolValue(value) => LabelValue::Bool(value),
+                AnyValue::String(text) => LabelValue::String(text.into()),
+                AnyValue::Int(value) => LabelValue::Int(value),
+                AnyValue::Float(value) => LabelValue::Float(value),
+                AnyValue::Bool(value) => LabelValue::Bool(value),
             },
         }
     }

@@ -1,7 +1,7 @@
 //! Spandrel behind the Tempo API, asked over HTTP.
 
-use super::spandrel::cells;
-use super::{Contender, Spandrel};
+use super::Contender;
+use super::spandrel::{Spandrel, cells};
 use crate::answer::Cells;
 use crate::api::Server;
 use crate::error::BenchError;
