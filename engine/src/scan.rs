@@ -68,6 +68,16 @@ pub(crate) struct StoredRows<'a> {
     pub(crate) condition: Option<Expr>,
 }
 
+/// Which rows are read besides some of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Around {
+    Nothing,
+    /// At least those of their traces that come before them: all that they may be below of.
+    Above,
+    /// All of their traces.
+    Trace,
+}
+
 impl Scan {
     /// Opens the slice; `None` if it turns out to have no spans.
     pub(crate) async fn open(&self) -> Result<Option<Opened>, EngineError> {
@@ -262,8 +272,8 @@ impl Opened {
         Ok(Some(Box::pin(batches)))
     }
 
-    /// Some columns and the [`ROW`] of some rows of the block, by these, ascending; with `whole_traces` of
-    /// all rows of their traces. In row order.
+    /// Some columns and the [`ROW`] of some rows of the block, by these, ascending, and of those `around`
+    /// them. In row order.
     ///
     /// # Errors
     /// If the block has no such rows or columns, the store fails, or the block is damaged.
@@ -271,7 +281,7 @@ impl Opened {
         &self,
         rows: &[usize],
         columns: &BTreeSet<String>,
-        whole_traces: bool,
+        around: Around,
     ) -> DataFusionResult<RecordBatch> {
         let external = |error| DataFusionError::External(Box::new(error));
         let mut columns = columns.clone();
@@ -283,10 +293,9 @@ impl Opened {
                 let mut read = stored_columns(columns.clone());
                 read.insert(names::TRACE_ROW.to_owned());
                 let block = only(block, &read)?;
-                let ranges = if whole_traces {
-                    live_traces_of_rows(&block, rows)
-                } else {
-                    single(rows)
+                let ranges = match around {
+                    Around::Nothing => single(rows),
+                    Around::Above | Around::Trace => live_traces_of_rows(&block, rows),
                 };
                 let batch = live_rows(&block, &ranges).map_err(external)?;
                 batches.push(with_rows(&batch, 0, &ranges)?);
@@ -306,11 +315,13 @@ impl Opened {
                     }
                     let of_group = of_group.iter().map(|row| row - group.start);
                     let of_group: Vec<usize> = of_group.collect();
-                    let ranges = if whole_traces {
-                        let traces = traces_of_rows(&mut file, row_group, &of_group);
-                        traces.await.map_err(external)?
-                    } else {
-                        single(&of_group)
+                    let ranges = match around {
+                        Around::Nothing => single(&of_group),
+                        Around::Above | Around::Trace => {
+                            let whole = around == Around::Trace;
+                            let traces = traces_of_rows(&mut file, row_group, &of_group, whole);
+                            traces.await.map_err(external)?
+                        }
                     };
                     let batch = read_rows(&mut file, row_group, &ranges, &wanted).await;
                     let batch = batch.map_err(external)?;

@@ -295,13 +295,9 @@ mod tests {
                 rows.sort_unstable();
                 rows.dedup();
                 assert_eq!(rows.len(), expected, "{count} of {intervals}");
-                let first = rows.first().map(|row| row / 10);
-                let last = rows.last().map(|row| row / 10);
-                let spread = first.zip(last).map_or(0, |(first, last)| last - first);
-                assert!(
-                    expected < 3 || spread > u64::from(intervals) / 2 - 1 || intervals == 1,
-                    "{rows:?}"
-                );
+                let mut of_intervals: Vec<u64> = rows.iter().map(|row| row / 10).collect();
+                of_intervals.dedup();
+                assert!(of_intervals.len() * 3 >= expected, "{rows:?}");
             }
         }
     }

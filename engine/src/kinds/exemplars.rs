@@ -20,7 +20,7 @@ use crate::exemplars::ShownSpan;
 use crate::exemplars::shown::LoweredExemplar;
 use crate::lower::layout::Layout;
 use crate::plan::MetricsPlan;
-use crate::scan::Opened;
+use crate::scan::{Around, Opened};
 use crate::spanset::derive::Derived;
 use crate::spanset::relation::Kinship;
 use crate::spanset::traces::{TraceReader, TraceShape, TraceWindow};
@@ -78,8 +78,13 @@ impl ExemplarJob {
         aggregate: &MetricsAggregate,
         session: &dyn Session,
     ) -> Result<Vec<ShownSpan>> {
-        let whole_traces = self.shape.is_some() || self.read.contains(RESOLVED_PARENT_ID);
-        let mut batch = spans.few_rows(rows, &self.read, whole_traces).await?;
+        let around = match &self.shape {
+            Some(shape) if shape.derived.looks_below() => Around::Trace,
+            Some(_) => Around::Above,
+            None if self.read.contains(RESOLVED_PARENT_ID) => Around::Above,
+            None => Around::Nothing,
+        };
+        let mut batch = spans.few_rows(rows, &self.read, around).await?;
         if let Some(shape) = &self.shape {
             batch = derive(shape, batch)?;
         }

@@ -48,6 +48,11 @@ impl Derived {
         !self.self_time && self.of_parent.is_empty()
     }
 
+    /// Whether spans are looked at that stand below others, and not above them only.
+    pub(crate) const fn looks_below(&self) -> bool {
+        self.self_time
+    }
+
     /// The columns with the derived ones behind them.
     pub(crate) fn schema(&self, input: &SchemaRef) -> Result<SchemaRef> {
         let mut fields: Vec<_> = input.fields().iter().cloned().collect();

@@ -1,5 +1,6 @@
 //! Exemplars are spans of their series, the slowest among them, and the same ones whatever the way.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::{Exemplar, LabelValue, SeriesSet};
@@ -122,4 +123,49 @@ fn spans_are_shown_with_what_the_query_names() {
     let is_duration =
         |value: &LabelValue| matches!(value, LabelValue::String(text) if text.ends_with('s'));
     assert!(is_duration(&found.attributes[1].value));
+}
+
+#[test]
+fn spans_are_shown_with_what_follows_from_their_trace() {
+    const QUERIES: [&str; 3] = [
+        "{ nestedSetParent > 0 && parent:name != nil } | rate() by (resource.service.name)",
+        "{ span:selfTime > 0ns && parent.resource.service.name != nil } | max_over_time(span:selfTime)",
+        "{ span:parentID != \"\" && nestedSetLeft > 0 } | count_over_time() by (span:parentID)",
+    ];
+    let samples = testkit::testdata::samples().expect("the samples are in the repository");
+    let sample = samples.iter().find(|s| s.name.contains("oteldemo"));
+    let groups = sample
+        .expect("a sample of the demo")
+        .load()
+        .expect("it loads");
+    let starts = groups.iter().flat_map(|group| &group.spans);
+    let starts: Vec<i64> = starts.map(|span| span.start_ns).collect();
+    let (first, last) = (starts.iter().min(), starts.iter().max());
+    let (first, last) = first.zip(last).expect("spans");
+    let grid = engine::Grid::aligned(*first, *last, 1_000_000_000).expect("a grid");
+    block_on(async {
+        let mut bench = Bench::new();
+        let layouts = [bench.live(&groups), bench.stored(&groups, 100).await];
+        for query in QUERIES {
+            let mut shown = Vec::new();
+            for slices in &layouts {
+                let found = bench.run_with_exemplars(query, grid, 100, slices.clone());
+                let found = found.await.expect("an answer").1.concat();
+                assert!(found.len() > 10, "{query}: {found:?}");
+                assert!(
+                    found.iter().all(|one| one.attributes.len() > 1),
+                    "{found:?}"
+                );
+                let by_id = found.into_iter().map(|one| (one.span_id, one.attributes));
+                shown.push(by_id.collect::<HashMap<_, _>>());
+            }
+            // Blocks are numbered otherwise, so that other samples may be shown.
+            let common = shown[0].iter().filter(|(id, _)| shown[1].contains_key(*id));
+            let common: Vec<_> = common.collect();
+            assert!(common.len() > 5, "{query}");
+            for (id, attributes) in common {
+                assert_eq!(*attributes, shown[1][id], "{query}");
+            }
+        }
+    });
 }

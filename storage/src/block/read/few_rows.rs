@@ -86,8 +86,9 @@ pub fn live_rows(block: &MemoryBlock, rows: &[Range<usize>]) -> Result<RecordBat
     concat_batches(&block.schema, &parts).map_err(reading)
 }
 
-/// The rows of the traces of which some rows of a row group are, by their places in it, ascending;
-/// those of neighbouring traces in one.
+/// The rows of the traces of which some rows of a row group are, by their places in it, ascending; those
+/// of neighbouring traces in one. Unless they are to be `whole`, of each trace up to the last of the rows:
+/// above each span are all spans that it is below.
 ///
 /// # Errors
 ///
@@ -96,6 +97,7 @@ pub async fn traces_of_rows(
     file: &mut BlockFile,
     row_group: usize,
     rows: &[usize],
+    whole: bool,
 ) -> Result<Vec<Range<usize>>, StorageError> {
     let footer = file.footer().await?;
     let end = footer.metadata().row_group(row_group).num_rows();
@@ -109,10 +111,14 @@ pub async fn traces_of_rows(
         if traces.last().is_some_and(|last| last.contains(&row)) {
             continue;
         }
-        let rest = end_of_trace(file, row_group, row, end, &is_place).await?;
+        let end = if whole {
+            end_of_trace(file, row_group, row, end, &is_place).await?
+        } else {
+            row + 1
+        };
         match traces.last_mut() {
-            Some(last) if last.end == start => last.end = rest,
-            _ => traces.push(start..rest),
+            Some(last) if last.end >= start => last.end = end,
+            _ => traces.push(start..end),
         }
     }
     Ok(traces)
