@@ -4,7 +4,7 @@ use super::candidate::{SAMPLES, is_larger};
 use crate::spanset::number::Number;
 
 /// Rows of a multiple of this power of two come first among samples.
-pub(super) const TOP_TIER: u32 = 8;
+pub(super) const TOP_TIER: u32 = 10;
 /// So many rows, as a power of two, have the same order of series.
 const STRETCH: u32 = 14;
 
@@ -80,6 +80,11 @@ impl Cell {
     /// Whether a row of this tier may be a sample.
     pub(super) fn samples_from(&self, tier: u32, number: usize) -> bool {
         self.samples[number].is_none() || tier >= self.tiers[number]
+    }
+
+    /// Whether only rows of the top tier may be samples.
+    pub(super) fn samples_from_top(&self, number: usize) -> bool {
+        self.samples[number].is_some() && self.tiers[number] >= TOP_TIER
     }
 
     /// Considers a row of this tier as a sample.

@@ -6,8 +6,8 @@
 //! window of a query: the spans of an interval are the same in every window that it lies in.
 //!
 //! Samples are to be of many series. An order by a hash of the series would look at every row for
-//! that; so rows come first whose number is a multiple of 256, then of 128, and so on, and the hash decides
-//! among those. Where spans are many it is asked for one in 256, and where they are few all of them count.
+//! that; so rows come first whose number is a multiple of 1,024, then of 512, and so on, and the hash decides
+//! among those. Where spans are many it is asked for one in 1,024, and where they are few all of them count.
 
 use std::sync::Arc;
 
@@ -48,7 +48,16 @@ struct Offered<'a> {
     rows: ChosenFrom<'a>,
     groups: Option<&'a [u32]>,
     hashes: &'a [u64],
-    values: Option<&'a RowValues>,
+    values: OfferedValues<'a>,
+}
+
+/// Values of rows that are considered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OfferedValues<'a> {
+    /// Where the largest of an interval may be; `None` if it is none of these rows.
+    pub(crate) ranks: Option<&'a RowValues>,
+    /// What is aggregated; `None` if rows are only counted.
+    pub(crate) aggregated: Option<&'a RowValues>,
 }
 
 impl Chooser {
@@ -118,14 +127,13 @@ impl Chooser {
         }
     }
 
-    /// Considers some rows that follow those considered before. Without `values` none of them is the
-    /// largest of its interval.
+    /// Considers some rows that follow those considered before.
     pub(crate) fn offer(
         &mut self,
         rows: ChosenFrom<'_>,
         located: Located<'_>,
         (groups, grouping): (Option<&[u32]>, &Grouping),
-        values: Option<&RowValues>,
+        values: OfferedValues<'_>,
     ) -> Result<()> {
         if self.hashes.len() < grouping.len() {
             self.hashes.extend(grouping.hashes(self.hashes.len())?);
@@ -182,7 +190,7 @@ impl Offered<'_> {
 
     /// Considers all of the rows for one interval.
     fn of_one(&self, cell: &mut Cell) {
-        if let Some(values) = self.values
+        if let Some(values) = self.values.ranks
             && let Some((at, value)) = values.largest(0..self.rows.len(), self.kind)
             && cell.wants(value)
         {
@@ -203,7 +211,7 @@ impl Offered<'_> {
     fn of_several(&self, intervals: &[u32], first: usize, cells: &mut [Cell]) {
         // What is outside is beyond the last.
         let cell_of = |interval: u32| index(interval).wrapping_sub(first);
-        if let Some(values) = self.values {
+        if let Some(values) = self.values.ranks {
             values.each(self.kind, |at, value| {
                 let interval = intervals.get(at).copied().unwrap_or(OUTSIDE);
                 if let Some(cell) = cells.get_mut(cell_of(interval))
@@ -213,17 +221,21 @@ impl Offered<'_> {
                 }
             });
         }
-        // Those in between may have no rows here; then there is nothing to wait for.
-        let mut present = vec![false; cells.len()];
-        for &interval in intervals {
-            if let Some(present) = present.get_mut(cell_of(interval)) {
-                *present = true;
-            }
-        }
         for number in 0..SAMPLES {
+            // Those in between may have no rows here; then there is nothing to wait for.
+            let mut present = Vec::new();
+            if !cells.iter().all(|cell| cell.samples_from_top(number)) {
+                present.resize(cells.len(), false);
+                for &interval in intervals {
+                    if let Some(present) = present.get_mut(cell_of(interval)) {
+                        *present = true;
+                    }
+                }
+            }
             self.each_tier(number, |tier, rows| {
                 let mut wanting = cells.iter().zip(&present);
-                if !wanting.any(|(cell, present)| *present && cell.samples_from(tier, number)) {
+                let waits = wanting.any(|(cell, here)| *here && cell.samples_from(tier, number));
+                if tier < TOP_TIER && !waits {
                     return false;
                 }
                 for at in rows {
@@ -270,7 +282,7 @@ impl Offered<'_> {
 
     /// Considers a row as a sample, if it counts.
     fn sample(&self, cell: &mut Cell, at: usize, (tier, number): (u32, usize)) {
-        let value = match self.values {
+        let value = match self.values.aggregated {
             Some(values) => values.get(at, self.kind),
             None => Some(Number::Int(0)),
         };
@@ -329,7 +341,10 @@ mod tests {
             let located = chooser.locate(Moments::Times(&times), &mut intervals);
             let most = spans.iter().map(|span| span.1).max().unwrap();
             let wanted = chooser.wants(located, most);
-            let values = wanted.then_some(&values);
+            let values = OfferedValues {
+                ranks: wanted.then_some(&values),
+                aggregated: None,
+            };
             chooser
                 .offer(rows, located, (None, &grouping), values)
                 .unwrap();

@@ -28,7 +28,7 @@ pub(crate) enum ChosenFrom<'a> {
 pub(crate) enum RowValues {
     Int(Int64Array),
     Float(Float64Array),
-    /// Of rows that are only counted, and all in one interval, the first with the largest.
+    /// Of rows that are all in one interval, the first with the largest.
     Largest {
         at: usize,
         value: i64,
@@ -142,7 +142,8 @@ impl RowValues {
     /// The first of the rows with the largest value among those that count, and the value.
     pub(super) fn largest(&self, rows: Range<usize>, kind: StateKind) -> Option<(usize, Number)> {
         if let &Self::Largest { at, value } = self {
-            return Some((at, Number::Int(value)));
+            let value = Number::Int(value);
+            return counts(value, kind).then_some((at, value));
         }
         if let Self::Int(values) = self
             && values.null_count() == 0

@@ -13,7 +13,7 @@ use super::encoded::{Durations, Rows};
 use crate::aggregate::interval::Moments;
 use crate::batch::named;
 use crate::exemplars::Candidates;
-use crate::exemplars::chooser::Chooser;
+use crate::exemplars::chooser::{Chooser, OfferedValues};
 use crate::exemplars::rows::{ChosenFrom, Located, RowValues};
 use crate::index::index;
 use crate::key::Grouping;
@@ -113,9 +113,17 @@ impl RowChooser {
             let distances = Rows::Some(distances.collect());
             let moments = Moments::Times(times.get(at..at + count).unwrap_or_default());
             let located = self.chooser.locate(moments, &mut intervals);
-            let values = match values {
+            let aggregated = match values {
                 Some(values) => Some(RowValues::try_new(&values.slice(at, count))?),
+                None => None,
+            };
+            let longest = match values {
+                Some(_) => None,
                 None => self.durations(from, &distances, located).await?,
+            };
+            let values = OfferedValues {
+                ranks: aggregated.as_ref().or(longest.as_ref()),
+                aggregated: aggregated.as_ref(),
             };
             let Rows::Some(distances) = &distances else {
                 break;
@@ -126,8 +134,7 @@ impl RowChooser {
             };
             let groups = groups.and_then(|groups| groups.get(at..at + count));
             let groups = (groups, grouping);
-            self.chooser
-                .offer(chosen_from, located, groups, values.as_ref())?;
+            self.chooser.offer(chosen_from, located, groups, values)?;
             at += count;
         }
         Ok(())

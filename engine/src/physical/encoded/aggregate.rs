@@ -32,7 +32,7 @@ use super::window::{
 use crate::aggregate::interval::{IntervalCursor, Moments};
 use crate::aggregate::{Groups, RangeState, StateKind};
 use crate::exemplars::Candidates;
-use crate::exemplars::chooser::Chooser;
+use crate::exemplars::chooser::{Chooser, OfferedValues};
 use crate::exemplars::rows::{ChosenFrom, RowValues};
 use crate::functions::range_udaf::RangeArguments;
 use crate::key::{Grouping, KeyTable};
@@ -66,7 +66,7 @@ pub(crate) struct EncodedAggregate {
 /// What is chosen to be shown of the rows.
 struct Choice {
     chooser: Chooser,
-    /// Where rows have no value.
+    /// Where it is by their durations that rows are compared.
     durations: Option<Durations>,
     /// Room for the intervals of rows.
     intervals: Vec<u32>,
@@ -198,9 +198,10 @@ impl EncodedAggregate {
         let block = file.meta().block_id;
         Ok(Choice {
             chooser: Chooser::new(block, self.kind, &self.arguments),
-            durations: match self.value {
-                Some(_) => None,
-                None => Some(Durations::of(file.clone()).await?),
+            durations: if self.value.as_ref().is_none_or(OfColumn::is_duration) {
+                Some(Durations::of(file.clone()).await?)
+            } else {
+                None
             },
             intervals: Vec::new(),
         })
@@ -227,13 +228,20 @@ impl Choice {
     ) -> Result<()> {
         let chooser = &mut self.chooser;
         let located = chooser.locate(moments, &mut self.intervals);
-        let values = match (&mut self.durations, values) {
-            (_, Some(values)) => Some(RowValues::try_new(values)?),
-            (Some(durations), None) => {
+        let aggregated = values.map(RowValues::try_new).transpose()?;
+        let longest = match &mut self.durations {
+            Some(durations) => {
                 let window = window.clone();
                 durations.wanted(window, selected, located, chooser).await?
             }
-            (None, None) => None,
+            None => None,
+        };
+        let values = OfferedValues {
+            ranks: match self.durations {
+                Some(_) => longest.as_ref(),
+                None => aggregated.as_ref(),
+            },
+            aggregated: aggregated.as_ref(),
         };
         let first = window.start;
         let rows = match selected {
@@ -243,7 +251,7 @@ impl Choice {
             },
             Rows::Some(rows) => ChosenFrom::Some { first, rows },
         };
-        chooser.offer(rows, located, groups, values.as_ref())
+        chooser.offer(rows, located, groups, values)
     }
 }
 

@@ -10,8 +10,10 @@ use arrow::datatypes::{DataType, Int32Type, Int64Type, SchemaRef};
 use datafusion::common::internal_err;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
 use storage::StorageError;
 use storage::block::encoded::EncodedColumn;
+use storage::schema::names;
 
 use super::codes::{Codes, Rows, number};
 use crate::aggregate::interval::{IntervalCursor, OUTSIDE};
@@ -52,6 +54,12 @@ pub(super) struct OfColumn {
 }
 
 impl OfColumn {
+    /// Whether it is the column of durations as it is.
+    pub(super) fn is_duration(&self) -> bool {
+        let name = self.expr.downcast_ref::<Column>().map(Column::name);
+        name == Some(names::DURATION)
+    }
+
     /// The results by code.
     pub(super) fn evaluate(&self, column: &EncodedColumn) -> Result<ArrayRef> {
         let values = column.values();
