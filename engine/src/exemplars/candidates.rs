@@ -120,9 +120,9 @@ impl Candidates {
     /// At most `count` spans, never more than [`MAX_EXEMPLARS`]: those with the largest values first.
     ///
     /// Time is cut into at most half as many equal parts, of whole intervals, and each part has the span
-    /// with its largest value and one or more samples of the others. Parts begin at multiples of their length: in a
-    /// window that is a little later nearly all are the same, and so are their spans. Where there are
-    /// fewer intervals than parts, each is cut further, by place.
+    /// with its largest value and one or more samples of the others. Parts begin at multiples of their
+    /// length: in a window that is a little later nearly all are the same, and so are their spans. Where
+    /// there are fewer intervals than parts, each is cut further, by place.
     #[must_use]
     pub fn choose(mut self, count: usize) -> Vec<Chosen> {
         let count = count.min(MAX_EXEMPLARS);

@@ -1,10 +1,12 @@
 //! What was found so far of the intervals of a row group.
 
+use storage::ids::BlockId;
+
 use super::candidate::{SAMPLES, is_larger};
 use crate::spanset::number::Number;
 
 /// Rows of a multiple of this power of two come first among samples.
-pub(super) const TOP_TIER: u32 = 10;
+pub(super) const TOP_TIER: u32 = 8;
 /// So many rows, as a power of two, have the same order of series.
 const STRETCH: u32 = 14;
 
@@ -113,6 +115,16 @@ pub(super) const fn shifted(row: usize, number: usize) -> usize {
 
 pub(super) fn tier(row: usize, number: usize) -> u32 {
     shifted(row, number).trailing_zeros().min(TOP_TIER)
+}
+
+/// What the hashes of a block's series are mixed with, so that other series come first in each block.
+pub(super) fn salt(block: BlockId) -> u64 {
+    let [high, low] = [u128::from(block.0) >> 64, u128::from(block.0)].map(|half| {
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+        let half = half as u64;
+        half
+    });
+    mix(high ^ mix(low))
 }
 
 /// The order of a row among samples: by tier, then by a hash of its series, which is another one for

@@ -6,8 +6,8 @@
 //! window of a query: the spans of an interval are the same in every window that it lies in.
 //!
 //! Samples are to be of many series. An order by a hash of the series would look at every row for
-//! that; so rows come first whose number is a multiple of 1,024, then of 512, and so on, and the hash decides
-//! among those. Where spans are many it is asked for one in 1,024, and where they are few all of them count.
+//! that; so rows come first whose number is a multiple of 256, then of 128, and so on, and the hash decides
+//! among those. Where spans are many it is asked for one in 256, and where they are few all of them count.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use storage::ids::BlockId;
 
 use super::candidate::{Candidate, Role, SAMPLES, SpanPlace};
 use super::candidates::Candidates;
-use super::cells::{Cell, Cells, TOP_TIER, order, shifted, tier};
+use super::cells::{Cell, Cells, TOP_TIER, order, salt, shifted, tier};
 use super::rows::{ChosenFrom, Located, RowValues};
 use crate::aggregate::StateKind;
 use crate::aggregate::interval::{IntervalCursor, Moments, OUTSIDE};
@@ -34,8 +34,9 @@ pub(crate) struct Chooser {
     /// The place of the row group's first row in the block.
     first_row: usize,
     cells: Cells,
-    /// Of the keys of groups.
+    /// Of the keys of groups, mixed with `salt`.
     hashes: Vec<u64>,
+    salt: u64,
     /// Of the row groups that are done.
     found: Candidates,
 }
@@ -71,6 +72,7 @@ impl Chooser {
             first_row: 0,
             cells: Cells::default(),
             hashes: Vec::new(),
+            salt: salt(block),
             found: Candidates::new(grid, arguments.limit),
         }
     }
@@ -136,7 +138,8 @@ impl Chooser {
         values: OfferedValues<'_>,
     ) -> Result<()> {
         if self.hashes.len() < grouping.len() {
-            self.hashes.extend(grouping.hashes(self.hashes.len())?);
+            let hashes = grouping.hashes(self.hashes.len())?.into_iter();
+            self.hashes.extend(hashes.map(|hash| hash ^ self.salt));
         }
         let offered = Offered {
             kind: self.kind,
@@ -298,7 +301,8 @@ impl Offered<'_> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::Int64Array;
+    use arrow::array::{ArrayRef, Int64Array};
+    use arrow::datatypes::DataType;
     use proptest::prelude::*;
     use ulid::Ulid;
 
@@ -307,8 +311,8 @@ mod tests {
 
     const BLOCK: BlockId = BlockId(Ulid(7));
 
-    fn chooser() -> Chooser {
-        let arguments = RangeArguments {
+    fn arguments() -> RangeArguments {
+        RangeArguments {
             start: 0,
             step: 10,
             intervals: 10,
@@ -316,8 +320,11 @@ mod tests {
                 bytes: 1 << 20,
                 key: "k",
             },
-        };
-        Chooser::new(BLOCK, StateKind::Count, &arguments)
+        }
+    }
+
+    fn chooser() -> Chooser {
+        Chooser::new(BLOCK, StateKind::Count, &arguments())
     }
 
     /// What is chosen of rows with these times and durations, offered so many at once.
@@ -370,6 +377,45 @@ mod tests {
         assert!(found[2].starts_with("0: 1001 1 "), "{found:?}");
         assert!(found[3].starts_with("1: 1003 1"), "{found:?}");
         assert_eq!(found.len(), 6);
+    }
+
+    #[test]
+    fn all_series_have_their_turn() {
+        // Of twenty series one has most of the spans.
+        let noise = |row: u32| row.wrapping_mul(2_654_435_761) >> 16;
+        let group = |noise: u32| {
+            if noise.is_multiple_of(5) {
+                noise / 5 % 20
+            } else {
+                0
+            }
+        };
+        let groups: Vec<u32> = (0..8192).map(|row| group(noise(row))).collect();
+        let keys: ArrayRef = Arc::new(Int64Array::from_iter_values(0..20));
+        let mut sampled = std::collections::BTreeSet::new();
+        for block in 0..100 {
+            let arguments = arguments();
+            let block = BlockId(Ulid(block));
+            let mut chooser = Chooser::new(block, StateKind::Count, &arguments);
+            let mut grouping = Grouping::new([&DataType::Int64]);
+            grouping.groups(&[Arc::clone(&keys)]).unwrap();
+            let rows = ChosenFrom::All {
+                first: 0,
+                count: groups.len(),
+            };
+            let values = OfferedValues {
+                ranks: None,
+                aggregated: None,
+            };
+            let of = (Some(&groups[..]), &grouping);
+            chooser.offer(rows, Located::One(3), of, values).unwrap();
+            let rows = chooser.finish();
+            let rows = rows
+                .each()
+                .map(|(_, span)| usize::try_from(span.place.row).unwrap());
+            sampled.extend(rows.map(|row| groups[row]));
+        }
+        assert!(sampled.len() > 10, "{sampled:?}");
     }
 
     proptest! {
