@@ -182,13 +182,14 @@ impl PlannedAggregate {
             series.add(groups, &self.key_kinds)?;
             return Ok((series, candidates));
         }
-        if self.chooses {
-            let message = "nothing chooses spans in this plan".to_owned();
-            return Err(EngineError::Internal(DataFusionError::Internal(message)));
-        }
+        // Where no span of the block can match, the optimizer has left nothing to aggregate.
         let states = general.plan.stream(&task).map_err(recovered)?;
         let mut states = states.map_err(recovered);
         while let Some(batch) = states.try_next().await? {
+            if self.chooses && batch.num_rows() > 0 {
+                let message = "nothing chooses spans in this plan".to_owned();
+                return Err(EngineError::Internal(DataFusionError::Internal(message)));
+            }
             series.add_batch(&batch, &self.key_kinds)?;
         }
         Ok((series, None))

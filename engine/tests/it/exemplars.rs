@@ -169,3 +169,21 @@ fn spans_are_shown_with_what_follows_from_their_trace() {
         }
     });
 }
+
+#[test]
+fn blocks_in_which_nothing_can_match_have_none() {
+    let groups = traces(1);
+    let text = "{ span.nowhere = 1 } | max_over_time(duration) by (name)";
+    block_on(async {
+        let mut bench = Bench::new();
+        bench.prune = false;
+        for slices in [bench.live(&groups), bench.stored(&groups, 2).await] {
+            for bench in [&bench, &bench.general()] {
+                let over = grid(nasty_grid());
+                let found = bench.run_with_exemplars(text, over, 9, slices.clone());
+                let (set, exemplars) = found.await.expect("an answer");
+                assert!(set.series.is_empty() && exemplars.is_empty());
+            }
+        }
+    });
+}
