@@ -134,7 +134,8 @@ impl Candidates {
         let with_spans = self
             .placed
             .chunk_by(|a, b| parts.of(&self, a) == parts.of(&self, b));
-        let of_part = (count / with_spans.clone().count().max(1)).max(1);
+        // A window that begins inside a part has one part more; there the last samples have no room.
+        let of_part = (count / with_spans.clone().count().max(1)).max(count.min(OF_PART));
         let (mut largest, mut samples) = (Vec::new(), Vec::new());
         for placed in with_spans {
             let mut of_role: [Vec<&Arc<Candidate>>; 1 + SAMPLES] = Default::default();
@@ -299,6 +300,17 @@ mod tests {
                 of_intervals.dedup();
                 assert!(of_intervals.len() * 3 >= expected, "{rows:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_window_that_begins_inside_a_part_has_samples_too() {
+        for count in [4, 10, 33, 50, 99, 100] {
+            let chosen = full(70, 1000).choose(count);
+            let is_sample = |chosen: &&Chosen| chosen.candidate.role != Role::Largest;
+            let samples = chosen.iter().filter(is_sample).count();
+            assert!(chosen.len() + 3 >= count, "{count}: {}", chosen.len());
+            assert!(samples + 2 >= count / 2, "{count}: {samples}");
         }
     }
 
