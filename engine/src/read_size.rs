@@ -172,6 +172,8 @@ mod tests {
             attributes_complete: true,
             services: None,
             trace_ids: TraceIdFilter { bits: Vec::new() },
+            made_of: Vec::new(),
+            partition: None,
         }
     }
 

@@ -39,6 +39,8 @@ fn block(number: u128, row_groups: &[(i64, i64)]) -> BlockMeta {
         attributes_complete: true,
         services: None,
         trace_ids: TraceIdFilter { bits: Vec::new() },
+        made_of: Vec::new(),
+        partition: None,
     }
 }
 

@@ -5,10 +5,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{BlockId, TenantId};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::ids::{BlockId, TenantId, TraceId};
 
 /// Version of the block format that this build writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
+
+const NS_PER_S: i64 = 1_000_000_000;
+/// Pieces of trace ids go by another hash than the id filter, all of whose bits must still say
+/// something inside a piece.
+const PIECE_SEED: u64 = 1;
 
 /// What is known of a block without opening it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +52,85 @@ pub struct BlockMeta {
     pub services: Option<Vec<String>>,
     /// Which trace ids may be in the block.
     pub trace_ids: TraceIdFilter,
+    /// The blocks whose spans compaction has put into this one, as ingest or a load had cut them;
+    /// ordered, and empty for such a block itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made_of: Vec<BlockId>,
+    /// The traces that the block is for, if compaction has made it; a block that ingest or a load has
+    /// cut may have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
+}
+
+/// Some of the traces of a tenant: those that start within a window and whose ids belong to a piece.
+///
+/// A trace starts where the earliest of its spans does that were known when the block was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Partition {
+    /// The window of time.
+    pub window: Window,
+    /// The piece of the trace ids.
+    pub piece: HashPiece,
+}
+
+/// A window of time: a multiple of its length since the epoch, and what is less than its length
+/// later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Window {
+    /// Where it begins, seconds since the epoch.
+    pub start_s: i64,
+    /// How long it is, in seconds; at least 1.
+    pub length_s: i64,
+}
+
+/// One of 2^`bits` pieces of all trace ids, by the upper bits of a hash of the id
+/// ([`HashPiece::holds`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HashPiece {
+    /// How many bits of the hash decide; 0 for a single piece of all ids, 16 at most.
+    pub bits: u8,
+    /// What these bits are.
+    pub index: u32,
+}
+
+impl Window {
+    /// The window of this length that a time, ns since the epoch, is in.
+    #[must_use]
+    pub const fn of(time_ns: i64, length_s: i64) -> Self {
+        let seconds = time_ns.div_euclid(NS_PER_S);
+        Self {
+            start_s: seconds - seconds.rem_euclid(length_s),
+            length_s,
+        }
+    }
+
+    /// Whether a time, ns since the epoch, is in it.
+    #[must_use]
+    pub const fn holds(&self, time_ns: i64) -> bool {
+        let seconds = time_ns.div_euclid(NS_PER_S);
+        self.start_s <= seconds && seconds - self.start_s < self.length_s
+    }
+}
+
+impl HashPiece {
+    /// The piece of all ids.
+    pub const ALL: Self = Self { bits: 0, index: 0 };
+
+    /// The piece, one of 2^`bits`, that an id belongs to.
+    #[must_use]
+    pub fn of(id: TraceId, bits: u8) -> Self {
+        let upper = u128::from(xxh3_64_with_seed(&id.0, PIECE_SEED)) << bits >> 64;
+        Self {
+            bits,
+            index: u32::try_from(upper).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Whether an id belongs to the piece: the upper `bits` bits of its XXH3-64 with seed 1 are `index`.
+    #[must_use]
+    pub fn holds(&self, id: TraceId) -> bool {
+        Self::of(id, self.bits) == *self
+    }
 }
 
 impl BlockMeta {
@@ -164,4 +250,40 @@ pub struct TraceIdFilter {
     /// The filter's bits, base64 in JSON; empty for a block in memory, which may hold any trace.
     #[serde(with = "crate::block::base64_bytes")]
     pub bits: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_lie_on_the_grid_of_their_length_before_the_epoch_too() {
+        for (time_s, length_s, start_s) in
+            [(7_199, 3_600, 3_600), (7_200, 3_600, 7_200), (-1, 60, -60)]
+        {
+            let window = Window::of(time_s * NS_PER_S, length_s);
+            assert_eq!(window, Window { start_s, length_s });
+            assert!(window.holds(time_s * NS_PER_S + NS_PER_S - 1));
+            assert!(!window.holds(start_s * NS_PER_S - 1));
+            assert!(!window.holds((start_s + length_s) * NS_PER_S));
+        }
+        assert!(Window::of(i64::MAX, 86_400).holds(i64::MAX));
+        assert!(Window::of(i64::MIN, 86_400).holds(i64::MIN));
+    }
+
+    #[test]
+    fn each_id_belongs_to_one_piece_and_pieces_split_in_two() {
+        for number in 0..2_000u128 {
+            let id = TraceId(number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+            assert!(HashPiece::ALL.holds(id));
+            let (coarse, fine) = (HashPiece::of(id, 3), HashPiece::of(id, 4));
+            assert!(coarse.index < 8 && fine.index < 16 && fine.index / 2 == coarse.index);
+            assert!(coarse.holds(id) && fine.holds(id));
+            let other = HashPiece {
+                index: fine.index ^ 1,
+                ..fine
+            };
+            assert!(!other.holds(id));
+        }
+    }
 }

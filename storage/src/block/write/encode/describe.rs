@@ -58,6 +58,8 @@ pub(super) fn describe(
         attributes_complete,
         services: services(rows),
         trace_ids: TraceIdFilter { bits: Vec::new() },
+        made_of: Vec::new(),
+        partition: None,
     }
 }
 
