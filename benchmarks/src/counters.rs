@@ -14,8 +14,8 @@ use std::sync::Arc;
 use clap::Args;
 use engine::MAX_EXEMPLARS;
 use object_store::memory::InMemory;
+use storage::Snapshot;
 use storage::block::{EncodeOptions, ReadBack, WriteOptions, encode, store_block, write_parquet};
-use storage::catalog::Manifest;
 use storage::ids::{BlockId, TenantId};
 use storage::store::StoreLocation;
 use testkit::generate::Workload;
@@ -152,13 +152,13 @@ pub(crate) fn small(runtime: &Runtime) -> Result<(Spandrel, engine::Grid), Bench
         prefix: object_store::path::Path::default(),
         url: "memory:".to_owned(),
     };
-    let mut manifest = Manifest::empty(TenantId::single());
+    let mut snapshot = Snapshot::empty(TenantId::single());
     for (groups, number) in groups.iter().zip(1..) {
         let id = BlockId(Ulid::from_parts(number, 0));
         let block = encode(groups, &EncodeOptions::new(TenantId::single(), id))?;
         let encoded = write_parquet(&block, &WriteOptions::default())?;
         let stored = store_block(&location.store, &location.prefix, encoded, ReadBack::Verify);
-        manifest.blocks.push(runtime.block_on(stored)?);
+        snapshot.stored.push(runtime.block_on(stored)?);
     }
     let grid = engine::Grid::aligned(
         workload.start_ns,
@@ -166,7 +166,7 @@ pub(crate) fn small(runtime: &Runtime) -> Result<(Spandrel, engine::Grid), Bench
         INTERVAL_NS,
     );
     let grid = grid.ok_or_else(|| BenchError::Input("no grid".to_owned()))?;
-    let source = Arc::new(Fixed(Arc::new(manifest)));
+    let source = Arc::new(Fixed(snapshot));
     let spandrel = Spandrel::over(location, source, 2, Cache::Off, runtime.handle().clone())?;
     Ok((spandrel, grid))
 }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use storage::block::meta::AttributeScope;
-use storage::catalog::Manifest;
 use storage::ids::TenantId;
+use storage::snapshot::Times;
 use storage::store::{StoreLocation, open_store};
-use storage::{Random, SnapshotSource as _, StoredBlocks, layout};
+use storage::{Random, Snapshot, SnapshotSource as _, StoredBlocks, layout};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::error::BenchError;
@@ -20,7 +20,7 @@ pub(crate) struct Dataset {
     pub(crate) dir: PathBuf,
     pub(crate) location: StoreLocation,
     pub(crate) blocks: Arc<StoredBlocks>,
-    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) snapshot: Snapshot,
     /// The Parquet files.
     pub(crate) files: Vec<PathBuf>,
     /// Starts of the first and the last span, ns since the epoch.
@@ -43,37 +43,34 @@ impl Dataset {
             location.prefix.clone(),
             Random::from_system(),
         ));
-        let manifest = runtime
-            .block_on(blocks.snapshot(&TenantId::single()))?
-            .manifest;
-        let first = manifest.blocks.iter().map(|block| block.min_start_ns).min();
-        let last = manifest.blocks.iter().map(|block| block.max_start_ns).max();
+        let tenant = TenantId::single();
+        let snapshot = runtime.block_on(blocks.snapshot(&tenant, &Times::ALL))?;
+        let first = snapshot.stored.iter().map(|block| block.min_start_ns).min();
+        let last = snapshot.stored.iter().map(|block| block.max_start_ns).max();
         let (Some(first), Some(last)) = (first, last) else {
             return Err(empty());
         };
-        let files = manifest.blocks.iter().map(|block| {
-            dir.join(
-                layout::spans_file(&location.prefix, &TenantId::single(), block.block_id).as_ref(),
-            )
-        });
+        let files = snapshot.stored.iter();
+        let files =
+            files.map(|block| dir.join(layout::spans_file(&location.prefix, block).as_ref()));
         let files = files.collect();
         Ok(Self {
             dir,
             location,
             blocks,
-            manifest,
+            snapshot,
             files,
             starts_ns: (first, last),
         })
     }
 
     pub(crate) fn spans(&self) -> u64 {
-        let rows = self.manifest.blocks.iter().map(|block| block.row_count);
+        let rows = self.snapshot.stored.iter().map(|block| block.row_count);
         rows.sum()
     }
 
     pub(crate) fn file_bytes(&self) -> u64 {
-        let files = self.manifest.blocks.iter().flat_map(|block| &block.file);
+        let files = self.snapshot.stored.iter().flat_map(|block| &block.file);
         files.map(|file| file.size_bytes).sum()
     }
 
@@ -81,12 +78,12 @@ impl Dataset {
     /// then can plain SQL ask for what TraceQL asks.
     pub(crate) fn column(&self, scope: AttributeScope, key: &str) -> Option<String> {
         let mut found = BTreeSet::new();
-        for block in &self.manifest.blocks {
+        for block in &self.snapshot.stored {
             let mut attributes = block.attributes.iter();
             let attribute =
-                attributes.find(|attribute| attribute.scope == scope && attribute.key == key);
+                attributes.find(|attribute| attribute.scope == scope && &*attribute.key == key);
             for value in attribute.map_or(&[][..], |attribute| &attribute.types) {
-                found.insert(value.column.clone());
+                found.insert(value.column.as_deref().map(str::to_owned));
             }
         }
         match (found.len(), found.pop_first()) {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use storage::catalog::Manifest;
+use storage::Snapshot;
 use tokio::runtime::Handle;
 
 use crate::contender::{Cache, Spandrel};
@@ -32,21 +32,21 @@ pub(crate) fn run(
     threads: usize,
     runtime: &Handle,
 ) -> Result<(), BenchError> {
-    let all = dataset.manifest.blocks.len();
+    let all = dataset.snapshot.stored.len();
     if all < PARTS[0] {
         run.note(SUITE, format!("Left out: {all} blocks are too few."));
         return Ok(());
     }
     for part in PARTS {
-        let mut blocks = dataset.manifest.blocks.clone();
+        let mut blocks = dataset.snapshot.stored.clone();
         blocks.sort_by_key(|block| block.min_start_ns);
         blocks.truncate(all / part);
         let spans: u64 = blocks.iter().map(|block| block.row_count).sum();
-        let manifest = Manifest {
-            blocks,
-            ..(*dataset.manifest).clone()
+        let snapshot = Snapshot {
+            stored: blocks,
+            ..dataset.snapshot.clone()
         };
-        let source = Arc::new(Fixed(Arc::new(manifest)));
+        let source = Arc::new(Fixed(snapshot));
         let location = dataset.location.clone();
         let mut spandrel = Spandrel::over(location, source, threads, Cache::Off, runtime.clone())?;
         let size = format!("{}x", PARTS[0] / part);

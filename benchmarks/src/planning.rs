@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use storage::catalog::Manifest;
 use storage::ids::TenantId;
+use storage::snapshot::Times;
 use storage::{Random, Snapshot, SnapshotSource, StorageError};
 use tokio::runtime::Handle;
 
@@ -34,15 +34,12 @@ const SPLIT: &str = "{} | rate() by (resource.service.name)";
 
 /// A catalog that never changes.
 #[derive(Debug)]
-pub(crate) struct Fixed(pub(crate) Arc<Manifest>);
+pub(crate) struct Fixed(pub(crate) Snapshot);
 
 #[async_trait]
 impl SnapshotSource for Fixed {
-    async fn snapshot(&self, _: &TenantId) -> Result<Snapshot, StorageError> {
-        Ok(Snapshot {
-            manifest: Arc::clone(&self.0),
-            live: Vec::new(),
-        })
+    async fn snapshot(&self, _: &TenantId, _: &Times) -> Result<Snapshot, StorageError> {
+        Ok(self.0.clone())
     }
 }
 
@@ -60,8 +57,8 @@ pub(crate) fn run(
     let mut order = Vec::new();
     // One catalog after the other: in turns, the small one pays for memory that the large one frees.
     for blocks in BLOCKS {
-        let catalog = Arc::new(copies(&dataset.manifest, blocks));
-        let (location, source) = (dataset.location.clone(), Fixed(Arc::clone(&catalog)));
+        let catalog = copies(&dataset.snapshot, blocks);
+        let (location, source) = (dataset.location.clone(), Fixed(catalog.clone()));
         let source = Arc::new(source);
         let mut spandrel = Spandrel::over(location, source, threads, Cache::Off, runtime.clone())?;
         for round in 0..=rounds {
@@ -90,7 +87,7 @@ pub(crate) fn run(
 }
 
 /// From text to jobs, with nothing ruled out.
-fn split(catalog: &Manifest, window: &Window) -> Result<crate::usage::Spent, BenchError> {
+fn split(catalog: &Snapshot, window: &Window) -> Result<crate::usage::Spent, BenchError> {
     let options = frontend::split::SplitOptions {
         target_bytes_per_job: 16 << 20,
         interval_ns: i64::MAX,
@@ -103,14 +100,14 @@ fn split(catalog: &Manifest, window: &Window) -> Result<crate::usage::Spent, Ben
     let plan = engine::SeriesPlan::analyse(&query)?;
     let plan = &plan.operands()[0];
     let mut kept = Vec::new();
-    for block in &catalog.blocks {
+    for block in &catalog.stored {
         if let Ok(row_groups) = engine::prune(plan, &window.grid, block) {
             kept.push((Arc::clone(block), row_groups));
         }
     }
     let jobs = frontend::split::split(plan, &window.grid, &kept, &[], &[], &options);
     let spent = meter.spent();
-    if jobs.0.len() < catalog.blocks.len() {
+    if jobs.0.len() < catalog.stored.len() {
         return Err(BenchError::Input(
             "blocks are missing in the jobs".to_owned(),
         ));
@@ -119,15 +116,15 @@ fn split(catalog: &Manifest, window: &Window) -> Result<crate::usage::Spent, Ben
 }
 
 /// A catalog of so many blocks, described as the given ones are.
-fn copies(manifest: &Manifest, count: usize) -> Manifest {
+fn copies(snapshot: &Snapshot, count: usize) -> Snapshot {
     let random = Random::from_system();
-    let blocks = manifest.blocks.iter().cycle().take(count).map(|block| {
+    let blocks = snapshot.stored.iter().cycle().take(count).map(|block| {
         let mut copy = (**block).clone();
         copy.block_id = random.block_id();
         Arc::new(copy)
     });
-    Manifest {
-        blocks: blocks.collect(),
-        ..manifest.clone()
+    Snapshot {
+        stored: blocks.collect(),
+        ..snapshot.clone()
     }
 }

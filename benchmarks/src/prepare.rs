@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use storage::block::meta::BlockMeta;
 use storage::block::{EncodeOptions, ReadBack, WriteOptions, encode, store_block, write_parquet};
-use storage::catalog::{Catalog, ManifestEdit};
+use storage::catalog::{Catalog, Edit};
 use storage::ids::TenantId;
 use storage::model::SpanGroup;
 use storage::random::Random;
@@ -183,6 +183,7 @@ impl Making {
             location.prefix.clone(),
             TenantId::single(),
             Arc::clone(&random),
+            Arc::default(),
         ))?;
         Ok(Self {
             random,
@@ -210,12 +211,7 @@ impl Making {
                     ReadBack::Verify,
                 )
                 .await?;
-                self.catalog
-                    .commit(ManifestEdit {
-                        add: vec![Arc::clone(&meta)],
-                        remove: Vec::new(),
-                    })
-                    .await?;
+                self.catalog.commit(Edit::add(Arc::clone(&meta))).await?;
                 Ok::<_, BenchError>(meta)
             })
         });
@@ -283,8 +279,7 @@ impl Making {
     fn columns(&self, report: &mut Markdown, spans: u64, file_bytes: u64) {
         let mut by_column: HashMap<&str, u64> = HashMap::new();
         for column in self.blocks.iter().flat_map(|block| &block.columns) {
-            *by_column.entry(&column.name).or_default() +=
-                column.compressed_bytes.iter().sum::<u64>();
+            *by_column.entry(&column.name).or_default() += column.compressed_bytes;
         }
         let mut columns: Vec<(&str, u64)> = by_column.into_iter().collect();
         columns.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));

@@ -71,7 +71,7 @@ pub use fingerprint::Fingerprint;
 pub use grid::{Grid, Placement};
 pub use pair_cache::PairCache;
 pub use partial::PartialSeries;
-pub use pieces::Pieces;
+pub use pieces::{Pieces, REACH_NS};
 pub use plan::{MetricsPlan, SeriesPlan};
 pub use prune::{PruneReason, may_count, may_search, prune, prune_search};
 pub use read_size::{ReadSizes, bytes_to_search};

@@ -5,8 +5,7 @@
 //! together for jobs of their own ([`Slice::Pieces`]), as if they had been stored in one block.
 //!
 //! Which traces those are: of two blocks that lie within [`REACH_NS`] of each other the ids of the one
-//! are looked up in the other's id filter, which the catalog holds; what that lets through is compared
-//! with the ids themselves. Blocks never change, so what is found for a pair of them is kept; blocks
+//! are looked up in the other's id filter; what that lets through is compared with the ids themselves. Blocks never change, so what is found for a pair of them is kept; blocks
 //! that lie apart are never looked at.
 
 use std::collections::BTreeMap;
@@ -25,7 +24,7 @@ use crate::pair_cache::PairCache;
 use crate::slice::{PieceSource, Slice};
 
 /// Parts of a trace are put together if their blocks lie within one hour of each other.
-const REACH_NS: i64 = 3_600_000_000_000;
+pub const REACH_NS: i64 = 3_600_000_000_000;
 /// Slices whose traces are looked up in other blocks at once.
 const ASKED_AT_ONCE: usize = 8;
 /// Spans that a job of pieces is made of, unless one trace has more.
@@ -158,7 +157,8 @@ where
             }
         }
         if !of_block.is_empty() {
-            let row_groups = row_groups_within_reach(block, &of_block);
+            let ends = of_block.iter().map(|other| other.end_ns());
+            let row_groups = row_groups_until(block, ends.max().unwrap_or(i64::MAX));
             let block = Arc::clone(block);
             unknown.push((Slice::Stored { block, row_groups }, of_block));
         }
@@ -205,8 +205,16 @@ fn pair(a: &BlockMeta, b: &BlockMeta) -> (BlockId, BlockId) {
 /// Whether parts of a trace in one block and in the other are put together.
 pub(crate) fn within_reach(a: &BlockMeta, b: &BlockMeta) -> bool {
     let reaches =
-        |a: &BlockMeta, b: &BlockMeta| a.min_start_ns <= end_ns(b).saturating_add(REACH_NS);
-    a.tenant == b.tenant && reaches(a, b) && reaches(b, a)
+        |a: &BlockMeta, b: &BlockMeta| a.min_start_ns <= b.end_ns().saturating_add(REACH_NS);
+    a.tenant == b.tenant && reaches(a, b) && reaches(b, a) && may_share(a, b)
+}
+
+/// Whether a trace may be in both blocks, as far as their partitions tell.
+fn may_share(a: &BlockMeta, b: &BlockMeta) -> bool {
+    match (a.partition, b.partition) {
+        (Some(a), Some(b)) => a.piece.overlaps(&b.piece),
+        _ => true,
+    }
 }
 
 /// Blocks in the order of time, so that those near another are found without looking at all.
@@ -223,7 +231,7 @@ impl<'a> ByTime<'a> {
         blocks.sort_by_key(|(_, block)| block.min_start_ns);
         let mut latest = i64::MIN;
         let latest_ns = blocks.iter().map(|(_, block)| {
-            latest = latest.max(end_ns(block));
+            latest = latest.max(block.end_ns());
             latest
         });
         Self {
@@ -237,7 +245,7 @@ impl<'a> ByTime<'a> {
         &self,
         block: &BlockMeta,
     ) -> impl Iterator<Item = (usize, &'a Arc<BlockMeta>)> {
-        let until = end_ns(block).saturating_add(REACH_NS);
+        let until = block.end_ns().saturating_add(REACH_NS);
         let end = self
             .blocks
             .partition_point(|(_, other)| other.min_start_ns <= until);
@@ -256,24 +264,17 @@ impl<'a> ByTime<'a> {
     }
 }
 
-/// When the last span of a block has ended.
-fn end_ns(block: &BlockMeta) -> i64 {
-    block.max_end_ns.max(block.max_start_ns)
+/// Row groups of a block that have traces within reach of another.
+pub(crate) fn row_groups_within_reach(block: &BlockMeta, other: &BlockMeta) -> Vec<usize> {
+    row_groups_until(block, other.end_ns())
 }
 
-/// Row groups of a block that have traces within reach of one of some others.
-pub(crate) fn row_groups_within_reach(block: &BlockMeta, others: &[Arc<BlockMeta>]) -> Vec<usize> {
-    let ends = others.iter().map(|other| end_ns(other));
-    let until = ends.max().map(|end| end.saturating_add(REACH_NS));
+/// Row groups of a block that have traces within reach of one that ends at this time.
+fn row_groups_until(block: &BlockMeta, end_ns: i64) -> Vec<usize> {
+    let until = end_ns.saturating_add(REACH_NS);
     let groups = block.row_groups.iter().enumerate();
-    let near = groups.filter(|(_, group)| until.is_some_and(|until| group.min_start_ns <= until));
+    let near = groups.filter(|(_, group)| group.min_start_ns <= until);
     near.map(|(index, _)| index).collect()
-}
-
-/// Those of some traces that may be in a block, too.
-pub(crate) fn common(ids: &[TraceId], other: &BlockMeta) -> Arc<[TraceId]> {
-    let hits = ids.iter().filter(|&&id| other.trace_ids.contains(id));
-    hits.copied().collect()
 }
 
 /// Traces that two live blocks have in common.
@@ -316,7 +317,6 @@ impl PieceSource {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use storage::block::meta::TraceIdFilter;
     use storage::ids::TenantId;
 
     use super::*;
@@ -339,7 +339,7 @@ mod tests {
             attributes: Vec::new(),
             attributes_complete: true,
             services: None,
-            trace_ids: TraceIdFilter { bits: Vec::new() },
+            trace_id_filter: None,
             made_of: Vec::new(),
             partition: None,
         })

@@ -72,7 +72,10 @@ pub fn prune(
     if !overlaps(block.min_start_ns, block.max_start_ns) {
         return Err(PruneReason::Time);
     }
-    if let Some(reason) = nothing_selected(&plan.selection, block, &plan.patterns) {
+    if let Some(reason) = nothing_selected(
+        &plan.selection,
+        &Known::of(block, &plan.patterns, &lacks(block)),
+    ) {
         return Err(reason);
     }
     let kept: Vec<usize> = block
@@ -101,7 +104,10 @@ pub fn prune_search(
     if !may_search(window, block) {
         return Err(PruneReason::Time);
     }
-    if let Some(reason) = first_stage_empty(&plan.pipeline, block, &plan.patterns) {
+    if let Some(reason) = first_stage_empty(
+        &plan.pipeline,
+        &Known::of(block, &plan.patterns, &lacks(block)),
+    ) {
         return Err(reason);
     }
     let groups = block.row_groups.iter().enumerate();
@@ -159,54 +165,91 @@ pub(crate) fn picks_few(plan: &MetricsPlan) -> bool {
     })
 }
 
-/// Why nothing of the block is selected, if that is certain.
-fn nothing_selected(
-    selection: &Selection,
+/// What is known of a block.
+struct Known<'a> {
+    block: &'a BlockMeta,
+    /// The regular expressions of the query.
+    patterns: &'a Patterns,
+    /// Which traces are not in the block for certain.
+    lacks: &'a dyn Fn(TraceId) -> bool,
+}
+
+impl<'a> Known<'a> {
+    fn of(
+        block: &'a BlockMeta,
+        patterns: &'a Patterns,
+        lacks: &'a dyn Fn(TraceId) -> bool,
+    ) -> Self {
+        Self {
+            block,
+            patterns,
+            lacks,
+        }
+    }
+}
+
+/// Which traces are not in a block for certain, by its description.
+fn lacks(block: &BlockMeta) -> impl Fn(TraceId) -> bool {
+    let partition = block.partition;
+    move |id| partition.is_some_and(|partition| !partition.piece.holds(id))
+}
+
+/// Whether a metrics query selects nothing of a block that `lacks` some traces.
+pub(crate) fn is_without(
+    plan: &MetricsPlan,
     block: &BlockMeta,
-    patterns: &Patterns,
-) -> Option<PruneReason> {
+    lacks: &dyn Fn(TraceId) -> bool,
+) -> bool {
+    nothing_selected(&plan.selection, &Known::of(block, &plan.patterns, lacks)).is_some()
+}
+
+/// The same of a search.
+pub(crate) fn is_search_without(
+    plan: &SearchPlan,
+    block: &BlockMeta,
+    lacks: &dyn Fn(TraceId) -> bool,
+) -> bool {
+    first_stage_empty(&plan.pipeline, &Known::of(block, &plan.patterns, lacks)).is_some()
+}
+
+/// Why nothing of the block is selected, if that is certain.
+fn nothing_selected(selection: &Selection, known: &Known<'_>) -> Option<PruneReason> {
     match selection {
         Selection::Spans(filters) => {
             // A query that fails on some span fails wherever that is, so nothing may hide the span.
             if filters.iter().any(may_fail) {
                 return None;
             }
-            filters
-                .iter()
-                .find_map(|filter| unmet(filter, block, patterns))
+            filters.iter().find_map(|filter| unmet(filter, known))
         }
-        Selection::Traces(pipeline) => first_stage_empty(pipeline, block, patterns),
+        Selection::Traces(pipeline) => first_stage_empty(pipeline, known),
     }
 }
 
 /// Why the first stage of a pipeline selects nothing, if that is certain. It meets every span of a
 /// trace, later stages only what it leaves.
-fn first_stage_empty(
-    pipeline: &Pipeline,
-    block: &BlockMeta,
-    patterns: &Patterns,
-) -> Option<PruneReason> {
+fn first_stage_empty(pipeline: &Pipeline, known: &Known<'_>) -> Option<PruneReason> {
     match pipeline.stages.first() {
-        Some(Stage::Spansets(expr)) if !any_may_fail(expr) => empty(expr, block, patterns),
+        Some(Stage::Spansets(expr)) if !any_may_fail(expr) => empty(expr, known),
         _ => None,
     }
 }
 
 /// Why an expression selects nothing in any trace of the block, if that is certain.
-fn empty(expr: &SpansetExpr, block: &BlockMeta, patterns: &Patterns) -> Option<PruneReason> {
+fn empty(expr: &SpansetExpr, known: &Known<'_>) -> Option<PruneReason> {
     match expr {
-        SpansetExpr::Filter { condition, .. } => unmet(condition.as_ref()?, block, patterns),
+        SpansetExpr::Filter { condition, .. } => unmet(condition.as_ref()?, known),
         SpansetExpr::Binary { op, lhs, rhs, .. } => match op {
-            SpansetOp::Or => empty(lhs, block, patterns).and(empty(rhs, block, patterns)),
+            SpansetOp::Or => empty(lhs, known).and(empty(rhs, known)),
             SpansetOp::Structural {
                 form: StructuralForm::Negated,
                 ..
-            } => empty(rhs, block, patterns),
+            } => empty(rhs, known),
             SpansetOp::And | SpansetOp::Structural { .. } => {
-                empty(lhs, block, patterns).or_else(|| empty(rhs, block, patterns))
+                empty(lhs, known).or_else(|| empty(rhs, known))
             }
         },
-        SpansetExpr::Pipeline { pipeline, .. } => first_stage_empty(pipeline, block, patterns),
+        SpansetExpr::Pipeline { pipeline, .. } => first_stage_empty(pipeline, known),
     }
 }
 
@@ -221,10 +264,10 @@ fn any_may_fail(expr: &SpansetExpr) -> bool {
 }
 
 /// Why no span of the block meets `condition`, if that is certain.
-fn unmet(condition: &FieldExpr, block: &BlockMeta, patterns: &Patterns) -> Option<PruneReason> {
+fn unmet(condition: &FieldExpr, known: &Known<'_>) -> Option<PruneReason> {
     conjuncts(condition)
         .into_iter()
-        .find_map(|condition| contradiction(condition, block, patterns))
+        .find_map(|condition| contradiction(condition, known))
 }
 
 /// The conditions that are all necessary for `expr`.
@@ -244,22 +287,16 @@ fn conjuncts(expr: &FieldExpr) -> Vec<&FieldExpr> {
 }
 
 /// Why no span of the block meets one of the conditions of a conjunction, if that is certain.
-fn contradiction(
-    condition: &FieldExpr,
-    block: &BlockMeta,
-    patterns: &Patterns,
-) -> Option<PruneReason> {
+fn contradiction(condition: &FieldExpr, known: &Known<'_>) -> Option<PruneReason> {
     match &condition.kind {
-        FieldExprKind::Binary { op, lhs, rhs } if is_test(*op) => {
-            by_value(*op, lhs, rhs, block, patterns)
-                .or_else(|| missing(lhs, block))
-                .or_else(|| missing(rhs, block))
-        }
+        FieldExprKind::Binary { op, lhs, rhs } if is_test(*op) => by_value(*op, lhs, rhs, known)
+            .or_else(|| missing(lhs, known.block))
+            .or_else(|| missing(rhs, known.block)),
         FieldExprKind::NilTest {
             operand: Some(operand),
             is_nil: false,
-        } => missing(operand, block),
-        FieldExprKind::Attribute(_) => missing(condition, block),
+        } => missing(operand, known.block),
+        FieldExprKind::Attribute(_) => missing(condition, known.block),
         _ => None,
     }
 }
@@ -295,8 +332,7 @@ fn by_value(
     op: BinaryOp,
     lhs: &FieldExpr,
     rhs: &FieldExpr,
-    block: &BlockMeta,
-    patterns: &Patterns,
+    known: &Known<'_>,
 ) -> Option<PruneReason> {
     let (attribute, text) = attribute_and_text(lhs, rhs)?;
     match (attribute, op) {
@@ -308,9 +344,9 @@ fn by_value(
             },
             BinaryOp::Eq,
         ) if key == "service.name" => {
-            let services = block.services.as_ref()?;
+            let services = known.block.services.as_ref()?;
             services
-                .binary_search(text)
+                .binary_search_by(|service| (**service).cmp(text))
                 .is_err()
                 .then(|| PruneReason::Service(text.clone()))
         }
@@ -322,8 +358,8 @@ fn by_value(
             },
             BinaryOp::Regex,
         ) if key == "service.name" => {
-            let services = block.services.as_ref()?;
-            let regex = patterns.get(text)?;
+            let services = known.block.services.as_ref()?;
+            let regex = known.patterns.get(text)?;
             (!services.iter().any(|service| regex.is_match(service)))
                 .then(|| PruneReason::Service(text.clone()))
         }
@@ -335,8 +371,7 @@ fn by_value(
             BinaryOp::Eq,
         ) => {
             let id = parse_trace_id(text)?;
-            let known = !block.trace_ids.bits.is_empty();
-            (known && !block.trace_ids.contains(id)).then(|| PruneReason::TraceId(text.clone()))
+            (known.lacks)(id).then(|| PruneReason::TraceId(text.clone()))
         }
         _ => None,
     }

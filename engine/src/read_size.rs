@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
-use storage::block::meta::{AttributeScope, BlockMeta, ColumnMeta, ValueType};
+use storage::block::meta::{AttributeScope, BlockMeta, ValueType};
 use traceql::ast::{Attribute, MetricsStage};
 
 use crate::columns::stored_scopes;
@@ -112,20 +112,25 @@ fn compressed_bytes(
     row_groups: &[usize],
 ) -> Vec<u64> {
     // Few of many columns are read.
-    let of_name = |name: &String| block.columns.iter().find(|column| column.name == *name);
-    let read: Vec<&ColumnMeta> = columns.iter().filter_map(of_name).collect();
+    let of_name = |name: &String| block.columns.iter().find(|column| *column.name == **name);
+    let read = columns.iter().filter_map(of_name);
+    let read: u64 = read.map(|column| column.compressed_bytes).sum();
+    // Row groups of a block are alike, so each has its share of the bytes by its rows.
+    let rows = u128::from(block.row_count.max(1));
     let bytes = |&group: &usize| {
-        let of_group = read.iter();
-        of_group
-            .filter_map(|column| column.compressed_bytes.get(group))
-            .sum()
+        let of_group = block
+            .row_groups
+            .get(group)
+            .map_or(0, |group| group.row_count);
+        let bytes = u128::from(read) * u128::from(of_group) / rows;
+        u64::try_from(bytes).unwrap_or(u64::MAX)
     };
     row_groups.iter().map(bytes).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use storage::block::meta::{AttributeMeta, AttributeTypeMeta, RowGroupMeta, TraceIdFilter};
+    use storage::block::meta::{AttributeMeta, AttributeTypeMeta, ColumnMeta, RowGroupMeta};
     use storage::ids::{BlockId, TenantId};
     use ulid::Ulid;
 
@@ -136,8 +141,8 @@ mod tests {
     /// in the residual one.
     fn block(count: u64, own_column: bool) -> BlockMeta {
         let column = |name: &str, bytes| ColumnMeta {
-            name: name.to_owned(),
-            compressed_bytes: vec![bytes],
+            name: name.into(),
+            compressed_bytes: bytes,
         };
         BlockMeta {
             format_version: 1,
@@ -162,16 +167,16 @@ mod tests {
             ],
             attributes: vec![AttributeMeta {
                 scope: AttributeScope::Span,
-                key: "x".to_owned(),
+                key: "x".into(),
                 types: vec![AttributeTypeMeta {
                     value_type: ValueType::Int,
-                    column: own_column.then(|| "span.x".to_owned()),
+                    column: own_column.then(|| "span.x".into()),
                     count,
                 }],
             }],
             attributes_complete: true,
             services: None,
-            trace_ids: TraceIdFilter { bits: Vec::new() },
+            trace_id_filter: None,
             made_of: Vec::new(),
             partition: None,
         }

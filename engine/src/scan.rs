@@ -35,6 +35,9 @@ use crate::pieces;
 use crate::provider::{SpanTable, Spans, VirtualColumns, with_virtual_columns};
 use crate::slice::Slice;
 
+/// Blocks in which the traces of another are looked up at once.
+const BLOCKS_AT_ONCE: usize = 16;
+
 /// A slice, with everything that reading it takes.
 pub(crate) struct Scan {
     pub(crate) store: Arc<dyn ObjectStore>,
@@ -79,6 +82,27 @@ pub(crate) enum Around {
 }
 
 impl Scan {
+    /// Whether the slice's block has none of the traces that a query names. `is_without` says whether
+    /// nothing of a block is selected if it lacks some traces; only if it would be for the lack of all is
+    /// the block's id filter read.
+    pub(crate) async fn lacks_what_is_named(
+        &self,
+        is_without: impl Fn(&BlockMeta, &dyn Fn(TraceId) -> bool) -> bool,
+    ) -> Result<bool, EngineError> {
+        let slice = match &self.slice {
+            Slice::Rest { slice, .. } => slice.as_ref(),
+            slice => slice,
+        };
+        let Slice::Stored { block, .. } = slice else {
+            return Ok(false);
+        };
+        if !is_without(block, &|_| true) {
+            return Ok(false);
+        }
+        let filter = self.file(block)?.trace_id_filter().await?;
+        Ok(is_without(block, &|id| !filter.contains(id)))
+    }
+
     /// Opens the slice; `None` if it turns out to have no spans.
     pub(crate) async fn open(&self) -> Result<Option<Opened>, EngineError> {
         let (slice, without) = match &self.slice {
@@ -143,22 +167,35 @@ impl Scan {
         let (Some(block), ids) = (self.slice.block(), self.trace_ids().await?) else {
             return Ok(with.iter().map(|_| Arc::default()).collect());
         };
-        let mut common = Vec::with_capacity(with.len());
-        for other in with {
-            let maybe = pieces::common(&ids, other);
-            if maybe.is_empty() {
-                common.push(maybe);
-                continue;
-            }
-            // The filter lets through one in a hundred that is not there, and to put such a trace
-            // together costs far more than to look.
-            let row_groups = pieces::row_groups_within_reach(other, std::slice::from_ref(block));
-            let there = read_trace_ids(self.file(other)?, &row_groups).await?;
-            let there: HashSet<TraceId> = there.into_iter().collect();
-            let both = maybe.iter().filter(|id| there.contains(*id));
-            common.push(both.copied().collect());
+        let others = stream::iter(0..with.len());
+        let common = others.map(|index| self.common_with(&ids, block, with.get(index)));
+        common.buffered(BLOCKS_AT_ONCE).try_collect().await
+    }
+
+    /// Those of some traces of a block that are in another, too.
+    async fn common_with(
+        &self,
+        ids: &[TraceId],
+        block: &BlockMeta,
+        other: Option<&Arc<BlockMeta>>,
+    ) -> Result<Arc<[TraceId]>, EngineError> {
+        let Some(other) = other else {
+            return Ok(Arc::default());
+        };
+        let file = self.file(other)?;
+        let filter = file.trace_id_filter().await?;
+        let maybe = ids.iter().filter(|id| filter.contains(**id));
+        let maybe: Vec<TraceId> = maybe.copied().collect();
+        if maybe.is_empty() {
+            return Ok(Arc::default());
         }
-        Ok(common)
+        // The filter lets through one in two hundred that is not there, and to put such a trace
+        // together costs far more than to look.
+        let row_groups = pieces::row_groups_within_reach(other, block);
+        let there = read_trace_ids(file, &row_groups).await?;
+        let there: HashSet<TraceId> = there.into_iter().collect();
+        let both = maybe.iter().filter(|id| there.contains(*id));
+        Ok(both.copied().collect())
     }
 
     /// The traces of the slice.

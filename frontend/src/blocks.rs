@@ -45,8 +45,12 @@ pub(crate) fn prune<T>(
 ) -> (Vec<(Block, T)>, QueryStats) {
     let mut stats = QueryStats::default();
     let mut kept = Vec::new();
+    for snapshot in snapshots {
+        stats.blocks_total += snapshot.elsewhere;
+        stats.count_pruned(&PruneReason::Time, snapshot.elsewhere);
+    }
     let all = snapshots.iter().flat_map(|snapshot| {
-        let stored = snapshot.manifest.blocks.iter().map(Arc::clone);
+        let stored = snapshot.stored.iter().map(Arc::clone);
         let live = snapshot.live.iter().map(Arc::clone);
         stored.map(Block::Stored).chain(live.map(Block::Live))
     });
@@ -59,7 +63,7 @@ pub(crate) fn prune<T>(
                 stats.block_bytes = stats.block_bytes.saturating_add(size);
                 kept.push((block, of_block));
             }
-            Err(reason) => stats.count_pruned(&reason),
+            Err(reason) => stats.count_pruned(&reason, 1),
         }
     }
     (kept, stats)

@@ -30,8 +30,7 @@ impl<'a> Joins<'a> {
                 // Also of blocks that were ruled out: a part that matches nothing by itself may
                 // belong to a trace that does.
                 let reads = move |block: &BlockMeta| engine::may_count(&grid, block);
-                let Snapshot { manifest, live } = snapshot;
-                let pieces = workers.pieces(&manifest.blocks, live, reads);
+                let pieces = workers.pieces(&snapshot.stored, &snapshot.live, reads);
                 joins.0.push((pieces.await?, snapshot));
             }
         }
@@ -41,7 +40,7 @@ impl<'a> Joins<'a> {
     /// The jobs such that they see whole traces.
     pub(crate) fn with(&self, jobs: JobList) -> JobList {
         self.0.iter().fold(jobs, |jobs, (pieces, snapshot)| {
-            jobs.with_pieces(pieces, &snapshot.manifest.blocks, &snapshot.live)
+            jobs.with_pieces(pieces, &snapshot.stored, &snapshot.live)
         })
     }
 
@@ -58,7 +57,7 @@ impl fmt::Display for Joins<'_> {
             return f.write_str("each block by itself");
         }
         let traces = self.0.iter().map(|(pieces, _)| pieces.trace_count());
-        let blocks = |(_, it): &(_, &Snapshot)| it.manifest.blocks.len() + it.live.len();
+        let blocks = |(_, it): &(_, &Snapshot)| it.stored.len() + it.live.len();
         write!(
             f,
             "{} traces in pieces, among {} blocks",

@@ -9,7 +9,7 @@ use engine::search::{SearchPlan, SearchWindow};
 use engine::{Grid, PruneReason, prune_search};
 use storage::block::meta::AttributeScope;
 use storage::ids::TenantId;
-use storage::snapshot::Snapshot;
+use storage::snapshot::{Snapshot, Times};
 use traceql::Dialect;
 use traceql::ast::{Attribute, Intrinsic, Query, Scope};
 
@@ -90,14 +90,14 @@ impl Frontend {
         &self,
         request: &NamesRequest,
     ) -> Result<AttributeNames, QueryError> {
-        let snapshots = self.snapshots(&request.tenants).await?;
+        let snapshots = self.snapshots(&request.tenants, request.times()).await?;
         let (blocks, mut stats) = request.blocks(&snapshots);
         let mut by_scope: BTreeMap<AttributeScope, BTreeSet<String>> = BTreeMap::new();
         for block in &blocks {
             for attribute in &block.meta().attributes {
                 let keys = by_scope.entry(attribute.scope).or_default();
-                if !keys.contains(&attribute.key) {
-                    keys.insert(attribute.key.clone());
+                if !keys.contains(&*attribute.key) {
+                    keys.insert(attribute.key.to_string());
                 }
             }
         }
@@ -172,6 +172,11 @@ impl Frontend {
 }
 
 impl NamesRequest {
+    /// The blocks that are looked at.
+    pub(crate) fn times(&self) -> Times {
+        Times::of(self.start_ns..=self.end_ns)
+    }
+
     /// The blocks that may have matching spans, and what was ruled out.
     pub(crate) fn blocks(&self, snapshots: &[Snapshot]) -> (Vec<Block>, QueryStats) {
         let filter = self.filter.as_deref().and_then(usable_filter);

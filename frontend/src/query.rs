@@ -4,16 +4,14 @@
 //! parse → snapshot → analyse → prune → join → cache → split → execute → merge → exemplars
 //! ```
 //!
-//! Each step is a call that returns a value, and each value prints: the typed query, what is stored,
-//! the plan, the surviving blocks, the traces that lie in several of them, the states that are kept,
-//! the jobs, what running these took, the series, and the spans shown beside them. A query that
-//! computes with the series of several metrics queries takes the steps from analyse to execute once
-//! for each of them, over the same snapshots, and computes at the end.
+//! Each step is a call that returns a value, and each value prints: the typed query, what is stored, the
+//! plan, the surviving blocks, the traces that lie in several of them, the states that are kept, the
+//! jobs, what running these took, the series, and the spans shown beside them. A query over the series of
+//! several metrics queries takes the steps from analyse to execute once for each, over the same snapshots.
 //!
-//! There is one path, [`Frontend::watch`], and it is watched: an answer is the path with an observer
-//! that looks away, EXPLAIN the path with one that prints. Lowering to a DataFusion plan happens
-//! inside the engine, once per job, because columns differ between blocks; EXPLAIN shows it for the
-//! first job.
+//! There is one path, [`Frontend::watch`], and it is watched: an answer is the path with an observer that
+//! looks away, EXPLAIN the path with one that prints. Lowering to a DataFusion plan happens inside the
+//! engine, once per job, because columns differ between blocks; EXPLAIN shows it for the first job.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +21,7 @@ use engine::{EngineError, Jobs, PairCache, QueryContext, SeriesPlan};
 use prometheus::Registry;
 use storage::Clock;
 use storage::ids::TenantId;
-use storage::snapshot::{Snapshot, SnapshotSource};
+use storage::snapshot::{Snapshot, SnapshotSource, Times};
 use traceql::{Dialect, Notice, Position};
 
 use crate::answer::{Answer, ExplainMode, Explanation, RangeRequest};
@@ -39,7 +37,7 @@ use crate::limits;
 use crate::metrics::Metrics;
 use crate::observe::{Explain, Observe, Step};
 use crate::schedule::ScheduleOptions;
-use crate::snapshots::{SecondLook, Taken};
+use crate::snapshots::{SecondLook, Taken, times_of};
 use crate::split::SplitOptions;
 use crate::stats::QueryStats;
 use crate::survivors::Survivors;
@@ -176,7 +174,8 @@ impl Frontend {
         let _turn = self.enter(&request.tenants).await?;
         let mut second = SecondLook::default();
         loop {
-            let snapshots = self.snapshots(&request.tenants).await?;
+            let times = times_of(&finishing.plan, &request.grid);
+            let snapshots = self.snapshots(&request.tenants, times).await?;
             let answer = self.answer_from(request, &finishing, &snapshots, seen);
             match answer.await {
                 Err(error) if second.helps(&error) => {}
@@ -279,15 +278,16 @@ impl Frontend {
         })
     }
 
-    /// What each tenant's spans are at this moment: every acknowledged span in exactly one place.
+    /// What each tenant's spans of some times are at this moment: every acknowledged span in one place.
     pub(crate) async fn snapshots(
         &self,
         tenants: &[TenantId],
+        times: Times,
     ) -> Result<Vec<Snapshot>, QueryError> {
         let distinct: BTreeSet<&TenantId> = tenants.iter().collect();
         let mut snapshots = Vec::with_capacity(distinct.len());
         for tenant in distinct {
-            snapshots.push(self.snapshots.snapshot(tenant).await?);
+            snapshots.push(self.snapshots.snapshot(tenant, &times).await?);
         }
         Ok(snapshots)
     }

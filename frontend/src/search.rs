@@ -9,12 +9,12 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use engine::search::{SearchLimits, SearchPlan, SearchWindow, TraceMatch};
-use engine::{PruneReason, Slice, Work, bytes_to_search, may_search, prune_search};
+use engine::{PruneReason, REACH_NS, Slice, Work, bytes_to_search, may_search, prune_search};
 use futures::StreamExt;
 use storage::block::MemoryBlock;
 use storage::block::meta::BlockMeta;
 use storage::ids::{BlockId, TenantId};
-use storage::snapshot::Snapshot;
+use storage::snapshot::{Snapshot, Times};
 use traceql::Dialect;
 
 use crate::blocks::{Block, survivors};
@@ -95,7 +95,11 @@ impl Frontend {
         let _turn = self.enter(&request.tenants).await?;
         let mut second = SecondLook::default();
         loop {
-            let snapshots = self.snapshots(&request.tenants).await?;
+            let times = Times {
+                spans: window.start_ns..=window.end_ns,
+                reach_ns: REACH_NS,
+            };
+            let snapshots = self.snapshots(&request.tenants, times).await?;
             match self
                 .find_traces_in(request, &plan, window, &snapshots)
                 .await
@@ -151,7 +155,7 @@ struct AllBlocks {
 
 impl AllBlocks {
     fn of(snapshots: &[Snapshot]) -> Self {
-        let stored = snapshots.iter().flat_map(|it| &it.manifest.blocks);
+        let stored = snapshots.iter().flat_map(|it| &it.stored);
         let live = snapshots.iter().flat_map(|it| &it.live);
         Self {
             stored: stored.map(Arc::clone).collect(),

@@ -2,13 +2,24 @@
 
 use std::fmt;
 
-use storage::snapshot::Snapshot;
+use engine::{Grid, SeriesPlan};
+use storage::snapshot::{Snapshot, Times};
 
 use crate::error::QueryError;
 
 /// Snapshots, printed as what is in them.
 #[derive(Debug)]
 pub(crate) struct Taken<'a>(pub(crate) &'a [Snapshot]);
+
+/// The blocks that metrics queries over a grid read. Those that see whole traces read parts of them in
+/// blocks near by, too.
+pub(crate) fn times_of(plan: &SeriesPlan, grid: &Grid) -> Times {
+    let whole = plan.operands().iter().any(|it| it.needs_whole_traces());
+    Times {
+        spans: grid.start_ns..=grid.end_ns(),
+        reach_ns: if whole { engine::REACH_NS } else { 0 },
+    }
+}
 
 /// A second look at the spans, for a request that learned of a block which went away before it was
 /// read, because its spans are in another one now. A block that is away then stays away.
@@ -31,15 +42,16 @@ impl SecondLook {
 
 impl fmt::Display for Taken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Snapshot { manifest, live }) in self.0.iter().enumerate() {
+        for (index, snapshot) in self.0.iter().enumerate() {
             let separator = if index > 0 { "\n" } else { "" };
             write!(
                 f,
-                "{separator}tenant {}: version={} stored={} live={}",
-                manifest.tenant,
-                manifest.version,
-                manifest.blocks.len(),
-                live.len(),
+                "{separator}tenant {}: version={} stored={} live={} elsewhere={}",
+                snapshot.tenant,
+                snapshot.version,
+                snapshot.stored.len(),
+                snapshot.live.len(),
+                snapshot.elsewhere,
             )?;
         }
         Ok(())

@@ -36,9 +36,11 @@ pub struct QueryStats {
 }
 
 impl QueryStats {
-    /// Counts a block that was ruled out.
-    pub(crate) fn count_pruned(&mut self, reason: &PruneReason) {
-        *self.blocks_pruned.entry(reason.name()).or_default() += 1;
+    /// Counts blocks that were ruled out for one reason.
+    pub(crate) fn count_pruned(&mut self, reason: &PruneReason, blocks: u64) {
+        if blocks > 0 {
+            *self.blocks_pruned.entry(reason.name()).or_default() += blocks;
+        }
     }
 
     /// Adds what another metrics query of the same query took. A block that both look at counts

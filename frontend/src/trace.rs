@@ -1,7 +1,7 @@
 //! One whole trace, wherever its spans are.
 //!
-//! The catalog says which blocks may have spans of the trace; each is asked for them, and so is what
-//! is not stored yet. A span that came twice, and is in two blocks, is in the answer once.
+//! The catalog says which blocks are of its time; each looks its id filter up, and those that may have
+//! spans of the trace are asked for them, and so is what is not stored yet. A span that came twice, and is in two blocks, is in the answer once.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use storage::block::TraceSpans;
 use storage::ids::{TenantId, TraceId};
 use storage::model::SpanGroup;
-use storage::snapshot::Snapshot;
+use storage::snapshot::{Snapshot, Times};
 
 use crate::blocks::{Block, survivors};
 use crate::error::QueryError;
@@ -78,7 +78,9 @@ impl Frontend {
         let _turn = self.enter(&request.tenants).await?;
         let mut second = SecondLook::default();
         loop {
-            let snapshots = self.snapshots(&request.tenants).await?;
+            let start = request.start_ns.unwrap_or(i64::MIN);
+            let times = Times::of(start..=request.end_ns.unwrap_or(i64::MAX));
+            let snapshots = self.snapshots(&request.tenants, times).await?;
             match self.find_trace_in(request, &snapshots).await {
                 Err(error) if second.helps(&error) => {}
                 found => return found,
@@ -138,8 +140,10 @@ fn candidates(request: &TraceRequest, snapshots: &[Snapshot]) -> (Vec<Block>, Qu
         if is_early || is_late {
             return Some(PruneReason::Time);
         }
-        let is_absent = !block.trace_ids.contains(request.trace_id);
-        is_absent.then(|| PruneReason::TraceId(request.trace_id.to_string()))
+        let is_elsewhere = block
+            .partition
+            .is_some_and(|partition| !partition.piece.holds(request.trace_id));
+        is_elsewhere.then(|| PruneReason::TraceId(request.trace_id.to_string()))
     });
     found.sort_by_key(|block| (block.meta().min_start_ns, block.meta().block_id));
     (found, stats)

@@ -4,6 +4,7 @@
 //! one they are the groups of a query over the spans that pass it.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use engine::{EngineError, LabelValue, Series, Work};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -96,7 +97,7 @@ impl Frontend {
         let _turn = self.enter(&request.tenants).await?;
         let mut second = SecondLook::default();
         let mut values = loop {
-            let snapshots = self.snapshots(&request.tenants).await?;
+            let snapshots = self.snapshots(&request.tenants, request.times()).await?;
             let read = self.read_all_in(request, name, sources, limits, &snapshots);
             match read.await {
                 Err(error) if second.helps(&error) => {}
@@ -157,7 +158,7 @@ impl Frontend {
         filter: Option<Query>,
         limits: ValueLimits,
     ) -> Result<Values, QueryError> {
-        let snapshots = self.snapshots(&request.tenants).await?;
+        let snapshots = self.snapshots(&request.tenants, request.times()).await?;
         let (blocks, _) = request.blocks(&snapshots);
         let Some(grid) = request.grid(&blocks) else {
             return Ok(Values::default());
@@ -238,7 +239,7 @@ async fn read_block(
         let mut set = ValueSet::new(limits);
         services
             .iter()
-            .for_each(|name| set.insert(Value::String(name.clone())));
+            .for_each(|name| set.insert(Value::String(name.to_string())));
         return Ok(set);
     }
     let work = Work::Values {
@@ -254,7 +255,7 @@ fn listed_services<'a>(
     block: &'a Block,
     source: &ValueSource,
     starts: &RangeInclusive<i64>,
-) -> Option<&'a [String]> {
+) -> Option<&'a [Arc<str>]> {
     let is_service = matches!(
         source,
         ValueSource::Attribute { scope: AttributeScope::Resource, key } if key == "service.name"

@@ -10,7 +10,7 @@ use std::time::Duration;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use storage::block::{ReadBack, WriteOptions, store_block, write_parquet};
-use storage::catalog::ManifestEdit;
+use storage::catalog::Edit;
 use storage::{Clock, StoredBlocks};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -109,13 +109,7 @@ impl Flusher {
             .catalog(generation.tenant())
             .await
             .map_err(failed)?;
-        catalog
-            .commit(ManifestEdit {
-                add: vec![meta],
-                remove: Vec::new(),
-            })
-            .await
-            .map_err(failed)?;
+        catalog.commit(Edit::add(meta)).await.map_err(failed)?;
         self.head.remove(generation);
         self.metrics.flushes.with_label_values(&["ok"]).inc();
         let took = self.clock.instant() - started;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use engine::{Engine, EngineOptions};
 use frontend::Frontend;
 use prometheus::Registry;
-use storage::catalog::{self, Catalog, Manifest};
+use storage::catalog::{self, Catalog};
 use storage::ids::TenantId;
 use storage::snapshot::{SnapshotSource, StoredBlocks};
 use storage::store::{StoreLocation, open_store};
@@ -84,22 +84,19 @@ pub fn stored_frontend(location: &StoreLocation, config: &Config) -> anyhow::Res
     frontend(location, Arc::new(stored), config, &Registry::new())
 }
 
-/// The newest manifest of a tenant.
+/// The catalog of a tenant.
 ///
 /// # Errors
 /// The catalog cannot be read.
-pub async fn manifest(
-    location: &StoreLocation,
-    tenant: &TenantId,
-) -> anyhow::Result<Arc<Manifest>> {
+pub async fn catalog(location: &StoreLocation, tenant: &TenantId) -> anyhow::Result<Catalog> {
     let catalog = Catalog::open(
         Arc::clone(&location.store),
         location.prefix.clone(),
         tenant.clone(),
         Random::from_system(),
-    )
-    .await?;
-    Ok(catalog.current())
+        Arc::default(),
+    );
+    Ok(catalog.await?)
 }
 
 /// The tenant to work on: the one named; else the only one there is; else the one that a deployment
@@ -131,13 +128,11 @@ pub async fn tenant(location: &StoreLocation, named: Option<&str>) -> anyhow::Re
 ///
 /// # Errors
 /// There are no blocks.
-pub fn time_range(manifest: &Manifest) -> anyhow::Result<(i64, i64)> {
-    let start = manifest.blocks.iter().map(|block| block.min_start_ns).min();
-    let end = manifest.blocks.iter().map(|block| block.max_start_ns).max();
-    let Some(range) = start.zip(end) else {
-        bail!("there are no blocks of tenant {}", manifest.tenant)
+pub fn time_range(catalog: &Catalog) -> anyhow::Result<(i64, i64)> {
+    let Some(starts) = catalog.current().starts() else {
+        bail!("there are no blocks of tenant {}", catalog.tenant())
     };
-    Ok(range)
+    Ok(starts.into_inner())
 }
 
 /// Says aloud if there are spans that a running or killed server has acknowledged and not yet stored.

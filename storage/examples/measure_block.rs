@@ -86,7 +86,7 @@ fn measure(path: &str, keep: Option<&Path>) -> Result<(), Box<dyn Error>> {
         per_second(best_write),
         std::thread::available_parallelism()?,
         block.memory_bytes(),
-        written.meta.trace_ids.bits.len(),
+        written.trace_id_filter.bits().len(),
         written
             .meta
             .attributes

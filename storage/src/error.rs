@@ -120,8 +120,8 @@ pub enum StorageError {
         reason: String,
     },
     /// A commit would break a promise of the catalog.
-    #[error("manifest refused: {reason} tenant={tenant}")]
-    ManifestInvariant {
+    #[error("catalog refused: {reason} tenant={tenant}")]
+    CatalogInvariant {
         /// The tenant whose catalog it is.
         tenant: TenantId,
         /// The promise that would be broken.
@@ -178,7 +178,7 @@ impl StorageError {
             Self::Message { .. }
             | Self::EmptyBlock
             | Self::OpenStore { .. }
-            | Self::ManifestInvariant { .. } => ErrorKind::InvalidInput,
+            | Self::CatalogInvariant { .. } => ErrorKind::InvalidInput,
             Self::MessageTooLong { .. } | Self::BlockTooLarge { .. } => ErrorKind::Limit,
             Self::Corrupt { .. }
             | Self::NotABlock { .. }

@@ -19,6 +19,16 @@ pub struct SpanId(pub [u8; 8]);
 #[serde(transparent)]
 pub struct BlockId(pub Ulid);
 
+/// Id of a part of a catalog; ids sort by the time they were made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PartId(pub Ulid);
+
+/// Id of an edit of a catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EditId(pub Ulid);
+
 /// A tenant: 1 to 150 characters of `A-Z a-z 0-9 ! - _ . * ' ( )`, neither `.` nor `..`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -97,6 +107,20 @@ impl fmt::Display for BlockId {
 }
 
 impl FromStr for BlockId {
+    type Err = ulid::DecodeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ulid::from_string(text).map(Self)
+    }
+}
+
+impl fmt::Display for PartId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for PartId {
     type Err = ulid::DecodeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {

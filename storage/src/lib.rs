@@ -1,23 +1,22 @@
 //! Spans to blocks and back: the model, the block format, the catalog and the object store.
 //!
 //! A *block* is an immutable Parquet file of spans of one tenant, one row a span, traces
-//! contiguous and ordered by start, each trace in depth-first order. A *manifest* names the live
-//! blocks of a tenant; a block that no manifest names does not exist for a reader.
+//! contiguous and ordered by start, each trace in depth-first order. The *catalog* names the live
+//! blocks of a tenant; a block that it does not name does not exist for a reader.
 //!
 //! What holds:
 //!
 //! - decoding a block gives back every field of every span that was encoded, once;
 //! - a block does not depend on the order in which its spans arrived;
 //! - damage is found before it becomes an answer: every byte read was covered by a checksum;
-//! - a manifest version is created once and never overwritten.
+//! - a version of a catalog is created once and never overwritten.
 //!
 //! Not here: queries and their languages, HTTP, the write-ahead log.
 //!
 //! Reading order, and the order of floors, each of which knows those before it only: the words
-//! ([`clock`], [`random`], [`ids`], [`error`], [`model`], [`layout`], [`block::meta`] with
-//! `block::base64_bytes`), [`schema`],
-//! [`otlp`], [`block`] with what reading and writing share, then reading and writing themselves,
-//! [`catalog`], [`snapshot`], [`store`].
+//! ([`clock`], [`random`], [`ids`], [`error`], [`model`], [`layout`], [`block::meta`]),
+//! [`schema`], [`otlp`], [`block`] with what reading and writing share, then reading and writing
+//! themselves, [`compaction`], [`catalog`], [`snapshot`], [`store`].
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
@@ -25,6 +24,7 @@
 pub mod block;
 pub mod catalog;
 pub mod clock;
+pub mod compaction;
 pub mod error;
 pub mod ids;
 pub mod layout;

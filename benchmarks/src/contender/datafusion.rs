@@ -124,8 +124,8 @@ fn shared_columns(dataset: &Dataset, file: &Path) -> Result<Schema, BenchError> 
     let metadata = ArrowReaderMetadata::load(&open, Default::default());
     let metadata = metadata.map_err(DataFusionError::from)?;
     let mut names: Option<BTreeSet<&str>> = None;
-    for block in &dataset.manifest.blocks {
-        let own: BTreeSet<&str> = block.columns.iter().map(|c| c.name.as_str()).collect();
+    for block in &dataset.snapshot.stored {
+        let own: BTreeSet<&str> = block.columns.iter().map(|c| &*c.name).collect();
         names = Some(match names {
             Some(names) => names.intersection(&own).copied().collect(),
             None => own,

@@ -1,8 +1,8 @@
 //! ClickHouse's own table of spans, as the ClickHouse exporter of the OpenTelemetry collector makes it:
 //! the same columns, codecs, order and indexes.
 
+use storage::Snapshot;
 use storage::block::meta::{AttributeScope, ValueType};
-use storage::catalog::Manifest;
 
 use super::driver::Driver;
 use crate::dataset::{Dataset, path_text};
@@ -22,7 +22,7 @@ pub(super) fn fill(dataset: &Dataset, driver: &mut Driver) -> Result<(), BenchEr
     }
     driver.execute(&format!("DROP TABLE IF EXISTS {TABLE}"))?;
     driver.execute(CREATE)?;
-    let columns = Columns::of(&dataset.manifest);
+    let columns = Columns::of(&dataset.snapshot);
     for file in &dataset.files {
         eprintln!("ClickHouse takes {}", file.display());
         let file = format!("file({}, Parquet)", text(path_text(file)?));
@@ -59,10 +59,10 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(manifest: &Manifest) -> Self {
+    fn of(snapshot: &Snapshot) -> Self {
         Self {
-            resource: map(manifest, AttributeScope::Resource, "resource:attributes"),
-            span: map(manifest, AttributeScope::Span, "span:attributes"),
+            resource: map(snapshot, AttributeScope::Resource, "resource:attributes"),
+            span: map(snapshot, AttributeScope::Span, "span:attributes"),
         }
     }
 
@@ -88,9 +88,9 @@ ON spans."trace:id" = parent_trace AND spans.depth = level AND spans.trace_row >
 }
 
 /// A map of all attributes of a scope: those with columns, and the rest.
-fn map(manifest: &Manifest, scope: AttributeScope, residual: &str) -> String {
+fn map(snapshot: &Snapshot, scope: AttributeScope, residual: &str) -> String {
     let mut pairs = Vec::new();
-    for attribute in manifest.blocks.iter().flat_map(|block| &block.attributes) {
+    for attribute in snapshot.stored.iter().flat_map(|block| &block.attributes) {
         for kind in attribute.types.iter().filter(|_| attribute.scope == scope) {
             let Some(column) = &kind.column else { continue };
             let column = quoted(column);

@@ -9,6 +9,7 @@ use futures::future::try_join_all;
 use ingest::{Ingest, IngestConfig, IngestParts, Metrics, OsDisk, PushError};
 use prometheus::Registry;
 use storage::ids::TenantId;
+use storage::snapshot::Times;
 use storage::store::open_store;
 use storage::{Random, SnapshotSource as _, SystemClock};
 use testkit::generate::Workload;
@@ -112,8 +113,9 @@ async fn push_all(
     ingest.flush().await;
     let until_in_blocks = meter.spent();
 
-    let blocks = ingest.snapshot(&TenantId::single()).await?.manifest;
-    let stored: u64 = blocks.blocks.iter().map(|block| block.row_count).sum();
+    let tenant = TenantId::single();
+    let snapshot = ingest.snapshot(&tenant, &Times::ALL).await?;
+    let stored: u64 = snapshot.stored.iter().map(|block| block.row_count).sum();
     if stored != accepted || accepted != options.spans {
         let counts = format!(
             "{} spans sent, {accepted} accepted, {stored} in blocks",
@@ -128,9 +130,9 @@ async fn push_all(
         request_bytes,
         until_durable,
         until_in_blocks,
-        block_count: blocks.blocks.len(),
-        block_bytes: blocks
-            .blocks
+        block_count: snapshot.stored.len(),
+        block_bytes: snapshot
+            .stored
             .iter()
             .filter_map(|block| block.file.as_ref())
             .map(|file| file.size_bytes)

@@ -51,7 +51,7 @@ pub(crate) struct ResidualColumn {
     pub(crate) lists: Expr,
     /// The typed columns of keys that may stand in the list as well, by key: what they hold came
     /// first, and counts.
-    pub(crate) shadows: Vec<(String, Vec<String>)>,
+    pub(crate) shadows: Vec<(Arc<str>, Vec<Arc<str>>)>,
 }
 
 /// Everything that is compared.
@@ -91,7 +91,7 @@ impl Compared {
         let mut has_residual = !block.attributes_complete;
         let mut shadows = Vec::new();
         for attribute in block.attributes.iter().filter(|a| a.scope == stored) {
-            if stored == AttributeScope::Resource && attribute.key == SERVICE_NAME {
+            if stored == AttributeScope::Resource && &*attribute.key == SERVICE_NAME {
                 continue;
             }
             let name = canonical(scope, &attribute.key);
@@ -100,7 +100,7 @@ impl Compared {
                 let scalar = Type::of_scalar(of_type.value_type);
                 match (&of_type.column, scalar) {
                     (Some(own), Some(value_type)) => {
-                        columns.push(own.clone());
+                        columns.push(Arc::clone(own));
                         self.values.push(ValueColumn {
                             attribute: Arc::clone(&name),
                             value_type,
@@ -111,7 +111,7 @@ impl Compared {
                 }
             }
             if !columns.is_empty() {
-                shadows.push((attribute.key.clone(), columns));
+                shadows.push((Arc::clone(&attribute.key), columns));
             }
         }
         if let (true, Some(name)) = (has_residual, names::residual(stored)) {

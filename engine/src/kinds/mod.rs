@@ -32,7 +32,7 @@ use crate::limit::{MemoryLimit, recover};
 use crate::lower::Selected;
 use crate::partial::{Aggregates, PartialSeries};
 use crate::plan::MetricsPlan;
-use crate::prune::picks_few;
+use crate::prune::{is_without, picks_few};
 use crate::scan::{Opened, Scan};
 
 /// A metrics query, planned for the spans of one slice.
@@ -254,6 +254,10 @@ async fn read_shown(
 /// nothing is evaluated, so nothing can fail.
 async fn open(scan: &Scan, plan: &MetricsPlan) -> Result<Option<Opened>, EngineError> {
     if plan.is_never() {
+        return Ok(None);
+    }
+    let lacks = scan.lacks_what_is_named(|block, lacks| is_without(plan, block, lacks));
+    if lacks.await? {
         return Ok(None);
     }
     scan.open().await

@@ -21,6 +21,7 @@ use crate::limit::recover;
 use crate::lower::layout::Layout;
 use crate::lower::spansets::lower_stages;
 use crate::plan::{SearchLimits, SearchPlan, SearchWindow};
+use crate::prune::is_search_without;
 use crate::scan::{Opened, Scan};
 use crate::search::candidates::FirstFilter;
 use crate::search::collect::{COLUMNS, MatchCollector};
@@ -55,6 +56,10 @@ pub(crate) async fn run(
     window: SearchWindow,
     limits: SearchLimits,
 ) -> std::result::Result<Vec<TraceMatch>, EngineError> {
+    let lacks = scan.lacks_what_is_named(|block, lacks| is_search_without(plan, block, lacks));
+    if lacks.await? {
+        return Ok(Vec::new());
+    }
     let Some(spans) = scan.open().await? else {
         return Ok(Vec::new());
     };

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use engine::Slice;
 use storage::Random;
-use storage::block::meta::FORMAT_VERSION;
 use storage::block::{BlockCache, BlockFile, decode, read_block};
-use storage::catalog::Catalog;
+use storage::catalog::{CATALOG_FORMAT_VERSION, Catalog};
 use storage::ids::TenantId;
 use storage::model::SpanGroup;
+use storage::snapshot::Times;
 use storage::store::open_store;
 use testkit::compare::{Tolerance, compare_series};
 use testkit::reference::{self, metrics};
@@ -36,18 +36,22 @@ const COMPARISON: &str = "{ } | compare({ status = error })";
 
 #[test]
 fn stores_of_every_version_are_queried() {
-    for version in 1..=FORMAT_VERSION {
-        let folder = workspace_root().join(format!("testdata/blocks/v{version}/store"));
+    for version in 1..=CATALOG_FORMAT_VERSION {
+        let folder = workspace_root().join(format!("testdata/stores/v{version}/store"));
         let folder = folder.to_str().expect("a path of text");
         let location = open_store(folder, &BTreeMap::new()).expect("the store is there");
         block_on(async {
             let (store, prefix) = (Arc::clone(&location.store), location.prefix.clone());
             let random = Random::from_system();
-            let catalog = Catalog::open(store, prefix, TenantId::single(), random).await;
-            let manifest = catalog.expect("the catalog opens").current();
+            let catalog =
+                Catalog::open(store, prefix, TenantId::single(), random, Arc::default()).await;
+            let catalog = catalog.expect("the catalog opens");
+            let root = catalog.current();
+            let blocks = catalog.blocks(&root, &Times::ALL.spans).await;
+            let blocks = blocks.expect("the catalog is whole");
             let mut groups: Vec<SpanGroup> = Vec::new();
             let mut slices = Vec::new();
-            for block in &manifest.blocks {
+            for block in &blocks {
                 let cache = Arc::new(BlockCache::new(0, 0));
                 let (store, block) = (Arc::clone(&location.store), Arc::clone(block));
                 let row_groups = 0..block.row_groups.len();

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use engine::{MetricsPlan, QueryContext, SeriesPlan};
 use futures::channel::oneshot;
 use prometheus::Registry;
-use storage::block::meta::{BlockMeta, RowGroupMeta, TraceIdFilter};
+use storage::block::meta::{BlockMeta, RowGroupMeta};
 use storage::ids::{BlockId, TenantId};
 use ulid::Ulid;
 
@@ -38,7 +38,7 @@ fn block(number: u128, row_groups: &[(i64, i64)]) -> BlockMeta {
         attributes: Vec::new(),
         attributes_complete: true,
         services: None,
-        trace_ids: TraceIdFilter { bits: Vec::new() },
+        trace_id_filter: None,
         made_of: Vec::new(),
         partition: None,
     }

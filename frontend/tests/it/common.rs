@@ -15,10 +15,9 @@ use object_store::path::Path;
 use prometheus::Registry;
 use serde_json::Value;
 use storage::block::{EncodeOptions, MemoryBlock, encode};
-use storage::catalog::Manifest;
 use storage::ids::{BlockId, SpanId, TenantId, TraceId};
 use storage::model::{AnyValue, Attribute, InstrumentationScope, Resource, Span, SpanGroup};
-use storage::snapshot::{Snapshot, SnapshotSource};
+use storage::snapshot::{Snapshot, SnapshotSource, Times};
 use storage::{StorageError, SystemClock};
 use tower::ServiceExt;
 use ulid::Ulid;
@@ -33,11 +32,11 @@ pub(crate) struct Live(pub Vec<(TenantId, Arc<MemoryBlock>)>);
 
 #[async_trait]
 impl SnapshotSource for Live {
-    async fn snapshot(&self, tenant: &TenantId) -> Result<Snapshot, StorageError> {
+    async fn snapshot(&self, tenant: &TenantId, _: &Times) -> Result<Snapshot, StorageError> {
         let of_tenant = self.0.iter().filter(|(owner, _)| owner == tenant);
         Ok(Snapshot {
-            manifest: Arc::new(Manifest::empty(tenant.clone())),
             live: of_tenant.map(|(_, block)| Arc::clone(block)).collect(),
+            ..Snapshot::empty(tenant.clone())
         })
     }
 }
@@ -48,7 +47,7 @@ pub(crate) struct Broken;
 
 #[async_trait]
 impl SnapshotSource for Broken {
-    async fn snapshot(&self, tenant: &TenantId) -> Result<Snapshot, StorageError> {
+    async fn snapshot(&self, tenant: &TenantId, _: &Times) -> Result<Snapshot, StorageError> {
         Err(StorageError::CommitContention {
             tenant: tenant.clone(),
             attempts: 1,

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use storage::StorageError;
 use storage::ids::{SpanId, TenantId, TraceId};
 use storage::model::{AnyValue, Attribute, InstrumentationScope, Resource, Span, SpanGroup};
-use storage::snapshot::{Snapshot, SnapshotSource};
+use storage::snapshot::{Snapshot, SnapshotSource, Times};
 
 use crate::stored::{Mixed, frontend_over};
 
@@ -36,9 +36,9 @@ impl Growing {
 
 #[async_trait]
 impl SnapshotSource for Growing {
-    async fn snapshot(&self, tenant: &TenantId) -> Result<Snapshot, StorageError> {
+    async fn snapshot(&self, tenant: &TenantId, times: &Times) -> Result<Snapshot, StorageError> {
         let now = self.now();
-        now.snapshot(tenant).await
+        now.snapshot(tenant, times).await
     }
 }
 

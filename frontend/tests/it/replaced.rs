@@ -13,7 +13,7 @@ use frontend::{
 use storage::StorageError;
 use storage::ids::TenantId;
 use storage::model::SpanGroup;
-use storage::snapshot::{Snapshot, SnapshotSource};
+use storage::snapshot::{Snapshot, SnapshotSource, Times};
 
 use crate::common::T0;
 use crate::refresh::{Random, spans};
@@ -31,10 +31,10 @@ struct Replaced {
 
 #[async_trait]
 impl SnapshotSource for Replaced {
-    async fn snapshot(&self, tenant: &TenantId) -> Result<Snapshot, StorageError> {
+    async fn snapshot(&self, tenant: &TenantId, times: &Times) -> Result<Snapshot, StorageError> {
         match self.taken.fetch_add(1, Ordering::SeqCst) {
-            0 => self.first.snapshot(tenant).await,
-            _ => self.then.snapshot(tenant).await,
+            0 => self.first.snapshot(tenant, times).await,
+            _ => self.then.snapshot(tenant, times).await,
         }
     }
 }
@@ -112,8 +112,14 @@ async fn a_query_reads_what_replaced_a_block() {
     let steps = explained.unwrap().steps;
     let snapshots = steps.iter().filter(|(name, _)| *name == "snapshot");
     let snapshots: Vec<_> = snapshots.map(|(_, printed)| printed.as_str()).collect();
-    assert!(snapshots[0].ends_with("stored=2 live=0"), "{snapshots:?}");
-    assert!(snapshots[1].ends_with("stored=1 live=0"), "{snapshots:?}");
+    assert!(
+        snapshots[0].ends_with("stored=2 live=0 elsewhere=0"),
+        "{snapshots:?}"
+    );
+    assert!(
+        snapshots[1].ends_with("stored=1 live=0 elsewhere=0"),
+        "{snapshots:?}"
+    );
 }
 
 #[tokio::test]

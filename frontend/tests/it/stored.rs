@@ -18,13 +18,14 @@ use object_store::{
 use prometheus::Registry;
 use storage::StorageError;
 use storage::SystemClock;
+use storage::block::meta::BlockMeta;
 use storage::block::{
     EncodeOptions, MemoryBlock, ReadBack, WriteOptions, encode, store_block, write_parquet,
 };
-use storage::catalog::Manifest;
 use storage::ids::{BlockId, TenantId};
+use storage::layout;
 use storage::model::SpanGroup;
-use storage::snapshot::{Snapshot, SnapshotSource};
+use storage::snapshot::{Snapshot, SnapshotSource, Times};
 use ulid::Ulid;
 
 /// A store in memory that counts the reads of each object.
@@ -35,15 +36,17 @@ pub(crate) struct CountingStore {
 }
 
 impl CountingStore {
-    /// Reads of each block since the last call.
+    /// Reads of the spans of each block since the last call. Its id filter is not among them.
     pub(crate) fn take_reads(&self) -> BTreeMap<BlockId, usize> {
         let reads = std::mem::take(&mut *self.reads.lock().unwrap());
         let block = |path: &Path| -> BlockId {
             let parts: Vec<_> = path.parts().collect();
             parts[parts.len() - 2].as_ref().parse().unwrap()
         };
+        let is_spans = |path: &Path| path.filename() == Some(layout::SPANS_FILE);
         reads
             .into_iter()
+            .filter(|(path, _)| is_spans(path))
             .map(|(path, count)| (block(&path), count))
             .collect()
     }
@@ -104,7 +107,7 @@ impl ObjectStore for CountingStore {
 pub(crate) struct Mixed {
     pub(crate) store: Arc<CountingStore>,
     tenant: TenantId,
-    manifest: Manifest,
+    blocks: Vec<Arc<BlockMeta>>,
     live: Vec<Arc<MemoryBlock>>,
     next_block: u128,
 }
@@ -114,7 +117,7 @@ impl Mixed {
         let tenant = TenantId::single();
         Self {
             store: Arc::default(),
-            manifest: Manifest::empty(tenant.clone()),
+            blocks: Vec::new(),
             tenant,
             live: Vec::new(),
             next_block: 1,
@@ -140,12 +143,12 @@ impl Mixed {
 
     /// Takes a block out of the catalog.
     pub(crate) fn forget(&mut self, block: BlockId) {
-        self.manifest.blocks.retain(|held| held.block_id != block);
+        self.blocks.retain(|held| held.block_id != block);
     }
 
     /// The block added last.
     pub(crate) fn newest_block(&self) -> BlockId {
-        self.manifest.blocks.last().unwrap().block_id
+        self.blocks.last().unwrap().block_id
     }
 
     /// Adds a stored block with row groups of about so many rows.
@@ -164,7 +167,7 @@ impl Mixed {
         let meta = store_block(&store, &Path::from(""), written, ReadBack::Trust).await;
         let meta = meta.unwrap();
         let id = meta.block_id;
-        self.manifest.blocks.push(meta);
+        self.blocks.push(meta);
         self.store.take_reads();
         id
     }
@@ -200,17 +203,18 @@ pub(crate) fn frontend_over(
 
 #[async_trait]
 impl SnapshotSource for Mixed {
-    async fn snapshot(&self, tenant: &TenantId) -> std::result::Result<Snapshot, StorageError> {
+    async fn snapshot(
+        &self,
+        tenant: &TenantId,
+        _: &Times,
+    ) -> std::result::Result<Snapshot, StorageError> {
         if *tenant != self.tenant {
-            let manifest = Arc::new(Manifest::empty(tenant.clone()));
-            return Ok(Snapshot {
-                manifest,
-                live: Vec::new(),
-            });
+            return Ok(Snapshot::empty(tenant.clone()));
         }
         Ok(Snapshot {
-            manifest: Arc::new(self.manifest.clone()),
+            stored: self.blocks.clone(),
             live: self.live.clone(),
+            ..Snapshot::empty(tenant.clone())
         })
     }
 }

@@ -11,9 +11,8 @@ use frontend::duration::GoDuration;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use storage::StorageError;
-use storage::catalog::Manifest;
 use storage::ids::TenantId;
-use storage::snapshot::{Snapshot, SnapshotSource};
+use storage::snapshot::{Snapshot, SnapshotSource, Times};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
@@ -312,13 +311,10 @@ struct Gated {
 
 #[async_trait]
 impl SnapshotSource for Gated {
-    async fn snapshot(&self, tenant: &TenantId) -> Result<Snapshot, StorageError> {
+    async fn snapshot(&self, tenant: &TenantId, _: &Times) -> Result<Snapshot, StorageError> {
         self.asked.lock().unwrap().push_str(tenant.as_str());
         let _open = self.gate.acquire().await.unwrap();
-        Ok(Snapshot {
-            manifest: Arc::new(Manifest::empty(tenant.clone())),
-            live: Vec::new(),
-        })
+        Ok(Snapshot::empty(tenant.clone()))
     }
 }
 

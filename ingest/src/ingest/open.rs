@@ -1,13 +1,13 @@
 //! Putting the receive path together, and reading the log back.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use object_store::ObjectStore;
 use object_store::path::Path;
-use storage::ids::{BlockId, TenantId};
+use storage::ids::TenantId;
 use storage::{Clock, Random, StoredBlocks};
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
@@ -139,16 +139,14 @@ async fn read_back(
     tenant: &TenantId,
     stored: &StoredBlocks,
 ) -> Result<Numbering, OpenError> {
-    let catalog = stored
-        .catalog(tenant)
+    let segments = wal::segments(&*parts.disk, tenant)?;
+    let blocks = async {
+        let catalog = stored.catalog(tenant).await?;
+        catalog.stored_among(&catalog.current(), &segments).await
+    };
+    let blocks = blocks
         .await
         .map_err(|error| OpenError::Catalog(Box::new(error)))?;
-    let blocks: HashSet<BlockId> = catalog
-        .current()
-        .blocks
-        .iter()
-        .map(|block| block.block_id)
-        .collect();
     let (parts, tenant) = (parts.clone(), tenant.clone());
     let replayed = tokio::task::spawn_blocking(move || {
         let replay = Replay { parts: &parts };

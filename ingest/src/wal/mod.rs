@@ -21,4 +21,4 @@ mod writer;
 pub(crate) use command::{Append, Seal};
 pub(crate) use log::Log;
 pub(crate) use parts::LogParts;
-pub(crate) use replay::{Numbering, Replay, tenants};
+pub(crate) use replay::{Numbering, Replay, segments, tenants};

@@ -5,7 +5,7 @@
 //! acknowledged, and is dropped without a word. Anything else is damage: the bytes are copied to
 //! `quarantine/`, counted and reported, and reading goes on behind them.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -51,6 +51,29 @@ struct FoundSegment {
     end: Option<u64>,
 }
 
+/// The blocks that the segments of a tenant's log become.
+pub(crate) fn segments(disk: &dyn Disk, tenant: &TenantId) -> Result<BTreeSet<BlockId>, OpenError> {
+    let names = list(disk, &segment::tenant_dir(tenant))?;
+    let ids = names.iter().filter_map(|name| segment::parse_name(name));
+    Ok(ids.map(|(id, _)| id).collect())
+}
+
+fn found_segments(disk: &dyn Disk, tenant: &TenantId) -> Result<Vec<FoundSegment>, OpenError> {
+    let dir = segment::tenant_dir(tenant);
+    let mut segments = Vec::new();
+    for name in list(disk, &dir)? {
+        let path = dir.join(&name);
+        match segment::parse_name(&name) {
+            Some((id, end)) => segments.push(FoundSegment { id, path, end }),
+            None => {
+                tracing::warn!(path = %path.display(), "not a segment of the write-ahead log, left alone")
+            }
+        }
+    }
+    segments.sort_by_key(|segment| segment.id);
+    Ok(segments)
+}
+
 impl Replay<'_> {
     /// Brings a tenant's requests back into the head, but for segments whose block is `stored`.
     ///
@@ -58,11 +81,11 @@ impl Replay<'_> {
     pub(crate) fn tenant(
         &self,
         tenant: &TenantId,
-        stored: &HashSet<BlockId>,
+        stored: &BTreeSet<BlockId>,
         mut after_segment: impl FnMut(),
     ) -> Result<Numbering, OpenError> {
         let mut numbering = Numbering::default();
-        let segments = self.segments(tenant)?;
+        let segments = found_segments(&*self.parts.disk, tenant)?;
         for (index, segment) in segments.iter().enumerate() {
             if stored.contains(&segment.id) {
                 self.parts.head.remove_file(&segment.path);
@@ -82,22 +105,6 @@ impl Replay<'_> {
             after_segment();
         }
         Ok(numbering)
-    }
-
-    fn segments(&self, tenant: &TenantId) -> Result<Vec<FoundSegment>, OpenError> {
-        let dir = segment::tenant_dir(tenant);
-        let mut segments = Vec::new();
-        for name in list(&*self.parts.disk, &dir)? {
-            let path = dir.join(&name);
-            match segment::parse_name(&name) {
-                Some((id, end)) => segments.push(FoundSegment { id, path, end }),
-                None => {
-                    tracing::warn!(path = %path.display(), "not a segment of the write-ahead log, left alone")
-                }
-            }
-        }
-        segments.sort_by_key(|segment| segment.id);
-        Ok(segments)
     }
 
     fn read(&self, segment: &FoundSegment) -> Result<Vec<u8>, OpenError> {
@@ -129,7 +136,7 @@ impl Replay<'_> {
             .filter(|_| segment.end.is_none() && !self.covered(found, later));
         for range in &found.bad {
             if torn.as_ref() == Some(range) {
-                tracing::debug!(path = %segment.path.display(), bytes = range.len(), "dropped an unfinished record");
+                tracing::warn!(path = %segment.path.display(), bytes = range.len(), "dropped an unfinished record");
             } else {
                 self.quarantine(tenant, segment, bytes, range.clone(), "damaged record");
             }

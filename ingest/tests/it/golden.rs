@@ -18,6 +18,7 @@ use storage::block::decode;
 use storage::ids::TenantId;
 use storage::model::SpanGroup;
 use storage::otlp::{from_request, to_resource_spans};
+use storage::snapshot::Times;
 use storage::{Random, SnapshotSource as _};
 use testkit::clock::TestClock;
 use testkit::testdata::workspace_root;
@@ -63,7 +64,7 @@ async fn check(name: &str, tenants: &[&str], tail: Tail) {
     let ingest = open(data.path()).await;
     for name in tenants {
         let tenant: TenantId = name.parse().unwrap();
-        let snapshot = ingest.snapshot(&tenant).await.unwrap();
+        let snapshot = ingest.snapshot(&tenant, &Times::ALL).await.unwrap();
         let found = snapshot.live.iter().map(|block| decode(block).unwrap());
         let found: Vec<SpanGroup> = found.flatten().collect();
         let expected = from_request(expected(&golden, name)).groups;

@@ -11,6 +11,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
 use storage::ids::{SpanId, TenantId};
+use storage::snapshot::Times;
 use storage::{Snapshot, SnapshotSource as _};
 
 /// A span of this number.
@@ -71,7 +72,7 @@ pub(crate) async fn counts(
     store: &super::cluster::Store,
     tenant: &TenantId,
 ) -> BTreeMap<u64, usize> {
-    numbers(ingest.snapshot(tenant).await.unwrap(), store).await
+    numbers(ingest.snapshot(tenant, &Times::ALL).await.unwrap(), store).await
 }
 
 /// How often each number is in a snapshot.
@@ -86,7 +87,7 @@ pub(crate) async fn numbers(
             group.spans.iter().for_each(|span| count(span.span_id));
         }
     }
-    for meta in &snapshot.manifest.blocks {
+    for meta in &snapshot.stored {
         for group in store.read(meta).await {
             group.spans.iter().for_each(|span| count(span.span_id));
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use storage::SnapshotSource as _;
 use storage::ids::TenantId;
+use storage::snapshot::Times;
 
 use super::cluster::{Store, open, quiet, run, try_open};
 use super::requests::{counts, numbers, once, request};
@@ -32,7 +33,7 @@ fn every_snapshot_holds_what_was_acknowledged_once() {
         };
         while !writer.is_finished() {
             let before = acked.load(Ordering::SeqCst);
-            let snapshot = ingest.snapshot(&tenant).await.unwrap();
+            let snapshot = ingest.snapshot(&tenant, &Times::ALL).await.unwrap();
             let after = acked.load(Ordering::SeqCst);
             let found = numbers(snapshot, &store).await;
             assert!(
@@ -60,11 +61,14 @@ fn snapshots_between_two_pushes_share_one_encoding() {
         let tenant = TenantId::single();
         let ingest = open(&disk, &store).await;
         ingest.push(&tenant, request(0..2)).await.unwrap();
-        let (first, second) = tokio::join!(ingest.snapshot(&tenant), ingest.snapshot(&tenant));
+        let (first, second) = tokio::join!(
+            ingest.snapshot(&tenant, &Times::ALL),
+            ingest.snapshot(&tenant, &Times::ALL)
+        );
         let (first, second) = (first.unwrap(), second.unwrap());
         assert!(Arc::ptr_eq(&first.live[0], &second.live[0]));
         ingest.push(&tenant, request(2..4)).await.unwrap();
-        let third = ingest.snapshot(&tenant).await.unwrap();
+        let third = ingest.snapshot(&tenant, &Times::ALL).await.unwrap();
         assert!(!Arc::ptr_eq(&first.live[0], &third.live[0]));
     });
 }

@@ -12,6 +12,7 @@ use object_store::path::Path;
 use storage::block::meta::BlockMeta;
 use storage::block::{BlockFile, BlockReport, VerifyReport, inspect_parquet, verify_bare};
 use storage::layout::SPANS_FILE;
+use storage::snapshot::Times;
 use storage::store::{StoreLocation, open_store};
 
 use super::options::{ConfigOptions, Logging};
@@ -72,7 +73,9 @@ async fn list(args: &ListArgs) -> anyhow::Result<()> {
     let config = args.config.load(Logging::OnlyProblems)?;
     let location = local::open(&config, Access::Read)?;
     let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
-    let manifest = local::manifest(&location, &tenant).await?;
+    let catalog = local::catalog(&location, &tenant).await?;
+    let root = catalog.current();
+    let blocks = catalog.blocks(&root, &Times::ALL.spans).await?;
     let mut table = columns(
         &[
             "BLOCK",
@@ -86,19 +89,19 @@ async fn list(args: &ListArgs) -> anyhow::Result<()> {
         ],
         3,
     );
-    for block in &manifest.blocks {
+    for block in &blocks {
         table.add_row(row(block));
     }
     print(&table)?;
-    let spans: u64 = manifest.blocks.iter().map(|block| block.row_count).sum();
-    let bytes: u64 = manifest.blocks.iter().map(|block| size(block)).sum();
+    let spans: u64 = blocks.iter().map(|block| block.row_count).sum();
+    let bytes: u64 = blocks.iter().map(|block| size(block)).sum();
     output::line(&format!(
         "{} blocks, {} spans, {}, {} bytes per span (tenant {tenant}, catalog version {})",
-        manifest.blocks.len(),
+        blocks.len(),
         number::count(spans),
         number::bytes(bytes),
         per_span(bytes, spans),
-        manifest.version
+        root.version
     ))?;
     Ok(())
 }
@@ -162,12 +165,14 @@ async fn locate(
         let config = args.config.load(Logging::OnlyProblems)?;
         let location = local::open(&config, Access::Read)?;
         let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
-        let manifest = local::manifest(&location, &tenant).await?;
-        let Some(meta) = manifest.block(id) else {
+        let catalog = local::catalog(&location, &tenant).await?;
+        let root = catalog.current();
+        let mut blocks = catalog.blocks(&root, &Times::ALL.spans).await?.into_iter();
+        let Some(meta) = blocks.find(|block| block.block_id == id) else {
             bail!("the catalog of tenant {tenant} has no block {id}")
         };
-        let path = storage::layout::spans_file(&location.prefix, &tenant, id);
-        return Ok((location, path, Some(Arc::clone(meta))));
+        let path = storage::layout::spans_file(&location.prefix, &meta);
+        return Ok((location, path, Some(meta)));
     }
     if args.block.contains("://") {
         let url = if args.block.ends_with(".parquet") {

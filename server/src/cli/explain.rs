@@ -41,7 +41,7 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let explanation = super::runtime::runtime()?.block_on(async {
         let location = local::open(&config, Access::Read)?;
         let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
-        let data = local::time_range(&*local::manifest(&location, &tenant).await?)?;
+        let data = local::time_range(&local::catalog(&location, &tenant).await?)?;
         let range = args.time.resolve(SystemClock.now_ns(), Some(data))?;
         let mut request = request(&args.query, dialect, vec![tenant], range, args.time.instant)?;
         // As many as the query itself says.

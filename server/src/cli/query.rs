@@ -101,7 +101,7 @@ async fn from_storage(args: &QueryArgs) -> anyhow::Result<Drawing> {
     let config = args.config.load(Logging::OnlyProblems)?;
     let location = local::open(&config, Access::Read)?;
     let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
-    let data = local::time_range(&*local::manifest(&location, &tenant).await?)?;
+    let data = local::time_range(&local::catalog(&location, &tenant).await?)?;
     let range = args.time.resolve(SystemClock.now_ns(), Some(data))?;
     local::note_log(&config);
     let frontend = local::stored_frontend(&location, &config)?;

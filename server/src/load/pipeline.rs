@@ -9,7 +9,7 @@ use storage::Random;
 use storage::block::{
     EncodeOptions, ReadBack, WriteOptions, encode_requests, store_block, write_parquet,
 };
-use storage::catalog::{Catalog, ManifestEdit};
+use storage::catalog::{Catalog, Edit};
 use storage::ids::TenantId;
 use storage::otlp::PlainRequest;
 use storage::store::StoreLocation;
@@ -159,6 +159,7 @@ fn store_all(
             location.prefix.clone(),
             tenant.clone(),
             Arc::clone(random),
+            Arc::default(),
         ))?;
         for batch in batches {
             store_batch(batch, &catalog, destination, runtime, &mut report)?;
@@ -186,12 +187,7 @@ fn store_batch(
     let location = &destination.location;
     runtime.block_on(async {
         let meta = store_block(&location.store, &location.prefix, block, ReadBack::Verify).await?;
-        catalog
-            .commit(ManifestEdit {
-                add: vec![meta],
-                remove: Vec::new(),
-            })
-            .await
+        catalog.commit(Edit::add(meta)).await
     })?;
     report.blocks += 1;
     report.spans += rows;

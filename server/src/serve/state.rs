@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use ingest::Ingest;
 use storage::StorageError;
 use storage::ids::TenantId;
-use storage::snapshot::{Snapshot, SnapshotSource};
+use storage::snapshot::{Snapshot, SnapshotSource, Times};
 
 const STARTING: &str = "starting: the write-ahead log is being read back";
 
@@ -51,12 +51,13 @@ impl State {
 
 /// No answer is better than one that lacks the spans of the log.
 impl SnapshotSource for State {
-    fn snapshot<'a: 'f, 'b: 'f, 'f>(
+    fn snapshot<'a: 'f, 'b: 'f, 'c: 'f, 'f>(
         &'a self,
         tenant: &'b TenantId,
+        times: &'c Times,
     ) -> BoxFuture<'f, Result<Snapshot, StorageError>> {
         match self.running.get() {
-            Some(ingest) => ingest.snapshot(tenant),
+            Some(ingest) => ingest.snapshot(tenant, times),
             None => Box::pin(async { Err(StorageError::NotReady { reason: STARTING }) }),
         }
     }

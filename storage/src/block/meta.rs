@@ -1,10 +1,13 @@
 //! What is known of a block without opening it.
 //!
-//! The catalog carries one [`BlockMeta`] per block, and `meta.json` beside the block repeats it, so
-//! that planning, pruning and splitting need no request for the block itself.
+//! The catalog carries one [`BlockMeta`] per block, so that planning, pruning and splitting need no
+//! request for the block itself. The block's own file repeats it, but for what says where the file ends
+//! and what it must be like.
 
-use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::ids::{BlockId, TenantId, TraceId};
@@ -49,9 +52,11 @@ pub struct BlockMeta {
     pub attributes_complete: bool,
     /// Distinct values of `resource.service.name`, ordered; the empty string where it is missing.
     /// `None` where there are too many to list.
-    pub services: Option<Vec<String>>,
-    /// Which trace ids may be in the block.
-    pub trace_ids: TraceIdFilter,
+    pub services: Option<Vec<Arc<str>>>,
+    /// The file that says which trace ids may be in the block. `None` for a block in memory, and for one
+    /// whose `meta.json` has the filter, as version 0.1.0 wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id_filter: Option<FilterFile>,
     /// The blocks whose spans compaction has put into this one, as ingest or a load had cut them;
     /// ordered, and empty for such a block itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -113,6 +118,14 @@ impl Window {
 }
 
 impl HashPiece {
+    /// Whether an id may belong to both pieces: one of them is the other, or part of it.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let bits = self.bits.min(other.bits);
+        let upper = |piece: &Self| piece.index >> (piece.bits - bits);
+        upper(self) == upper(other)
+    }
+
     /// The piece of all ids.
     pub const ALL: Self = Self { bits: 0, index: 0 };
 
@@ -134,11 +147,44 @@ impl HashPiece {
 }
 
 impl BlockMeta {
+    /// Whether the block has spans at some of these times, ns since the epoch, as far as the times of the
+    /// first start and the last end tell.
+    #[must_use]
+    pub fn is_at(&self, times: &RangeInclusive<i64>) -> bool {
+        self.min_start_ns <= *times.end() && *times.start() <= self.end_ns()
+    }
+
+    /// When the last of the spans that are in the block has ended, ns since the epoch.
+    #[must_use]
+    pub fn end_ns(&self) -> i64 {
+        self.max_end_ns.max(self.max_start_ns)
+    }
+
+    /// About how many bytes the description takes in memory, but for texts that it shares with others.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let types = self
+            .attributes
+            .iter()
+            .map(|attribute| attribute.types.len());
+        size_of::<Self>()
+            + size_of_val(&*self.row_groups)
+            + size_of_val(&*self.columns)
+            + size_of_val(&*self.attributes)
+            + types.sum::<usize>() * size_of::<AttributeTypeMeta>()
+            + self
+                .services
+                .as_ref()
+                .map_or(0, |services| size_of_val(&**services))
+            + size_of_val(&*self.made_of)
+            + self.file.as_ref().map_or(0, |file| file.sha256.len())
+    }
+
     /// What is known of an attribute key; `None` if the key is not listed, which means that it does not
     /// occur only where [`attributes_complete`](Self::attributes_complete) says so.
     #[must_use]
     pub fn attribute(&self, scope: AttributeScope, key: &str) -> Option<&AttributeMeta> {
-        let place = |listed: &AttributeMeta| (listed.scope, listed.key.as_str()).cmp(&(scope, key));
+        let place = |listed: &AttributeMeta| (listed.scope, &*listed.key).cmp(&(scope, key));
         let found = self.attributes.binary_search_by(place).ok()?;
         self.attributes.get(found)
     }
@@ -157,6 +203,15 @@ pub struct FileMeta {
     pub footer_crc32c: u32,
 }
 
+/// The file of the trace id filter of a block, and how to tell that it is unharmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterFile {
+    /// Length of the file.
+    pub size_bytes: u64,
+    /// CRC-32C of the file.
+    pub crc32c: u32,
+}
+
 /// One row group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RowGroupMeta {
@@ -172,9 +227,24 @@ pub struct RowGroupMeta {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ColumnMeta {
     /// The column's name.
-    pub name: String,
-    /// Compressed bytes of the column, one number per row group; empty for a block in memory.
-    pub compressed_bytes: Vec<u64>,
+    pub name: Arc<str>,
+    /// Compressed bytes of the column in all row groups together; 0 for a block in memory. Version
+    /// 0.1.0 wrote a list with a number for each row group.
+    #[serde(deserialize_with = "sum_or_list")]
+    pub compressed_bytes: u64,
+}
+
+fn sum_or_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Bytes {
+        Sum(u64),
+        List(Vec<u64>),
+    }
+    Ok(match Bytes::deserialize(deserializer)? {
+        Bytes::Sum(sum) => sum,
+        Bytes::List(list) => list.into_iter().fold(0, u64::saturating_add),
+    })
 }
 
 /// One attribute key of one scope, over the whole block.
@@ -183,7 +253,7 @@ pub struct AttributeMeta {
     /// Where the key stands.
     pub scope: AttributeScope,
     /// The key.
-    pub key: String,
+    pub key: Arc<str>,
     /// The types its values have in this block, most frequent first; never empty.
     pub types: Vec<AttributeTypeMeta>,
 }
@@ -195,7 +265,7 @@ pub struct AttributeTypeMeta {
     pub value_type: ValueType,
     /// The typed column that holds **all** values of this type. `None`: they are in the residual
     /// column of the scope. Only the four scalar types ever have a column.
-    pub column: Option<String>,
+    pub column: Option<Arc<str>>,
     /// How many spans (for event and link attributes: events and links) carry such a value. Where
     /// a key stands twice in one list only the first counts.
     pub count: u64,
@@ -244,14 +314,6 @@ pub enum ValueType {
     Other,
 }
 
-/// A split-block Bloom filter over trace ids.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TraceIdFilter {
-    /// The filter's bits, base64 in JSON; empty for a block in memory, which may hold any trace.
-    #[serde(with = "crate::block::base64_bytes")]
-    pub bits: Vec<u8>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,6 +346,8 @@ mod tests {
                 ..fine
             };
             assert!(!other.holds(id));
+            assert!(fine.overlaps(&coarse) && HashPiece::ALL.overlaps(&fine));
+            assert!(!fine.overlaps(&other) && other.overlaps(&coarse));
         }
     }
 }

@@ -6,7 +6,6 @@
 //! are how numbers of few bits are kept. [`write`](mod@write) makes columns of spans and a file of
 //! columns, and stores it; [`read`] finds in a block what is asked for.
 
-mod base64_bytes;
 mod bits;
 pub mod footer;
 mod hash;
@@ -32,6 +31,7 @@ pub use read::traces::{live_trace_ids, live_traces, read_columns, read_trace_ids
 pub use read::values::{Value, ValueLimits, ValueSet, ValueSource, live_values, read_values};
 pub use read::verify::{VerifyReport, verify, verify_bare};
 pub use read::whole_block::read_block;
+pub use trace_filter::TraceIdFilter;
 pub use write::encode::{EncodeOptions, encode, encode_requests};
 pub use write::file::{EncodedBlock, write_parquet};
 pub use write::options::WriteOptions;

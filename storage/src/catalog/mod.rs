@@ -1,41 +1,64 @@
 //! Which blocks of a tenant are live.
 //!
-//! Every version of the manifest is an object of its own, made by create-if-absent: of two writers
-//! that want the same version one wins, and the other applies its edit to the winner's manifest and
-//! tries the next. That needs nothing of a store but create-if-absent, which all of them have.
+//! Every version is an object of its own, made by create-if-absent: of two writers that want the same
+//! version one wins, and the other applies its edit to the winner's and tries the next. That needs nothing of a store but create-if-absent, which all of them have.
 //!
-//! [`manifest`] is what is stored, [`invariants`] what each commit must keep, [`versions`] how
-//! versions are found, [`commit`] how they are made.
+//! A version is a small [`root`] that names [`parts`] with the descriptions of blocks, each of some
+//! time, and has the newest descriptions itself. So a commit writes little however many blocks there
+//! are, and a query reads the parts of its own time. [`arrange`] says which descriptions go into which
+//! part, [`descriptions`] how they are written ([`messages`], [`texts`]), [`invariants`] what each
+//! commit must keep, [`versions`] how versions are found, [`commit`] how an [`edit`] becomes one.
 
+mod arrange;
 mod commit;
+mod descriptions;
+mod edit;
 mod invariants;
-pub mod manifest;
+mod messages;
+mod parts;
+mod root;
+mod texts;
 mod versions;
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use hashbrown::HashSet;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
-pub use manifest::{Manifest, ManifestEdit};
+pub use edit::Edit;
+pub(crate) use edit::ids_in;
+pub use parts::PartCache;
+pub use root::{CATALOG_FORMAT_VERSION, PartRef, Removed, Root};
 pub use versions::tenants;
 
+use crate::block::meta::BlockMeta;
 use crate::error::StorageError;
-use crate::ids::TenantId;
+use crate::ids::{BlockId, EditId, TenantId};
 use crate::random::Random;
+use parts::Parts;
 use versions::Versions;
+
+/// Parts that are looked through at once.
+const LOOKED_THROUGH_AT_ONCE: usize = 8;
 
 /// The catalog of one tenant. Any number of instances, in any number of processes, may work on the
 /// same catalog.
 pub struct Catalog {
     versions: Versions,
+    parts: Parts,
     tenant: TenantId,
-    /// Makes up nonces, and pauses between tries.
+    /// Makes up nonces and ids of parts, and pauses between tries.
     random: Arc<Random>,
-    current: RwLock<Arc<Manifest>>,
+    current: RwLock<Arc<Root>>,
     /// One commit at a time from here: two would only get in each other's way.
     committing: tokio::sync::Mutex<()>,
+    /// Edits whose commit began here and is not known to have worked.
+    begun: Mutex<HashSet<EditId>>,
 }
 
 impl fmt::Debug for Catalog {
@@ -48,25 +71,29 @@ impl fmt::Debug for Catalog {
 }
 
 impl Catalog {
-    /// Opens the catalog of a tenant; one that was never committed to is empty.
+    /// Opens the catalog of a tenant; one that was never committed to is empty. Parts that are read
+    /// are kept in the cache.
     ///
     /// # Errors
     ///
-    /// If the store fails, or the latest manifest is damaged or of a newer format.
+    /// If the store fails, or the latest root is damaged or of a newer format.
     pub async fn open(
         store: Arc<dyn ObjectStore>,
         prefix: Path,
         tenant: TenantId,
         random: Arc<Random>,
+        cache: Arc<PartCache>,
     ) -> Result<Self, StorageError> {
-        let versions = Versions::new(store, prefix, tenant.clone());
+        let versions = Versions::new(Arc::clone(&store), prefix.clone(), tenant.clone());
         let current = RwLock::new(Arc::new(versions.latest().await?));
         Ok(Self {
             versions,
+            parts: Parts::new(store, prefix, tenant.clone(), cache),
             tenant,
             random,
             current,
             committing: tokio::sync::Mutex::new(()),
+            begun: Mutex::default(),
         })
     }
 
@@ -76,9 +103,9 @@ impl Catalog {
         &self.tenant
     }
 
-    /// The newest manifest seen so far. Does no I/O.
+    /// The newest root seen so far. Does no I/O.
     #[must_use]
-    pub fn current(&self) -> Arc<Manifest> {
+    pub fn current(&self) -> Arc<Root> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -86,8 +113,8 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// If the store fails, or the latest manifest is damaged or of a newer format.
-    pub async fn refresh(&self) -> Result<Arc<Manifest>, StorageError> {
+    /// If the store fails, or the latest root is damaged or of a newer format.
+    pub async fn refresh(&self) -> Result<Arc<Root>, StorageError> {
         let current = self.current();
         match self.versions.newer_than(&current).await? {
             Some(newer) => Ok(self.advance(newer)),
@@ -95,12 +122,64 @@ impl Catalog {
         }
     }
 
-    /// Takes over a manifest if it is newer than what is known, and returns what is known then.
-    fn advance(&self, manifest: Manifest) -> Arc<Manifest> {
+    /// The blocks of a version that have spans at some of these times, ns since the epoch, ordered by
+    /// id. Reads the parts of these times, as far as they are not kept.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails, or a part is damaged.
+    pub async fn blocks(
+        &self,
+        root: &Root,
+        times: &RangeInclusive<i64>,
+    ) -> Result<Vec<Arc<BlockMeta>>, StorageError> {
+        self.parts.blocks(root, times).await
+    }
+
+    /// Which of some blocks are stored: live themselves, or part of what compaction has made. Looks
+    /// through all of the version, part by part.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails, or a part is damaged.
+    pub async fn stored_among(
+        &self,
+        root: &Root,
+        blocks: &BTreeSet<BlockId>,
+    ) -> Result<BTreeSet<BlockId>, StorageError> {
+        let mut found = stored_in(&root.recent, blocks);
+        let mut parts = root.parts.clone();
+        if blocks.is_empty() {
+            parts.clear();
+        }
+        let parts = stream::iter(parts).map(|part| async move { self.parts.get(&part).await });
+        let mut parts = parts.buffered(LOOKED_THROUGH_AT_ONCE);
+        while let Some(part) = parts.try_next().await? {
+            found.append(&mut stored_in(&part, blocks));
+        }
+        Ok(found)
+    }
+
+    fn begun(&self) -> MutexGuard<'_, HashSet<EditId>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over a root if it is newer than what is known, and returns what is known then.
+    fn advance(&self, root: Root) -> Arc<Root> {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if manifest.version > current.version {
-            *current = Arc::new(manifest);
+        if root.version > current.version {
+            *current = Arc::new(root);
         }
         Arc::clone(&current)
     }
+}
+
+/// Which of some blocks are in others, themselves or as what these were made of.
+fn stored_in(stored: &[Arc<BlockMeta>], blocks: &BTreeSet<BlockId>) -> BTreeSet<BlockId> {
+    let ids = ids_in(stored);
+    blocks
+        .iter()
+        .filter(|id| ids.contains(*id))
+        .copied()
+        .collect()
 }

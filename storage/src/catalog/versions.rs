@@ -1,7 +1,7 @@
-//! Finding and keeping manifest versions.
+//! Finding and keeping the versions of a catalog.
 //!
 //! The versions in the store are a gapless range: new ones come at its end one by one, old ones go
-//! from its start, and how far that got stands in the manifest. So, as long as a version exists,
+//! from its start, and how far that got stands in the root. So, as long as a version exists,
 //! the next one exists unless it is the latest; that is all a reader needs. The object `latest` is
 //! a hint that saves the reader the way; it may be behind, and nothing believes it.
 
@@ -12,7 +12,7 @@ use futures::StreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 
-use crate::catalog::manifest::Manifest;
+use crate::catalog::root::Root;
 use crate::error::StorageError;
 use crate::ids::TenantId;
 use crate::layout;
@@ -22,7 +22,7 @@ const KEEP_VERSIONS: u64 = 100;
 /// How many versions one commit deletes at most.
 const DELETE_AT_ONCE: u64 = 4;
 
-/// The manifest versions of one tenant.
+/// The versions of one tenant's catalog.
 pub(super) struct Versions {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
@@ -35,7 +35,7 @@ pub(super) enum Created {
     /// The version is there, and ours.
     Ours,
     /// Someone else's version is there.
-    Theirs(Manifest),
+    Theirs(Root),
 }
 
 impl Versions {
@@ -48,29 +48,26 @@ impl Versions {
     }
 
     /// The latest version, with nothing known before.
-    pub(super) async fn latest(&self) -> Result<Manifest, StorageError> {
+    pub(super) async fn latest(&self) -> Result<Root, StorageError> {
         if let Some(hint) = self.hint().await?
-            && let Some(manifest) = self.load(hint).await?
+            && let Some(root) = self.load(hint).await?
         {
-            return self.forward(manifest).await;
+            return self.forward(root).await;
         }
         // Without a usable hint the folder tells. A catalog that was just begun is empty.
         match self.listed().await? {
             Some(version) => match self.load(version).await? {
-                Some(manifest) => self.forward(manifest).await,
+                Some(root) => self.forward(root).await,
                 None => Err(StorageError::NotFound {
-                    object: layout::manifest_file(&self.prefix, &self.tenant, version).to_string(),
+                    object: layout::root_file(&self.prefix, &self.tenant, version).to_string(),
                 }),
             },
-            None => Ok(Manifest::empty(self.tenant.clone())),
+            None => Ok(Root::empty(self.tenant.clone())),
         }
     }
 
     /// The latest version, if it is newer than one known.
-    pub(super) async fn newer_than(
-        &self,
-        known: &Manifest,
-    ) -> Result<Option<Manifest>, StorageError> {
+    pub(super) async fn newer_than(&self, known: &Root) -> Result<Option<Root>, StorageError> {
         if let Some(next) = self.load(known.version + 1).await? {
             // Behind by one or by many; the hint makes many cheap.
             if let Some(hint) = self.hint().await?
@@ -93,17 +90,17 @@ impl Versions {
         Ok((latest.version > known.version).then_some(latest))
     }
 
-    async fn forward(&self, mut manifest: Manifest) -> Result<Manifest, StorageError> {
-        while let Some(next) = self.load(manifest.version + 1).await? {
-            manifest = next;
+    async fn forward(&self, mut root: Root) -> Result<Root, StorageError> {
+        while let Some(next) = self.load(root.version + 1).await? {
+            root = next;
         }
-        Ok(manifest)
+        Ok(root)
     }
 
     /// Creates a version, and finds out whether that worked even where the store's answer is lost.
-    pub(super) async fn create(&self, manifest: &Manifest) -> Result<Created, StorageError> {
-        let path = layout::manifest_file(&self.prefix, &self.tenant, manifest.version);
-        let payload = PutPayload::from(Bytes::from(manifest.to_bytes()?));
+    pub(super) async fn create(&self, root: &Root) -> Result<Created, StorageError> {
+        let path = layout::root_file(&self.prefix, &self.tenant, root.version);
+        let payload = PutPayload::from(Bytes::from(root.to_bytes()?));
         let put = self
             .store
             .put_opts(&path, payload, PutMode::Create.into())
@@ -113,8 +110,8 @@ impl Versions {
         };
         // "Exists already" may be about our own write, whose answer was lost on the way; and a
         // failure may have come after the write. What is stored decides.
-        match self.load(manifest.version).await? {
-            Some(stored) if stored.writer_nonce == manifest.writer_nonce => Ok(Created::Ours),
+        match self.load(root.version).await? {
+            Some(stored) if stored.writer_nonce == root.writer_nonce => Ok(Created::Ours),
             Some(stored) => Ok(Created::Theirs(stored)),
             None => Err(StorageError::from_store(
                 "create manifest",
@@ -126,7 +123,7 @@ impl Versions {
 
     /// After a commit: updates the hint, then deletes what is too old. Nothing depends on either,
     /// so a failure is only logged. Returns the oldest version that may be left.
-    pub(super) async fn tidy(&self, committed: &Manifest) -> u64 {
+    pub(super) async fn tidy(&self, committed: &Root) -> u64 {
         let mut oldest = committed.oldest_version;
         let path = layout::latest_file(&self.prefix, &self.tenant);
         let payload = PutPayload::from(committed.version.to_string());
@@ -140,7 +137,7 @@ impl Versions {
             .saturating_sub(KEEP_VERSIONS)
             .min(oldest + DELETE_AT_ONCE);
         while oldest < end {
-            let path = layout::manifest_file(&self.prefix, &self.tenant, oldest);
+            let path = layout::root_file(&self.prefix, &self.tenant, oldest);
             match self.store.delete(&path).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => oldest += 1,
                 Err(error) => {
@@ -153,7 +150,7 @@ impl Versions {
     }
 
     pub(super) async fn exists(&self, version: u64) -> Result<bool, StorageError> {
-        let path = layout::manifest_file(&self.prefix, &self.tenant, version);
+        let path = layout::root_file(&self.prefix, &self.tenant, version);
         match self.store.head(&path).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
@@ -166,7 +163,7 @@ impl Versions {
     }
 
     pub(super) async fn delete(&self, version: u64) -> Result<(), StorageError> {
-        let path = layout::manifest_file(&self.prefix, &self.tenant, version);
+        let path = layout::root_file(&self.prefix, &self.tenant, version);
         match self.store.delete(&path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(StorageError::from_store(
@@ -177,13 +174,13 @@ impl Versions {
         }
     }
 
-    async fn load(&self, version: u64) -> Result<Option<Manifest>, StorageError> {
-        let path = layout::manifest_file(&self.prefix, &self.tenant, version);
+    async fn load(&self, version: u64) -> Result<Option<Root>, StorageError> {
+        let path = layout::root_file(&self.prefix, &self.tenant, version);
         let Some(bytes) = self.get(&path).await? else {
             return Ok(None);
         };
-        let manifest = Manifest::from_bytes(path.as_ref(), &bytes)?;
-        let observed = (&manifest.tenant, manifest.version);
+        let root = Root::from_bytes(path.as_ref(), &bytes)?;
+        let observed = (&root.tenant, root.version);
         if observed != (&self.tenant, version) {
             return Err(StorageError::Corrupt {
                 object: path.to_string(),
@@ -192,7 +189,7 @@ impl Versions {
                 observed: format!("{} {}", observed.0, observed.1),
             });
         }
-        Ok(Some(manifest))
+        Ok(Some(root))
     }
 
     async fn hint(&self) -> Result<Option<u64>, StorageError> {
@@ -217,7 +214,7 @@ impl Versions {
         while let Some(object) = listing.next().await {
             let object =
                 object.map_err(|error| StorageError::from_store("list", folder.as_ref(), error))?;
-            newest = newest.max(layout::manifest_version(&object.location));
+            newest = newest.max(layout::root_version(&object.location));
         }
         Ok(newest)
     }

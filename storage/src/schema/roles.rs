@@ -30,7 +30,7 @@ pub fn column_roles(meta: &BlockMeta) -> Vec<ColumnRole> {
     for attribute in &meta.attributes {
         for of_type in &attribute.types {
             if let Some(column) = &of_type.column {
-                attributes.insert(column.as_str(), (attribute, of_type.value_type));
+                attributes.insert(&**column, (attribute, of_type.value_type));
             }
         }
     }
@@ -46,7 +46,7 @@ pub fn column_roles(meta: &BlockMeta) -> Vec<ColumnRole> {
             return ColumnRole {
                 role: "attribute".to_owned(),
                 scope: Some(attribute.scope),
-                key: Some(attribute.key.clone()),
+                key: Some(attribute.key.to_string()),
                 value_type: Some(*value_type),
                 ..bare
             };

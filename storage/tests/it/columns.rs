@@ -171,6 +171,8 @@ async fn traces_are_found_by_what_is_kept() {
     let ids: Vec<TraceId> = (1..=429).map(crate::common::trace_id).collect();
     assert_eq!(first, ids);
     assert_eq!(all().await.unwrap(), ids);
+    let filter = open(&store, &meta, &cache).trace_id_filter().await.unwrap();
+    assert!(ids.iter().all(|id| filter.contains(*id)));
     for id in ids {
         let file = open(&store, &meta, &cache);
         let counters = Arc::clone(file.counters());

@@ -35,12 +35,12 @@ fn groups() -> Vec<SpanGroup> {
 }
 
 async fn overwrite(store: &Arc<dyn ObjectStore>, meta: &BlockMeta, bytes: Vec<u8>) {
-    let path = layout::spans_file(&prefix(), &meta.tenant, meta.block_id);
+    let path = layout::spans_file(&prefix(), meta);
     store.put(&path, Bytes::from(bytes).into()).await.unwrap();
 }
 
 async fn file_of(store: &Arc<dyn ObjectStore>, meta: &BlockMeta) -> Vec<u8> {
-    let path = layout::spans_file(&prefix(), &meta.tenant, meta.block_id);
+    let path = layout::spans_file(&prefix(), meta);
     store
         .get(&path)
         .await
@@ -83,7 +83,7 @@ async fn every_flipped_bit_is_found() {
             }
         }
         // Without a catalog there is nothing to compare a footer with, but nothing may panic.
-        let path = layout::spans_file(&prefix(), &meta.tenant, meta.block_id);
+        let path = layout::spans_file(&prefix(), &meta);
         drop(verify_bare(&store, &path).await);
     }
     assert!(refused >= positions.len() - 6);
@@ -96,7 +96,7 @@ async fn every_flipped_bit_is_found() {
 async fn cut_off_and_foreign_files_are_refused() {
     let (store, meta) = stored(&groups(), &WriteOptions::default()).await;
     let whole = file_of(&store, &meta).await;
-    let path = layout::spans_file(&prefix(), &meta.tenant, meta.block_id);
+    let path = layout::spans_file(&prefix(), &meta);
     for length in [0, 4, 11, 12, 1_000, whole.len() / 2, whole.len() - 1] {
         overwrite(&store, &meta, whole[..length].to_vec()).await;
         for error in [
@@ -156,7 +156,7 @@ async fn a_newer_format_is_refused_by_name() {
 #[tokio::test]
 async fn a_bare_file_tells_what_it_is() {
     let (store, meta) = stored(&groups(), &WriteOptions::default()).await;
-    let path = layout::spans_file(&prefix(), &meta.tenant, meta.block_id);
+    let path = layout::spans_file(&prefix(), &meta);
     let report = verify_bare(&store, &path).await.unwrap();
     assert_eq!(report.row_count, 59);
     let file = BlockFile::open_bare(store, path).await.unwrap();

@@ -1,7 +1,7 @@
 //! Stores that earlier versions of the program have written are read for ever.
 //!
-//! Each folder `testdata/blocks/v…` holds what the program wrote when that version of the format was
-//! the newest: a store with two blocks and the manifests of two commits, and beside it the spans of
+//! Each folder `testdata/stores/v…` holds what the program wrote when that version of the catalog's format
+//! was the newest: a store with two blocks and the roots of two commits, and beside it the spans of
 //! each block as OTLP in JSON. These files are never written anew. A new version of the format gets a
 //! folder of its own, by running these tests with `SPANDREL_WRITE_GOLDEN=1`.
 
@@ -15,17 +15,18 @@ use crate::values::expected as expected_values;
 use object_store::ObjectStoreExt;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use storage::Random;
-use storage::block::meta::{AttributeScope, BlockMeta, FORMAT_VERSION};
+use storage::block::meta::{AttributeScope, BlockMeta};
 use storage::block::{
     BlockCache, BlockFile, EncodeOptions, ReadBack, ValueLimits, ValueSource, WriteOptions, decode,
     encode, read_block, read_trace, read_values, store_block, verify, write_parquet,
 };
-use storage::catalog::{Catalog, Manifest, ManifestEdit};
+use storage::catalog::{CATALOG_FORMAT_VERSION, Catalog, Edit, Root};
 use storage::ids::{BlockId, TenantId, TraceId};
 use storage::layout;
 use storage::model::SpanGroup;
 use storage::otlp::{from_request, to_resource_spans};
 use storage::schema::names;
+use storage::snapshot::Times;
 use storage::store::{StoreLocation, open_store};
 
 /// The ids of the two blocks: one of several services in several row groups, one of a single span.
@@ -36,7 +37,7 @@ fn block_id(number: usize) -> BlockId {
 }
 
 fn folder(version: u32) -> PathBuf {
-    let blocks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/blocks");
+    let blocks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/stores");
     blocks.join(format!("v{version}"))
 }
 
@@ -60,10 +61,17 @@ fn trace_ids(groups: &[SpanGroup]) -> BTreeSet<TraceId> {
     spans.map(|span| span.trace_id).collect()
 }
 
-async fn manifest(location: &StoreLocation) -> Arc<Manifest> {
+async fn catalog(location: &StoreLocation) -> Catalog {
     let (store, prefix) = (Arc::clone(&location.store), location.prefix.clone());
-    let catalog = Catalog::open(store, prefix, TenantId::single(), Random::from_system()).await;
-    catalog.unwrap().current()
+    let (random, parts) = (Random::from_system(), Arc::default());
+    let catalog = Catalog::open(store, prefix, TenantId::single(), random, parts);
+    catalog.await.unwrap()
+}
+
+async fn blocks(location: &StoreLocation) -> Vec<Arc<BlockMeta>> {
+    let catalog = catalog(location).await;
+    let root = catalog.current();
+    catalog.blocks(&root, &Times::ALL.spans).await.unwrap()
 }
 
 fn file(location: &StoreLocation, meta: &Arc<BlockMeta>) -> BlockFile {
@@ -74,15 +82,13 @@ fn file(location: &StoreLocation, meta: &Arc<BlockMeta>) -> BlockFile {
 
 /// Writes the files of the version that this build writes.
 async fn write() {
-    let folder = folder(FORMAT_VERSION);
+    let folder = folder(CATALOG_FORMAT_VERSION);
     let is_there = folder.try_exists().unwrap();
     assert!(!is_there, "golden files are never written anew");
     std::fs::create_dir_all(folder.join("store")).unwrap();
-    let location = store(FORMAT_VERSION);
+    let location = store(CATALOG_FORMAT_VERSION);
     let (store, prefix) = (&location.store, &location.prefix);
-    let (tenant, random) = (TenantId::single(), Random::from_system());
-    let catalog = Catalog::open(Arc::clone(store), prefix.clone(), tenant, random);
-    let catalog = catalog.await.unwrap();
+    let catalog = catalog(&location).await;
     let options = WriteOptions {
         row_group_rows: 24,
         page_rows: 24,
@@ -98,11 +104,7 @@ async fn write() {
         let named = EncodeOptions::new(TenantId::single(), block_id(number));
         let written = write_parquet(&encode(&spans, &named).unwrap(), &options).unwrap();
         let meta = store_block(store, prefix, written, ReadBack::Verify).await;
-        let edit = ManifestEdit {
-            add: vec![meta.unwrap()],
-            remove: Vec::new(),
-        };
-        catalog.commit(edit).await.unwrap();
+        catalog.commit(Edit::add(meta.unwrap())).await.unwrap();
     }
 }
 
@@ -112,14 +114,14 @@ async fn versions() -> std::ops::RangeInclusive<u32> {
     if std::env::var_os("SPANDREL_WRITE_GOLDEN").is_some() {
         WRITTEN.get_or_init(write).await;
     }
-    1..=FORMAT_VERSION
+    1..=CATALOG_FORMAT_VERSION
 }
 
 #[tokio::test]
 async fn every_field_of_every_span_comes_back() {
     for version in versions().await {
         let location = store(version);
-        for (number, meta) in manifest(&location).await.blocks.iter().enumerate() {
+        for (number, meta) in blocks(&location).await.iter().enumerate() {
             let block = read_block(&file(&location, meta)).await.unwrap();
             let spans = decode(&block).unwrap();
             assert_eq!(contents(&spans), contents(&expected(version, number)));
@@ -130,30 +132,45 @@ async fn every_field_of_every_span_comes_back() {
 }
 
 #[tokio::test]
-async fn manifests_say_what_is_in_the_blocks() {
+async fn catalogs_say_what_is_in_the_blocks() {
     for version in versions().await {
         let location = store(version);
-        let manifest = manifest(&location).await;
-        assert_eq!((manifest.version, manifest.oldest_version), (2, 1));
-        assert_eq!(manifest.tenant, TenantId::single());
-        assert_eq!(manifest.writer_nonce.len(), 26);
-        let ids: Vec<BlockId> = manifest.blocks.iter().map(|meta| meta.block_id).collect();
+        let root = catalog(&location).await.current();
+        assert_eq!((root.version, root.oldest_version), (2, 1));
+        assert_eq!(root.tenant, TenantId::single());
+        assert_eq!(root.writer_nonce.len(), 26);
+        let blocks = blocks(&location).await;
+        let ids: Vec<BlockId> = blocks.iter().map(|meta| meta.block_id).collect();
         assert_eq!(ids, [block_id(0), block_id(1)]);
-        for (number, meta) in manifest.blocks.iter().enumerate() {
-            let path = layout::meta_file(&location.prefix, &meta.tenant, meta.block_id);
-            let beside = location.store.get(&path).await.unwrap();
-            let beside = beside.bytes().await.unwrap();
-            let beside: BlockMeta = serde_json::from_slice(&beside).unwrap();
-            assert_eq!(beside, **meta);
+        for (number, meta) in blocks.iter().enumerate() {
             check_meta(meta, &expected(version, number));
+            // The file says the same of itself, but for what says where it ends.
+            let path = layout::spans_file(&location.prefix, meta);
+            let bare = BlockFile::open_bare(Arc::clone(&location.store), path).await;
+            let bare = BlockMeta {
+                file: meta.file.clone(),
+                trace_id_filter: meta.trace_id_filter,
+                columns: meta.columns.clone(),
+                row_groups: meta.row_groups.clone(),
+                ..BlockMeta::clone(bare.unwrap().meta())
+            };
+            assert_eq!(bare, **meta);
+            check_filter(&location, meta, &expected(version, number)).await;
         }
-        assert!(manifest.blocks[0].row_groups.len() > 1);
-        let first = layout::manifest_file(&location.prefix, &TenantId::single(), 1);
+        assert!(blocks[0].row_groups.len() > 1);
+        let first = layout::root_file(&location.prefix, &TenantId::single(), 1);
         let bytes = location.store.get(&first).await.unwrap();
         let bytes = bytes.bytes().await.unwrap();
-        let first = Manifest::from_bytes(first.as_ref(), &bytes).unwrap();
-        assert_eq!((first.version, first.blocks.len()), (1, 1));
+        let first = Root::from_bytes(first.as_ref(), &bytes).unwrap();
+        assert_eq!((first.version, first.block_count()), (1, 1));
     }
+}
+
+async fn check_filter(location: &StoreLocation, meta: &Arc<BlockMeta>, groups: &[SpanGroup]) {
+    let filter = file(location, meta).trace_id_filter().await.unwrap();
+    let ids = trace_ids(groups);
+    assert!(ids.iter().all(|id| filter.contains(*id)));
+    assert!(!(1_000..1_020).all(|other| filter.contains(trace_id(other))));
 }
 
 /// Compares a description with the spans.
@@ -166,13 +183,11 @@ fn check_meta(meta: &BlockMeta, groups: &[SpanGroup]) {
     assert_eq!(Some(meta.max_start_ns), spans().map(|s| s.start_ns).max());
     let services = groups.iter().map(|group| {
         let name = group.resource.service_name();
-        name.unwrap_or_default().to_owned()
+        Arc::from(name.unwrap_or_default())
     });
-    let services: BTreeSet<String> = services.collect();
+    let services: BTreeSet<Arc<str>> = services.collect();
     let listed = meta.services.iter().flatten().cloned();
     assert_eq!(listed.collect::<BTreeSet<_>>(), services);
-    assert!(ids.iter().all(|id| meta.trace_ids.contains(*id)));
-    assert!(!(1_000..1_020).all(|other| meta.trace_ids.contains(trace_id(other))));
     assert!(meta.attributes_complete);
     let mut keys = BTreeSet::from([(AttributeScope::Resource, "service.name".to_owned())]);
     for group in groups {
@@ -190,7 +205,7 @@ fn check_meta(meta: &BlockMeta, groups: &[SpanGroup]) {
         }
     }
     let listed = meta.attributes.iter();
-    let listed = listed.map(|attribute| (attribute.scope, attribute.key.clone()));
+    let listed = listed.map(|attribute| (attribute.scope, attribute.key.to_string()));
     assert_eq!(listed.collect::<BTreeSet<_>>(), keys);
 }
 
@@ -198,7 +213,7 @@ fn check_meta(meta: &BlockMeta, groups: &[SpanGroup]) {
 async fn traces_are_found() {
     for version in versions().await {
         let location = store(version);
-        for (number, meta) in manifest(&location).await.blocks.iter().enumerate() {
+        for (number, meta) in blocks(&location).await.iter().enumerate() {
             let groups = expected(version, number);
             for id in trace_ids(&groups) {
                 let mut of_trace = groups.clone();
@@ -233,8 +248,8 @@ async fn values_are_found() {
     ];
     for version in versions().await {
         let location = store(version);
-        let manifest = manifest(&location).await;
-        let (meta, groups) = (&manifest.blocks[0], expected(version, 0));
+        let blocks = blocks(&location).await;
+        let (meta, groups) = (&blocks[0], expected(version, 0));
         for source in &sources {
             let (file, none) = (file(&location, meta), ValueLimits::NONE);
             let found = read_values(file, source, always.clone(), none).await;

@@ -99,9 +99,9 @@ async fn a_lookup_makes_few_requests() {
             (count(&spans.into_groups()), requests)
         }
     };
-    // Footer, ids, rows.
-    assert_eq!(requests(trace_id(4_000)).await, (7, 3));
-    // The footer and the ids are known, and all chunks are verified.
+    // Filter, footer, ids, rows.
+    assert_eq!(requests(trace_id(4_000)).await, (7, 4));
+    // The filter, the footer and the ids are known, and all chunks are verified.
     assert_eq!(requests(trace_id(10)).await, (7, 1));
     assert_eq!(requests(trace_id(9_999)).await, (0, 0));
 }

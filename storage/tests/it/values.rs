@@ -79,7 +79,7 @@ fn sources(meta: &BlockMeta) -> Vec<ValueSource> {
         .iter()
         .map(|attribute| ValueSource::Attribute {
             scope: attribute.scope,
-            key: attribute.key.clone(),
+            key: attribute.key.to_string(),
         });
     let fields = [ValueSource::Column(names::NAME), ValueSource::EventName];
     attributes.chain(fields).collect()

@@ -22,7 +22,7 @@ const LIST_ROWS: usize = 1 << 15;
 pub(super) struct Residual {
     pub(super) column: Arc<ResidualColumn>,
     /// Which of the compared columns may have the value of a key instead.
-    pub(super) shadows: HashMap<String, Vec<usize>>,
+    pub(super) shadows: HashMap<Arc<str>, Vec<usize>>,
 }
 
 impl Residual {
@@ -32,8 +32,8 @@ impl Residual {
         for (key, names) in &column.shadows {
             let places = names
                 .iter()
-                .map(|name| columns.names.iter().position(|n| n == name));
-            shadows.insert(key.clone(), places.collect::<Option<_>>()?);
+                .map(|name| columns.names.iter().position(|n| **n == **name));
+            shadows.insert(Arc::clone(key), places.collect::<Option<_>>()?);
         }
         Some(Self {
             column: Arc::clone(column),

@@ -1,4 +1,4 @@
-//! What readers share: footers and column chunks, bounded by memory, and counters of what was read.
+//! What readers share: footers, trace id filters and column chunks, bounded by memory, and counters of what was read.
 
 use std::fmt;
 use std::hash::Hash;
@@ -11,6 +11,7 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use crate::block::footer::BlockFooter;
 use crate::block::read::encoded::ColumnChunk;
+use crate::block::trace_filter::TraceIdFilter;
 use crate::error::StorageError;
 use crate::ids::BlockId;
 
@@ -40,10 +41,12 @@ impl ReadCounters {
     }
 }
 
+/// Filters are smaller than footers, and only look-ups by id want them.
+const FILTERS_TO_FOOTERS: u64 = 4;
 /// A chunk larger than this share of the cache is not kept: it would drive out too many others.
 const LARGEST_SHARE: u64 = 8;
 
-/// Footers of blocks, and column chunks with what was decoded of them. Blocks never change, so what is
+/// Footers and trace id filters of blocks, and column chunks with what was decoded of them. Blocks never change, so what is
 /// here stays true; what was not used for long goes first.
 ///
 /// However many readers want a footer at the same time, one of them loads it. With a footer goes the
@@ -51,6 +54,7 @@ const LARGEST_SHARE: u64 = 8;
 /// back after having been dropped.
 pub struct BlockCache {
     footers: Cache<BlockId, Arc<BlockFooter>, ByMemory>,
+    filters: Cache<BlockId, TraceIdFilter, ByMemory>,
     chunks: Cache<ChunkKey, KeptChunk, ByMemory>,
 }
 
@@ -69,17 +73,20 @@ impl fmt::Debug for BlockCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlockCache")
             .field("footer_bytes", &self.footers.weight())
+            .field("filter_bytes", &self.filters.weight())
             .field("column_bytes", &self.chunks.weight())
             .finish_non_exhaustive()
     }
 }
 
 impl BlockCache {
-    /// A cache that holds about so many bytes of footers, and at most so many of columns.
+    /// A cache that holds about so many bytes of footers, a quarter as many of trace id filters, and at
+    /// most so many of columns.
     #[must_use]
     pub fn new(footer_bytes: u64, column_bytes: u64) -> Self {
         Self {
             footers: cache(footer_bytes),
+            filters: cache(footer_bytes / FILTERS_TO_FOOTERS),
             chunks: cache(column_bytes),
         }
     }
@@ -87,7 +94,7 @@ impl BlockCache {
     /// Bytes held now.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        self.footers.weight() + self.chunks.weight()
+        self.footers.weight() + self.filters.weight() + self.chunks.weight()
     }
 
     /// The footer of a block: the one that is kept, or the one that `load` gives, to whoever wants it
@@ -104,6 +111,20 @@ impl BlockCache {
         // Boxed, because every read of a block holds this future and few ever load.
         let load = async { Ok(Arc::new(load().await?)) };
         self.footers.get_or_insert_async(&block, load).await
+    }
+
+    /// The trace id filter of a block, as [`footer`](Self::footer) gives the footer.
+    ///
+    /// # Errors
+    ///
+    /// If `load` fails.
+    pub(crate) async fn filter<'a>(
+        &self,
+        block: BlockId,
+        load: impl FnOnce() -> BoxFuture<'a, Result<TraceIdFilter, StorageError>>,
+    ) -> Result<TraceIdFilter, StorageError> {
+        let load = async { load().await };
+        self.filters.get_or_insert_async(&block, load).await
     }
 
     /// A column chunk, if it is kept.
@@ -133,6 +154,12 @@ struct ByMemory;
 impl Weighter<BlockId, Arc<BlockFooter>> for ByMemory {
     fn weight(&self, _: &BlockId, footer: &Arc<BlockFooter>) -> u64 {
         footer.memory_bytes() as u64
+    }
+}
+
+impl Weighter<BlockId, TraceIdFilter> for ByMemory {
+    fn weight(&self, _: &BlockId, filter: &TraceIdFilter) -> u64 {
+        filter.bits().len() as u64
     }
 }
 

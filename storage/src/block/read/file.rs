@@ -53,7 +53,7 @@ impl BlockFile {
         cache: Arc<BlockCache>,
         counters: Arc<ReadCounters>,
     ) -> Result<Self, StorageError> {
-        let path = layout::spans_file(prefix, &meta.tenant, meta.block_id);
+        let path = layout::spans_file(prefix, &meta);
         if meta.format_version > FORMAT_VERSION {
             return Err(StorageError::NewerFormat {
                 object: path.to_string(),
@@ -122,6 +122,11 @@ impl BlockFile {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The store that the file is in.
+    pub(super) fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
     }
 
     /// The cache that the file shares with those of other blocks.

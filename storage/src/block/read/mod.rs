@@ -12,6 +12,7 @@ pub mod encoded;
 pub(super) mod entries;
 pub(super) mod few_rows;
 pub(super) mod file;
+mod filter;
 mod groups;
 pub(super) mod inspect;
 mod page_reader;

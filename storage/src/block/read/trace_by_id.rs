@@ -21,8 +21,9 @@ use crate::schema::names;
 /// Rows per batch of the trace itself: after each the size is looked at.
 const DECODE_ROWS: usize = 1_024;
 
-/// The spans of a trace in a stored block, up to a size. Reads the column of trace ids of each row
-/// group up to the one that has the trace, and the trace's pages of that one.
+/// The spans of a trace in a stored block, up to a size. If the block's filter lets the trace through,
+/// reads the column of trace ids of each row group up to the one that has it, and the trace's pages of
+/// that one.
 ///
 /// # Errors
 ///
@@ -33,6 +34,9 @@ pub async fn read_trace(
     max_bytes: u64,
 ) -> Result<TraceSpans, StorageError> {
     let mut spans = TraceSpans::new(max_bytes);
+    if !file.trace_id_filter().await?.contains(trace_id) {
+        return Ok(spans);
+    }
     let footer = file.footer().await?;
     for row_group in 0..footer.metadata().num_row_groups() {
         let ids = TraceIndex::open(&mut file, row_group).await?;

@@ -42,7 +42,7 @@ pub async fn verify(
     prefix: &Path,
     meta: &Arc<BlockMeta>,
 ) -> Result<VerifyReport, StorageError> {
-    let path = layout::spans_file(prefix, &meta.tenant, meta.block_id);
+    let path = layout::spans_file(prefix, meta);
     let cache = Arc::new(BlockCache::new(0, 0));
     let counters = Arc::new(ReadCounters::default());
     let bytes = read_whole(store, &path).await?;

@@ -78,7 +78,7 @@ fn check_columns(
     if meta
         .columns
         .iter()
-        .map(|column| column.name.as_str())
+        .map(|column| &*column.name)
         .eq(found.iter().copied())
     {
         return Ok(());

@@ -1,6 +1,6 @@
 //! How each column is encoded and compressed on disk.
 //!
-//! Chosen by measurement; the figures are in `docs/format/v1.md`.
+//! Chosen by measurement; the figures are in `docs/format/block-v1.md`.
 
 use arrow::datatypes::{DataType, Field, Schema};
 use parquet::basic::{Compression, Encoding, ZstdLevel};

@@ -22,7 +22,8 @@ use crate::block::footer::{
     Checksums, KEY_BLOCK, KEY_CHECKSUMS, KEY_COLUMNS, KEY_FORMAT_VERSION, KEY_SORT_ORDER,
     chunk_range,
 };
-use crate::block::meta::{BlockMeta, ColumnMeta, FileMeta, TraceIdFilter};
+use crate::block::meta::{BlockMeta, ColumnMeta, FileMeta, FilterFile};
+use crate::block::trace_filter::TraceIdFilter;
 use crate::error::StorageError;
 use crate::schema::column_roles;
 
@@ -31,6 +32,8 @@ use crate::schema::column_roles;
 pub struct EncodedBlock {
     /// The file.
     pub bytes: Bytes,
+    /// Which trace ids may be in it.
+    pub trace_id_filter: TraceIdFilter,
     /// The description to put into the catalog.
     pub meta: BlockMeta,
 }
@@ -53,6 +56,7 @@ fn write(block: &MemoryBlock, options: &WriteOptions) -> Result<EncodedBlock, Pa
     let row_groups = cut(&trace_ids, options.row_group_rows);
     let mut meta = BlockMeta::clone(&block.meta);
     meta.file = None;
+    meta.trace_id_filter = None;
     meta.row_groups = Vec::with_capacity(row_groups.len());
     meta.columns = columns(block);
     let mut checksums = Checksums {
@@ -102,8 +106,16 @@ fn write(block: &MemoryBlock, options: &WriteOptions) -> Result<EncodedBlock, Pa
         footer_offset: row_groups_end as u64,
         footer_crc32c: crc32c::crc32c(&bytes[row_groups_end..]),
     });
-    meta.trace_ids = TraceIdFilter::build(&distinct(&trace_ids));
-    Ok(EncodedBlock { bytes, meta })
+    let trace_id_filter = TraceIdFilter::build(&distinct(&trace_ids));
+    meta.trace_id_filter = Some(FilterFile {
+        size_bytes: trace_id_filter.bits().len() as u64,
+        crc32c: crc32c::crc32c(trace_id_filter.bits()),
+    });
+    Ok(EncodedBlock {
+        bytes,
+        trace_id_filter,
+        meta,
+    })
 }
 
 fn file_writer(
@@ -131,8 +143,8 @@ fn file_writer(
 
 fn columns(block: &MemoryBlock) -> Vec<ColumnMeta> {
     let column = |name: &String| ColumnMeta {
-        name: name.clone(),
-        compressed_bytes: Vec::new(),
+        name: name.as_str().into(),
+        compressed_bytes: 0,
     };
     block
         .schema
@@ -144,16 +156,11 @@ fn columns(block: &MemoryBlock) -> Vec<ColumnMeta> {
 
 fn add_sizes(columns: &mut [ColumnMeta], written: &RowGroupMetaData) -> Result<(), ParquetError> {
     let schema = written.schema_descr();
-    for column in columns.iter_mut() {
-        column.compressed_bytes.push(0);
-    }
     for (leaf, chunk) in written.columns().iter().enumerate() {
         let column = columns
             .get_mut(schema.get_column_root_idx(leaf))
             .ok_or_else(|| ParquetError::General("a column chunk without a column".to_owned()))?;
-        if let Some(size) = column.compressed_bytes.last_mut() {
-            *size += u64::try_from(chunk.compressed_size()).unwrap_or(0);
-        }
+        column.compressed_bytes += u64::try_from(chunk.compressed_size()).unwrap_or(0);
     }
     Ok(())
 }

@@ -42,16 +42,18 @@ pub async fn store_block(
     block: EncodedBlock,
     read_back: ReadBack,
 ) -> Result<Arc<BlockMeta>, StorageError> {
-    let EncodedBlock { bytes, meta } = block;
-    let path = layout::spans_file(prefix, &meta.tenant, meta.block_id);
+    let EncodedBlock {
+        bytes,
+        trace_id_filter,
+        meta,
+    } = block;
+    let path = layout::spans_file(prefix, &meta);
     upload(store, &path, bytes).await?;
     if read_back == ReadBack::Verify {
         check_stored(store, &path, &meta).await?;
     }
-    let description = serde_json::to_vec_pretty(&meta)
-        .map_err(|error| StorageError::Internal(error.to_string()))?;
-    let meta_path = layout::meta_file(prefix, &meta.tenant, meta.block_id);
-    upload(store, &meta_path, Bytes::from(description)).await?;
+    let filter_path = layout::filter_file(prefix, &meta);
+    upload(store, &filter_path, trace_id_filter.bits().clone()).await?;
     Ok(Arc::new(meta))
 }
 

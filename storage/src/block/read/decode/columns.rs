@@ -121,7 +121,7 @@ impl<'a> Columns<'a> {
                 for name in attribute.types.iter().filter_map(|t| t.column.as_ref()) {
                     let column = AttributeColumn::new(array(name)?)
                         .ok_or_else(|| StorageError::malformed(object, name))?;
-                    typed.push((attribute.key.as_str(), column));
+                    typed.push((&*attribute.key, column));
                 }
             }
             let residual = Entries::new(array(residual)?)

@@ -52,7 +52,7 @@ impl ValueSource {
         let mut places = Vec::new();
         for of_type in &attribute.types {
             let place = match &of_type.column {
-                Some(column) => Place::Column(column.clone()),
+                Some(column) => Place::Column(column.to_string()),
                 None => entries(),
             };
             if !places.contains(&place) {

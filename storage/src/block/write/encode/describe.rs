@@ -1,6 +1,7 @@
 //! The description of an encoded block.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use hashbrown::HashMap;
@@ -11,7 +12,7 @@ use super::promote::Promoted;
 use super::rows::Rows;
 use crate::block::meta::{
     AttributeMeta, AttributeScope, AttributeTypeMeta, BlockMeta, ColumnMeta, FORMAT_VERSION,
-    RowGroupMeta, TraceIdFilter, ValueType,
+    RowGroupMeta, ValueType,
 };
 
 /// Most attribute keys named in a description.
@@ -50,26 +51,26 @@ pub(super) fn describe(
             .fields()
             .iter()
             .map(|field| ColumnMeta {
-                name: field.name().clone(),
-                compressed_bytes: Vec::new(),
+                name: field.name().as_str().into(),
+                compressed_bytes: 0,
             })
             .collect(),
         attributes,
         attributes_complete,
         services: services(rows),
-        trace_ids: TraceIdFilter { bits: Vec::new() },
+        trace_id_filter: None,
         made_of: Vec::new(),
         partition: None,
     }
 }
 
-fn services(rows: &Rows) -> Option<Vec<String>> {
+fn services(rows: &Rows) -> Option<Vec<Arc<str>>> {
     let names = rows
         .resources
         .iter()
         .map(|resource| resource.service_name().unwrap_or_default());
     let names: BTreeSet<&str> = names.collect();
-    (names.len() <= MAX_SERVICES).then(|| names.into_iter().map(str::to_owned).collect())
+    (names.len() <= MAX_SERVICES).then(|| names.into_iter().map(Arc::from).collect())
 }
 
 /// What keys occur, and whether that is all of them. Past the limit rare keys go first, but never
@@ -86,7 +87,7 @@ fn attributes(collected: &Collected<'_>, promoted: &[Promoted]) -> (Vec<Attribut
                 value_type,
                 column: columns
                     .get(&(scope.scope, key.key, value_type))
-                    .map(|c| (*c).to_owned()),
+                    .map(|c| Arc::from(*c)),
                 count,
             };
             let types: Vec<_> = key.types().into_iter().map(of_type).collect();
@@ -94,7 +95,7 @@ fn attributes(collected: &Collected<'_>, promoted: &[Promoted]) -> (Vec<Attribut
             let rank = if has_column { u64::MAX } else { key.total() };
             let meta = AttributeMeta {
                 scope: scope.scope,
-                key: key.key.to_owned(),
+                key: key.key.into(),
                 types,
             };
             all.push((meta, rank));
@@ -126,10 +127,10 @@ fn add_service_name(all: &mut Vec<(AttributeMeta, u64)>, promoted: &[Promoted]) 
     };
     let at = all
         .iter()
-        .position(|(meta, _)| meta.scope == AttributeScope::Resource && meta.key == service.key);
+        .position(|(meta, _)| meta.scope == AttributeScope::Resource && *meta.key == *service.key);
     let none = AttributeTypeMeta {
         value_type: ValueType::String,
-        column: Some(service.column.clone()),
+        column: Some(service.column.as_str().into()),
         count: 0,
     };
     match at {
@@ -146,7 +147,7 @@ fn add_service_name(all: &mut Vec<(AttributeMeta, u64)>, promoted: &[Promoted]) 
         None => {
             let meta = AttributeMeta {
                 scope: AttributeScope::Resource,
-                key: service.key.clone(),
+                key: service.key.as_str().into(),
                 types: vec![none],
             };
             all.push((meta, u64::MAX));
