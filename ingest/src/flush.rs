@@ -7,8 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::ObjectStore;
-use object_store::path::Path;
 use storage::block::{ReadBack, WriteOptions, store_block, write_parquet};
 use storage::catalog::Edit;
 use storage::{Clock, StoredBlocks};
@@ -26,8 +24,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Flusher {
     pub(crate) head: Arc<Head>,
-    pub(crate) store: Arc<dyn ObjectStore>,
-    pub(crate) prefix: Path,
     pub(crate) stored: Arc<StoredBlocks>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Arc<dyn Clock>,
@@ -101,9 +97,14 @@ impl Flusher {
                 block: generation.id(),
             })?
             .map_err(failed)?;
-        let meta = store_block(&self.store, &self.prefix, encoded, ReadBack::Verify)
-            .await
-            .map_err(failed)?;
+        let meta = store_block(
+            self.stored.store(),
+            self.stored.prefix(),
+            encoded,
+            ReadBack::Verify,
+        )
+        .await
+        .map_err(failed)?;
         let catalog = self
             .stored
             .catalog(generation.tenant())

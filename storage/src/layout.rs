@@ -66,6 +66,23 @@ pub fn filter_file(prefix: &Path, meta: &BlockMeta) -> Path {
     child(block_folder(prefix, meta), FILTER_FILE)
 }
 
+/// All objects that a block may have, whichever version of the program wrote it.
+#[must_use]
+pub fn block_objects(prefix: &Path, tenant: &TenantId, block: BlockId) -> Vec<Path> {
+    let id = block.to_string();
+    let blocks = blocks_folder(prefix, tenant);
+    let of_v1 = child(blocks.clone(), &id);
+    let mut objects = vec![child(of_v1.clone(), SPANS_FILE), child(of_v1, META_FILE)];
+    if let Some(spread) = id.get(id.len().saturating_sub(SPREAD_CHARACTERS)..) {
+        let folder = child(child(blocks, spread), &id);
+        objects.extend([
+            child(folder.clone(), SPANS_FILE),
+            child(folder, FILTER_FILE),
+        ]);
+    }
+    objects
+}
+
 /// The block whose folder an object is in, if it is in one.
 #[must_use]
 pub fn block_of(path: &Path) -> Option<BlockId> {

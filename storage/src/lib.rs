@@ -16,7 +16,7 @@
 //! Reading order, and the order of floors, each of which knows those before it only: the words
 //! ([`clock`], [`random`], [`ids`], [`error`], [`model`], [`layout`], [`block::meta`]),
 //! [`schema`], [`otlp`], [`block`] with what reading and writing share, then reading and writing
-//! themselves, [`compaction`], [`catalog`], [`snapshot`], [`store`].
+//! themselves, [`compaction`], [`catalog`], [`maintenance`], [`snapshot`], [`store`].
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
@@ -28,6 +28,7 @@ pub mod compaction;
 pub mod error;
 pub mod ids;
 pub mod layout;
+pub mod maintenance;
 pub mod model;
 pub mod otlp;
 pub mod random;

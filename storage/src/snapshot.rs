@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use object_store::ObjectStore;
@@ -126,7 +127,8 @@ pub trait SnapshotSource: Send + Sync + fmt::Debug {
     async fn snapshot(&self, tenant: &TenantId, times: &Times) -> Result<Snapshot, StorageError>;
 }
 
-/// Views of a store without a live part: what the catalogs name, read afresh each time.
+/// Views of a store without a live part: what the catalogs name. They are read afresh each time, unless
+/// they are [watched](Self::watch).
 pub struct StoredBlocks {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
@@ -155,6 +157,18 @@ impl StoredBlocks {
             parts: Arc::default(),
             catalogs: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// What the names of all objects in the store start with.
+    #[must_use]
+    pub fn prefix(&self) -> &Path {
+        &self.prefix
     }
 
     /// The catalog of a tenant; one instance is shared by all callers.
@@ -195,8 +209,30 @@ impl StoredBlocks {
         live: Vec<Arc<MemoryBlock>>,
     ) -> Result<Snapshot, StorageError> {
         let catalog = self.catalog(tenant).await?;
-        let root = catalog.refresh().await?;
+        let root = catalog.newest().await?;
         Snapshot::of(&catalog, &root, times, live).await
+    }
+
+    /// Looks for what other processes commit, about so often, for as long as anybody has the views. A view
+    /// then costs no request, and may lack what others committed since the last look; what is committed
+    /// from here is in it at once. While looking fails, each view looks for itself.
+    pub async fn watch(this: Weak<Self>, every: Duration) {
+        loop {
+            let Some(stored) = this.upgrade() else {
+                return;
+            };
+            let pause = every / 2 + stored.random.up_to(every);
+            let mut catalogs: Vec<Arc<Catalog>> = Vec::new();
+            catalogs.extend(stored.catalogs.lock().await.values().map(Arc::clone));
+            drop(stored);
+            for catalog in catalogs {
+                if let Err(error) = catalog.look().await {
+                    let tenant = catalog.tenant();
+                    tracing::warn!(%error, %tenant, "cannot look for newer versions of a catalog");
+                }
+            }
+            tokio::time::sleep(pause).await;
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use prometheus::Registry;
 use storage::ids::TenantId;
 use storage::snapshot::Times;
 use storage::store::open_store;
-use storage::{Random, SnapshotSource as _, SystemClock};
+use storage::{Random, SnapshotSource as _, StoredBlocks, SystemClock};
 use testkit::generate::Workload;
 
 use super::requests::Requests;
@@ -84,14 +84,15 @@ async fn push_all(
     )?;
     let disk = Arc::new(OsDisk::open(folder.join("data"))?);
     let metrics = Metrics::register(&Registry::new())?;
+    let random = Random::from_system();
+    let stored = StoredBlocks::new(location.store, location.prefix, Arc::clone(&random));
     let ingest = Ingest::open(IngestParts {
         config: IngestConfig::default(),
         disk,
-        store: location.store,
-        prefix: location.prefix,
+        stored: Arc::new(stored),
         metrics: metrics.clone(),
         clock: Arc::new(SystemClock),
-        random: Random::from_system(),
+        random,
     })
     .await?;
 

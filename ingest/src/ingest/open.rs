@@ -5,8 +5,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use object_store::ObjectStore;
-use object_store::path::Path;
 use storage::ids::TenantId;
 use storage::{Clock, Random, StoredBlocks};
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
@@ -37,9 +35,7 @@ pub struct IngestParts {
     /// Holds the write-ahead log.
     pub disk: Arc<dyn Disk>,
     /// Where blocks go.
-    pub store: Arc<dyn ObjectStore>,
-    /// What the names of all objects in the store start with.
-    pub prefix: Path,
+    pub stored: Arc<StoredBlocks>,
     /// Counts what happens.
     pub metrics: Metrics,
     /// Says what time it is.
@@ -58,8 +54,7 @@ impl Ingest {
         let IngestParts {
             config,
             disk,
-            store,
-            prefix,
+            stored,
             metrics,
             clock,
             random,
@@ -77,16 +72,9 @@ impl Ingest {
             config.ingest.retry_window,
             Arc::clone(&clock),
         ));
-        let stored = Arc::new(StoredBlocks::new(
-            Arc::clone(&store),
-            prefix.clone(),
-            Arc::clone(&random),
-        ));
         let (stop, stopping) = watch::channel(false);
         let flusher = Arc::new(Flusher {
             head: Arc::clone(&head),
-            store,
-            prefix,
             stored: Arc::clone(&stored),
             metrics: metrics.clone(),
             clock: Arc::clone(&clock),

@@ -18,7 +18,7 @@ use prometheus::Registry;
 use storage::block::meta::BlockMeta;
 use storage::block::{BlockCache, BlockFile, decode, read_block};
 use storage::model::SpanGroup;
-use storage::{Clock, Random, SystemClock};
+use storage::{Clock, Random, StoredBlocks, SystemClock};
 
 use super::sim_disk::{Part, SimDisk};
 
@@ -170,14 +170,15 @@ pub(crate) async fn open_at(
     clock: Arc<dyn Clock>,
 ) -> std::result::Result<Arc<Ingest>, OpenError> {
     let metrics = Metrics::register(&Registry::new()).unwrap();
+    let (blocks, random) = (Arc::new(store.clone()), Random::from_system());
+    let stored = StoredBlocks::new(blocks, Path::default(), Arc::clone(&random));
     Ingest::open(IngestParts {
         config,
         disk: Arc::new(disk.clone()),
-        store: Arc::new(store.clone()),
-        prefix: Path::default(),
+        stored: Arc::new(stored),
         metrics,
         clock,
-        random: Random::from_system(),
+        random,
     })
     .await
 }

@@ -19,7 +19,7 @@ use storage::ids::TenantId;
 use storage::model::SpanGroup;
 use storage::otlp::{from_request, to_resource_spans};
 use storage::snapshot::Times;
-use storage::{Random, SnapshotSource as _};
+use storage::{Random, SnapshotSource as _, StoredBlocks};
 use testkit::clock::TestClock;
 use testkit::testdata::workspace_root;
 use tokio::net::TcpListener;
@@ -119,13 +119,18 @@ async fn open(data: &Path) -> Arc<Ingest> {
     let mut config = quiet();
     config.multitenancy_enabled = true;
     let clock = TestClock::at(WRITTEN_NS);
+    let random = Random::seeded(1, Arc::clone(&clock) as _);
+    let prefix = object_store::path::Path::default();
     let parts = IngestParts {
         config,
         disk: Arc::new(OsDisk::open(data).unwrap()),
-        store: Arc::new(store),
-        prefix: object_store::path::Path::default(),
+        stored: Arc::new(StoredBlocks::new(
+            Arc::new(store),
+            prefix,
+            Arc::clone(&random),
+        )),
         metrics: Metrics::register(&Registry::new()).unwrap(),
-        random: Random::seeded(1, Arc::clone(&clock) as _),
+        random,
         clock,
     };
     Ingest::open(parts).await.unwrap()

@@ -10,13 +10,15 @@ pub mod signals;
 pub mod state;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use frontend::{Operations, router};
 use ingest::connections::Connections;
 use ingest::{Ingest, IngestParts, OsDisk};
 use prometheus::Registry;
-use storage::{Random, SystemClock};
+use storage::{Random, StoredBlocks, SystemClock};
+use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::local::{self, Access};
@@ -31,8 +33,14 @@ pub struct Server {
     http: Connections,
     receivers: Connections,
     ingest: Arc<Ingest>,
+    /// What is done without being asked; ends with the process.
+    background: Vec<JoinHandle<()>>,
     config: Config,
 }
+
+/// How often the store is asked what other processes have committed, about: as long as they may go
+/// unnoticed.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 impl Server {
     /// Opens everything and reads the log back; requests are answered when this returns. The query
@@ -78,14 +86,18 @@ impl Server {
         }
         tracing::info!(query = %addresses.http, otlp_grpc = %addresses.otlp_grpc, otlp_http = %addresses.otlp_http, store = %config.storage.url, "starting");
 
+        let random = Random::from_system();
+        let stored = StoredBlocks::new(location.store, location.prefix, Arc::clone(&random));
+        let stored = Arc::new(stored);
+        let watching = StoredBlocks::watch(Arc::downgrade(&stored), LOOK_EVERY);
+        let background = vec![tokio::spawn(watching)];
         let ingest = Ingest::open(IngestParts {
             config: config.ingest.clone(),
             disk,
-            store: location.store,
-            prefix: location.prefix,
+            stored,
             metrics,
             clock: Arc::new(SystemClock),
-            random: Random::from_system(),
+            random,
         })
         .await?;
         state.run(Arc::clone(&ingest));
@@ -97,6 +109,7 @@ impl Server {
             http,
             receivers,
             ingest,
+            background,
             config,
         })
     }
@@ -114,6 +127,7 @@ impl Server {
         tracing::info!("shutting down");
         tokio::time::sleep(self.config.server.shutdown_delay).await;
         tokio::join!(self.receivers.shutdown(), self.http.shutdown());
+        self.background.iter().for_each(JoinHandle::abort);
         let report = self.ingest.shutdown().await;
         if report.blocks_left_in_log > 0 {
             tracing::warn!(

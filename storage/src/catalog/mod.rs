@@ -23,6 +23,7 @@ mod versions;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -55,6 +56,8 @@ pub struct Catalog {
     /// Makes up nonces and ids of parts, and pauses between tries.
     random: Arc<Random>,
     current: RwLock<Arc<Root>>,
+    /// Whether somebody [looks](Self::look) for newer versions every now and then, and last time could.
+    watched: AtomicBool,
     /// One commit at a time from here: two would only get in each other's way.
     committing: tokio::sync::Mutex<()>,
     /// Edits whose commit began here and is not known to have worked.
@@ -92,6 +95,7 @@ impl Catalog {
             tenant,
             random,
             current,
+            watched: AtomicBool::new(false),
             committing: tokio::sync::Mutex::new(()),
             begun: Mutex::default(),
         })
@@ -122,6 +126,30 @@ impl Catalog {
         }
     }
 
+    /// As [`refresh`](Self::refresh), by somebody who does so every now and then.
+    ///
+    /// # Errors
+    ///
+    /// As [`refresh`](Self::refresh).
+    pub async fn look(&self) -> Result<(), StorageError> {
+        let looked = self.refresh().await;
+        self.watched.store(looked.is_ok(), Ordering::Relaxed);
+        looked.map(|_| ())
+    }
+
+    /// The newest root. Does no I/O if somebody [looks](Self::look) for newer ones: it is then the newest
+    /// that they have seen, or that was committed from here.
+    ///
+    /// # Errors
+    ///
+    /// As [`refresh`](Self::refresh).
+    pub async fn newest(&self) -> Result<Arc<Root>, StorageError> {
+        if self.watched.load(Ordering::Relaxed) {
+            return Ok(self.current());
+        }
+        self.refresh().await
+    }
+
     /// The blocks of a version that have spans at some of these times, ns since the epoch, ordered by
     /// id. Reads the parts of these times, as far as they are not kept.
     ///
@@ -134,6 +162,55 @@ impl Catalog {
         times: &RangeInclusive<i64>,
     ) -> Result<Vec<Arc<BlockMeta>>, StorageError> {
         self.parts.blocks(root, times).await
+    }
+
+    /// A version that is still in the store; `None` if there is none of that number, or not any more.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails, or the root is damaged or of a newer format.
+    pub async fn version(&self, version: u64) -> Result<Option<Arc<Root>>, StorageError> {
+        Ok(self.versions.load(version).await?.map(Arc::new))
+    }
+
+    /// All versions that are still in the store, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails, or a root is damaged or of a newer format.
+    pub async fn kept(&self) -> Result<Vec<Arc<Root>>, StorageError> {
+        let current = self.current();
+        let mut kept = Vec::new();
+        for version in current.oldest_version..current.version {
+            kept.extend(self.version(version).await?);
+        }
+        if current.version > 0 {
+            kept.push(current);
+        }
+        Ok(kept)
+    }
+
+    /// Removes the versions before one, oldest first; says how many there were.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub(crate) async fn forget_before(&self, version: u64) -> Result<u64, StorageError> {
+        let current = self.current();
+        let mut forgotten = 0;
+        for old in current.oldest_version..version.min(current.version) {
+            forgotten += u64::from(self.versions.delete(old).await?);
+        }
+        Ok(forgotten)
+    }
+
+    /// The descriptions in a part of a version.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails, or the part is damaged.
+    pub async fn part(&self, part: &PartRef) -> Result<Arc<[Arc<BlockMeta>]>, StorageError> {
+        self.parts.get(part).await
     }
 
     /// Which of some blocks are stored: live themselves, or part of what compaction has made. Looks

@@ -162,10 +162,12 @@ impl Versions {
         }
     }
 
-    pub(super) async fn delete(&self, version: u64) -> Result<(), StorageError> {
+    /// Removes a version; says whether it was there, as far as the store tells.
+    pub(super) async fn delete(&self, version: u64) -> Result<bool, StorageError> {
         let path = layout::root_file(&self.prefix, &self.tenant, version);
         match self.store.delete(&path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Ok(()) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(StorageError::from_store(
                 "delete manifest",
                 path.as_ref(),
@@ -174,7 +176,7 @@ impl Versions {
         }
     }
 
-    async fn load(&self, version: u64) -> Result<Option<Root>, StorageError> {
+    pub(super) async fn load(&self, version: u64) -> Result<Option<Root>, StorageError> {
         let path = layout::root_file(&self.prefix, &self.tenant, version);
         let Some(bytes) = self.get(&path).await? else {
             return Ok(None);

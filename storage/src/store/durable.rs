@@ -35,7 +35,8 @@ impl DurableLocal {
     /// If the directory is not there.
     pub fn new(directory: impl AsRef<FilePath>) -> Result<Self> {
         Ok(Self {
-            inner: LocalFileSystem::new_with_prefix(directory)?,
+            // Each block has a folder of its own, which goes with its last object.
+            inner: LocalFileSystem::new_with_prefix(directory)?.with_automatic_cleanup(true),
         })
     }
 }
@@ -61,7 +62,7 @@ impl ObjectStore for DurableLocal {
             PutMode::Update(_) => return self.inner.put_opts(location, payload, options).await,
         };
         let path = self.inner.path_to_filesystem(location)?;
-        let task = tokio::task::spawn_blocking(move || write(&path, &payload, create));
+        let task = tokio::task::spawn_blocking(move || write_again(&path, &payload, create));
         task.await
             .map_err(|source| object_store::Error::JoinError { source })??;
         Ok(PutResult {
@@ -155,11 +156,20 @@ async fn sync_later(path: PathBuf) -> Result<()> {
         .map_err(|source| object_store::Error::JoinError { source })?
 }
 
-fn write(path: &FilePath, payload: &PutPayload, create: bool) -> Result<()> {
+/// Writes a file, and once more if its folder was removed meanwhile because it was empty.
+fn write_again(path: &FilePath, payload: &PutPayload, create: bool) -> Result<()> {
+    let written = match write(path, payload, create) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => write(path, payload, create),
+        written => written,
+    };
+    written.map_err(|error| failure(path, error))
+}
+
+fn write(path: &FilePath, payload: &PutPayload, create: bool) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(path);
-    make_folders(folder).map_err(|error| failure(path, error))?;
+    make_folders(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let (file, staged) = stage(folder, &name).map_err(|error| failure(path, error))?;
+    let (file, staged) = stage(folder, &name)?;
     let written = write_synced(file, payload).and_then(|()| {
         if create {
             std::fs::hard_link(&staged, path)
@@ -171,9 +181,7 @@ fn write(path: &FilePath, payload: &PutPayload, create: bool) -> Result<()> {
         // After a link it is no longer needed, after a failure no use; left behind it harms nobody.
         drop(std::fs::remove_file(&staged));
     }
-    written
-        .and_then(|()| sync_folder(path))
-        .map_err(|error| failure(path, error))
+    written.and_then(|()| sync_folder(path))
 }
 
 /// Makes a file that nobody else writes to, to be given its name once it is whole.

@@ -35,6 +35,7 @@ const FLOORS: &[(&str, &[Floor])] = &[
             ("writing blocks", &["block/write"]),
             ("compaction", &["compaction"]),
             ("catalog", &["catalog"]),
+            ("maintenance", &["maintenance"]),
             ("snapshot", &["snapshot.rs"]),
             ("store", &["store"]),
         ],
