@@ -135,6 +135,18 @@ pub enum StorageError {
         /// The block.
         block: BlockId,
     },
+    /// A version of a catalog is not in the store, or not any more.
+    #[error(
+        "version {version} of the catalog of tenant {tenant} is not kept: the newest is {newest}, and about a hundred before it are"
+    )]
+    VersionNotKept {
+        /// The tenant whose catalog it is.
+        tenant: TenantId,
+        /// The version.
+        version: u64,
+        /// The newest version.
+        newest: u64,
+    },
     /// Other writers were faster, too many times in a row.
     #[error("commit lost to other writers too often: attempts={attempts} tenant={tenant}")]
     CommitContention {
@@ -184,7 +196,9 @@ impl StorageError {
             | Self::NotABlock { .. }
             | Self::NewerFormat { .. }
             | Self::Parquet { .. } => ErrorKind::Corrupt,
-            Self::NotFound { .. } | Self::BlockNotLive { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::BlockNotLive { .. } | Self::VersionNotKept { .. } => {
+                ErrorKind::NotFound
+            }
             Self::Store { .. } | Self::CommitContention { .. } | Self::NotReady { .. } => {
                 ErrorKind::Unavailable
             }

@@ -45,13 +45,24 @@ pub fn blocks_folder(prefix: &Path, tenant: &TenantId) -> Path {
 /// Folder of a block.
 #[must_use]
 pub fn block_folder(prefix: &Path, meta: &BlockMeta) -> Path {
-    let id = meta.block_id.to_string();
-    let blocks = blocks_folder(prefix, &meta.tenant);
     // Only version 0.1.0 wrote files without a filter beside them.
-    match id.get(id.len().saturating_sub(SPREAD_CHARACTERS)..) {
-        Some(spread) if meta.trace_id_filter.is_some() => child(child(blocks, spread), &id),
-        _ => child(blocks, &id),
+    if meta.trace_id_filter.is_some() {
+        new_block_folder(prefix, &meta.tenant, meta.block_id)
+    } else {
+        child(
+            blocks_folder(prefix, &meta.tenant),
+            &meta.block_id.to_string(),
+        )
     }
+}
+
+/// Folder of a block that this build writes.
+#[must_use]
+pub fn new_block_folder(prefix: &Path, tenant: &TenantId, block: BlockId) -> Path {
+    let id = block.to_string();
+    let spread = id.len().saturating_sub(SPREAD_CHARACTERS);
+    let spread = id.get(spread..).unwrap_or_default();
+    child(child(blocks_folder(prefix, tenant), spread), &id)
 }
 
 /// The Parquet file of a block.
@@ -71,16 +82,14 @@ pub fn filter_file(prefix: &Path, meta: &BlockMeta) -> Path {
 pub fn block_objects(prefix: &Path, tenant: &TenantId, block: BlockId) -> Vec<Path> {
     let id = block.to_string();
     let blocks = blocks_folder(prefix, tenant);
-    let of_v1 = child(blocks.clone(), &id);
-    let mut objects = vec![child(of_v1.clone(), SPANS_FILE), child(of_v1, META_FILE)];
-    if let Some(spread) = id.get(id.len().saturating_sub(SPREAD_CHARACTERS)..) {
-        let folder = child(child(blocks, spread), &id);
-        objects.extend([
-            child(folder.clone(), SPANS_FILE),
-            child(folder, FILTER_FILE),
-        ]);
-    }
-    objects
+    let of_v1 = child(blocks, &id);
+    let folder = new_block_folder(prefix, tenant, block);
+    vec![
+        child(of_v1.clone(), SPANS_FILE),
+        child(of_v1, META_FILE),
+        child(folder.clone(), SPANS_FILE),
+        child(folder, FILTER_FILE),
+    ]
 }
 
 /// The block whose folder an object is in, if it is in one.
@@ -136,6 +145,6 @@ pub fn root_version(path: &Path) -> Option<u64> {
     (digits.len() == 20).then(|| digits.parse().ok()).flatten()
 }
 
-fn child(parent: Path, name: &str) -> Path {
+pub(crate) fn child(parent: Path, name: &str) -> Path {
     parent.join(PathPart::from(name))
 }

@@ -135,6 +135,8 @@ pub struct StoredBlocks {
     /// For commits to the catalogs.
     random: Arc<Random>,
     parts: Arc<PartCache>,
+    /// The version that views are of, if not of the newest.
+    version: Option<u64>,
     catalogs: Mutex<HashMap<TenantId, Arc<Catalog>>>,
 }
 
@@ -155,6 +157,7 @@ impl StoredBlocks {
             prefix,
             random,
             parts: Arc::default(),
+            version: None,
             catalogs: Mutex::new(HashMap::new()),
         }
     }
@@ -169,6 +172,15 @@ impl StoredBlocks {
     #[must_use]
     pub fn prefix(&self) -> &Path {
         &self.prefix
+    }
+
+    /// The same of one version of the catalogs.
+    #[must_use]
+    pub fn at_version(self, version: u64) -> Self {
+        Self {
+            version: Some(version),
+            ..self
+        }
     }
 
     /// The catalog of a tenant; one instance is shared by all callers.
@@ -209,7 +221,10 @@ impl StoredBlocks {
         live: Vec<Arc<MemoryBlock>>,
     ) -> Result<Snapshot, StorageError> {
         let catalog = self.catalog(tenant).await?;
-        let root = catalog.newest().await?;
+        let root = match self.version {
+            Some(version) => catalog.version(version).await?,
+            None => catalog.newest().await?,
+        };
         Snapshot::of(&catalog, &root, times, live).await
     }
 

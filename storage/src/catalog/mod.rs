@@ -164,13 +164,20 @@ impl Catalog {
         self.parts.blocks(root, times).await
     }
 
-    /// A version that is still in the store; `None` if there is none of that number, or not any more.
+    /// A version of this number.
     ///
     /// # Errors
     ///
-    /// If the store fails, or the root is damaged or of a newer format.
-    pub async fn version(&self, version: u64) -> Result<Option<Arc<Root>>, StorageError> {
-        Ok(self.versions.load(version).await?.map(Arc::new))
+    /// If it is not in the store, or not any more; the store fails; or the root is damaged or of a newer
+    /// format.
+    pub async fn version(&self, version: u64) -> Result<Arc<Root>, StorageError> {
+        let root = self.versions.load(version).await?;
+        root.map(Arc::new)
+            .ok_or_else(|| StorageError::VersionNotKept {
+                tenant: self.tenant.clone(),
+                version,
+                newest: self.current().version,
+            })
     }
 
     /// All versions that are still in the store, oldest first.
@@ -182,7 +189,7 @@ impl Catalog {
         let current = self.current();
         let mut kept = Vec::new();
         for version in current.oldest_version..current.version {
-            kept.extend(self.version(version).await?);
+            kept.extend(self.versions.load(version).await?.map(Arc::new));
         }
         if current.version > 0 {
             kept.push(current);

@@ -1,7 +1,8 @@
 //! What keeps a store in order without anybody asking: blocks are merged, those that are old go, and
 //! objects that nothing names any more are removed.
 //!
-//! [`retention`] says which blocks are too old; [`sweep`] removes objects.
+//! [`compactor`] merges blocks; [`retention`] says which blocks are too old; [`sweep`] removes objects.
 
+pub mod compactor;
 pub mod retention;
 pub mod sweep;

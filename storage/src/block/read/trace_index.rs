@@ -15,7 +15,7 @@ use crate::ids::TraceId;
 use crate::schema::names;
 
 /// The column of trace ids of a row group.
-pub(super) struct TraceIndex {
+pub(crate) struct TraceIndex {
     ids: EncodedColumn,
     rows: usize,
 }
@@ -26,7 +26,7 @@ impl TraceIndex {
     /// # Errors
     ///
     /// If the store fails, or the block is damaged.
-    pub(super) async fn open(file: &mut BlockFile, row_group: usize) -> Result<Self, StorageError> {
+    pub(crate) async fn open(file: &mut BlockFile, row_group: usize) -> Result<Self, StorageError> {
         let footer = file.footer().await?;
         let metadata = footer.metadata();
         let columns = metadata.file_metadata().schema_descr().columns();
@@ -48,7 +48,7 @@ impl TraceIndex {
     /// # Errors
     ///
     /// If the column is damaged.
-    pub(super) fn each(
+    pub(crate) fn each(
         mut self,
         mut act: impl FnMut(TraceId, Range<usize>),
     ) -> Result<(), StorageError> {

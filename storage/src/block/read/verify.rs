@@ -31,8 +31,8 @@ pub struct VerifyReport {
     pub row_count: u64,
 }
 
-/// Checks a block that a manifest names: length, SHA-256, footer, every column chunk, and that all
-/// of it can be decoded. Reads the file once and a half.
+/// Checks a block that a catalog names: length, SHA-256, footer, every column chunk, that all of it can be
+/// decoded, and its trace id filter. Reads the file once and a half.
 ///
 /// # Errors
 ///
@@ -71,6 +71,7 @@ pub async fn verify(
     drop(bytes);
     let file = BlockFile::new(Arc::clone(store), prefix, Arc::clone(meta), cache, counters)?;
     let (column_chunks, row_count) = read_all(&file).await?;
+    file.trace_id_filter().await?;
     let object = path.to_string();
     let size_bytes = expected_size;
     Ok(VerifyReport {

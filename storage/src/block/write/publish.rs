@@ -3,19 +3,22 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 use sha2::{Digest, Sha256};
 
 use crate::block::meta::BlockMeta;
+use crate::block::trace_filter::TraceIdFilter;
 use crate::block::write::file::EncodedBlock;
 use crate::error::StorageError;
+use crate::ids::{BlockId, TenantId};
 use crate::layout;
 
-/// Files from this size on are uploaded in parts.
-const MULTIPART_BYTES: usize = 64 << 20;
+/// Files from this size on are uploaded in parts, so that a file that grows need not be kept whole.
+const MULTIPART_BYTES: usize = 16 << 20;
 /// Size of a part.
-const PART_BYTES: usize = 16 << 20;
+const PART_BYTES: usize = 8 << 20;
 /// Parts on the way at one time.
 const PARTS_AT_ONCE: usize = 4;
 
@@ -47,41 +50,141 @@ pub async fn store_block(
         trace_id_filter,
         meta,
     } = block;
-    let path = layout::spans_file(prefix, &meta);
-    upload(store, &path, bytes).await?;
-    if read_back == ReadBack::Verify {
-        check_stored(store, &path, &meta).await?;
-    }
-    let filter_path = layout::filter_file(prefix, &meta);
-    upload(store, &filter_path, trace_id_filter.bits().clone()).await?;
-    Ok(Arc::new(meta))
+    let mut upload = BlockUpload::new(store, prefix, &meta.tenant, meta.block_id, read_back);
+    upload.write(bytes).await?;
+    upload.finish(meta, &trace_id_filter).await
 }
 
-async fn upload(
-    store: &Arc<dyn ObjectStore>,
-    path: &Path,
-    bytes: Bytes,
-) -> Result<(), StorageError> {
-    let fail = |error| StorageError::from_store("write", path.as_ref(), error);
-    if bytes.len() < MULTIPART_BYTES {
-        store
-            .put(path, PutPayload::from(bytes))
-            .await
-            .map_err(fail)?;
-        return Ok(());
-    }
-    let upload = store.put_multipart(path).await.map_err(fail)?;
-    let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-    for start in (0..bytes.len()).step_by(PART_BYTES) {
-        if let Err(error) = upload.wait_for_capacity(PARTS_AT_ONCE).await {
-            // Parts left behind would cost money for ever; the first error is the one to tell.
-            upload.abort().await.map_err(fail)?;
-            return Err(fail(error));
+/// Stores the files of a block while the large one of them is still being written.
+///
+/// Dropping it, or a failure, leaves at most files that no catalog names.
+pub(crate) struct BlockUpload {
+    store: Arc<dyn ObjectStore>,
+    folder: Path,
+    read_back: ReadBack,
+    spans: Upload,
+}
+
+impl BlockUpload {
+    /// Begins; does no I/O.
+    pub(crate) fn new(
+        store: &Arc<dyn ObjectStore>,
+        prefix: &Path,
+        tenant: &TenantId,
+        block: BlockId,
+        read_back: ReadBack,
+    ) -> Self {
+        let folder = layout::new_block_folder(prefix, tenant, block);
+        Self {
+            store: Arc::clone(store),
+            spans: Upload::new(store, layout::child(folder.clone(), layout::SPANS_FILE)),
+            folder,
+            read_back,
         }
-        upload.put(bytes.slice(start..bytes.len().min(start + PART_BYTES)));
     }
-    upload.finish().await.map_err(fail)?;
-    Ok(())
+
+    /// The next bytes of the file of spans.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError> {
+        self.spans.write(bytes).await
+    }
+
+    /// Stores the rest of the file of spans, and the filter beside it.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails, or what it stored is not what it was given.
+    pub(crate) async fn finish(
+        self,
+        meta: BlockMeta,
+        filter: &TraceIdFilter,
+    ) -> Result<Arc<BlockMeta>, StorageError> {
+        let path = self.spans.path.clone();
+        self.spans.finish().await?;
+        if self.read_back == ReadBack::Verify {
+            check_stored(&self.store, &path, &meta).await?;
+        }
+        let path = layout::child(self.folder, layout::FILTER_FILE);
+        let mut upload = Upload::new(&self.store, path);
+        upload.write(filter.bits().clone()).await?;
+        upload.finish().await?;
+        Ok(Arc::new(meta))
+    }
+}
+
+/// One object on its way into the store: at once if it is small, else in parts.
+struct Upload {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    /// What is on no way yet.
+    waiting: Vec<Bytes>,
+    waiting_bytes: usize,
+    parts: Option<WriteMultipart>,
+}
+
+impl Upload {
+    fn new(store: &Arc<dyn ObjectStore>, path: Path) -> Self {
+        Self {
+            store: Arc::clone(store),
+            path,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            parts: None,
+        }
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError> {
+        self.waiting_bytes += bytes.len();
+        self.waiting.push(bytes);
+        if self.parts.is_none() && self.waiting_bytes >= MULTIPART_BYTES {
+            let upload = self.store.put_multipart(&self.path).await;
+            let upload = upload.map_err(|error| self.failed(error))?;
+            self.parts = Some(WriteMultipart::new_with_chunk_size(upload, PART_BYTES));
+        }
+        if self.parts.is_some() {
+            self.send().await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is waiting, in parts.
+    async fn send(&mut self) -> Result<(), StorageError> {
+        self.waiting_bytes = 0;
+        for mut bytes in std::mem::take(&mut self.waiting) {
+            while !bytes.is_empty() {
+                let Some(mut parts) = self.parts.take() else {
+                    return Err(StorageError::Internal("an upload was given up".to_owned()));
+                };
+                if let Err(error) = parts.wait_for_capacity(PARTS_AT_ONCE).await {
+                    // Parts left behind would cost money for ever; the first error is the one to tell.
+                    let aborted = parts.abort().await;
+                    aborted.map_err(|error| self.failed(error))?;
+                    return Err(self.failed(error));
+                }
+                parts.put(bytes.split_to(bytes.len().min(PART_BYTES)));
+                self.parts = Some(parts);
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<(), StorageError> {
+        let finished = match self.parts.take() {
+            Some(parts) => parts.finish().await,
+            None => {
+                let payload = PutPayload::from_iter(std::mem::take(&mut self.waiting));
+                self.store.put(&self.path, payload).await
+            }
+        };
+        finished.map(drop).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: object_store::Error) -> StorageError {
+        StorageError::from_store("write", self.path.as_ref(), error)
+    }
 }
 
 async fn check_stored(
@@ -90,19 +193,14 @@ async fn check_stored(
     meta: &BlockMeta,
 ) -> Result<(), StorageError> {
     let fail = |error| StorageError::from_store("read back", path.as_ref(), error);
-    let stored = store
-        .get(path)
-        .await
-        .map_err(fail)?
-        .bytes()
-        .await
-        .map_err(fail)?;
-    let expected = meta
-        .file
-        .as_ref()
-        .map(|file| file.sha256.clone())
-        .unwrap_or_default();
-    let observed = hex::encode(Sha256::digest(&stored));
+    let mut stored = store.get(path).await.map_err(fail)?.into_stream();
+    let mut sha256 = Sha256::new();
+    while let Some(bytes) = stored.try_next().await.map_err(fail)? {
+        sha256.update(&bytes);
+    }
+    let expected = meta.file.as_ref().map(|file| file.sha256.clone());
+    let expected = expected.unwrap_or_default();
+    let observed = hex::encode(sha256.finalize());
     if observed == expected {
         return Ok(());
     }

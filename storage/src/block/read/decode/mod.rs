@@ -67,7 +67,7 @@ const DERIVED: [&str; 7] = [
 ];
 
 /// Whether a column follows from others.
-pub(super) fn is_derived(column: &str) -> bool {
+pub(crate) fn is_derived(column: &str) -> bool {
     DERIVED.contains(&column)
 }
 

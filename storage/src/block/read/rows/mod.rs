@@ -43,7 +43,7 @@ enum Content {
 /// # Errors
 ///
 /// If the store fails, or the block is damaged.
-pub(super) async fn read(
+pub(crate) async fn read(
     file: &mut BlockFile,
     (row_group, rows): (usize, &[Range<usize>]),
     wanted: &(dyn Fn(&str) -> bool + Sync),

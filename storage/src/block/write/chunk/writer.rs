@@ -23,7 +23,7 @@ use crate::block::hybrid;
 use crate::block::write::row_number::row_number;
 
 /// A column chunk as it goes into the file.
-pub(in crate::block::write) struct OwnChunk {
+pub(crate) struct OwnChunk {
     pub(in crate::block::write) bytes: Bytes,
     pub(in crate::block::write) close: ColumnCloseResult,
 }

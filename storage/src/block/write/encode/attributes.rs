@@ -19,6 +19,7 @@ pub(super) const SCALARS: [ValueType; 4] = [
     ValueType::Double,
     ValueType::Bool,
 ];
+/// All types, in the order of their numbers.
 const TYPES: [ValueType; 9] = [
     ValueType::String,
     ValueType::Int,
@@ -101,13 +102,45 @@ impl<T> Values<T> {
     }
 }
 
+/// How many rows have a key, by type: what chooses columns and what a description says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyCounts<'a> {
+    pub(crate) scope: AttributeScope,
+    pub(crate) key: &'a str,
+    /// Rows by type.
+    pub(crate) counts: TypeCounts,
+}
+
+/// Rows by type, in the order of [`TYPES`].
+pub(crate) type TypeCounts = [u64; TYPES.len()];
+
+impl KeyCounts<'_> {
+    /// Types that occur, most frequent first.
+    pub(super) fn types(&self) -> Vec<(ValueType, u64)> {
+        let mut types: Vec<(ValueType, u64)> = TYPES
+            .into_iter()
+            .zip(self.counts)
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        types.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        types
+    }
+
+    pub(super) fn count(&self, value_type: ValueType) -> u64 {
+        self.counts[value_type as usize]
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
 /// One key. Values are those that stand first in their unit.
 #[derive(Debug)]
 pub(super) struct Key<'a> {
     pub(super) key: &'a str,
     last_unit: u32,
-    /// Rows by type, in the order of [`TYPES`].
-    counts: [u64; 9],
+    counts: TypeCounts,
     pub(super) text_codes: TextCodes<'a>,
     pub(super) texts: Values<i32>,
     pub(super) ints: Values<i64>,
@@ -127,25 +160,6 @@ impl<'a> Key<'a> {
             doubles: Values::default(),
             bools: Values::default(),
         }
-    }
-
-    /// Types that occur, most frequent first.
-    pub(super) fn types(&self) -> Vec<(ValueType, u64)> {
-        let mut types: Vec<(ValueType, u64)> = TYPES
-            .into_iter()
-            .zip(self.counts)
-            .filter(|(_, count)| *count > 0)
-            .collect();
-        types.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        types
-    }
-
-    pub(super) fn count(&self, value_type: ValueType) -> u64 {
-        self.counts[value_type as usize]
-    }
-
-    pub(super) fn total(&self) -> u64 {
-        self.counts.iter().sum()
     }
 
     /// The values of one of the [`SCALARS`], with their units.
@@ -206,6 +220,16 @@ impl<'a> ScopeAttributes<'a> {
             by_text: HashMap::new(),
             hints: Vec::new(),
         }
+    }
+
+    /// How many rows have each key.
+    pub(super) fn counts(&self) -> impl Iterator<Item = KeyCounts<'a>> {
+        let scope = self.scope;
+        self.keys.iter().map(move |key| KeyCounts {
+            scope,
+            key: key.key,
+            counts: key.counts,
+        })
     }
 
     /// Adds the attributes of one unit, which stands for `rows` rows.

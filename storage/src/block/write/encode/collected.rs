@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array};
 
 use super::arrive::{Arrived, Item};
-use super::attributes::{Collect, Key, ScopeAttributes};
+use super::attributes::{Collect, Key, KeyCounts, ScopeAttributes};
 use super::promote::{Promoted, promote};
 use super::rows::Rows;
 use super::spread::Units;
@@ -67,20 +67,19 @@ impl<'a> Collected<'a> {
     }
 
     pub(super) fn promote(&self) -> Vec<Promoted> {
-        promote(
-            &[&self.resource, &self.instrumentation, self.span],
-            self.row_count,
-        )
+        promote(self.counts(), self.row_count)
     }
 
-    pub(super) fn scopes(&self) -> [&ScopeAttributes<'a>; 5] {
-        [
+    /// How many rows have each key of each scope.
+    pub(super) fn counts(&self) -> impl Iterator<Item = KeyCounts<'a>> {
+        let scopes = [
             &self.resource,
             &self.instrumentation,
             self.span,
             &self.event,
             &self.link,
-        ]
+        ];
+        scopes.into_iter().flat_map(ScopeAttributes::counts)
     }
 
     fn scope(&self, scope: AttributeScope) -> &ScopeAttributes<'a> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use hashbrown::HashMap;
 
+use super::attributes::KeyCounts;
 use super::collected::Collected;
 use super::options::EncodeOptions;
 use super::promote::Promoted;
@@ -18,7 +19,7 @@ use crate::block::meta::{
 /// Most attribute keys named in a description.
 const MAX_ATTRIBUTES: usize = 10_000;
 /// Most services named in a description.
-const MAX_SERVICES: usize = 4_096;
+pub(crate) const MAX_SERVICES: usize = 4_096;
 
 pub(super) fn describe(
     rows: &Rows,
@@ -31,7 +32,7 @@ pub(super) fn describe(
     let ends = rows.rows.iter().map(|row| row.end_ns);
     let (min_start_ns, max_start_ns) = (starts().min().unwrap_or(0), starts().max().unwrap_or(0));
     let row_count = rows.rows.len() as u64;
-    let (attributes, attributes_complete) = attributes(collected, promoted);
+    let (attributes, attributes_complete) = attributes(collected.counts(), promoted);
     BlockMeta {
         format_version: FORMAT_VERSION,
         block_id: options.block_id,
@@ -75,31 +76,32 @@ fn services(rows: &Rows) -> Option<Vec<Arc<str>>> {
 
 /// What keys occur, and whether that is all of them. Past the limit rare keys go first, but never
 /// one that has a column.
-fn attributes(collected: &Collected<'_>, promoted: &[Promoted]) -> (Vec<AttributeMeta>, bool) {
+pub(crate) fn attributes<'a>(
+    keys: impl IntoIterator<Item = KeyCounts<'a>>,
+    promoted: &[Promoted],
+) -> (Vec<AttributeMeta>, bool) {
     let columns: HashMap<(AttributeScope, &str, ValueType), &str> = promoted
         .iter()
         .map(|p| ((p.scope, p.key.as_str(), p.value_type), p.column.as_str()))
         .collect();
     let mut all: Vec<(AttributeMeta, u64)> = Vec::new();
-    for scope in collected.scopes() {
-        for key in &scope.keys {
-            let of_type = |(value_type, count)| AttributeTypeMeta {
-                value_type,
-                column: columns
-                    .get(&(scope.scope, key.key, value_type))
-                    .map(|c| Arc::from(*c)),
-                count,
-            };
-            let types: Vec<_> = key.types().into_iter().map(of_type).collect();
-            let has_column = types.iter().any(|of_type| of_type.column.is_some());
-            let rank = if has_column { u64::MAX } else { key.total() };
-            let meta = AttributeMeta {
-                scope: scope.scope,
-                key: key.key.into(),
-                types,
-            };
-            all.push((meta, rank));
-        }
+    for key in keys {
+        let of_type = |(value_type, count)| AttributeTypeMeta {
+            value_type,
+            column: columns
+                .get(&(key.scope, key.key, value_type))
+                .map(|c| Arc::from(*c)),
+            count,
+        };
+        let types: Vec<_> = key.types().into_iter().map(of_type).collect();
+        let has_column = types.iter().any(|of_type| of_type.column.is_some());
+        let rank = if has_column { u64::MAX } else { key.total() };
+        let meta = AttributeMeta {
+            scope: key.scope,
+            key: key.key.into(),
+            types,
+        };
+        all.push((meta, rank));
     }
     add_service_name(&mut all, promoted);
     let complete = all.len() <= MAX_ATTRIBUTES;

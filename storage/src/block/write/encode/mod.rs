@@ -4,13 +4,15 @@
 //! [`attributes`]; [`rows`] puts them in block order and finds repeated ones, with [`tree`] for the
 //! inside of a trace; [`collected`] looks at the attributes of all scopes, and [`promote`] decides which
 //! keys get a column; [`fixed`] and [`lists`] build the columns that every block has, of [`entries`],
-//! [`items`], [`spread`] and [`text`]; [`describe`] writes down what was made.
+//! [`items`], [`spread`] and [`text`]; [`describe`] writes down what was made. [`counts`] knows which
+//! attributes some spans have, for whoever makes the columns of several blocks without their spans.
 //!
 //! The result is the same for the same set of spans, in whatever order and groups they came.
 
 mod arrive;
 mod attributes;
 mod collected;
+mod counts;
 mod describe;
 mod entries;
 mod fixed;
@@ -33,8 +35,13 @@ use rayon::prelude::*;
 
 use arrive::Arrived;
 use collected::Collected;
+pub(crate) use counts::AttributeCounts;
+pub(crate) use describe::{MAX_SERVICES, attributes as describe_attributes};
+pub(crate) use entries::EntryBuilder;
 pub use options::EncodeOptions;
+pub(crate) use promote::{Promoted, promote};
 use rows::Rows;
+pub(crate) use text::mostly_distinct;
 
 use crate::block::memory::MemoryBlock;
 use crate::error::StorageError;

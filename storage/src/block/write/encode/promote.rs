@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::attributes::{SCALARS, ScopeAttributes};
+use super::attributes::{KeyCounts, SCALARS};
 use crate::block::meta::{AttributeScope, ValueType};
+use crate::schema::names;
 
 /// Most attribute columns of one block.
 const MAX_COLUMNS: usize = 200;
@@ -18,11 +19,11 @@ const SERVICE_NAME: &str = "service.name";
 
 /// An attribute column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Promoted {
-    pub(super) scope: AttributeScope,
-    pub(super) key: String,
-    pub(super) value_type: ValueType,
-    pub(super) column: String,
+pub(crate) struct Promoted {
+    pub(crate) scope: AttributeScope,
+    pub(crate) key: String,
+    pub(crate) value_type: ValueType,
+    pub(crate) column: String,
 }
 
 struct Candidate<'a> {
@@ -35,16 +36,16 @@ struct Candidate<'a> {
 /// Chooses columns: resource keys before scope keys before span keys, frequent before rare, until
 /// the budget is spent. The result is in order of scope, key and type, and depends on nothing else
 /// than what occurs how often.
-pub(super) fn promote(scopes: &[&ScopeAttributes<'_>], row_count: u64) -> Vec<Promoted> {
-    let mut candidates: Vec<Candidate<'_>> = scopes
-        .iter()
-        .flat_map(|attributes| {
-            let of_key = |key| (attributes.scope, key);
-            attributes.keys.iter().map(of_key)
-        })
-        .flat_map(|(scope, key)| {
+pub(crate) fn promote<'a>(
+    keys: impl IntoIterator<Item = KeyCounts<'a>>,
+    row_count: u64,
+) -> Vec<Promoted> {
+    let mut candidates: Vec<Candidate<'_>> = keys
+        .into_iter()
+        .filter(|key| names::residual(key.scope).is_some())
+        .flat_map(|key| {
             SCALARS.into_iter().map(move |value_type| Candidate {
-                scope,
+                scope: key.scope,
                 key: key.key,
                 value_type,
                 count: key.count(value_type),

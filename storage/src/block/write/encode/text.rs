@@ -55,7 +55,7 @@ impl<'a> TextCodes<'a> {
 
     /// Whether a dictionary would be nearly as long as a column with so many values.
     pub(super) fn mostly_distinct(&self, value_count: usize) -> bool {
-        self.values.len() > FEW_VALUES && self.values.len() > value_count / 4
+        mostly_distinct(self.values.len(), value_count)
     }
 
     /// A dictionary column of codes, [`NO_CODE`] for null. Its dictionary is in the order of first
@@ -85,6 +85,11 @@ impl<'a> TextCodes<'a> {
             .map_err(|error| StorageError::arrow("making a dictionary", error))?;
         Ok(Arc::new(array))
     }
+}
+
+/// Whether so many distinct texts are too many for a dictionary of a column with so many values.
+pub(crate) fn mostly_distinct(distinct: usize, value_count: usize) -> bool {
+    distinct > FEW_VALUES && distinct > value_count / 4
 }
 
 /// Bytes as text. They were found to be text when they came in.
