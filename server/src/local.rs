@@ -74,13 +74,20 @@ pub fn frontend(
     )?)
 }
 
-/// A frontend over the stored blocks alone.
+/// A frontend over the stored blocks alone, of one version of the catalog or the newest.
 ///
 /// # Errors
 /// As for [`frontend()`].
-pub fn stored_frontend(location: &StoreLocation, config: &Config) -> anyhow::Result<Frontend> {
+pub fn stored_frontend(
+    location: &StoreLocation,
+    config: &Config,
+    version: Option<u64>,
+) -> anyhow::Result<Frontend> {
     let (store, prefix) = (Arc::clone(&location.store), location.prefix.clone());
-    let stored = StoredBlocks::new(store, prefix, Random::from_system());
+    let mut stored = StoredBlocks::new(store, prefix, Random::from_system());
+    if let Some(version) = version {
+        stored = stored.at_version(version);
+    }
     frontend(location, Arc::new(stored), config, &Registry::new())
 }
 
@@ -124,13 +131,23 @@ pub async fn tenant(location: &StoreLocation, named: Option<&str>) -> anyhow::Re
     }
 }
 
-/// The time that a tenant's blocks cover: earliest and latest span start.
+/// The time that a tenant's blocks cover, in one version of its catalog or the newest: earliest and latest
+/// span start.
 ///
 /// # Errors
-/// There are no blocks.
-pub fn time_range(catalog: &Catalog) -> anyhow::Result<(i64, i64)> {
-    let Some(starts) = catalog.current().starts() else {
-        bail!("there are no blocks of tenant {}", catalog.tenant())
+/// There are no blocks, or the version is not kept.
+pub async fn time_range(
+    location: &StoreLocation,
+    tenant: &TenantId,
+    version: Option<u64>,
+) -> anyhow::Result<(i64, i64)> {
+    let catalog = catalog(location, tenant).await?;
+    let root = match version {
+        Some(version) => catalog.version(version).await?,
+        None => catalog.current(),
+    };
+    let Some(starts) = root.starts() else {
+        bail!("there are no blocks of tenant {tenant}")
     };
     Ok(starts.into_inner())
 }

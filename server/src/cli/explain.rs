@@ -6,7 +6,7 @@ use clap::Args;
 use frontend::ExplainMode;
 use storage::{Clock as _, SystemClock};
 
-use super::options::{ConfigOptions, DialectOption, Logging, TimeOptions};
+use super::options::{AsOf, ConfigOptions, DialectOption, Logging, TimeOptions};
 use super::query::{query_failure, request};
 use crate::failure::Mistake;
 use crate::local::{self, Access};
@@ -21,6 +21,8 @@ pub(super) struct ExplainArgs {
     query: String,
     #[command(flatten)]
     config: ConfigOptions,
+    #[command(flatten)]
+    as_of: AsOf,
     #[command(flatten)]
     time: TimeOptions,
     /// Whose spans; needed where there are several tenants
@@ -41,14 +43,14 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let explanation = super::runtime::runtime()?.block_on(async {
         let location = local::open(&config, Access::Read)?;
         let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
-        let data = local::time_range(&local::catalog(&location, &tenant).await?)?;
+        let data = local::time_range(&location, &tenant, args.as_of.version()).await?;
         let range = args.time.resolve(SystemClock.now_ns(), Some(data))?;
         let mut request = request(&args.query, dialect, vec![tenant], range, args.time.instant)?;
         // As many as the query itself says.
         if query.hints.iter().any(|hint| hint.name == "exemplars") {
             request.exemplars = engine::MAX_EXEMPLARS;
         }
-        let frontend = local::stored_frontend(&location, &config)?;
+        let frontend = local::stored_frontend(&location, &config, args.as_of.version())?;
         let mode = if args.analyze {
             ExplainMode::Analyze
         } else {

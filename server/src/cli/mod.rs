@@ -1,14 +1,17 @@
 //! The command line: what one can ask for.
 
 mod block;
+mod compact;
 mod config;
 mod demo;
 mod explain;
 mod load;
 pub mod options;
+mod progress;
 mod query;
 mod runtime;
 mod serve;
+mod storage;
 mod trace;
 mod traceql;
 
@@ -51,6 +54,11 @@ enum Command {
     /// Look into stored blocks
     #[command(subcommand)]
     Block(block::BlockCommand),
+    /// Merge small blocks now, as a server does by itself
+    Compact(compact::CompactArgs),
+    /// Check a storage, and keep it in order
+    #[command(subcommand)]
+    Storage(storage::StorageCommand),
     /// Check a configuration, or print the defaults
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -69,6 +77,8 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Traceql(command) => traceql::run(&command),
         Command::Block(command) => block::run(&command),
+        Command::Compact(args) => compact::run(&args),
+        Command::Storage(command) => storage::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Demo(args) => demo::run(&args),
     };

@@ -39,6 +39,35 @@ impl DialectOption {
     }
 }
 
+/// Which version of what is stored.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct AsOf {
+    /// Read what the catalog named at this version instead of now (needs --data-dir or --config)
+    #[arg(long, value_name = "VERSION")]
+    catalog_version: Option<u64>,
+}
+
+impl AsOf {
+    /// The version, if not the newest.
+    #[must_use]
+    pub const fn version(self) -> Option<u64> {
+        self.catalog_version
+    }
+
+    /// Refuses a version where a server is asked.
+    ///
+    /// # Errors
+    /// If there is one.
+    pub fn refuse(self) -> anyhow::Result<()> {
+        match self.catalog_version {
+            Some(_) => Err(Mistake::new(
+                "--catalog-version reads a storage, not a server: name it with --data-dir or --config",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Where settings come from.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ConfigOptions {

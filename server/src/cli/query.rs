@@ -8,7 +8,7 @@ use frontend::{QueryError, RangeRequest};
 use storage::{Clock as _, SystemClock};
 use traceql::Dialect;
 
-use super::options::{ConfigOptions, DialectOption, Logging, TimeOptions};
+use super::options::{AsOf, ConfigOptions, DialectOption, Logging, TimeOptions};
 use crate::client::Client;
 use crate::failure::Mistake;
 use crate::local::{self, Access};
@@ -31,6 +31,8 @@ pub(super) struct QueryArgs {
     server: Option<String>,
     #[command(flatten)]
     config: ConfigOptions,
+    #[command(flatten)]
+    as_of: AsOf,
     #[command(flatten)]
     time: TimeOptions,
     /// Whose spans; needed where there are several tenants
@@ -65,6 +67,7 @@ pub(super) fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         if args.config.is_given() && args.server.is_none() {
             from_storage(args).await
         } else {
+            args.as_of.refuse()?;
             from_server(args).await
         }
     })?;
@@ -101,10 +104,10 @@ async fn from_storage(args: &QueryArgs) -> anyhow::Result<Drawing> {
     let config = args.config.load(Logging::OnlyProblems)?;
     let location = local::open(&config, Access::Read)?;
     let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
-    let data = local::time_range(&local::catalog(&location, &tenant).await?)?;
+    let data = local::time_range(&location, &tenant, args.as_of.version()).await?;
     let range = args.time.resolve(SystemClock.now_ns(), Some(data))?;
     local::note_log(&config);
-    let frontend = local::stored_frontend(&location, &config)?;
+    let frontend = local::stored_frontend(&location, &config, args.as_of.version())?;
     let dialect = args.dialect.dialect();
     let request = request(&args.query, dialect, vec![tenant], range, args.time.instant)?;
     let answer = frontend

@@ -10,7 +10,7 @@ use storage::ids::TraceId;
 use storage::model::SpanGroup;
 use storage::otlp::to_resource_spans;
 
-use super::options::{ConfigOptions, Logging};
+use super::options::{AsOf, ConfigOptions, Logging};
 use super::query::DEFAULT_SERVER;
 use crate::client::Client;
 use crate::failure::Mistake;
@@ -30,6 +30,8 @@ pub(super) struct TraceArgs {
     server: Option<String>,
     #[command(flatten)]
     config: ConfigOptions,
+    #[command(flatten)]
+    as_of: AsOf,
     /// Whose spans; needed where there are several tenants
     #[arg(long)]
     tenant: Option<String>,
@@ -55,6 +57,7 @@ pub(super) fn run(args: &TraceArgs) -> anyhow::Result<ExitCode> {
         if args.config.is_given() && args.server.is_none() {
             from_storage(args, id).await
         } else {
+            args.as_of.refuse()?;
             let server = args.server.as_deref().unwrap_or(DEFAULT_SERVER);
             Client::try_new(server, args.tenant.as_deref())?
                 .trace(id)
@@ -89,7 +92,7 @@ async fn from_storage(
     let location = local::open(&config, Access::Read)?;
     let tenant = local::tenant(&location, args.tenant.as_deref()).await?;
     local::note_log(&config);
-    let frontend = local::stored_frontend(&location, &config)?;
+    let frontend = local::stored_frontend(&location, &config, args.as_of.version())?;
     let request = TraceRequest {
         tenants: vec![tenant],
         trace_id,

@@ -74,6 +74,8 @@ impl Collector {
     }
 
     fn apply(&mut self, origin: String, path: &str, value: &LeafValue) {
+        let current = foreign::renamed(path);
+        let path = current.as_deref().unwrap_or(path);
         if let Some(key) = keys::find(path) {
             self.apply_known(origin, key, value);
         } else if keys::is_section(path) {

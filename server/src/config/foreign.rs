@@ -32,6 +32,13 @@ pub fn verdict(path: &str) -> Option<Verdict> {
         .map(|(_, verdict)| *verdict)
 }
 
+/// The path that a setting of an earlier version of Tempo has now, if it means the same.
+#[must_use]
+pub fn renamed(path: &str) -> Option<String> {
+    let rest = path.strip_prefix("compactor.compaction.")?;
+    Some(format!("backend_worker.compaction.{rest}"))
+}
+
 use Verdict::{Later, Meaningless, Refused};
 
 const ONE_PROCESS: Verdict =
@@ -39,8 +46,9 @@ const ONE_PROCESS: Verdict =
 const NO_KAFKA: Verdict =
     Meaningless("spans go to a write-ahead log on local disk, not through Kafka");
 const SELF_TUNED: Verdict = Meaningless("this is decided from the data, without a setting");
-const COMPACTION: Verdict =
-    Later("compaction and retention are not there yet: blocks are kept as they are, for ever");
+const COMPACTION: Verdict = Meaningless(
+    "windows, sizes and the order of jobs are decided from the blocks; see backend_worker.compaction.block_retention and backend_worker.compaction.max_block_bytes",
+);
 const GENERATOR: Verdict =
     Later("the metrics generator is not there yet: no series are written from spans");
 const OVERRIDES: Verdict =
@@ -292,8 +300,8 @@ static TABLE: &[(&str, Verdict)] = &[
     ),
     (
         "compactor",
-        Refused(
-            "the compactor is gone since Tempo 3, where its settings moved to backend_worker.compaction; here compaction is not there yet: remove the section",
+        Meaningless(
+            "one process plays all roles, and there is no compactor that others would have to find",
         ),
     ),
     (

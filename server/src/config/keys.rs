@@ -277,6 +277,12 @@ pub static KEYS: &[Key] = &[
         "Spans that one tenant may send at once; a larger request is refused for good (413).",
     ),
     key(
+        "overrides.defaults.compaction.compaction_disabled",
+        Kind::Bool,
+        "false",
+        "Leave blocks as ingest cuts them: nothing is merged, nothing that is old is deleted. `spandrel compact` and another process on the same store still do.",
+    ),
+    key(
         "overrides.defaults.global.max_bytes_per_trace",
         Kind::Bytes,
         "5MB",
@@ -562,6 +568,24 @@ pub static KEYS: &[Key] = &[
         Kind::Bytes,
         "256MiB",
         "Memory for columns of stored blocks that queries have read, so that the next ones need not fetch and decompress them; what was not used for long goes first. 0: none are kept.",
+    ),
+    key(
+        "backend_worker.compaction.block_retention",
+        Kind::Duration,
+        "0s",
+        "Blocks whose last span ended longer ago are deleted. 0: blocks are kept for ever (Tempo's default is 336h).",
+    ),
+    key(
+        "backend_worker.compaction.max_concurrency",
+        Kind::Int,
+        "1",
+        "Threads that merge blocks. They have a lower priority than those that serve queries and take spans.",
+    ),
+    key(
+        "backend_worker.compaction.max_block_bytes",
+        Kind::Bytes,
+        "256MiB",
+        "Compaction cuts a window of time by trace id into so many pieces that each is about this large at most. Larger: fewer files and requests; smaller: less memory to write one.",
     ),
     key(
         "query.max_memory_bytes",

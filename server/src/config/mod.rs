@@ -8,6 +8,7 @@ mod collector;
 pub mod env;
 pub mod foreign;
 pub mod keys;
+mod maintenance;
 mod misfit;
 pub mod print;
 mod problem;
@@ -20,6 +21,7 @@ mod typed;
 pub mod value;
 
 pub use collector::Collector;
+pub use maintenance::MaintenanceConfig;
 pub use misfit::MisfitError;
 pub use problem::{ConfigError, Problem, Warning};
 pub use server::ServerConfig;

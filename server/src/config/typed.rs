@@ -8,6 +8,7 @@ use frontend::api::ConfigTexts;
 use ingest::IngestConfig;
 use serde_json::json;
 
+use super::maintenance::MaintenanceConfig;
 use super::misfit::MisfitError;
 use super::print;
 use super::server::ServerConfig;
@@ -31,6 +32,8 @@ pub struct Config {
     pub wal_dir: PathBuf,
     /// The receive path.
     pub ingest: IngestConfig,
+    /// Compaction and retention.
+    pub maintenance: MaintenanceConfig,
     /// The query path.
     pub frontend: FrontendConfig,
     /// The settings as people may read them.
@@ -81,6 +84,7 @@ impl TryFrom<&Settings> for Config {
             otlp_http: endpoint(settings, HTTP)?,
             wal_dir,
             ingest,
+            maintenance: MaintenanceConfig::new(settings)?,
             frontend: serde_json::from_value(frontend).map_err(refused)?,
             data_dir,
             texts: ConfigTexts {

@@ -2,9 +2,10 @@
 //!
 //! [`Server::start`] is the whole wiring: it opens the ports, then the storage, then reads the
 //! write-ahead log back, and only then is ready. [`http`] serves the query port,
-//! [`ports`] opens what listens, [`state`] says whether all is well, [`signals`] waits for the end.
+//! [`ports`] opens what listens, [`maintenance`] keeps the store in order, [`state`] says whether all is well, [`signals`] waits for the end.
 
 pub mod http;
+pub mod maintenance;
 pub mod ports;
 pub mod signals;
 pub mod state;
@@ -17,11 +18,12 @@ use frontend::{Operations, router};
 use ingest::connections::Connections;
 use ingest::{Ingest, IngestParts, OsDisk};
 use prometheus::Registry;
-use storage::{Random, StoredBlocks, SystemClock};
+use storage::{Clock, Random, StoredBlocks, SystemClock};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::local::{self, Access};
+use maintenance::{Maintenance, MaintenanceMetrics};
 use ports::{Addresses, Ports};
 use state::State;
 
@@ -65,6 +67,7 @@ impl Server {
         let location = local::open(&config, Access::Write)?;
         let registry = Registry::new();
         let metrics = ingest::Metrics::register(&registry)?;
+        let maintenance_metrics = MaintenanceMetrics::register(&registry)?;
         let state = Arc::new(State::default());
         let snapshots = Arc::clone(&state);
         let frontend = Arc::new(local::frontend(&location, snapshots, &config, &registry)?);
@@ -90,13 +93,24 @@ impl Server {
         let stored = StoredBlocks::new(location.store, location.prefix, Arc::clone(&random));
         let stored = Arc::new(stored);
         let watching = StoredBlocks::watch(Arc::downgrade(&stored), LOOK_EVERY);
-        let background = vec![tokio::spawn(watching)];
+        let mut background = vec![tokio::spawn(watching)];
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        if config.maintenance.is_on {
+            let maintenance = Maintenance::new(
+                Arc::clone(&stored),
+                config.maintenance,
+                Arc::clone(&clock),
+                Arc::clone(&random),
+                maintenance_metrics,
+            )?;
+            background.push(tokio::spawn(maintenance.run()));
+        }
         let ingest = Ingest::open(IngestParts {
             config: config.ingest.clone(),
             disk,
             stored,
             metrics,
-            clock: Arc::new(SystemClock),
+            clock,
             random,
         })
         .await?;

@@ -313,7 +313,11 @@ fn configurations_are_checked() {
         "{stderr}"
     );
 
-    std::fs::write(&file, "compactor:\n  ring: {}\nservre:\n  x: 1\n").unwrap();
+    std::fs::write(
+        &file,
+        "metrics_generator_client:\n  x: 1\nservre:\n  x: 1\n",
+    )
+    .unwrap();
     let (code, _, stderr) = said(&run(&["config", "check", file.to_str().unwrap()]));
     assert_eq!(code, Some(2));
     assert!(
