@@ -152,12 +152,12 @@ async fn put(store: &Arc<dyn ObjectStore>, spans: Vec<Span>) -> Arc<BlockMeta> {
     meta.unwrap()
 }
 
-async fn stored_blocks(store: &Arc<dyn ObjectStore>) -> Arc<StoredBlocks> {
+fn stored_blocks(store: &Arc<dyn ObjectStore>) -> Arc<StoredBlocks> {
     Arc::new(StoredBlocks::new(Arc::clone(store), prefix(), random()))
 }
 
 async fn compactor(store: &Arc<dyn ObjectStore>) -> Result<Compactor, StorageError> {
-    let stored = stored_blocks(store).await;
+    let stored = stored_blocks(store);
     Ok(Compactor {
         catalog: stored.catalog(&TenantId::single()).await?,
         stored,
@@ -184,7 +184,7 @@ async fn compact(store: &Arc<dyn ObjectStore>) -> Result<usize, StorageError> {
 }
 
 async fn live(store: &Arc<dyn ObjectStore>) -> Vec<Arc<BlockMeta>> {
-    let stored = stored_blocks(store).await;
+    let stored = stored_blocks(store);
     let catalog = stored.catalog(&TenantId::single()).await.unwrap();
     let root = catalog.newest().await.unwrap();
     catalog.blocks(&root, &Times::ALL.spans).await.unwrap()
@@ -204,7 +204,7 @@ async fn all(store: &Arc<dyn ObjectStore>) -> (Vec<String>, u64) {
 
 /// Sweeps a store as a server does in time. What is then in it must be what the catalog names.
 async fn sweep_all(store: &Arc<dyn ObjectStore>) {
-    let stored = stored_blocks(store).await;
+    let stored = stored_blocks(store);
     let catalog = stored.catalog(&TenantId::single()).await.unwrap();
     let newest = catalog.newest().await.unwrap();
     let removed_at = newest.removed.iter().map(|removed| removed.at_ms).max();
@@ -242,7 +242,7 @@ async fn filled() -> (Arc<InMemory>, Vec<String>) {
     let both: Vec<Span> = (60..63)
         .map(|id| span(id, 4, 0, HOUR_NS * (id as i64 % 2) + id as i64))
         .collect();
-    let stored = stored_blocks(&store).await;
+    let stored = stored_blocks(&store);
     let catalog = stored.catalog(&TenantId::single()).await.unwrap();
     let mut groups = Vec::new();
     for spans in [early, late, next, both] {
