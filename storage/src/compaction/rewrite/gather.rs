@@ -11,11 +11,13 @@ use arrow::datatypes::{DataType, Int32Type};
 
 use super::coded::CodedTexts;
 use super::columns::{Column, Content, Take};
-use super::source::{BATCH_ROWS, Batches};
+use super::source::Batches;
 use crate::block::{AttributeCounts, ColumnWriter, EncodedChunk, Entries};
 use crate::error::StorageError;
 use crate::schema::names;
 
+/// Rows of nothing that are made at a time.
+const NULLS: usize = 16_384;
 /// Rows that are put together at a time.
 const CHUNK_ROWS: usize = 65_536;
 
@@ -170,7 +172,7 @@ fn next(
     let field = &column.field;
     if matches!(reader.take, Take::Nothing) {
         if field.is_nullable() {
-            return Ok(new_null_array(field.data_type(), BATCH_ROWS));
+            return Ok(new_null_array(field.data_type(), NULLS));
         }
         return Err(StorageError::malformed(&reader.object, field.name()));
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use ulid::Ulid;
 
 use super::parts::Part;
-use super::source::{Batches, Source};
+use super::source::{Batches, Source, batch_rows};
 use crate::block::{BlockFile, Decoder, EncodeOptions, Groups, MemoryBlock, encode, is_derived};
 use crate::compaction::workers::Workers;
 use crate::error::StorageError;
@@ -54,13 +54,16 @@ async fn join(
         of_group.push(part.range());
     }
     let mut sources = Vec::with_capacity(rows.len());
+    let batch_rows = batch_rows(rows.len());
     for (input, mut row_groups) in rows {
         for rows in row_groups.values_mut() {
             rows.sort_unstable_by_key(|rows| rows.start);
         }
         if let Some(file) = inputs.get(input) {
             let source = Source::Stored(file.clone(), row_groups.into_iter().collect());
-            let batches = source.columns(&|name| !is_derived(name)).await?;
+            let batches = source
+                .columns(&|name| !is_derived(name), batch_rows)
+                .await?;
             sources.push((source, batches));
         }
     }

@@ -44,6 +44,8 @@ const TRACES_AT_ONCE: u64 = 2_000_000;
 const FOOTER_BYTES: u64 = 64 << 20;
 /// Files up to this size are fetched as a whole: their columns are too short for a request each.
 const SMALL_BYTES: u64 = 2 << 20;
+/// So much of them is in memory at most.
+const SMALL_FILES_BYTES: u64 = 32 << 20;
 
 /// Blocks to be rewritten, and how.
 #[derive(Debug, Clone)]
@@ -149,10 +151,12 @@ async fn open(
     let near: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
     let cache = Arc::new(BlockCache::new(FOOTER_BYTES, 0));
     let mut files = Vec::with_capacity(inputs.len());
+    let mut near_bytes = 0;
     for meta in inputs {
         let path = layout::spans_file(prefix, meta);
         let size = meta.file.as_ref().map_or(0, |file| file.size_bytes);
-        let store = if size <= SMALL_BYTES {
+        let store = if size <= SMALL_BYTES && near_bytes + size <= SMALL_FILES_BYTES {
+            near_bytes += size;
             let fail = |error| StorageError::from_store("read", path.as_ref(), error);
             let file = store
                 .get(&path)

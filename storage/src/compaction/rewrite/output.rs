@@ -15,7 +15,7 @@ use super::gather::{Gathered, Reader, Run, gather};
 use super::joined::encode_joined;
 use super::made_of;
 use super::parts::{Part, row_groups};
-use super::source::{RowsOfGroup, Source};
+use super::source::{RowsOfGroup, Source, batch_rows};
 use crate::block::meta::{BlockMeta, FORMAT_VERSION, FilterFile, Partition, RowGroupMeta};
 use crate::block::{
     AttributeCounts, BlockFile, BlockUpload, ColumnWriter, FileWriter, MAX_SERVICES, MemoryBlock,
@@ -163,7 +163,8 @@ impl Target<'_> {
         runs: Arc<[Run]>,
     ) -> Result<Gathered, StorageError> {
         let promoted = &self.columns.promoted;
-        let open = |source| open(source, column, promoted).boxed();
+        let batch_rows = batch_rows(sources.len());
+        let open = |source| open(source, column, promoted, batch_rows).boxed();
         let opening: Vec<BoxFuture<'_, _>> = sources.iter().map(open).collect();
         let readers = stream::iter(opening).buffered(SOURCES_AT_ONCE);
         let readers: Vec<Reader> = readers.try_collect().await?;
@@ -205,9 +206,10 @@ async fn open(
     source: &Source,
     column: &Column,
     promoted: &[Promoted],
+    batch_rows: usize,
 ) -> Result<Reader, StorageError> {
     let take = column.of(source, promoted);
-    let batches = source.columns(&|name| take.needs(name)).await?;
+    let batches = source.columns(&|name| take.needs(name), batch_rows).await?;
     Ok(Reader {
         object: source.object(),
         take,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrow::array::AsArray as _;
 use arrow::datatypes::Int64Type;
 
-use super::source::{Batches, Place, Source};
+use super::source::{Batches, Place, Source, batch_rows};
 use crate::block::meta::{HashPiece, Partition, Window};
 use crate::block::{BlockFile, TraceIndex};
 use crate::compaction::workers::Workers;
@@ -58,7 +58,9 @@ pub(super) async fn find(
             let place = Place::new(input, row_group)?;
             let index = TraceIndex::open(file, row_group).await?;
             let source = Source::Stored(file.clone(), vec![(row_group, vec![all])]);
-            let batches = source.columns(&|name| name == names::START_NS).await?;
+            let batches = source
+                .columns(&|name| name == names::START_NS, batch_rows(1))
+                .await?;
             let finding = workers.run(move || {
                 let starts = starts(batches, &source.object())?;
                 of_row_group(index, &starts, (place, piece))

@@ -9,8 +9,15 @@ use crate::block::meta::BlockMeta;
 use crate::block::{BlockFile, MemoryBlock, read_batches};
 use crate::error::StorageError;
 
-/// Rows that are decoded at a time.
-pub(super) const BATCH_ROWS: usize = 16_384;
+/// Rows of all sources together that are decoded at a time.
+const ROWS_AT_ONCE: usize = 65_536;
+/// Fewer rows of one source are not worth a batch.
+const MIN_BATCH_ROWS: usize = 1_024;
+
+/// Rows of each of so many sources that are decoded at a time.
+pub(super) fn batch_rows(sources: usize) -> usize {
+    (ROWS_AT_ONCE / sources.max(1)).max(MIN_BATCH_ROWS)
+}
 
 /// A row group of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +89,7 @@ impl Source {
     pub(super) async fn columns(
         &self,
         wanted: &(dyn Fn(&str) -> bool + Sync),
+        batch_rows: usize,
     ) -> Result<Batches, StorageError> {
         match self {
             Self::Stored(file, row_groups) => {
@@ -89,7 +97,7 @@ impl Source {
                 let mut batches: Batches = Box::new(std::iter::empty());
                 for (row_group, rows) in row_groups {
                     let place = (*row_group, &rows[..]);
-                    let next = read_batches(&mut file, place, wanted, (BATCH_ROWS, false)).await?;
+                    let next = read_batches(&mut file, place, wanted, (batch_rows, false)).await?;
                     batches = Box::new(batches.chain(next));
                 }
                 Ok(batches)
