@@ -17,6 +17,8 @@ use crate::prescan::{Counts, prescan};
 use crate::rates::{Load, Rates};
 use crate::wal::record;
 
+const SECOND_NS: u64 = 1_000_000_000;
+
 /// The encoding of a request: OTLP as protobuf or as JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -45,7 +47,7 @@ pub(crate) struct Received {
 /// A request ready for the log.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    /// What was accepted, and goes to the log.
+    /// What was accepted, and goes to the log. Says when it arrived.
     pub(crate) spans: PlainRequest,
     pub(crate) report: LimitReport,
     pub(crate) request_hash: u128,
@@ -67,7 +69,7 @@ impl From<PushError> for Refused {
     }
 }
 
-/// Decompresses, checks and packs a request.
+/// Decompresses, checks and packs a request that arrived at `now_ns`, ns since the epoch.
 pub(crate) fn prepare(
     tenant: &TenantId,
     received: Received,
@@ -100,7 +102,8 @@ pub(crate) fn prepare(
             let request_hash = record::request_hash(tenant, &body);
             let counts = match found {
                 Ok(plain) => {
-                    return pack(plain, LimitReport::default(), request_hash, memory, limits);
+                    let report = LimitReport::default();
+                    return pack(plain, report, request_hash, memory, limits, now_ns);
                 }
                 Err(counts) => counts,
             };
@@ -112,7 +115,7 @@ pub(crate) fn prepare(
                 })
             })?;
             let (spans, report) = put_right(request, counts, body.len(), limits, now_ns);
-            pack(spans, report, request_hash, memory, limits)
+            pack(spans, report, request_hash, memory, limits, now_ns)
         }
         Format::Json => {
             let request = decode_json(&body, limits, &mut memory)?;
@@ -122,7 +125,7 @@ pub(crate) fn prepare(
             take(tenant, counts.spans, &body, rules)?;
             let request_hash = record::request_hash(tenant, &body);
             let (spans, report) = put_right(request, counts, body.len(), limits, now_ns);
-            pack(spans, report, request_hash, memory, limits)
+            pack(spans, report, request_hash, memory, limits, now_ns)
         }
     }
 }
@@ -187,7 +190,11 @@ fn pack(
     request_hash: u128,
     memory: Share,
     limits: &LimitsConfig,
+    now_ns: u64,
 ) -> Result<Prepared, Refused> {
+    // The second that ends the interval, open on the left, in which the request arrived: metrics count
+    // its spans there.
+    let received_s = i64::try_from(now_ns.div_ceil(SECOND_NS)).ok();
     let (packed, request_len) = record::pack(spans.bytes()).ok_or_else(|| Refused {
         error: PushError::BodyTooLarge {
             limit: limits.max_request_bytes,
@@ -195,7 +202,7 @@ fn pack(
         spans: spans.span_count() as u64,
     })?;
     Ok(Prepared {
-        spans,
+        spans: spans.arrived(received_s),
         report,
         request_hash,
         packed,

@@ -3,13 +3,18 @@
 //! ```text
 //!  0 magic        4    12 request length 4    40 previous CRC  4    64 tenant
 //!  4 CRC-32C      4    16 segment epoch  8    44 kind          1       request, lz4
-//!  8 packed length 4   24 sequence       8    45 tenant length 1
+//!  8 body length  4    24 sequence       8    45 tenant length 1
 //!                      32 durable        8    46 version       2
 //!                                             48 request hash 16
 //! ```
 //!
 //! Integers are little-endian. The CRC covers the whole record but itself. The epoch comes from the
 //! segment's name, so that bytes of another file, or of a file that lay there before, never pass.
+//!
+//! What `body length` counts follows the tenant. In version 1 it is the request, lz4; in version 2 the
+//! second in which the request arrived (8 bytes, signed), then the request. A request of which nobody
+//! knows when it arrived is written as version 1. All else is the same in every version, so that a
+//! program which does not know a version can tell its records from damage, and says so.
 
 use std::cell::RefCell;
 
@@ -18,8 +23,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Marks the start of a record.
 pub(crate) const MAGIC: [u8; 4] = *b"SPW1";
-/// Version of the record that this build writes and reads.
-pub(crate) const VERSION: u16 = 1;
+/// The newest version of the record that this build writes and reads.
+pub(crate) const VERSION: u16 = 2;
+/// The version of records that do not say when their request arrived.
+const VERSION_WITHOUT_ARRIVAL: u16 = 1;
 /// Bytes of a record before its tenant.
 pub(crate) const HEADER_LEN: usize = 64;
 /// More than any request that passes the limits; guards what a reader allocates.
@@ -42,6 +49,8 @@ pub(crate) struct Body<'a> {
     pub(crate) request_hash: u128,
     /// Length of the request before compression.
     pub(crate) request_len: u32,
+    /// When the request arrived, whole seconds since the epoch, rounded up; `None` if nobody knows.
+    pub(crate) received_s: Option<i64>,
     /// The request, lz4 block format.
     pub(crate) packed: &'a [u8],
 }
@@ -112,21 +121,27 @@ pub(crate) fn pack(request: &[u8]) -> Option<(Vec<u8>, u32)> {
 /// Appends a record to `out` and returns its CRC.
 pub(crate) fn write(out: &mut Vec<u8>, place: Place, body: Body<'_>) -> u32 {
     let start = out.len();
+    let second = body.received_s.map(i64::to_le_bytes);
+    let (version, arrival) = match &second {
+        Some(second) => (VERSION, &second[..]),
+        None => (VERSION_WITHOUT_ARRIVAL, &[][..]),
+    };
     // Both lengths fit: a tenant has at most 150 bytes, and a packed request was measured by `pack`.
-    let packed_len = u32::try_from(body.packed.len()).unwrap_or(u32::MAX);
+    let body_len = u32::try_from(arrival.len() + body.packed.len()).unwrap_or(u32::MAX);
     let tenant_len = u8::try_from(body.tenant.len()).unwrap_or(u8::MAX);
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&packed_len.to_le_bytes());
+    out.extend_from_slice(&body_len.to_le_bytes());
     out.extend_from_slice(&body.request_len.to_le_bytes());
     out.extend_from_slice(&place.epoch.to_le_bytes());
     out.extend_from_slice(&place.seq.to_le_bytes());
     out.extend_from_slice(&place.durable_seq.to_le_bytes());
     out.extend_from_slice(&place.previous_crc.to_le_bytes());
     out.extend_from_slice(&[KIND_SPANS, tenant_len]);
-    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&version.to_le_bytes());
     out.extend_from_slice(&body.request_hash.to_le_bytes());
     out.extend_from_slice(body.tenant.as_bytes());
+    out.extend_from_slice(arrival);
     out.extend_from_slice(body.packed);
     let crc = checksum(&out[start..]);
     out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
@@ -180,7 +195,7 @@ impl<'a> Fields<'a> {
 
     fn parse(mut self, bytes: &'a [u8]) -> Option<(Record<'a>, u16)> {
         let crc = u32::from_le_bytes(self.take()?);
-        let packed_len = u32::from_le_bytes(self.take()?);
+        let body_len = u32::from_le_bytes(self.take()?);
         let request_len = u32::from_le_bytes(self.take()?);
         let epoch = u64::from_le_bytes(self.take()?);
         let seq = u64::from_le_bytes(self.take()?);
@@ -193,8 +208,14 @@ impl<'a> Fields<'a> {
             return None;
         }
         let tenant = std::str::from_utf8(self.slice(usize::from(tenant_len))?).ok()?;
-        let packed = self.slice(usize::try_from(packed_len).ok()?)?;
+        let body = self.slice(usize::try_from(body_len).ok()?)?;
         let len = bytes.len() - self.0.len();
+        let (received_s, packed) = if version == VERSION {
+            let (second, packed) = body.split_first_chunk()?;
+            (Some(i64::from_le_bytes(*second)), packed)
+        } else {
+            (None, body)
+        };
         let record = Record {
             place: Place {
                 epoch,
@@ -206,6 +227,7 @@ impl<'a> Fields<'a> {
                 tenant,
                 request_hash,
                 request_len,
+                received_s,
                 packed,
             },
             crc,
@@ -220,7 +242,7 @@ impl<'a> Fields<'a> {
 mod tests {
     use super::*;
 
-    fn sample() -> (Vec<u8>, Vec<u8>) {
+    fn sample(received_s: Option<i64>) -> (Vec<u8>, Vec<u8>) {
         let request = b"request bytes, request bytes, request bytes".to_vec();
         let (packed, request_len) = pack(&request).unwrap();
         let mut out = Vec::new();
@@ -236,6 +258,7 @@ mod tests {
                 tenant: "acme",
                 request_hash: 5,
                 request_len,
+                received_s,
                 packed: &packed,
             },
         );
@@ -244,25 +267,28 @@ mod tests {
 
     #[test]
     fn a_record_reads_as_written() {
-        let (bytes, request) = sample();
-        let record = read(&bytes, 7).unwrap();
-        assert_eq!(record.len, bytes.len());
-        assert_eq!(
-            (
-                record.place.seq,
-                record.place.durable_seq,
-                record.place.previous_crc
-            ),
-            (3, 2, 99)
-        );
-        assert_eq!((record.body.tenant, record.body.request_hash), ("acme", 5));
-        assert_eq!(unpack(&record.body).unwrap(), request);
-        assert!(bytes.starts_with(&MAGIC) && bytes.len() > HEADER_LEN);
+        for received_s in [None, Some(1_700_000_100), Some(0), Some(-1), Some(i64::MAX)] {
+            let (bytes, request) = sample(received_s);
+            let record = read(&bytes, 7).unwrap();
+            assert_eq!(record.len, bytes.len());
+            assert_eq!(
+                (
+                    record.place.seq,
+                    record.place.durable_seq,
+                    record.place.previous_crc
+                ),
+                (3, 2, 99)
+            );
+            assert_eq!((record.body.tenant, record.body.request_hash), ("acme", 5));
+            assert_eq!(record.body.received_s, received_s);
+            assert_eq!(unpack(&record.body).unwrap(), request);
+            assert!(bytes.starts_with(&MAGIC) && bytes.len() > HEADER_LEN);
+        }
     }
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_noticed() {
-        let (bytes, _) = sample();
+        let (bytes, _) = sample(Some(1_700_000_100));
         for at in 0..bytes.len() {
             for bit in 0..8 {
                 let mut damaged = bytes.clone();
@@ -284,10 +310,38 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_told_from_damage() {
-        let (mut bytes, _) = sample();
-        bytes[46..48].copy_from_slice(&9u16.to_le_bytes());
-        let crc = checksum(&bytes);
-        bytes[4..8].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(read(&bytes, 7).unwrap_err(), Invalid::Newer(9));
+        for received_s in [None, Some(1_700_000_100)] {
+            let (mut bytes, _) = sample(received_s);
+            set_version(&mut bytes, 9);
+            assert_eq!(read(&bytes, 7).unwrap_err(), Invalid::Newer(9));
+        }
+    }
+
+    #[test]
+    fn a_body_too_short_for_an_arrival_is_damage() {
+        let mut bytes = Vec::new();
+        let place = Place {
+            epoch: 7,
+            seq: 1,
+            durable_seq: 0,
+            previous_crc: 0,
+        };
+        let body = Body {
+            tenant: "acme",
+            request_hash: 5,
+            request_len: 0,
+            received_s: None,
+            packed: &[0; 7],
+        };
+        write(&mut bytes, place, body);
+        assert!(read(&bytes, 7).is_ok());
+        set_version(&mut bytes, VERSION);
+        assert_eq!(read(&bytes, 7).unwrap_err(), Invalid::Damaged);
+    }
+
+    fn set_version(record: &mut [u8], version: u16) {
+        record[46..48].copy_from_slice(&version.to_le_bytes());
+        let crc = checksum(record);
+        record[4..8].copy_from_slice(&crc.to_le_bytes());
     }
 }

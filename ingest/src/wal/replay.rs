@@ -238,7 +238,7 @@ fn decode(tenant: &TenantId, record: &Record<'_>) -> Option<PlainRequest> {
         let request = record::unpack(&record.body)?;
         // Ids were checked before the log, and are the same way at any time.
         let (spans, _rejected) = PlainRequest::read(request.into()).ok()?;
-        Some(spans)
+        Some(spans.arrived(record.body.received_s))
     }))
     .ok()
     .flatten()

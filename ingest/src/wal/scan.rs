@@ -111,6 +111,8 @@ mod tests {
                     tenant: "t",
                     request_hash: u128::from(seq),
                     request_len,
+                    // Records of both versions, as after an update of the program.
+                    received_s: (seq > 2).then_some(1_700_000_100),
                     packed: &packed,
                 },
             );

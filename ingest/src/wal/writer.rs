@@ -181,6 +181,7 @@ impl Writer {
                 tenant: tenant.as_str(),
                 request_hash: append.request_hash,
                 request_len: append.request_len,
+                received_s: append.spans.received_s(),
                 packed: &append.packed,
             };
             previous_crc = record::write(&mut bytes, place, body);

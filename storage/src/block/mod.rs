@@ -13,6 +13,7 @@ mod hybrid;
 mod memory;
 pub mod meta;
 mod read;
+mod receipt;
 mod trace_filter;
 mod write;
 
@@ -35,11 +36,12 @@ pub use read::traces::{live_trace_ids, live_traces, read_columns, read_trace_ids
 pub use read::values::{Value, ValueLimits, ValueSet, ValueSource, live_values, read_values};
 pub use read::verify::{VerifyReport, verify, verify_bare};
 pub use read::whole_block::read_block;
+pub(crate) use receipt::Receipt;
 pub use trace_filter::TraceIdFilter;
 pub(crate) use write::column_chunks::{ColumnWriter, EncodedChunk};
 pub(crate) use write::encode::{
-    AttributeCounts, EntryBuilder, MAX_SERVICES, Promoted, describe_attributes, mostly_distinct,
-    promote,
+    AttributeCounts, EntryBuilder, MAX_SERVICES, Promoted, describe_attributes, encode_received,
+    mostly_distinct, promote,
 };
 pub use write::encode::{EncodeOptions, encode, encode_requests};
 pub use write::file::{EncodedBlock, write_parquet};

@@ -11,6 +11,7 @@ mod encode;
 mod keys;
 mod plain;
 mod rejection;
+mod sampling;
 pub(crate) mod wire;
 
 pub use decode::{Decoded, from_request, value_from_bytes};
@@ -21,3 +22,4 @@ pub(crate) use encode::{group_len, span_len, value_to_bytes};
 pub use keys::KeyInterner;
 pub use plain::{PlainBounds, PlainRequest};
 pub use rejection::{Rejection, RejectionReason};
+pub use sampling::adjusted_count;

@@ -22,7 +22,7 @@ pub fn dictionary_type() -> DataType {
 /// The columns before the attributes, in order.
 #[must_use]
 pub fn fixed_fields() -> Vec<Field> {
-    use DataType::{FixedSizeBinary, Int32, Int64, UInt32};
+    use DataType::{FixedSizeBinary, Float64, Int32, Int64, UInt32};
     let dictionary = dictionary_type;
     vec![
         Field::new(names::TRACE_ID, FixedSizeBinary(16), false),
@@ -48,6 +48,9 @@ pub fn fixed_fields() -> Vec<Field> {
         Field::new(names::DROPPED_ATTRIBUTES, UInt32, false),
         Field::new(names::DROPPED_EVENTS, UInt32, false),
         Field::new(names::DROPPED_LINKS, UInt32, false),
+        Field::new(names::RECEIVED_S, Int64, true),
+        Field::new(names::RECEIVED_BYTES, UInt32, true),
+        Field::new(names::SAMPLING_WEIGHT, Float64, true),
         Field::new(names::SCOPE_NAME, dictionary(), false),
         Field::new(names::SCOPE_VERSION, dictionary(), false),
         Field::new(names::RESOURCE_SCHEMA_URL, dictionary(), true),

@@ -1,4 +1,4 @@
-//! Names of the columns that every block has.
+//! Names of the columns that every block has, but for [`OPTIONAL`] ones.
 //!
 //! They are the names of TraceQL where TraceQL has one. Attribute columns start with `resource.`,
 //! `instrumentation.` or `span.`; no name here does, so the two never collide.
@@ -49,6 +49,14 @@ pub const DROPPED_ATTRIBUTES: &str = "dropped_attributes_count";
 pub const DROPPED_EVENTS: &str = "dropped_events_count";
 /// Links that the sender left out.
 pub const DROPPED_LINKS: &str = "dropped_links_count";
+/// Arrival of the request that brought the span, whole seconds since the epoch, rounded up; null where
+/// nobody knows. Not part of the span: a repeat of it arrives later.
+pub const RECEIVED_S: &str = "received_s";
+/// Length of the span's own message as it was accepted, in bytes of protobuf; null where nobody knows.
+pub const RECEIVED_BYTES: &str = "received_bytes";
+/// How many spans this one stands for, where the trace state says that it is more than itself; null
+/// means 1. See [`crate::otlp::adjusted_count`].
+pub const SAMPLING_WEIGHT: &str = "sampling.weight";
 /// Name of the instrumentation scope; empty if none.
 pub const SCOPE_NAME: &str = "instrumentation:name";
 /// Version of the instrumentation scope; empty if none.
@@ -75,6 +83,10 @@ pub const EVENTS: &str = "events";
 pub const LINKS: &str = "links";
 /// The column of `service.name`, which every block has.
 pub const SERVICE_NAME: &str = "resource.service.name";
+
+/// Columns that blocks of version 0.1.0 do not have. A block without one is read as if all its values
+/// were null.
+pub const OPTIONAL: [&str; 3] = [RECEIVED_S, RECEIVED_BYTES, SAMPLING_WEIGHT];
 
 /// Field of an entry of a residual column: the attribute's key.
 pub const ENTRY_KEY: &str = "key";

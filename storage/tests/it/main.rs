@@ -18,6 +18,7 @@ mod golden;
 mod golden_spans;
 mod maintenance;
 mod plain;
+mod received;
 mod rewrite;
 mod round_trip;
 mod trace;

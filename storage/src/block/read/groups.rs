@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use crate::block::Receipt;
 use crate::block::hash::{resource_hash, scope_hash};
 use crate::model::{InstrumentationScope, Resource, Span, SpanGroup};
 
@@ -11,6 +12,8 @@ use crate::model::{InstrumentationScope, Resource, Span, SpanGroup};
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     groups: Vec<SpanGroup>,
+    /// Those of the spans of each group.
+    receipts: Vec<Vec<Receipt>>,
     index: HashMap<GroupHash, usize>,
     /// The answer for the resource and scope seen last. They are held, because an address that is
     /// free again may come back as another resource's.
@@ -27,6 +30,16 @@ impl Groups {
         scope: Arc<InstrumentationScope>,
         span: Span,
     ) {
+        self.push_received(resource, scope, span, Receipt::default());
+    }
+
+    pub(crate) fn push_received(
+        &mut self,
+        resource: Arc<Resource>,
+        scope: Arc<InstrumentationScope>,
+        span: Span,
+        receipt: Receipt,
+    ) {
         let at = match &self.last {
             Some((last_resource, last_scope, at))
                 if Arc::ptr_eq(last_resource, &resource) && Arc::ptr_eq(last_scope, &scope) =>
@@ -36,13 +49,14 @@ impl Groups {
             _ => {
                 // By content, because each batch makes its own allocations.
                 let hash = group_hash(&resource, &scope);
-                let groups = &mut self.groups;
+                let (groups, receipts) = (&mut self.groups, &mut self.receipts);
                 let at = *self.index.entry(hash).or_insert_with(|| {
                     groups.push(SpanGroup {
                         resource: Arc::clone(&resource),
                         scope: Arc::clone(&scope),
                         spans: Vec::new(),
                     });
+                    receipts.push(Vec::new());
                     groups.len() - 1
                 });
                 self.last = Some((resource, scope, at));
@@ -50,6 +64,12 @@ impl Groups {
             }
         };
         self.groups[at].spans.push(span);
+        self.receipts[at].push(receipt);
+    }
+
+    /// The groups, and of each the receipts of its spans.
+    pub(crate) fn into_received(self) -> Vec<(SpanGroup, Vec<Receipt>)> {
+        self.groups.into_iter().zip(self.receipts).collect()
     }
 
     pub(crate) fn into_groups(self) -> Vec<SpanGroup> {

@@ -7,10 +7,13 @@ use ulid::Ulid;
 
 use super::parts::Part;
 use super::source::{Batches, Source, batch_rows};
-use crate::block::{BlockFile, Decoder, EncodeOptions, Groups, MemoryBlock, encode, is_derived};
+use crate::block::{
+    BlockFile, Decoder, EncodeOptions, Groups, MemoryBlock, encode_received, is_derived,
+};
 use crate::compaction::workers::Workers;
 use crate::error::StorageError;
 use crate::ids::BlockId;
+use crate::schema::names;
 
 /// About how many spans are decoded at a time: a span takes some kilobytes then.
 const SPANS_AT_ONCE: usize = 16_384;
@@ -61,9 +64,7 @@ async fn join(
         }
         if let Some(file) = inputs.get(input) {
             let source = Source::Stored(file.clone(), row_groups.into_iter().collect());
-            let batches = source
-                .columns(&|name| !is_derived(name), batch_rows)
-                .await?;
+            let batches = source.columns(&is_wanted, batch_rows).await?;
             sources.push((source, batches));
         }
     }
@@ -78,7 +79,7 @@ async fn join(
         }
         // It is never stored by itself, so it needs no id of its own.
         let options = EncodeOptions::new(tenant, BlockId(Ulid::nil()));
-        encode(&groups.into_groups(), &options)
+        encode_received(&groups.into_received(), &options)
     });
     encoding.await.map(Some)
 }
@@ -86,9 +87,14 @@ async fn join(
 fn decode(source: &Source, batches: Batches, groups: &mut Groups) -> Result<(), StorageError> {
     let mut decoder = Decoder::new(source.meta());
     for batch in batches {
-        decoder.decode(&batch?, |resource, scope, span| {
-            groups.push(resource, scope, span);
+        decoder.decode_received(&batch?, |resource, scope, span, receipt| {
+            groups.push_received(resource, scope, span, receipt);
         })?;
     }
     Ok(())
+}
+
+/// Whether spans and their receipts are made of a column.
+fn is_wanted(column: &str) -> bool {
+    !is_derived(column) || [names::RECEIVED_S, names::RECEIVED_BYTES].contains(&column)
 }

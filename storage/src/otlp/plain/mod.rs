@@ -19,11 +19,12 @@ use super::wire::{Fields, Wire};
 pub use bounds::PlainBounds;
 use check::Check;
 
-/// The spans of a plain request.
+/// The spans of a plain request, and when it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlainRequest {
     bytes: Bytes,
     span_count: usize,
+    received_s: Option<i64>,
 }
 
 impl PlainRequest {
@@ -38,7 +39,11 @@ impl PlainRequest {
         };
         check.request(&bytes)?;
         let span_count = usize::try_from(check.spans).ok()?;
-        Some(Self { bytes, span_count })
+        Some(Self {
+            bytes,
+            span_count,
+            received_s: None,
+        })
     }
 
     /// Takes the valid spans of a message, and says which were not.
@@ -52,6 +57,7 @@ impl PlainRequest {
         let kept = Self {
             span_count: scopes.map(|scope| scope.spans.len()).sum(),
             bytes: request.encode_to_vec().into(),
+            received_s: None,
         };
         (kept, rejected)
     }
@@ -65,6 +71,19 @@ impl PlainRequest {
             Some(plain) => Ok((plain, Vec::new())),
             None => ExportTraceServiceRequest::decode(bytes).map(Self::from_message),
         }
+    }
+
+    /// The same request, which arrived in this second: see [`Self::received_s`].
+    #[must_use]
+    pub fn arrived(self, received_s: Option<i64>) -> Self {
+        Self { received_s, ..self }
+    }
+
+    /// When the request arrived, whole seconds since the epoch, rounded up; `None` if nobody knows, as of
+    /// what is read from a file.
+    #[must_use]
+    pub fn received_s(&self) -> Option<i64> {
+        self.received_s
     }
 
     /// The latest end of a span, ns since the epoch.

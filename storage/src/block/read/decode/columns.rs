@@ -23,6 +23,8 @@ pub(super) struct Columns<'a> {
     pub(super) start_ns: &'a Int64Array,
     pub(super) duration: &'a Int64Array,
     pub(super) end_ns: &'a Int64Array,
+    pub(super) received_s: Option<&'a Int64Array>,
+    pub(super) received_bytes: Option<&'a UInt32Array>,
     pub(super) name: TextColumn<'a>,
     pub(super) kind: &'a Int32Array,
     pub(super) status: &'a Int32Array,
@@ -145,6 +147,12 @@ impl<'a> Columns<'a> {
             start_ns: plain!(names::START_NS),
             duration: plain!(names::DURATION),
             end_ns: plain!(names::END_NS),
+            received_s: batch
+                .column_by_name(names::RECEIVED_S)
+                .and_then(|it| it.as_primitive_opt()),
+            received_bytes: batch
+                .column_by_name(names::RECEIVED_BYTES)
+                .and_then(|it| it.as_primitive_opt()),
             name: text(names::NAME)?,
             kind: plain!(names::KIND),
             status: plain!(names::STATUS),

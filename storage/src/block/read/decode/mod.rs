@@ -13,8 +13,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use super::groups::Groups;
-use crate::block::MemoryBlock;
 use crate::block::meta::BlockMeta;
+use crate::block::{MemoryBlock, Receipt};
 use crate::error::StorageError;
 use crate::ids::SpanId;
 use crate::model::{InstrumentationScope, Resource, Span, SpanGroup};
@@ -55,8 +55,8 @@ pub fn decode_batches(
     Ok(out.into_groups())
 }
 
-/// Columns that say nothing which the others do not say as well.
-const DERIVED: [&str; 7] = [
+/// Columns that say nothing of spans which the others do not say as well.
+const DERIVED: [&str; 10] = [
     names::TRACE_ROW,
     names::DESCENDANTS,
     names::START_S,
@@ -64,9 +64,12 @@ const DERIVED: [&str; 7] = [
     names::ROOT_NAME,
     names::ROOT_SERVICE_NAME,
     names::TRACE_DURATION,
+    names::RECEIVED_S,
+    names::RECEIVED_BYTES,
+    names::SAMPLING_WEIGHT,
 ];
 
-/// Whether a column follows from others.
+/// Whether spans are made without a column: it follows from others, or says how a span came here.
 pub(crate) fn is_derived(column: &str) -> bool {
     DERIVED.contains(&column)
 }
@@ -96,12 +99,23 @@ impl<'a> Decoder<'a> {
         batch: &RecordBatch,
         mut each: impl FnMut(Arc<Resource>, Arc<InstrumentationScope>, Span),
     ) -> Result<(), StorageError> {
+        self.decode_received(batch, |resource, scope, span, _| {
+            each(resource, scope, span)
+        })
+    }
+
+    /// As [`decode`](Self::decode), with the receipt of each span as far as its columns are there.
+    pub(crate) fn decode_received(
+        &mut self,
+        batch: &RecordBatch,
+        mut each: impl FnMut(Arc<Resource>, Arc<InstrumentationScope>, Span, Receipt),
+    ) -> Result<(), StorageError> {
         let columns = Columns::new(batch, self.meta, &self.object)?;
         let mut shared = Shared::default();
         for row in 0..batch.num_rows() {
             let (resource, scope) = shared.of(&columns, row, &mut self.keys)?;
             let span = columns.span(row, &mut self.above, &mut self.keys)?;
-            each(resource, scope, span);
+            each(resource, scope, span, columns.receipt(row));
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use arrow::array::{Array as _, FixedSizeBinaryArray, ListArray};
 
 use super::columns::Columns;
+use crate::block::Receipt;
 use crate::error::StorageError;
 use crate::ids::{SpanId, TraceId};
 use crate::model::{Event, InstrumentationScope, Link, Resource, Span};
@@ -126,6 +127,16 @@ impl Columns<'_> {
             status_code: self.status.value(row),
             status_message: self.status_message.owned(row),
         })
+    }
+
+    /// What is known of how the span of a row came here.
+    pub(super) fn receipt(&self, row: usize) -> Receipt {
+        let second = self.received_s.filter(|seconds| seconds.is_valid(row));
+        let bytes = self.received_bytes.filter(|lengths| lengths.is_valid(row));
+        Receipt {
+            second: second.map(|seconds| seconds.value(row)),
+            bytes: bytes.map(|lengths| lengths.value(row)),
+        }
     }
 
     fn event(&self, at: usize, keys: &mut KeyInterner) -> Result<Event, StorageError> {

@@ -8,6 +8,7 @@ use super::attributes::{Collect, Datum, ScopeAttributes};
 use super::text::TextCodes;
 use crate::block::hash::{resource_hash, scope_hash};
 use crate::block::meta::AttributeScope;
+use crate::block::receipt::Receipt;
 use crate::block::write::row_number::row_number;
 use crate::error::StorageError;
 use crate::ids::{SpanId, TraceId};
@@ -51,9 +52,33 @@ impl SpanRow {
 /// Where a whole span can be found again.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Origin<'a> {
-    Model(&'a Span),
-    /// The bytes of its message, and what is added to its times.
-    Wire(&'a [u8], i64),
+    Model(&'a Span, Receipt),
+    Wire {
+        /// The bytes of the span's message.
+        message: &'a [u8],
+        /// What is added to its times.
+        offset_ns: i64,
+        /// When its request arrived, if that is known; seconds, rounded up.
+        received_s: Option<i64>,
+    },
+}
+
+impl Origin<'_> {
+    /// When the span arrived, if that is known; seconds, rounded up.
+    pub(super) fn received_s(&self) -> Option<i64> {
+        match self {
+            Self::Model(_, receipt) => receipt.second,
+            Self::Wire { received_s, .. } => *received_s,
+        }
+    }
+
+    /// Length of the span's message as it was accepted; none if it never was one.
+    pub(super) fn received_bytes(&self) -> Option<u32> {
+        match self {
+            Self::Model(_, receipt) => receipt.bytes,
+            Self::Wire { message, .. } => u32::try_from(message.len()).ok(),
+        }
+    }
 }
 
 /// An event, or what of it a link has, too.

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, FixedSizeBinaryBuilder, Int32Array, Int64Array, ListBuilder,
-    UInt32Array,
+    ArrayRef, BinaryBuilder, FixedSizeBinaryBuilder, Float64Array, Int32Array, Int64Array,
+    ListBuilder, UInt32Array,
 };
 use arrow::datatypes::{DataType, Field};
 
-use super::arrive::{Arrived, SpanRow};
+use super::arrive::{Arrived, Origin, SpanRow};
 use super::items::fixed_bytes;
 use super::rows::{Rows, Trace};
 use super::text::{NO_CODE, TextCodes, dictionary_of_units};
 use crate::error::StorageError;
 use crate::model::Resource;
+use crate::otlp::adjusted_count;
 
 const SECOND_NS: i64 = 1_000_000_000;
 
@@ -35,6 +36,11 @@ pub(super) fn columns(all: &Rows, arrived: &Arrived<'_>) -> Result<Vec<ArrayRef>
     };
     let uint32 = |f: fn(&SpanRow) -> u32| -> Make<'_> {
         Box::new(move || Ok(Arc::new(UInt32Array::from_iter_values(rows.iter().map(f)))))
+    };
+    let origins = move || {
+        all.units
+            .iter()
+            .map(|unit| &arrived.origins[*unit as usize])
     };
     let resource = move |row: &SpanRow| &*all.resources[row.resource as usize];
     let scope = move |row: &SpanRow| &*all.scopes[row.scope as usize];
@@ -106,6 +112,15 @@ pub(super) fn columns(all: &Rows, arrived: &Arrived<'_>) -> Result<Vec<ArrayRef>
         uint32(|row| row.dropped_attributes_count),
         uint32(|row| row.dropped_events_count),
         uint32(|row| row.dropped_links_count),
+        Box::new(move || {
+            let seconds = origins().map(Origin::received_s);
+            Ok(Arc::new(seconds.collect::<Int64Array>()))
+        }),
+        Box::new(move || {
+            let lengths = origins().map(Origin::received_bytes);
+            Ok(Arc::new(lengths.collect::<UInt32Array>()))
+        }),
+        Box::new(|| Ok(sampling_weights(rows, arrived))),
         Box::new(|| {
             dictionary_of_units(all.scopes.iter().map(|s| s.name.as_str()), of_scope, false)
         }),
@@ -160,6 +175,17 @@ fn literal_parents(all: &Rows) -> Result<ArrayRef, StorageError> {
 
 fn literal_end(span: &SpanRow) -> Option<i64> {
     (span.start_ns.checked_add(span.duration_ns()) != Some(span.end_ns)).then_some(span.end_ns)
+}
+
+/// How many spans each one stands for, where that is not one. Trace states are few: each is read once.
+fn sampling_weights(rows: &[SpanRow], arrived: &Arrived<'_>) -> ArrayRef {
+    let weight = |state| adjusted_count(state).filter(|count| *count > 1.0);
+    let of_code: Vec<Option<f64>> = arrived.trace_states.texts().map(weight).collect();
+    let of_row = |row: &SpanRow| {
+        let code = usize::try_from(row.trace_state).ok()?;
+        *of_code.get(code)?
+    };
+    Arc::new(rows.iter().map(of_row).collect::<Float64Array>())
 }
 
 fn repeat<T: Copy>(value: T, trace: &Trace) -> impl Iterator<Item = T> + use<T> {

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use super::arrive::{Arrived, Item, Origin, SpanRow};
 use super::attributes::Datum;
+use crate::block::receipt::Receipt;
 use crate::block::write::row_number::row_number;
 use crate::error::StorageError;
 use crate::model::{Attribute, Span, SpanGroup};
 
-/// Adds the spans of a group, but for those that `skip` says yes to.
+/// Adds the spans of a group, but for those that `skip` says yes to. Each has the receipt in its place, if
+/// there is one.
 pub(super) fn add_group<'a>(
     group: &'a SpanGroup,
+    receipts: &[Receipt],
     out: &mut Arrived<'a>,
     mut skip: impl FnMut() -> bool,
 ) -> Result<(), StorageError> {
@@ -29,20 +32,19 @@ pub(super) fn add_group<'a>(
         .index(address(Arc::as_ptr(&group.scope).addr()), || {
             Arc::clone(&group.scope)
         });
-    for span in &group.spans {
+    let receipts = receipts.iter().copied().map(Some);
+    let receipts = receipts.chain(std::iter::repeat(None));
+    for (span, receipt) in group.spans.iter().zip(receipts) {
         if !skip() {
-            add_span(span, resource, scope, out)?;
+            let row = row(span, resource, scope, out);
+            out.push(row, Origin::Model(span, receipt.unwrap_or_default()))?;
         }
     }
     Ok(())
 }
 
-fn add_span<'a>(
-    span: &'a Span,
-    resource: u32,
-    scope: u32,
-    out: &mut Arrived<'a>,
-) -> Result<(), StorageError> {
+/// Takes a span apart; its attributes, events and links go to `out`.
+fn row<'a>(span: &'a Span, resource: u32, scope: u32, out: &mut Arrived<'a>) -> SpanRow {
     let unit = out.unit();
     out.attributes.add_all(unit, &span.attributes, 1);
     let first_event = row_number(out.events.len());
@@ -63,7 +65,7 @@ fn add_span<'a>(
         attributes: datums(&link.attributes),
         ..Item::default()
     }));
-    let row = SpanRow {
+    SpanRow {
         trace_id: span.trace_id,
         span_id: span.span_id,
         parent: span.parent_span_id,
@@ -82,8 +84,7 @@ fn add_span<'a>(
         links: (first_link, row_number(out.links.len())),
         resource,
         scope,
-    };
-    out.push(row, Origin::Model(span))
+    }
 }
 
 fn datums(attributes: &[Attribute]) -> Vec<(&str, Datum<'_>)> {

@@ -21,6 +21,7 @@ use crate::otlp::{
 };
 
 /// Adds the spans of a request, but for those that `skip` says yes to, all of them later by `offset_ns`.
+/// When they arrived stays as it is.
 pub(super) fn add_request<'a>(
     request: &'a PlainRequest,
     offset_ns: i64,
@@ -41,7 +42,13 @@ pub(super) fn add_request<'a>(
             });
             for span in messages(scope_spans, 2) {
                 if !skip() {
-                    add_span(span, offset_ns, (resource, scope), out)?;
+                    let origin = Origin::Wire {
+                        message: span,
+                        offset_ns,
+                        received_s: request.received_s(),
+                    };
+                    let row = row(span, offset_ns, (resource, scope), out);
+                    out.push(row, origin)?;
                 }
             }
         }
@@ -70,12 +77,13 @@ fn time(unix_nano: u64, offset_ns: i64) -> i64 {
     time.saturating_add(offset_ns)
 }
 
-fn add_span<'a>(
+/// Takes a span apart; its attributes, events and links go to `out`.
+fn row<'a>(
     message: &'a [u8],
     offset_ns: i64,
     (resource, scope): (u32, u32),
     out: &mut Arrived<'a>,
-) -> Result<(), StorageError> {
+) -> SpanRow {
     let unit = out.unit();
     let first_event = row_number(out.events.len());
     let first_link = row_number(out.links.len());
@@ -130,7 +138,7 @@ fn add_span<'a>(
     row.trace_state = out.trace_states.code_of_bytes(trace_state);
     row.events = (first_event, row_number(out.events.len()));
     row.links = (first_link, row_number(out.links.len()));
-    out.push(row, Origin::Wire(message, offset_ns))
+    row
 }
 
 fn event(message: &[u8], offset_ns: i64) -> Item<'_> {

@@ -44,6 +44,7 @@ use rows::Rows;
 pub(crate) use text::mostly_distinct;
 
 use crate::block::memory::MemoryBlock;
+use crate::block::receipt::Receipt;
 use crate::error::StorageError;
 use crate::model::SpanGroup;
 use crate::otlp::PlainRequest;
@@ -64,7 +65,24 @@ pub fn encode<'a>(
     encode_arriving(options, span_count, |out, skip| {
         groups
             .iter()
-            .try_for_each(|group| from_model::add_group(group, out, &mut *skip))
+            .try_for_each(|group| from_model::add_group(group, &[], out, &mut *skip))
+    })
+}
+
+/// As [`encode()`], of spans with their receipts, in the same order.
+///
+/// # Errors
+///
+/// As [`encode()`].
+pub(crate) fn encode_received(
+    groups: &[(SpanGroup, Vec<Receipt>)],
+    options: &EncodeOptions,
+) -> Result<MemoryBlock, StorageError> {
+    let span_count = groups.iter().map(|(group, _)| group.spans.len()).sum();
+    encode_arriving(options, span_count, |out, skip| {
+        groups.iter().try_for_each(|(group, receipts)| {
+            from_model::add_group(group, receipts, out, &mut *skip)
+        })
     })
 }
 

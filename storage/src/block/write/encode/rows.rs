@@ -208,8 +208,10 @@ fn node(span: &SpanRow) -> Node {
     }
 }
 
-/// Sorts by start, then span id, then content, and gives all but one of equal spans. The content is
-/// looked at only where start and id leave a choice, which is rare.
+/// Sorts by start, then span id, then content, and gives all but one of equal spans: the one that stays
+/// is the first that is known to have arrived, and of those the shortest as received, so that it does
+/// not matter in which order they are here. The content is looked at only where start and id leave a
+/// choice, which is rare.
 fn stored_order(units: &mut [u32], arrived: &Arrived<'_>) -> Vec<u32> {
     let key = |unit: &u32| {
         let span = &arrived.spans[*unit as usize];
@@ -225,7 +227,12 @@ fn stored_order(units: &mut [u32], arrived: &Arrived<'_>) -> Vec<u32> {
             .iter()
             .map(|unit| (content_hash(*unit, arrived), *unit))
             .collect();
-        hashed.sort_unstable();
+        let arrival = |unit: u32| {
+            let origin = &arrived.origins[unit as usize];
+            let (second, bytes) = (origin.received_s(), origin.received_bytes());
+            (second.is_none(), second, bytes.is_none(), bytes)
+        };
+        hashed.sort_unstable_by_key(|(hash, unit)| (*hash, arrival(*unit), *unit));
         let mut last = None;
         for (slot, (hash, unit)) in run.iter_mut().zip(hashed) {
             if last == Some(hash) {
@@ -243,9 +250,11 @@ fn content_hash(unit: u32, arrived: &Arrived<'_>) -> u128 {
     let resource = arrived.resources.items[row.resource as usize].1;
     let scope = arrived.scopes.items[row.scope as usize].1;
     match arrived.origins[unit as usize] {
-        Origin::Model(span) => span_hash(span, resource, scope),
-        Origin::Wire(bytes, offset_ns) => {
-            let span = span_from_bytes(bytes, &mut KeyInterner::default());
+        Origin::Model(span, _) => span_hash(span, resource, scope),
+        Origin::Wire {
+            message, offset_ns, ..
+        } => {
+            let span = span_from_bytes(message, &mut KeyInterner::default());
             let mut span = span.unwrap_or_default();
             span.shift(offset_ns);
             span_hash(&span, resource, scope)

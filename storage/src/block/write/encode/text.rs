@@ -53,6 +53,11 @@ impl<'a> TextCodes<'a> {
         self.values.get(index).copied().unwrap_or_default()
     }
 
+    /// All texts, in the order of their codes.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &'a str> {
+        self.values.iter().copied()
+    }
+
     /// Whether a dictionary would be nearly as long as a column with so many values.
     pub(super) fn mostly_distinct(&self, value_count: usize) -> bool {
         mostly_distinct(self.values.len(), value_count)
