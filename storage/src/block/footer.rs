@@ -122,6 +122,18 @@ impl BlockFooter {
         &self.metadata
     }
 
+    /// Where a column that lies flat is among the leaf columns of the file.
+    #[must_use]
+    pub fn leaf(&self, column: &str) -> Option<usize> {
+        let mut leaves = self
+            .metadata
+            .file_metadata()
+            .schema_descr()
+            .columns()
+            .iter();
+        leaves.position(|leaf| leaf.path().parts() == [column])
+    }
+
     /// About how many bytes this takes in memory.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {

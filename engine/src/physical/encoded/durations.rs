@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::error::Result;
-use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use storage::block::encoded::{EncodedColumn, Peak, can_read};
+use storage::block::encoded::{EncodedColumn, Peak, can_read, page_bounds};
 use storage::block::footer::BlockFooter;
 use storage::block::{BlockFile, read_rows};
 use storage::schema::names;
@@ -68,11 +67,10 @@ impl Durations {
 
     /// Goes on to a row group.
     pub(in crate::physical) fn open(&mut self, row_group: usize) {
-        let metadata = self.footer.metadata();
         self.row_group = row_group;
         self.column = None;
-        self.pages = pages(metadata, row_group).unwrap_or_else(|| {
-            let rows = metadata.row_group(row_group).num_rows();
+        self.pages = pages(&self.footer, row_group).unwrap_or_else(|| {
+            let rows = self.footer.metadata().row_group(row_group).num_rows();
             vec![Page {
                 end: usize::try_from(rows).unwrap_or(usize::MAX),
                 longest: i64::MAX,
@@ -125,7 +123,7 @@ impl Durations {
 
     async fn open_column(&mut self) -> Result<Column> {
         let metadata = self.footer.metadata();
-        let leaf = leaf(metadata);
+        let leaf = self.footer.leaf(names::DURATION);
         let leaf = leaf.filter(|leaf| can_read(metadata, self.row_group, *leaf, &DataType::Int64));
         let Some(leaf) = leaf else {
             return Ok(Column::Other);
@@ -186,28 +184,18 @@ fn encoded(
     RowValues::try_new(&durations).map(Some)
 }
 
-/// The column of durations in a file.
-fn leaf(metadata: &ParquetMetaData) -> Option<usize> {
-    let mut columns = metadata.file_metadata().schema_descr().columns().iter();
-    columns.position(|column| column.path().parts() == [names::DURATION])
-}
-
 /// The pages of a row group's durations; `None` if the page index does not say.
-fn pages(metadata: &ParquetMetaData, row_group: usize) -> Option<Vec<Page>> {
-    let leaf = leaf(metadata)?;
+fn pages(footer: &BlockFooter, row_group: usize) -> Option<Vec<Page>> {
+    let (leaf, metadata) = (footer.leaf(names::DURATION)?, footer.metadata());
     let ColumnIndexMetaData::INT64(index) = metadata.column_index()?.get(row_group)?.get(leaf)?
     else {
         return None;
     };
-    let locations = metadata.offset_index()?.get(row_group)?.get(leaf)?;
-    let locations = locations.page_locations();
-    let rows = metadata.row_group(row_group).num_rows();
-    let ends = locations.iter().skip(1).map(|page| page.first_row_index);
-    let pages = ends.chain([rows]).enumerate().map(|(page, end)| {
-        Some(Page {
-            end: usize::try_from(end).ok()?,
-            longest: index.max_value(page).copied().unwrap_or(i64::MAX),
-        })
-    });
-    pages.collect()
+    let bounds = page_bounds(metadata, row_group, leaf)?;
+    let ends = bounds.into_iter().skip(1).enumerate();
+    let page = |(page, end)| Page {
+        end,
+        longest: index.max_value(page).copied().unwrap_or(i64::MAX),
+    };
+    Some(ends.map(page).collect())
 }

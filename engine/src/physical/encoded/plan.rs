@@ -64,11 +64,8 @@ impl<'a> Planner<'a> {
             return Some(known);
         }
         let data_type = self.schema.field_with_name(name).ok()?.data_type();
+        let leaf = self.stored.footer.leaf(name)?;
         let metadata = self.stored.footer.metadata();
-        let columns = metadata.file_metadata().schema_descr().columns();
-        let leaf = columns
-            .iter()
-            .position(|column| column.path().parts() == [name])?;
         let mut groups = self.stored.row_groups.iter();
         if !groups.all(|&group| can_read(metadata, group, leaf, data_type)) {
             return None;

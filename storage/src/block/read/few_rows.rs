@@ -10,12 +10,12 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{cast, concat, concat_batches, take};
 use arrow::datatypes::{DataType, FieldRef, Schema, UInt32Type};
 use arrow::error::ArrowError;
-use parquet::file::metadata::ParquetMetaData;
 
 use super::encoded::{EncodedColumn, can_read};
 use super::file::BlockFile;
 use super::rows;
 use crate::block::MemoryBlock;
+use crate::block::footer::BlockFooter;
 use crate::error::StorageError;
 use crate::schema::names;
 
@@ -37,7 +37,7 @@ pub async fn read_rows(
     let schema = schema.map_err(|error| StorageError::from_parquet(&object, error))?;
     let (mut flat, mut leaves, mut nested) = (Vec::new(), Vec::new(), Vec::new());
     for field in schema.fields().iter().filter(|field| wanted(field.name())) {
-        match leaf(footer.metadata(), row_group, field) {
+        match leaf(&footer, row_group, field) {
             Some(leaf) => {
                 flat.push(Arc::clone(field));
                 leaves.push((leaf, field.data_type().clone()));
@@ -189,11 +189,9 @@ fn places_of(batch: &RecordBatch) -> &[u32] {
 }
 
 /// The column of the file that has a field's values, where these can be read as they are encoded.
-fn leaf(metadata: &ParquetMetaData, row_group: usize, field: &FieldRef) -> Option<usize> {
-    let columns = metadata.file_metadata().schema_descr().columns();
-    let mut leaves = columns.iter();
-    let leaf = leaves.position(|column| column.path().parts() == [field.name().as_str()])?;
-    can_read(metadata, row_group, leaf, field.data_type()).then_some(leaf)
+fn leaf(footer: &BlockFooter, row_group: usize, field: &FieldRef) -> Option<usize> {
+    let leaf = footer.leaf(field.name())?;
+    can_read(footer.metadata(), row_group, leaf, field.data_type()).then_some(leaf)
 }
 
 /// What a column has in some rows.

@@ -28,15 +28,11 @@ impl TraceIndex {
     /// If the store fails, or the block is damaged.
     pub(crate) async fn open(file: &mut BlockFile, row_group: usize) -> Result<Self, StorageError> {
         let footer = file.footer().await?;
-        let metadata = footer.metadata();
-        let columns = metadata.file_metadata().schema_descr().columns();
-        let leaf = columns
-            .iter()
-            .position(|column| column.path().parts() == [names::TRACE_ID]);
+        let leaf = footer.leaf(names::TRACE_ID);
         let leaf = leaf.ok_or_else(|| no_ids(file.meta()))?;
         let column = [(leaf, DataType::FixedSizeBinary(16))];
         let opened = EncodedColumn::open(file, row_group, &column).await?.pop();
-        let rows = metadata.row_group(row_group).num_rows();
+        let rows = footer.metadata().row_group(row_group).num_rows();
         Ok(Self {
             ids: opened.ok_or_else(|| no_ids(file.meta()))?,
             rows: usize::try_from(rows).unwrap_or_default(),

@@ -42,7 +42,8 @@ pub(super) fn estimated_bytes(chunk: &ColumnChunkMetaData) -> u64 {
 }
 
 /// First row of each page, then the number of rows; `None` if they make no sense.
-pub(super) fn page_bounds(
+#[must_use]
+pub fn page_bounds(
     metadata: &ParquetMetaData,
     row_group: usize,
     leaf: usize,

@@ -17,6 +17,7 @@ mod values;
 
 pub use crate::block::bits::Bits;
 pub(crate) use chunk::ColumnChunk;
+pub use chunk::page_bounds;
 pub use column::{EncodedColumn, can_read};
 pub use peaks::Peak;
 pub use row_codes::{Coded, RowCodes};
