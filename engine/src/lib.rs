@@ -16,7 +16,7 @@
 //! Reading order, from the ground up; a file imports from its own floor or from below:
 //!
 //! - *words*: [`error`] and its `limit`, [`grid`], `types`, `columns`, `fingerprint`, `operator`,
-//!   `batch`, `index`, `threads`;
+//!   `batch`, `index`, `rows`, `threads`;
 //! - *questions*, what a query needs before data, without DataFusion: [`plan`], [`prune`](mod@prune);
 //! - *numbers*: `aggregate` (states), `functions`, [`series`], `key` (what a group is called);
 //! - *traces*: `slice`, [`pieces`] with `pair_cache`, [`context`], `spanset`;
@@ -52,6 +52,7 @@ pub mod plan;
 mod provider;
 pub mod prune;
 mod read_size;
+mod rows;
 mod scan;
 pub mod search;
 pub mod series;

@@ -17,12 +17,13 @@ use storage::ids::BlockId;
 use super::candidate::{Candidate, Role, SAMPLES, SpanPlace};
 use super::candidates::Candidates;
 use super::cells::{Cell, Cells, TOP_TIER, order, salt, shifted, tier};
-use super::rows::{ChosenFrom, Located, RowValues};
+use super::values::{Located, RowValues};
 use crate::aggregate::StateKind;
 use crate::aggregate::interval::{IntervalCursor, Moments, OUTSIDE};
 use crate::functions::range_udaf::RangeArguments;
 use crate::index::index;
 use crate::key::Grouping;
+use crate::rows::Rows;
 use crate::spanset::number::Number;
 
 /// Chooses among the spans of a job.
@@ -45,8 +46,9 @@ pub(crate) struct Chooser {
 #[derive(Clone, Copy)]
 struct Offered<'a> {
     kind: StateKind,
-    first_row: usize,
-    rows: ChosenFrom<'a>,
+    /// The place in the block that rows are counted from.
+    first: usize,
+    rows: &'a Rows,
     groups: Option<&'a [u32]>,
     hashes: &'a [u64],
     values: OfferedValues<'a>,
@@ -129,10 +131,11 @@ impl Chooser {
         }
     }
 
-    /// Considers some rows that follow those considered before.
+    /// Considers some rows, by their distance from a row of the row group, that follow those considered
+    /// before.
     pub(crate) fn offer(
         &mut self,
-        rows: ChosenFrom<'_>,
+        (first, rows): (usize, &Rows),
         located: Located<'_>,
         (groups, grouping): (Option<&[u32]>, &Grouping),
         values: OfferedValues<'_>,
@@ -143,7 +146,7 @@ impl Chooser {
         }
         let offered = Offered {
             kind: self.kind,
-            first_row: self.first_row,
+            first: self.first_row + first,
             rows,
             groups,
             hashes: &self.hashes,
@@ -188,7 +191,7 @@ impl Chooser {
 
 impl Offered<'_> {
     fn place(&self, at: usize) -> usize {
-        self.first_row + self.rows.get(at)
+        self.first + self.rows.get(at)
     }
 
     /// Considers all of the rows for one interval.
@@ -263,7 +266,7 @@ impl Offered<'_> {
         let count = self.rows.len();
         for of_tier in (0..=TOP_TIER).rev() {
             let goes_on = match self.rows {
-                ChosenFrom::All { .. } => {
+                Rows::All(_) => {
                     let step = 1 << of_tier;
                     let first = shifted(self.place(0), number);
                     let before = first.next_multiple_of(step) - first;
@@ -272,7 +275,7 @@ impl Offered<'_> {
                     let is_of_tier = |at: &usize| tier(self.place(*at), number) == of_tier;
                     act(of_tier, &mut multiples.filter(is_of_tier))
                 }
-                ChosenFrom::Some { .. } => {
+                Rows::Some(_) => {
                     let is_of_tier = |at: &usize| tier(self.place(*at), number) == of_tier;
                     act(of_tier, &mut (0..count).filter(is_of_tier))
                 }
@@ -337,12 +340,10 @@ mod tests {
             let times: Vec<i64> = spans.iter().map(|span| span.0).collect();
             let durations = spans.iter().map(|span| span.1);
             let values = RowValues::Int(Int64Array::from_iter_values(durations));
-            let rows: Vec<u32> = (0..).take(spans.len()).collect();
             let rows = if all {
-                let count = spans.len();
-                ChosenFrom::All { first, count }
+                Rows::All(spans.len())
             } else {
-                ChosenFrom::Some { first, rows: &rows }
+                Rows::Some((0..).take(spans.len()).collect())
             };
             let mut intervals = Vec::new();
             let located = chooser.locate(Moments::Times(&times), &mut intervals);
@@ -353,7 +354,7 @@ mod tests {
                 aggregated: None,
             };
             chooser
-                .offer(rows, located, (None, &grouping), values)
+                .offer((first, &rows), located, (None, &grouping), values)
                 .unwrap();
         }
         let found = chooser.finish();
@@ -399,16 +400,15 @@ mod tests {
             let mut chooser = Chooser::new(block, StateKind::Count, &arguments);
             let mut grouping = Grouping::new([&DataType::Int64]);
             grouping.groups(&[Arc::clone(&keys)]).unwrap();
-            let rows = ChosenFrom::All {
-                first: 0,
-                count: groups.len(),
-            };
+            let rows = Rows::All(groups.len());
             let values = OfferedValues {
                 ranks: None,
                 aggregated: None,
             };
             let of = (Some(&groups[..]), &grouping);
-            chooser.offer(rows, Located::One(3), of, values).unwrap();
+            chooser
+                .offer((0, &rows), Located::One(3), of, values)
+                .unwrap();
             let rows = chooser.finish();
             let rows = rows
                 .each()

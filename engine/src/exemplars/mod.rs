@@ -1,8 +1,8 @@
 //! Exemplars: spans shown beside the series that they count in.
 //!
 //! Of all spans that count, a few are chosen that a reader may want to open: the slowest, and some others,
-//! spread over time and series. [`chooser`] chooses in the pass that aggregates, by row, of [`rows`] and into
-//! [`cells`]; [`candidates`] merges what jobs chose, and is kept with their states; [`shown`] says what the few are shown with that
+//! spread over time and series. [`chooser`] chooses in the pass that aggregates, by row and its
+//! [`values`], into [`cells`]; [`candidates`] merges what jobs chose, and is kept with their states; [`shown`] says what the few are shown with that
 //! are to be seen, [`mod@candidate`]s hold it, and [`mod@attach`] puts them beside the finished series.
 //!
 //! The choice is made of the stored rows alone. The same stored spans give the same exemplars, whatever the
@@ -14,8 +14,8 @@ mod candidate;
 mod candidates;
 mod cells;
 pub(crate) mod chooser;
-pub(crate) mod rows;
 pub(crate) mod shown;
+pub(crate) mod values;
 
 pub use attach::attach;
 pub(crate) use candidate::Candidate;

@@ -9,15 +9,15 @@ use datafusion::error::Result;
 use storage::block::MemoryBlock;
 use storage::schema::names;
 
-use super::encoded::{Durations, Rows};
+use super::encoded::Durations;
 use crate::aggregate::interval::Moments;
 use crate::batch::named;
 use crate::exemplars::Candidates;
 use crate::exemplars::chooser::{Chooser, OfferedValues};
-use crate::exemplars::rows::{ChosenFrom, Located, RowValues};
-use crate::index::index;
+use crate::exemplars::values::{Located, RowValues};
 use crate::key::Grouping;
 use crate::provider::Spans;
+use crate::rows::Rows;
 
 /// Chooses among rows that come in the order of their block.
 pub(crate) struct RowChooser {
@@ -125,16 +125,10 @@ impl RowChooser {
                 ranks: aggregated.as_ref().or(longest.as_ref()),
                 aggregated: aggregated.as_ref(),
             };
-            let Rows::Some(distances) = &distances else {
-                break;
-            };
-            let chosen_from = ChosenFrom::Some {
-                first: from,
-                rows: distances,
-            };
             let groups = groups.and_then(|groups| groups.get(at..at + count));
             let groups = (groups, grouping);
-            self.chooser.offer(chosen_from, located, groups, values)?;
+            self.chooser
+                .offer((from, &distances), located, groups, values)?;
             at += count;
         }
         Ok(())
@@ -149,10 +143,7 @@ impl RowChooser {
     ) -> Result<Option<RowValues>> {
         match &mut self.durations {
             Source::Stored(durations) => {
-                let last = match rows {
-                    Rows::All(count) => count.saturating_sub(1),
-                    Rows::Some(rows) => rows.last().map_or(0, |row| index(*row)),
-                };
+                let last = rows.get(rows.len().saturating_sub(1));
                 let window = first..first + last + 1;
                 let chooser = &self.chooser;
                 durations.wanted(window, rows, located, chooser).await

@@ -49,6 +49,7 @@ const FLOORS: &[(&str, &[Floor])] = &[
                     "error.rs",
                     "limit.rs",
                     "index.rs",
+                    "rows.rs",
                     "threads.rs",
                     "grid.rs",
                     "fingerprint.rs",

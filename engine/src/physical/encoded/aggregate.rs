@@ -22,7 +22,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use storage::block::BlockFile;
 use storage::block::encoded::EncodedColumn;
 
-use super::codes::{Codes, Rows};
+use super::codes::Codes;
 use super::durations::Durations;
 use super::page_index::{Remaining, remaining};
 use super::plan::{EncodedColumns, Planner};
@@ -33,10 +33,11 @@ use crate::aggregate::interval::{IntervalCursor, Moments};
 use crate::aggregate::{Groups, RangeState, StateKind};
 use crate::exemplars::Candidates;
 use crate::exemplars::chooser::{Chooser, OfferedValues};
-use crate::exemplars::rows::{ChosenFrom, RowValues};
+use crate::exemplars::values::RowValues;
 use crate::functions::range_udaf::RangeArguments;
 use crate::key::{Grouping, KeyTable};
 use crate::lower::{LoweredAggregate, Selected};
+use crate::rows::Rows;
 use crate::scan::{StoredRows, row_groups};
 
 /// Rows that are looked at together: few enough that their codes stay in the nearest cache.
@@ -243,15 +244,7 @@ impl Choice {
             },
             aggregated: aggregated.as_ref(),
         };
-        let first = window.start;
-        let rows = match selected {
-            Rows::All(count) => ChosenFrom::All {
-                first,
-                count: *count,
-            },
-            Rows::Some(rows) => ChosenFrom::Some { first, rows },
-        };
-        chooser.offer(rows, located, groups, values)
+        chooser.offer((window.start, selected), located, groups, values)
     }
 }
 

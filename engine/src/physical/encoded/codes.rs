@@ -1,4 +1,4 @@
-//! The codes of some neighbouring rows of a column, and which of the rows are left.
+//! The codes of some neighbouring rows of a column, and which rows are left by their codes.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use storage::StorageError;
 use storage::block::encoded::{Bits, Coded, EncodedColumn, RowCodes};
 
 use crate::index::index;
+use crate::rows::Rows;
 
 /// The codes of one column in some neighbouring rows.
 #[derive(Debug)]
@@ -53,34 +54,7 @@ const FEW: usize = 2;
 /// less for each.
 const PICKED: usize = 8;
 
-/// Rows of a window.
-#[derive(Debug)]
-pub(in crate::physical) enum Rows {
-    /// All, so many.
-    All(usize),
-    /// Some, ascending.
-    Some(Vec<u32>),
-}
-
 impl Rows {
-    pub(in crate::physical) fn len(&self) -> usize {
-        match self {
-            Self::All(count) => *count,
-            Self::Some(rows) => rows.len(),
-        }
-    }
-
-    /// Does something with each.
-    ///
-    /// # Errors
-    /// What `act` gives.
-    pub(in crate::physical) fn each(&self, act: impl FnMut(usize) -> Result<()>) -> Result<()> {
-        match self {
-            Self::All(count) => (0..*count).try_for_each(act),
-            Self::Some(rows) => rows.iter().map(|row| index(*row)).try_for_each(act),
-        }
-    }
-
     /// Those whose code is to be kept.
     pub(super) fn filter(self, codes: &Codes, keep: &[bool]) -> Self {
         let kept = |code: u32| keep.get(index(code)).copied().unwrap_or(false);

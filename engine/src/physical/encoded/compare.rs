@@ -20,7 +20,7 @@ use futures::try_join;
 use storage::block::BlockFile;
 use storage::block::encoded::{Bits, EncodedColumn, RowCodes};
 
-use super::codes::{Codes, Rows};
+use super::codes::Codes;
 use super::lists::{Lists, Residual};
 use super::plan::{EncodedColumns, Planner};
 use super::window::{Cached, Intervals, OfColumn, Truths, When, Window, external, window_end};
@@ -32,6 +32,7 @@ use crate::compare::residual::ResidualCounter;
 use crate::compare::tally::Tally;
 use crate::functions::range_udaf::RangeArguments;
 use crate::lower::Selected;
+use crate::rows::Rows;
 use crate::scan::StoredRows;
 use crate::types::Type;
 

@@ -15,12 +15,12 @@ use storage::block::footer::BlockFooter;
 use storage::block::{BlockFile, read_rows};
 use storage::schema::names;
 
-use super::codes::Rows;
 use super::window::{Window, external};
 use crate::batch::named;
 use crate::exemplars::chooser::Chooser;
-use crate::exemplars::rows::{Located, RowValues};
+use crate::exemplars::values::{Located, RowValues};
 use crate::index::index;
+use crate::rows::Rows;
 
 /// The durations of a row group's spans, read forwards.
 pub(in crate::physical) struct Durations {

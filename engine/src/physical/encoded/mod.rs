@@ -17,7 +17,6 @@ mod traces;
 mod window;
 
 pub(crate) use aggregate::EncodedAggregate;
-pub(super) use codes::Rows;
 pub(crate) use compare::EncodedCompare;
 pub(super) use durations::Durations;
 pub(crate) use traces::EncodedTraces;

@@ -15,10 +15,10 @@ use storage::block::encoded::EncodedColumn;
 use storage::ids::TraceId;
 use storage::schema::names;
 
-use super::codes::Rows;
 use super::page_index::{Remaining, remaining};
 use super::plan::{EncodedColumns, Planner};
 use super::window::{OfColumn, Window, external, window_end};
+use crate::rows::Rows;
 use crate::scan::StoredRows;
 
 /// Rows that are looked at together.

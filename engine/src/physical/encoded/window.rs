@@ -15,9 +15,10 @@ use storage::StorageError;
 use storage::block::encoded::EncodedColumn;
 use storage::schema::names;
 
-use super::codes::{Codes, Rows, number};
+use super::codes::{Codes, number};
 use crate::aggregate::interval::{IntervalCursor, OUTSIDE};
 use crate::index::index;
+use crate::rows::Rows;
 
 impl Rows {
     /// Those that a condition holds for.

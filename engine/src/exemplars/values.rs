@@ -1,4 +1,4 @@
-//! Some rows of a row group, and their values.
+//! Values of rows, and the intervals that rows are in.
 
 use std::ops::Range;
 
@@ -13,15 +13,6 @@ use crate::aggregate::histogram::{float_bucket, int_bucket};
 use crate::aggregate::interval::OUTSIDE;
 use crate::index::index;
 use crate::spanset::number::Number;
-
-/// Some rows of a row group, ascending.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum ChosenFrom<'a> {
-    /// So many from a row on.
-    All { first: usize, count: usize },
-    /// Those at some distances from a row.
-    Some { first: usize, rows: &'a [u32] },
-}
 
 /// Values of rows: what is aggregated of them, or their durations where they are only counted.
 #[derive(Debug, Clone)]
@@ -67,22 +58,6 @@ impl<'a> Located<'a> {
             intervals,
             first,
             last,
-        }
-    }
-}
-
-impl ChosenFrom<'_> {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::All { count, .. } => *count,
-            Self::Some { rows, .. } => rows.len(),
-        }
-    }
-
-    pub(super) fn get(&self, at: usize) -> usize {
-        match self {
-            Self::All { first, .. } => first + at,
-            Self::Some { first, rows } => first + rows.get(at).map_or(0, |row| index(*row)),
         }
     }
 }
