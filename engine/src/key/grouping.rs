@@ -121,19 +121,23 @@ impl Grouping {
 
     /// The key columns of all groups, without dictionaries.
     pub(crate) fn keys(&self) -> Result<Vec<ArrayRef>> {
-        let width = self.columns.len();
-        let column = |(at, column): (usize, &Interner)| {
-            if width == 1 {
-                return column.array((0..).take(self.len()));
-            }
-            column.array(self.members.iter().skip(at).step_by(width).copied())
-        };
-        self.columns.iter().enumerate().map(column).collect()
+        self.keys_from(0)
     }
 
     /// Hashes of the keys of all groups from `first` on: the same for the same keys, wherever and
     /// whenever they are grouped.
     pub(crate) fn hashes(&self, first: usize) -> Result<Vec<u64>> {
+        let mut hashes = vec![0; self.len() - first];
+        create_hashes(
+            &self.keys_from(first)?,
+            &RandomState::with_seed(0),
+            &mut hashes,
+        )?;
+        Ok(hashes)
+    }
+
+    /// The key columns of all groups from `first` on.
+    fn keys_from(&self, first: usize) -> Result<Vec<ArrayRef>> {
         let width = self.columns.len();
         let column = |(at, column): (usize, &Interner)| {
             if width == 1 {
@@ -142,11 +146,7 @@ impl Grouping {
             let members = self.members.iter().skip(first * width + at);
             column.array(members.step_by(width).copied())
         };
-        let columns = self.columns.iter().enumerate().map(column);
-        let columns = columns.collect::<Result<Vec<_>>>()?;
-        let mut hashes = vec![0; self.len() - first];
-        create_hashes(&columns, &RandomState::with_seed(0), &mut hashes)?;
-        Ok(hashes)
+        self.columns.iter().enumerate().map(column).collect()
     }
 
     /// Bytes held, about.
