@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{Int64Array, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use datafusion::datasource::provider_as_source;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
@@ -32,7 +32,7 @@ use crate::context::QueryContext;
 use crate::error::EngineError;
 use crate::functions::ids::not_of_traces;
 use crate::pieces;
-use crate::provider::{SpanTable, Spans, VirtualColumns, with_virtual_columns};
+use crate::provider::{SpanTable, Spans, VirtualColumns, with_rows, with_virtual_columns};
 use crate::slice::Slice;
 
 /// Blocks in which the traces of another are looked up at once.
@@ -335,7 +335,7 @@ impl Opened {
                     Around::Above | Around::Trace => live_traces_of_rows(&block, rows),
                 };
                 let batch = live_rows(&block, &ranges).map_err(external)?;
-                batches.push(with_rows(&batch, 0, &ranges)?);
+                batches.push(with_rows(&batch, ranges.into_iter().flatten())?);
                 with_virtual_columns(&block.schema)
             }
             Spans::Stored { file, footer, .. } => {
@@ -362,7 +362,8 @@ impl Opened {
                     };
                     let batch = read_rows(&mut file, row_group, &ranges, &wanted).await;
                     let batch = batch.map_err(external)?;
-                    batches.push(with_rows(&batch, group.start, &ranges)?);
+                    let rows = ranges.into_iter().flatten();
+                    batches.push(with_rows(&batch, rows.map(|row| group.start + row))?);
                 }
                 with_virtual_columns(footer.schema()?)
             }
@@ -412,22 +413,6 @@ pub(crate) fn row_groups(footer: &BlockFooter) -> impl Iterator<Item = Range<usi
         end += usize::try_from(group.num_rows()).unwrap_or_default();
         start..end
     })
-}
-
-/// Rows that lie in these ranges from a row on, with their [`ROW`] behind their columns.
-fn with_rows(
-    batch: &RecordBatch,
-    first: usize,
-    ranges: &[Range<usize>],
-) -> DataFusionResult<RecordBatch> {
-    let rows = ranges.iter().cloned().flatten();
-    let rows = rows.map(|row| i64::try_from(first + row).unwrap_or(i64::MAX));
-    let mut fields: Vec<_> = batch.schema_ref().fields().iter().cloned().collect();
-    fields.push(Arc::new(Field::new(ROW, DataType::Int64, false)));
-    let mut columns = batch.columns().to_vec();
-    columns.push(Arc::new(Int64Array::from_iter_values(rows)));
-    let schema = Arc::new(Schema::new(fields));
-    Ok(RecordBatch::try_new(schema, columns)?)
 }
 
 /// Where the columns of these names are in a schema.

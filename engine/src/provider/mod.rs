@@ -172,20 +172,34 @@ fn places() -> FieldRef {
 
 /// A live block with its rows' places behind its columns; nothing else is copied.
 fn with_places(block: &MemoryBlock) -> Result<MemoryBlock> {
-    let fields = block.schema.fields().iter().cloned().chain([places()]);
-    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let mut places = 0_i64..;
+    let mut next = 0;
     let batches = block.batches.iter().map(|batch| {
-        let own = places.by_ref().take(batch.num_rows());
-        let own: ArrayRef = Arc::new(Int64Array::from_iter_values(own));
-        let columns = batch.columns().iter().cloned().chain([own]);
-        RecordBatch::try_new(Arc::clone(&schema), columns.collect())
+        let first = next;
+        next += batch.num_rows();
+        with_rows(batch, first..next)
     });
     Ok(MemoryBlock {
         meta: Arc::clone(&block.meta),
-        batches: batches.collect::<std::result::Result<_, _>>()?,
-        schema,
+        batches: batches.collect::<Result<_>>()?,
+        schema: with_place(&block.schema),
     })
+}
+
+/// Rows with their places in their block behind their columns.
+pub(crate) fn with_rows(
+    batch: &RecordBatch,
+    rows: impl Iterator<Item = usize>,
+) -> Result<RecordBatch> {
+    let places = rows.map(|row| i64::try_from(row).unwrap_or(i64::MAX));
+    let places: ArrayRef = Arc::new(Int64Array::from_iter_values(places));
+    let columns = batch.columns().iter().cloned().chain([places]);
+    let schema = with_place(batch.schema_ref());
+    Ok(RecordBatch::try_new(schema, columns.collect())?)
+}
+
+fn with_place(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().cloned().chain([places()]);
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 #[async_trait]
