@@ -5,7 +5,8 @@ use traceql::ast::{MetricsAggregate, MetricsFunction, MetricsStage};
 
 use super::Exemplar;
 use super::candidate::{Chosen, ShownSpan};
-use crate::aggregate::histogram::{bound, float_bucket, int_bucket};
+use super::values::bucket;
+use crate::aggregate::histogram::bound;
 use crate::plan::MetricsPlan;
 use crate::series::{Label, LabelValue, SeriesSet, label_order, satisfies_filters};
 use crate::spanset::number::Number;
@@ -82,13 +83,7 @@ fn place(
         find(set, interval, &labels)
     };
     match &aggregate.function {
-        MetricsFunction::HistogramOverTime => {
-            let bucket = match value {
-                Number::Int(value) | Number::Duration(value) => int_bucket(value),
-                Number::Float(value) => float_bucket(value),
-            };
-            with("__bucket", bound(bucket?) / scale)
-        }
+        MetricsFunction::HistogramOverTime => with("__bucket", bound(bucket(value)?) / scale),
         MetricsFunction::QuantileOverTime { quantiles } => {
             let value = value.as_float() / scale;
             let distance = |&(_, sample): &(usize, f64)| (sample - value).abs();

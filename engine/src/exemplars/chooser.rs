@@ -197,7 +197,7 @@ impl Offered<'_> {
     /// Considers all of the rows for one interval.
     fn of_one(&self, cell: &mut Cell) {
         if let Some(values) = self.values.ranks
-            && let Some((at, value)) = values.largest(0..self.rows.len(), self.kind)
+            && let Some((at, value)) = values.largest(self.kind)
             && cell.wants(value)
         {
             cell.largest = Some((self.place(at), value));

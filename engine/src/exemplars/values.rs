@@ -1,7 +1,5 @@
 //! Values of rows, and the intervals that rows are in.
 
-use std::ops::Range;
-
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
@@ -115,43 +113,41 @@ impl RowValues {
     }
 
     /// The first of the rows with the largest value among those that count, and the value.
-    pub(super) fn largest(&self, rows: Range<usize>, kind: StateKind) -> Option<(usize, Number)> {
-        if let &Self::Largest { at, value } = self {
-            let value = Number::Int(value);
-            return counts(value, kind).then_some((at, value));
-        }
-        if let Self::Int(values) = self
-            && values.null_count() == 0
-        {
-            let values = values.values().get(rows.clone())?;
-            let most = values.iter().copied().max()?;
-            let value = Number::Int(most);
-            if !counts(value, kind) {
-                return None;
+    pub(super) fn largest(&self, kind: StateKind) -> Option<(usize, Number)> {
+        match self {
+            &Self::Largest { at, value } => {
+                let value = Number::Int(value);
+                counts(value, kind).then_some((at, value))
             }
-            let at = values.iter().position(|value| *value == most)?;
-            return Some((rows.start + at, value));
-        }
-        let mut largest: Option<(usize, Number)> = None;
-        for row in rows {
-            if let Some(value) = self.get(row, kind)
-                && largest.is_none_or(|(_, held)| is_larger(value, held))
-            {
-                largest = Some((row, value));
+            Self::Int(values) if values.null_count() == 0 => {
+                let most = values.values().iter().copied().max()?;
+                let at = values.values().iter().position(|value| *value == most)?;
+                let value = Number::Int(most);
+                counts(value, kind).then_some((at, value))
+            }
+            _ => {
+                let mut largest: Option<(usize, Number)> = None;
+                self.each(kind, |row, value| {
+                    if largest.is_none_or(|(_, held)| is_larger(value, held)) {
+                        largest = Some((row, value));
+                    }
+                });
+                largest
             }
         }
-        largest
     }
 }
 
 /// Whether a function that keeps such states counts a span with this value.
 fn counts(value: Number, kind: StateKind) -> bool {
+    let is_nan = matches!(value, Number::Float(value) if value.is_nan());
+    !is_nan && (kind != StateKind::Log2 || bucket(value).is_some())
+}
+
+/// The bucket of a histogram that a value is in.
+pub(super) fn bucket(value: Number) -> Option<i32> {
     match value {
-        Number::Int(value) | Number::Duration(value) => {
-            kind != StateKind::Log2 || int_bucket(value).is_some()
-        }
-        Number::Float(value) => {
-            !value.is_nan() && (kind != StateKind::Log2 || float_bucket(value).is_some())
-        }
+        Number::Int(value) | Number::Duration(value) => int_bucket(value),
+        Number::Float(value) => float_bucket(value),
     }
 }
