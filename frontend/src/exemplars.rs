@@ -13,6 +13,7 @@ use futures::StreamExt as _;
 use storage::ids::BlockId;
 
 use crate::answer::Answer;
+use crate::blocks::Block;
 use crate::error::QueryError;
 use crate::schedule::run_jobs;
 use crate::stats::QueryStats;
@@ -60,7 +61,7 @@ pub(crate) async fn add_exemplars(
             plan: Arc::clone(plan),
             rows: spans.keys().copied().collect(),
         };
-        jobs.push((block, work, slice(survivors, block, spans)?));
+        jobs.push((block, work, whole(survivors, block)?));
     }
     let stats = &mut answer.stats;
     stats.jobs_total += u64::try_from(jobs.len()).unwrap_or(u64::MAX);
@@ -102,24 +103,10 @@ fn unread(chosen: &[Chosen]) -> BTreeMap<BlockId, BTreeMap<u64, usize>> {
     unread
 }
 
-/// The row groups of a block that have some rows.
-fn slice(
-    survivors: &Survivors,
-    block: BlockId,
-    rows: &BTreeMap<u64, usize>,
-) -> Result<Slice, QueryError> {
+/// The whole of a block.
+fn whole(survivors: &Survivors, block: BlockId) -> Result<Slice, QueryError> {
     let mut stored = survivors.stored.iter().map(|(block, _)| block);
     let block = stored.find(|stored| stored.block_id == block);
     let block = block.ok_or(QueryError::Internal("an exemplar of no block"))?;
-    let mut end = 0;
-    let has_rows = block.row_groups.iter().map(|group| {
-        let start = end;
-        end += group.row_count;
-        rows.range(start..end).next().is_some()
-    });
-    let row_groups = has_rows.enumerate().filter(|(_, has_rows)| *has_rows);
-    Ok(Slice::Stored {
-        row_groups: row_groups.map(|(index, _)| index).collect(),
-        block: Arc::clone(block),
-    })
+    Ok(Block::Stored(Arc::clone(block)).whole())
 }

@@ -102,7 +102,12 @@ impl Candidates {
             let shown = placed.candidate.shown_bytes();
             shown.saturating_sub(HELD_BYTES)
         });
-        self.placed.len() * CANDIDATE_BYTES + shown.sum::<usize>()
+        self.least_bytes() + shown.sum::<usize>()
+    }
+
+    /// The same as long as it was not read what they are shown with.
+    pub(super) const fn least_bytes(&self) -> usize {
+        self.placed.len() * CANDIDATE_BYTES
     }
 
     /// Each with its interval.
@@ -187,7 +192,7 @@ impl Candidates {
         if self.placed.len() > self.reduced.max(AT_LEAST) * 2 {
             self.reduce();
         }
-        self.limit.check(self.placed.len() * CANDIDATE_BYTES)
+        self.limit.check(self.least_bytes())
     }
 
     /// Leaves one candidate of each role in each cell, in order of cells.

@@ -93,7 +93,7 @@ impl Chooser {
 
     /// Bytes held, about.
     pub(crate) fn bytes(&self) -> usize {
-        self.cells.bytes() + self.hashes.capacity() * size_of::<u64>() + self.found.bytes()
+        self.cells.bytes() + self.hashes.capacity() * size_of::<u64>() + self.found.least_bytes()
     }
 
     /// In which intervals rows are; `intervals` has room for those of each.

@@ -67,6 +67,8 @@ pub(crate) struct EncodedAggregate {
 /// What is chosen to be shown of the rows.
 struct Choice {
     chooser: Chooser,
+    /// The place in the block of each row group's first row.
+    first_rows: Vec<usize>,
     /// Where it is by their durations that rows are compared.
     durations: Option<Durations>,
     /// Room for the intervals of rows.
@@ -164,14 +166,12 @@ impl EncodedAggregate {
         } else {
             None
         };
-        let footer = file.footer().await.map_err(external)?;
-        let first_rows: Vec<usize> = row_groups(&footer).map(|group| group.start).collect();
         let mut aggregation = Aggregation::new(self, choice);
         for Remaining { row_group, rows } in &self.remaining {
             let columns = EncodedColumn::open(&mut file, *row_group, &self.columns.leaves).await;
             aggregation.open(columns.map_err(external)?);
             if let Some(choice) = &mut aggregation.choice {
-                choice.open(*row_group, first_rows.get(*row_group).copied());
+                choice.open(*row_group);
             }
             let mut windows = 0;
             for rows in rows {
@@ -197,8 +197,10 @@ impl EncodedAggregate {
 
     async fn choice(&self, file: &mut BlockFile) -> Result<Choice> {
         let block = file.meta().block_id;
+        let footer = file.footer().await.map_err(external)?;
         Ok(Choice {
             chooser: Chooser::new(block, self.kind, &self.arguments),
+            first_rows: row_groups(&footer).map(|group| group.start).collect(),
             durations: if self.value.as_ref().is_none_or(OfColumn::is_duration) {
                 Some(Durations::of(file.clone()).await?)
             } else {
@@ -210,8 +212,9 @@ impl EncodedAggregate {
 }
 
 impl Choice {
-    /// Goes on to another row group, whose first row has this place in the block.
-    fn open(&mut self, row_group: usize, first_row: Option<usize>) {
+    /// Goes on to another row group.
+    fn open(&mut self, row_group: usize) {
+        let first_row = self.first_rows.get(row_group).copied();
         self.chooser.open(first_row.unwrap_or_default());
         if let Some(durations) = &mut self.durations {
             durations.open(row_group);
