@@ -15,7 +15,6 @@ use storage::ids::BlockId;
 use crate::answer::Answer;
 use crate::blocks::Block;
 use crate::error::QueryError;
-use crate::schedule::run_jobs;
 use crate::stats::QueryStats;
 use crate::survivors::Survivors;
 use crate::workers::Workers;
@@ -65,22 +64,15 @@ pub(crate) async fn add_exemplars(
     }
     let stats = &mut answer.stats;
     stats.jobs_total += u64::try_from(jobs.len()).unwrap_or(u64::MAX);
-    let (options, own) = (workers.options, workers.clone());
-    let run = move |(block, work, slice): &(BlockId, Work, Slice)| {
-        let (own, block, work, slice) = (own.clone(), *block, work.clone(), slice.clone());
-        async move { Ok((block, own.run_once::<Vec<ShownSpan>>(work, slice).await?)) }
-    };
-    {
-        let mut results = pin!(run_jobs(jobs, options, run));
-        while let Some(result) = results.next().await {
-            let completed = result?;
-            stats.jobs_completed += 1;
-            stats.jobs_retried += u64::from(completed.retries);
-            let (block, shown) = completed.value;
-            let spans = unread.get(&block).into_iter().flatten();
-            for (shown, (_, at)) in shown.into_iter().zip(spans) {
-                chosen[*at].show(shown);
-            }
+    let mut results = pin!(workers.run_all(jobs));
+    while let Some(result) = results.next().await {
+        let completed = result?;
+        stats.jobs_completed += 1;
+        stats.jobs_retried += u64::from(completed.retries);
+        let (block, shown): (_, Vec<ShownSpan>) = completed.value;
+        let spans = unread.get(&block).into_iter().flatten();
+        for (shown, (_, at)) in shown.into_iter().zip(spans) {
+            chosen[*at].show(shown);
         }
     }
     let mut reads = QueryStats::default();

@@ -237,13 +237,15 @@ impl Search {
             window: self.window,
             limits,
         };
-        let mut results = pin!(self.workers.run_all::<Vec<TraceMatch>>(work, slices));
+        let jobs = slices.into_iter().map(|slice| ((), work.clone(), slice));
+        let mut results = pin!(self.workers.run_all(jobs.collect()));
         while let Some(result) = results.next().await {
             let completed = result?;
             self.answer.stats.jobs_completed += 1;
             self.answer.stats.jobs_retried += u64::from(completed.retries);
+            let ((), found): (_, Vec<TraceMatch>) = completed.value;
             let traces = &mut self.answer.traces;
-            traces.extend(completed.value);
+            traces.extend(found);
             traces.sort_by(TraceMatch::newest_first);
             // A trace in pieces is found in each round that has one of its blocks.
             traces.dedup_by_key(|trace| trace.trace_id);

@@ -52,21 +52,23 @@ impl Workers {
         Ok(completed.value)
     }
 
-    /// Does the same work over many slices, and gives what each comes to as it comes, in no order.
-    /// Dropping the stream stops it.
-    pub(crate) fn run_all<T>(
+    /// Does work over many slices, and gives what each comes to as it comes, in no order, with what it
+    /// is known by. Dropping the stream stops it.
+    pub(crate) fn run_all<K, T>(
         &self,
-        work: Work,
-        slices: Vec<Slice>,
-    ) -> impl Stream<Item = Result<Completed<T>, EngineError>> + Send
+        jobs: Vec<(K, Work, Slice)>,
+    ) -> impl Stream<Item = Result<Completed<(K, T)>, EngineError>> + Send
     where
+        K: Copy + Send + Sync,
         T: TryFrom<Found, Error = EngineError> + Send + 'static,
     {
         let workers = self.clone();
-        run_jobs(slices, self.options, move |slice: &Slice| {
-            let (workers, work, slice) = (workers.clone(), work.clone(), slice.clone());
-            async move { workers.run_once(work, slice).await }
-        })
+        let run = move |(key, work, slice): &(K, Work, Slice)| {
+            let (workers, key) = (workers.clone(), *key);
+            let (work, slice) = (work.clone(), slice.clone());
+            async move { Ok((key, workers.run_once(work, slice).await?)) }
+        };
+        run_jobs(jobs, self.options, run)
     }
 
     /// The traces that may lie in several of some blocks, as far as one of those that a request
