@@ -6,7 +6,7 @@ use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use storage::schema::names;
-use traceql::ast::{FieldExpr, Pipeline, SpansetExpr};
+use traceql::ast::FieldExpr;
 
 use super::layout::Layout;
 use super::spansets;
@@ -65,13 +65,7 @@ impl Selected {
         let (time, arguments) = time_and_grid(grid, limit);
         let mut used = column_names(used);
         used.extend(column_names([&time].into_iter()));
-        // Exemplars show what the query names, though spans were selected without looking at others.
-        let looks_around = !Derived::among(used.clone()).0.is_empty();
-        let selection = match &plan.selection {
-            Selection::Spans(filters) if looks_around => &Selection::Traces(pipeline_of(filters)),
-            selection => selection,
-        };
-        let source = match selection {
+        let source = match &plan.selection {
             Selection::Spans(filters) => {
                 Source::Filter(predicate(filters, layout, &time, &arguments)?)
             }
@@ -169,19 +163,6 @@ impl Selected {
             }
             Source::Spansets { read, .. } => read.clone(),
         })
-    }
-}
-
-/// The pipeline that selects spans by some conditions.
-fn pipeline_of(filters: &[FieldExpr]) -> Pipeline {
-    let stage = |condition: &FieldExpr| {
-        traceql::ast::Stage::Spansets(SpansetExpr::Filter {
-            range: condition.range,
-            condition: Some(condition.clone()),
-        })
-    };
-    Pipeline {
-        stages: filters.iter().map(stage).collect(),
     }
 }
 
