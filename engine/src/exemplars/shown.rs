@@ -26,6 +26,7 @@ use crate::show::Shown;
 pub(crate) struct LoweredExemplar {
     keys: Vec<Expr>,
     key_kinds: Vec<KeyKind>,
+    /// What the query names besides the keys.
     shown: Shown,
     columns: [Expr; 3],
 }
@@ -43,8 +44,12 @@ impl LoweredExemplar {
         aggregate: &MetricsAggregate,
         layout: &Layout<'_>,
     ) -> Result<Self> {
+        let is_key = |attribute: &Attribute| {
+            let mut keys = aggregate.by.iter();
+            keys.any(|by| by.attribute == *attribute)
+        };
         let mut named = plan.attributes();
-        named.retain(|attribute| !is_id(attribute));
+        named.retain(|attribute| !is_id(attribute) && !is_key(attribute));
         let LoweredAggregate {
             keys, key_kinds, ..
         } = LoweredAggregate::lower(aggregate, plan.log2_quantiles, layout)?;
@@ -89,12 +94,21 @@ impl LoweredExemplar {
         let rows = shown.into_iter().enumerate().map(|(row, shown)| {
             let key = keys.iter().map(|column| column.get(row));
             let mut key = key.collect::<Result<Vec<KeyValue<'_>>>>()?;
+            let mut attributes = labels_of(shown);
+            for ((by, column), value) in aggregate.by.iter().zip(&keys).zip(&key) {
+                // An array has no form as a label.
+                if is_id(&by.attribute) || column.elements(row)?.is_some() {
+                    continue;
+                }
+                let name = by.attribute.canonical().into();
+                attributes.extend(value.label().map(|value| Label { name, value }));
+            }
             let mut span = ShownSpan {
                 start_ns: starts.value(row),
                 trace_id: TraceId::default(),
                 span_id: SpanId::default(),
                 labels: base_labels(aggregate, &mut key),
-                attributes: labels_of(shown),
+                attributes,
             };
             span.trace_id.0.copy_from_slice(trace_ids.value(row));
             span.span_id.0.copy_from_slice(span_ids.value(row));

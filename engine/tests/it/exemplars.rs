@@ -1,10 +1,12 @@
 //! Exemplars are spans of their series, the slowest among them, and the same ones whatever the way.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use engine::{Exemplar, LabelValue, SeriesSet};
-use storage::model::{Span, SpanGroup};
+use engine::{Exemplar, Label, LabelValue, SeriesSet};
+use storage::ids::{SpanId, TraceId};
+use storage::model::{AnyValue, Attribute, Event, Span, SpanGroup};
 use testkit::compare::{RefExemplar, check_exemplars};
 use testkit::generate::{nasty_grid, random_query};
 use testkit::reference::{Labels, metrics};
@@ -165,6 +167,69 @@ fn spans_are_shown_with_what_follows_from_their_trace() {
             assert!(common.len() > 5, "{query}");
             for (id, attributes) in common {
                 assert_eq!(*attributes, shown[1][id], "{query}");
+            }
+        }
+    });
+}
+
+#[test]
+fn spans_are_shown_with_the_keys_of_their_series() {
+    let event = |name: &str| Event {
+        name: name.to_owned(),
+        ..Event::default()
+    };
+    let strings = ["a", "b"].map(|text| AnyValue::String(text.to_owned()));
+    let span = |id: u8, events: &[&str], zone: AnyValue| Span {
+        trace_id: TraceId([id; 16]),
+        span_id: SpanId([id; 8]),
+        start_ns: 1_000_000_000,
+        end_ns: 2_000_000_000,
+        events: events.iter().map(|name| event(name)).collect(),
+        attributes: vec![Attribute {
+            key: "zone".into(),
+            value: zone,
+        }],
+        ..Span::default()
+    };
+    let groups = [SpanGroup {
+        resource: Arc::default(),
+        scope: Arc::default(),
+        spans: vec![
+            span(1, &["first", "last"], AnyValue::Array(strings.to_vec())),
+            span(2, &[], AnyValue::String("a".to_owned())),
+        ],
+    }];
+    let text = |text: &str| LabelValue::String(text.into());
+    let label = |name: &str, value| Label {
+        name: name.into(),
+        value,
+    };
+    let [first, none] = ["first", ""].map(|name| label("event:name", text(name)));
+    let zone = label("span.zone", text("a"));
+    let cases = [
+        (
+            "{ } | rate() by (event:name)",
+            [vec![first.clone()], vec![none.clone()]],
+        ),
+        (
+            "{ } | rate() by (span.zone, trace:id)",
+            [Vec::new(), vec![zone.clone()]],
+        ),
+        (
+            "{ span.zone != nil } | rate() by (event:name)",
+            [vec![first], vec![zone, none]],
+        ),
+    ];
+    let grid = engine::Grid::aligned(0, 2_000_000_000, 1_000_000_000).expect("a grid");
+    block_on(async {
+        let mut bench = Bench::new();
+        for slices in [bench.live(&groups), bench.stored(&groups, 1).await] {
+            for (query, expected) in &cases {
+                let found = bench.run_with_exemplars(query, grid, 9, slices.clone());
+                let mut found = found.await.expect("an answer").1.concat();
+                found.sort_by_key(|exemplar| exemplar.span_id);
+                let attributes = found.into_iter().map(|exemplar| exemplar.attributes);
+                assert_eq!(attributes.collect::<Vec<_>>(), expected, "{query}");
             }
         }
     });
