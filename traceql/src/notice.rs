@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::ast::{Body, MetricsExpr, Pipeline, Query, ScalarExpr, SpansetExpr, SpansetOp, Stage};
+use crate::ast::{
+    Body, Hint, Literal, MetricsExpr, Pipeline, Query, ScalarExpr, SpansetExpr, SpansetOp, Stage,
+};
 use crate::dialect::Dialect;
 use crate::text_range::TextRange;
 
@@ -21,6 +23,10 @@ pub struct Notice {
 pub enum NoticeKind {
     /// `{…} || {…} && {…}` without parentheses.
     MixedLogic,
+    /// A hint of a name that is none.
+    UnknownHint,
+    /// A hint with a value of another type than it takes.
+    HintType,
 }
 
 impl fmt::Display for Notice {
@@ -30,6 +36,8 @@ impl fmt::Display for Notice {
                 "&& and || between spansets bind equally and are read from left to right, \
                  parentheses make that plain"
             }
+            NoticeKind::UnknownHint => "no hint has this name, it has no effect",
+            NoticeKind::HintType => "the hint takes no value of this type, it has no effect",
         })
     }
 }
@@ -54,7 +62,36 @@ pub fn notices(query: &Query) -> Vec<Notice> {
         Body::Metrics(metrics) => of_pipeline(&metrics.pipeline, &mut found),
         Body::MetricsExpr(expr) => of_metrics_expr(expr, &mut found),
     }
+    found.extend(query.hints.iter().filter_map(of_hint));
     found
+}
+
+/// The hints of the language, some of which have an effect in Tempo only, and the types that they take.
+fn of_hint(hint: &Hint) -> Option<Notice> {
+    let value = &hint.value;
+    let is_number = || matches!(value, Literal::Int(_) | Literal::Float(_));
+    let takes = match hint.name.as_str() {
+        "exemplars" => Some(matches!(value, Literal::Int(_) | Literal::Bool(_))),
+        "quantile" | "skip_ast_transformations" => Some(matches!(value, Literal::String(_))),
+        "most_recent" | "spanonly_fetch" | "debug" | "info" => {
+            Some(matches!(value, Literal::Bool(_)))
+        }
+        "sample" => Some(is_number() || matches!(value, Literal::Bool(_))),
+        "job_size" => Some(matches!(value, Literal::Int(_))),
+        "span_sample" | "trace_sample" | "time_overlap_cutoff" | "debug_data_factor" => {
+            Some(is_number())
+        }
+        "debug_return_in" | "debug_std_dev" => Some(matches!(value, Literal::Duration(_))),
+        "concurrent_blocks" => Some(true),
+        _ => None,
+    };
+    let kind = match takes {
+        Some(true) => return None,
+        Some(false) => NoticeKind::HintType,
+        None => NoticeKind::UnknownHint,
+    };
+    let range = hint.range;
+    Some(Notice { kind, range })
 }
 
 fn of_pipeline(pipeline: &Pipeline, found: &mut Vec<Notice>) {
@@ -187,6 +224,25 @@ mod tests {
         ] {
             assert_eq!(noticed(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn hints_without_effect_are_noticed() {
+        for (hints, expected) in [
+            ("exemplars=5", &[] as &[_]),
+            ("exemplars=false", &[]),
+            ("sample=true, span_sample=0.1, most_recent=true", &[]),
+            ("quantile=\"log2\", concurrent_blocks=\"x\"", &[]),
+            ("exemplars=1.5", &["exemplars=1.5"]),
+            ("exemplars=\"a\", x=1", &["exemplars=\"a\"", "x=1"]),
+            ("exemplar=5", &["exemplar=5"]),
+            ("x=1) with (exemplars=5", &[]),
+        ] {
+            let text = format!("{{ }} | rate() with ({hints})");
+            assert_eq!(noticed(&text), expected, "{text}");
+        }
+        let both = "{.a} || {.b} && {.c} | rate() with (x=1)";
+        assert_eq!(noticed(both), ["{.a} || {.b} && {.c}", "x=1"]);
     }
 
     #[test]

@@ -67,6 +67,10 @@ async fn as_many_as_asked_for() {
         ("with (exemplars=1)", "&exemplars=5", 1),
         ("with (exemplars=2147483648)", "", 3),
         ("with (exemplars=true)", "&exemplars=1", 1),
+        // As Tempo has it, a hint that makes no sense is as if it were not there.
+        ("with (exemplars=\"1\")", "", 3),
+        ("with (exemplars=1.5)", "&exemplars=2", 2),
+        ("with (exemplar=1)", "&exemplars=2", 2),
     ] {
         let found = of_tempo(&app, &query(hint), rest).await;
         assert_eq!(found.len(), count, "{hint} {rest}: {found:?}");
