@@ -6,8 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use engine::{
-    Candidates, Chosen, Exemplar, MAX_EXEMPLARS, MetricsPlan, SeriesPlan, ShownSpan, Slice, Work,
-    attach,
+    Candidates, Chosen, MAX_EXEMPLARS, MetricsPlan, SeriesPlan, ShownSpan, Slice, Work, attach,
 };
 use futures::StreamExt as _;
 use storage::ids::BlockId;
@@ -28,15 +27,22 @@ pub(crate) fn exemplar_count(plan: &SeriesPlan, asked: usize) -> usize {
     }
 }
 
-/// The exemplars of each series of an answer, printed as how many there are.
-#[derive(Debug)]
-pub(crate) struct Shown<'a>(pub(crate) &'a [Vec<Exemplar>]);
+/// How many exemplars an answer has got, of how many series, and what reading them took.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    exemplars: usize,
+    series: usize,
+    stats: QueryStats,
+}
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count: usize = self.0.iter().map(Vec::len).sum();
-        let series = self.0.iter().filter(|chosen| !chosen.is_empty());
-        write!(f, "{count} exemplars of {} series", series.count())
+        let (exemplars, series) = (self.exemplars, self.series);
+        write!(
+            f,
+            "{exemplars} exemplars of {series} series\n  {}",
+            self.stats
+        )
     }
 }
 
@@ -48,9 +54,9 @@ pub(crate) async fn add_exemplars(
     candidates: Candidates,
     (survivors, workers): (&Survivors, &Workers),
     answer: &mut Answer,
-) -> Result<(), QueryError> {
+) -> Result<Shown, QueryError> {
     if answer.series.series.is_empty() {
-        return Ok(());
+        return Ok(Shown::default());
     }
     let mut chosen = candidates.choose(count);
     let unread = unread(&chosen);
@@ -62,8 +68,10 @@ pub(crate) async fn add_exemplars(
         };
         jobs.push((block, work, whole(survivors, block)?));
     }
-    let stats = &mut answer.stats;
-    stats.jobs_total += u64::try_from(jobs.len()).unwrap_or(u64::MAX);
+    let mut stats = QueryStats {
+        jobs_total: u64::try_from(jobs.len()).unwrap_or(u64::MAX),
+        ..QueryStats::default()
+    };
     let mut results = pin!(workers.run_all(jobs));
     while let Some(result) = results.next().await {
         let completed = result?;
@@ -75,11 +83,15 @@ pub(crate) async fn add_exemplars(
             chosen[*at].show(shown);
         }
     }
-    let mut reads = QueryStats::default();
-    reads.set_reads(&workers.context.counters);
-    stats.add(&reads);
+    stats.set_reads(&workers.context.counters);
+    answer.stats.add(&stats);
     answer.exemplars = attach(&chosen, plan, &answer.series);
-    Ok(())
+    let with_some = answer.exemplars.iter().filter(|of| !of.is_empty());
+    Ok(Shown {
+        exemplars: answer.exemplars.iter().map(Vec::len).sum(),
+        series: with_some.count(),
+        stats,
+    })
 }
 
 /// By block the chosen spans of which it is to be read what they are shown with, by row: which row, and

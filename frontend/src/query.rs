@@ -31,7 +31,7 @@ use crate::config::FrontendConfig;
 use crate::cut::Cut;
 use crate::error::QueryError;
 use crate::execute::JobRunner;
-use crate::exemplars::{Shown, add_exemplars, exemplar_count};
+use crate::exemplars::{add_exemplars, exemplar_count};
 use crate::joins::Joins;
 use crate::limits;
 use crate::metrics::Metrics;
@@ -245,8 +245,8 @@ impl Frontend {
             (plan.exemplified(), chosen, count)
         {
             let readers = (&survivors, &workers);
-            add_exemplars(plan, count, candidates, readers, &mut answer).await?;
-            seen.step(Step::Exemplars, &Shown(&answer.exemplars));
+            let shown = add_exemplars(plan, count, candidates, readers, &mut answer).await?;
+            seen.step(Step::Exemplars, &shown);
         }
         Ok(Some(answer))
     }

@@ -69,9 +69,12 @@ async fn steps_are_printed_in_order() {
         ..request.clone()
     };
     let analyzed = frontend.explain(&shown, ExplainMode::Analyze).await;
-    let last = analyzed.unwrap().steps.pop();
-    let expected = ("exemplars", "1 exemplars of 1 series".to_owned());
-    assert_eq!(last, Some(expected));
+    let (name, printed) = analyzed.unwrap().steps.pop().unwrap();
+    assert_eq!(name, "exemplars");
+    let lines: Vec<&str> = printed.lines().map(str::trim).collect();
+    assert_eq!(lines[0], "1 exemplars of 1 series");
+    // The job that aggregated live spans has read what they are shown with.
+    assert!(lines[1].starts_with("jobs=0/0 "), "{printed}");
 
     // Each operand takes the steps of its own.
     let ratio = RangeRequest {
