@@ -136,7 +136,7 @@ fn a_log_of_a_newer_version_is_refused_and_left_alone() {
         let (disk, store, path) = segment().await;
         disk.tamper(&path, |bytes| {
             // The first record: the version, then the CRC again.
-            bytes[46] = 2;
+            bytes[46] = 3;
             let len = 64
                 + usize::from(bytes[45])
                 + u32::from_le_bytes(bytes[8..12].try_into().unwrap()) as usize;
@@ -147,7 +147,7 @@ fn a_log_of_a_newer_version_is_refused_and_left_alone() {
         let store = store.after_crash(&disk);
         assert!(matches!(
             try_open(quiet(), &disk, &store).await,
-            Err(OpenError::NewerLog { version: 2, .. })
+            Err(OpenError::NewerLog { version: 3, .. })
         ));
         assert_eq!(disk.bytes(&path), before);
     });

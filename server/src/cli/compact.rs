@@ -79,7 +79,8 @@ async fn compact(args: &CompactArgs) -> anyhow::Result<ExitCode> {
     for tenant in &tenants {
         let compactor = Compactor {
             catalog: stored.catalog(tenant).await?,
-            stored: Arc::clone(&stored),
+            store: Arc::clone(stored.store()),
+            prefix: stored.prefix().clone(),
             random: Arc::clone(&random),
             max_block_bytes: config.maintenance.max_block_bytes,
             workers: workers.clone(),

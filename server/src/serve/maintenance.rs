@@ -224,7 +224,8 @@ impl Maintenance {
     /// Does the jobs that are due, one after the other.
     async fn compact(&self, catalog: &Arc<Catalog>, all: bool) -> Result<(), StorageError> {
         let compactor = Compactor {
-            stored: Arc::clone(&self.stored),
+            store: Arc::clone(self.stored.store()),
+            prefix: self.stored.prefix().clone(),
             catalog: Arc::clone(catalog),
             random: Arc::clone(&self.random),
             max_block_bytes: self.config.max_block_bytes,

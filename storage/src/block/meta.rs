@@ -10,7 +10,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::block::trace_filter::TraceIdFilter;
 use crate::ids::{BlockId, TenantId, TraceId};
 
 /// Version of the block format that this build writes, and the newest that it reads.
@@ -211,17 +210,6 @@ pub struct FilterFile {
     pub size_bytes: u64,
     /// CRC-32C of the file.
     pub crc32c: u32,
-}
-
-impl FilterFile {
-    /// The file of a filter.
-    #[must_use]
-    pub fn of(filter: &TraceIdFilter) -> Self {
-        Self {
-            size_bytes: filter.bits().len() as u64,
-            crc32c: crc32c::crc32c(filter.bits()),
-        }
-    }
 }
 
 /// One row group.

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use bytes::Bytes;
 
+use crate::block::meta::FilterFile;
 use crate::ids::TraceId;
 
 /// Lets through 0.5 % of ids that are not there; 10 bits let through 1.2 %.
@@ -44,6 +45,15 @@ impl TraceIdFilter {
     #[must_use]
     pub fn bits(&self) -> &Bytes {
         &self.bits
+    }
+
+    /// What a description says of the filter's file.
+    #[must_use]
+    pub fn file(&self) -> FilterFile {
+        FilterFile {
+            size_bytes: self.bits.len() as u64,
+            crc32c: crc32c::crc32c(&self.bits),
+        }
     }
 
     /// A filter that lets through the given ids, and less than one in a hundred others.

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use object_store::ObjectStore;
+use object_store::path::Path;
+
 use crate::block::meta::BlockMeta;
 use crate::block::{ReadBack, WriteOptions};
 use crate::catalog::{Catalog, Edit};
@@ -14,13 +17,14 @@ use crate::compaction::workers::Workers;
 use crate::error::StorageError;
 use crate::ids::BlockId;
 use crate::random::Random;
-use crate::snapshot::StoredBlocks;
 
 /// Compacts the blocks of one tenant.
 #[derive(Debug, Clone)]
 pub struct Compactor {
-    /// The store, and the catalogs of it.
-    pub stored: Arc<StoredBlocks>,
+    /// The store, and where in it everything is.
+    pub store: Arc<dyn ObjectStore>,
+    /// Path in the store below which everything is.
+    pub prefix: Path,
     /// The catalog of the tenant.
     pub catalog: Arc<Catalog>,
     /// Makes up ids of blocks.
@@ -80,8 +84,7 @@ impl Compactor {
             read_back: ReadBack::Verify,
             workers: &self.workers,
         };
-        let (store, prefix) = (self.stored.store(), self.stored.prefix());
-        let rewritten = rewrite.run(store, prefix, &self.random).await?;
+        let rewritten = rewrite.run(&self.store, &self.prefix, &self.random).await?;
         let edit = Edit::replace(inputs, rewritten.outputs.clone(), &self.random);
         match self.catalog.commit(edit).await {
             Ok(_) => Ok(Some(Compacted { job, rewritten })),

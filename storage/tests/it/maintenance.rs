@@ -160,7 +160,8 @@ async fn compactor(store: &Arc<dyn ObjectStore>) -> Result<Compactor, StorageErr
     let stored = stored_blocks(store);
     Ok(Compactor {
         catalog: stored.catalog(&TenantId::single()).await?,
-        stored,
+        store: Arc::clone(store),
+        prefix: prefix(),
         random: random(),
         max_block_bytes: 256 << 20,
         workers: Workers::start(1)?,

@@ -8,7 +8,7 @@ use super::file_writer::FileWriter;
 use super::options::WriteOptions;
 use super::row_groups::{cut, distinct, row_group_meta, slices, trace_ids};
 use crate::block::MemoryBlock;
-use crate::block::meta::{BlockMeta, FilterFile};
+use crate::block::meta::BlockMeta;
 use crate::block::trace_filter::TraceIdFilter;
 use crate::error::StorageError;
 
@@ -51,7 +51,7 @@ fn write(block: &MemoryBlock, options: &WriteOptions) -> Result<EncodedBlock, Pa
     }
     let (bytes, mut meta) = file.finish(BlockMeta::clone(&block.meta))?;
     let trace_id_filter = TraceIdFilter::build(&distinct(&trace_ids));
-    meta.trace_id_filter = Some(FilterFile::of(&trace_id_filter));
+    meta.trace_id_filter = Some(trace_id_filter.file());
     Ok(EncodedBlock {
         bytes,
         trace_id_filter,

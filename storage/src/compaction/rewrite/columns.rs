@@ -5,13 +5,13 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use super::attributes::{Lookup, Remaining};
+use super::known::column_of;
 use super::source::Source;
-use crate::block::meta::{AttributeMeta, AttributeScope, BlockMeta, ValueType};
+use super::texts::is_mostly_distinct;
+use crate::block::meta::{AttributeScope, ValueType};
 use crate::block::{AttributeCounts, BlockFile, Promoted, promote};
 use crate::error::StorageError;
 use crate::schema::{dictionary_type, fixed_fields, list_fields, names};
-
-use super::texts::is_mostly_distinct;
 
 /// What a column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,17 +150,4 @@ impl Take {
             Self::Remaining(remaining) => remaining.needs(column),
         }
     }
-}
-
-/// Whether the attributes of a key and a type occur, and if so in which column.
-fn column_of(known: &AttributeMeta, value_type: ValueType) -> Option<Option<&Arc<str>>> {
-    let mut types = known.types.iter();
-    let of_type = types.find(|of_type| of_type.value_type == value_type)?;
-    Some(of_type.column.as_ref())
-}
-
-/// The column in which a block has the attributes of a key and a type.
-pub(super) fn attribute_column<'a>(meta: &'a BlockMeta, promoted: &Promoted) -> Option<&'a str> {
-    let known = meta.attribute(promoted.scope, &promoted.key)?;
-    column_of(known, promoted.value_type)?.map(|column| &**column)
 }

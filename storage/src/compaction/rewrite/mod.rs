@@ -3,7 +3,7 @@
 //!
 //! Most traces lie in one of the inputs as a whole, and their rows are copied, column by column, without
 //! making spans of them. [`parts`] finds which traces there are and where, and which block each goes into;
-//! [`columns`] says what is written, [`texts`] in which form; [`source`] reads, and [`attributes`] moves what has a column in
+//! [`columns`] says what is written, [`texts`] in which form, by what is [`known`] of the inputs; [`source`] reads, and [`attributes`] moves what has a column in
 //! one block and none in another; [`gather`] puts a column together, with [`coded`] for texts. Traces
 //! of several parts are [`joined`]. [`output`] writes a block, row group by row group.
 //!
@@ -18,6 +18,7 @@ mod coded;
 mod columns;
 mod gather;
 mod joined;
+mod known;
 mod output;
 mod parts;
 mod source;
@@ -32,7 +33,6 @@ use super::workers::Workers;
 use crate::block::meta::{BlockMeta, HashPiece};
 use crate::block::{BlockCache, BlockFile, ReadBack, WriteOptions};
 use crate::error::StorageError;
-use crate::ids::BlockId;
 use crate::layout;
 use crate::random::Random;
 use columns::Columns;
@@ -181,19 +181,4 @@ async fn open(
         )?);
     }
     Ok(files)
-}
-
-/// The blocks, as ingest or a load had cut them, whose spans some blocks have.
-fn made_of<'a>(inputs: impl Iterator<Item = &'a BlockMeta>) -> Vec<BlockId> {
-    let mut all: Vec<BlockId> = Vec::new();
-    for meta in inputs {
-        if meta.made_of.is_empty() {
-            all.push(meta.block_id);
-        } else {
-            all.extend_from_slice(&meta.made_of);
-        }
-    }
-    all.sort_unstable();
-    all.dedup();
-    all
 }

@@ -13,10 +13,9 @@ use object_store::path::Path;
 use super::columns::{Column, Columns};
 use super::gather::{Gathered, Reader, Run, gather};
 use super::joined::encode_joined;
-use super::made_of;
 use super::parts::{Part, row_groups};
 use super::source::{RowsOfGroup, Source, batch_rows};
-use crate::block::meta::{BlockMeta, FORMAT_VERSION, FilterFile, Partition, RowGroupMeta};
+use crate::block::meta::{BlockMeta, FORMAT_VERSION, Partition, RowGroupMeta};
 use crate::block::{
     AttributeCounts, BlockFile, BlockUpload, ColumnWriter, FileWriter, MAX_SERVICES, MemoryBlock,
     Promoted, ReadBack, TraceIdFilter, WriteOptions, describe_attributes,
@@ -99,7 +98,7 @@ impl Target<'_> {
         let filter = TraceIdFilter::build(&facts.trace_ids);
         let meta = self.describe(facts, partition, made_of);
         let (rest, mut meta) = file.finish(meta).map_err(encoding)?;
-        meta.trace_id_filter = Some(FilterFile::of(&filter));
+        meta.trace_id_filter = Some(filter.file());
         upload.write(rest).await?;
         Ok(Written {
             meta: upload.finish(meta, &filter).await?,
@@ -337,4 +336,19 @@ fn no_times() -> StorageError {
 
 fn encoding(error: parquet::errors::ParquetError) -> StorageError {
     StorageError::from_parquet("a compacted block", error)
+}
+
+/// The blocks, as ingest or a load had cut them, whose spans some blocks have.
+fn made_of<'a>(inputs: impl Iterator<Item = &'a BlockMeta>) -> Vec<BlockId> {
+    let mut all: Vec<BlockId> = Vec::new();
+    for meta in inputs {
+        if meta.made_of.is_empty() {
+            all.push(meta.block_id);
+        } else {
+            all.extend_from_slice(&meta.made_of);
+        }
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
 }

@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use hashbrown::HashSet;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::columns::attribute_column;
+use super::known::attribute_column;
 use crate::block::encoded::EncodedColumn;
 use crate::block::{BlockFile, Promoted, mostly_distinct};
 use crate::error::StorageError;
