@@ -80,6 +80,7 @@ impl Compactor {
             inputs: &inputs,
             window_length_s: job.window_length_s,
             piece_bits: job.piece_bits,
+            without: Arc::default(),
             options: WriteOptions::default(),
             read_back: ReadBack::Verify,
             workers: &self.workers,

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use futures::stream::{self, BoxStream, StreamExt as _};
+use hashbrown::HashSet;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -23,14 +24,14 @@ use storage::block::{ReadBack, WriteOptions, decode, read_block, store_block, wr
 use storage::catalog::Edit;
 use storage::compaction::policy::Reason;
 use storage::compaction::workers::Workers;
-use storage::ids::TenantId;
+use storage::ids::{TenantId, TraceId};
 use storage::maintenance::compactor::Compactor;
 use storage::maintenance::{retention, sweep};
 use storage::model::{Span, SpanGroup};
 use storage::snapshot::Times;
 use storage::{StorageError, StoredBlocks, layout};
 
-use crate::common::{block, contents, group, open, prefix, random, span};
+use crate::common::{block, contents, group, open, prefix, random, span, trace_id};
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 /// A day after the windows of all spans.
@@ -338,4 +339,82 @@ async fn what_is_kept_for_an_hour_goes_after_an_hour() {
         retention::expired(&blocks, i64::MAX, Duration::MAX).len(),
         0
     );
+}
+
+/// The spans of a filled store without those of some traces, as text.
+fn without(expected: &[String], traces: &HashSet<TraceId>) -> Vec<String> {
+    let names: Vec<String> = traces
+        .iter()
+        .map(|id| format!("trace_id: {id:?}"))
+        .collect();
+    let is_left = |span: &&String| !names.iter().any(|name| span.contains(name));
+    expected.iter().filter(is_left).cloned().collect()
+}
+
+#[tokio::test]
+async fn deleted_traces_are_gone_from_all_blocks() {
+    let (inner, expected) = filled().await;
+    let store: Arc<dyn ObjectStore> = inner;
+    for compacted in [false, true] {
+        if compacted {
+            compact(&store).await.unwrap();
+        }
+        let first = u64::from(compacted) * 10;
+        let traces: HashSet<TraceId> = [first + 1, first + 8, 9_999].map(trace_id).into();
+        let all_deleted: HashSet<TraceId> = [1, 8, 11, 18].map(trace_id).into();
+        let left = match compacted {
+            false => without(&expected, &traces),
+            true => without(&expected, &all_deleted),
+        };
+        let compactor = compactor(&store).await.unwrap();
+        let version = compactor.catalog.newest().await.unwrap().version;
+        let dry = compactor.would_delete(&traces).await.unwrap();
+        assert_eq!(dry.catalog_version, None);
+        assert_eq!(dry.traces, 2, "an id that is not there is no trace");
+        let traces = Arc::new(traces);
+        let done = compactor.delete(&traces, |_, _| {}).await.unwrap();
+        assert_eq!(done.catalog_version, Some(version + 1));
+        assert_eq!(
+            (done.spans, &done.trace_ids_sha256),
+            (dry.spans, &dry.trace_ids_sha256)
+        );
+        assert_eq!(all(&store).await.0, left, "compacted: {compacted}");
+        let again = compactor.delete(&traces, |_, _| {}).await.unwrap();
+        assert_eq!((again.traces, again.catalog_version), (0, None));
+    }
+    sweep_all(&store).await;
+}
+
+#[tokio::test]
+async fn a_deletion_is_done_as_a_whole_or_not_at_all() {
+    let (filled, expected) = filled().await;
+    let traces: Arc<HashSet<TraceId>> = Arc::new([3, 8, 55].map(trace_id).into());
+    let left = without(&expected, &traces);
+    for is_made in [false, true] {
+        for changes in 1.. {
+            let inner = Arc::new(filled.fork());
+            let dying: Arc<dyn ObjectStore> = Arc::new(Killed {
+                inner: Arc::clone(&inner),
+                left: AtomicUsize::new(changes),
+                is_made,
+            });
+            let result = compactor(&dying)
+                .await
+                .unwrap()
+                .delete(&traces, |_, _| {})
+                .await;
+            let store: Arc<dyn ObjectStore> = inner;
+            let (spans, _) = all(&store).await;
+            assert!(spans == expected || spans == left, "killed at {changes}");
+            assert!(result.is_err() || spans == left, "killed at {changes}");
+            let deleting = compactor(&store).await.unwrap();
+            deleting.delete(&traces, |_, _| {}).await.unwrap();
+            assert_eq!(all(&store).await.0, left);
+            sweep_all(&store).await;
+            if result.is_ok() {
+                assert!(changes > 3, "nothing was changed");
+                break;
+            }
+        }
+    }
 }

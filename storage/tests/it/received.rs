@@ -185,6 +185,7 @@ async fn compaction_keeps_arrivals() {
         inputs: &inputs,
         window_length_s: 3_600,
         piece_bits: 0,
+        without: Arc::default(),
         options: WriteOptions::default(),
         read_back: ReadBack::Verify,
         workers: &storage::compaction::workers::Workers::start(1).unwrap(),

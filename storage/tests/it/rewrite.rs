@@ -58,6 +58,7 @@ async fn rewrite(
         inputs,
         window_length_s,
         piece_bits,
+        without: Arc::default(),
         options: small(),
         read_back: ReadBack::Verify,
         workers: &Workers::start(1).unwrap(),

@@ -26,6 +26,7 @@ mod texts;
 
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 
@@ -33,6 +34,7 @@ use super::workers::Workers;
 use crate::block::meta::{BlockMeta, HashPiece};
 use crate::block::{BlockCache, BlockFile, ReadBack, WriteOptions};
 use crate::error::StorageError;
+use crate::ids::TraceId;
 use crate::layout;
 use crate::random::Random;
 use columns::Columns;
@@ -56,6 +58,8 @@ pub struct Rewrite<'a> {
     pub window_length_s: i64,
     /// Bits of the hash of the trace id by which each window is cut.
     pub piece_bits: u8,
+    /// Traces that are left out.
+    pub without: Arc<HashSet<TraceId>>,
     /// How the new blocks are written.
     pub options: WriteOptions,
     /// How they are checked.
@@ -71,6 +75,8 @@ pub struct Rewritten {
     pub outputs: Vec<Arc<BlockMeta>>,
     /// Spans that were read.
     pub spans_in: u64,
+    /// Spans of traces that were left out.
+    pub spans_left_out: u64,
     /// Spans that were written.
     pub spans_out: u64,
     /// Traces of which several blocks had a part.
@@ -81,7 +87,9 @@ impl Rewritten {
     /// Spans that were there more than once.
     #[must_use]
     pub fn duplicates_dropped(&self) -> u64 {
-        self.spans_in.saturating_sub(self.spans_out)
+        self.spans_in
+            .saturating_sub(self.spans_left_out)
+            .saturating_sub(self.spans_out)
     }
 }
 
@@ -117,7 +125,9 @@ impl Rewrite<'_> {
                 bits: slice_bits,
                 index,
             };
-            let mut parts = parts::find(&mut files, slice, self.workers).await?;
+            let found = parts::find(&mut files, slice, &self.without, self.workers).await?;
+            out.spans_left_out += found.rows_left_out;
+            let mut parts = found.parts;
             let outputs = parts::arrange(&mut parts, self.window_length_s, self.piece_bits);
             for output in outputs {
                 let target = Target {

@@ -1,9 +1,11 @@
 //! Which traces some blocks have, and where: what is copied, what is joined, and in what order.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::Int64Type;
+use hashbrown::HashSet;
 
 use super::source::{Batches, Place, Source, batch_rows};
 use crate::block::meta::{HashPiece, Partition, Window};
@@ -32,16 +34,26 @@ impl Part {
     }
 }
 
-/// All parts of traces whose ids belong to a piece, in no certain order.
+/// What there is.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// In no certain order.
+    pub(super) parts: Vec<Part>,
+    /// Rows of traces that are not among the parts.
+    pub(super) rows_left_out: u64,
+}
+
+/// All parts of traces whose ids belong to a piece, but for those of some traces.
 ///
 /// # Errors
 /// If the store fails, or a block is damaged.
 pub(super) async fn find(
     inputs: &mut [BlockFile],
     piece: HashPiece,
+    without: &Arc<HashSet<TraceId>>,
     workers: &Workers,
-) -> Result<Vec<Part>, StorageError> {
-    let mut parts = Vec::new();
+) -> Result<Found, StorageError> {
+    let mut found = Found::default();
     for (input, file) in inputs.iter_mut().enumerate() {
         let row_groups = file.footer().await?.metadata().num_row_groups();
         for row_group in 0..row_groups {
@@ -61,14 +73,17 @@ pub(super) async fn find(
             let batches = source
                 .columns(&|name| name == names::START_NS, batch_rows(1))
                 .await?;
+            let without = Arc::clone(without);
             let finding = workers.run(move || {
                 let starts = starts(batches, &source.object())?;
-                of_row_group(index, &starts, (place, piece))
+                of_row_group(index, &starts, (place, piece), &without)
             });
-            parts.extend(finding.await?);
+            let of_group = finding.await?;
+            found.parts.extend(of_group.parts);
+            found.rows_left_out += of_group.rows_left_out;
         }
     }
-    Ok(parts)
+    Ok(found)
 }
 
 /// The parts of traces in a row group, given when its spans start.
@@ -76,12 +91,15 @@ fn of_row_group(
     index: TraceIndex,
     starts: &[i64],
     (place, piece): (Place, HashPiece),
-) -> Result<Vec<Part>, StorageError> {
-    let mut parts = Vec::new();
+    without: &HashSet<TraceId>,
+) -> Result<Found, StorageError> {
+    let mut found = Found::default();
     index.each(|trace_id, rows| {
-        if piece.holds(trace_id) {
+        if piece.holds(trace_id) && without.contains(&trace_id) {
+            found.rows_left_out += rows.len() as u64;
+        } else if piece.holds(trace_id) {
             let of_trace = starts.get(rows.clone()).unwrap_or_default();
-            parts.push(Part {
+            found.parts.push(Part {
                 start_ns: of_trace.iter().copied().min().unwrap_or_default(),
                 trace_id,
                 place,
@@ -91,7 +109,7 @@ fn of_row_group(
             });
         }
     })?;
-    Ok(parts)
+    Ok(found)
 }
 
 /// When the spans of some rows start, ns since the epoch.
