@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine::{Grid, SeriesSet, Slice};
-use storage::block::{WriteOptions, decode};
+use storage::block::WriteOptions;
 use storage::model::SpanGroup;
 use testkit::testdata::samples;
 
@@ -50,8 +50,8 @@ enum Cut {
     Pages,
     /// Every trace dealt out to three blocks, of which one is in memory; in another order.
     Blocks,
-    /// Those three blocks, merged into one.
-    Merged,
+    /// Dealt out to three blocks, some of it twice, and merged.
+    Compacted,
     /// Stored, and nothing is pruned.
     Unpruned,
 }
@@ -62,7 +62,7 @@ impl Cut {
         Self::RowGroups,
         Self::Pages,
         Self::Blocks,
-        Self::Merged,
+        Self::Compacted,
         Self::Unpruned,
     ];
 
@@ -91,17 +91,7 @@ impl Cut {
                 slices.reverse();
                 slices
             }
-            Self::Merged => {
-                let parts = deal(groups, 3);
-                let blocks = parts.iter().rev().flat_map(|part| bench.live(part));
-                let merged: Vec<SpanGroup> = blocks
-                    .flat_map(|block| match block {
-                        Slice::Live(block) => decode(&block).expect("a block decodes"),
-                        _ => Vec::new(),
-                    })
-                    .collect();
-                bench.stored(&merged, 100).await
-            }
+            Self::Compacted => bench.compacted(groups, 100).await,
         }
     }
 }

@@ -14,8 +14,11 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use storage::block::meta::BlockMeta;
 use storage::block::{EncodeOptions, ReadBack, WriteOptions, encode, store_block, write_parquet};
+use storage::compaction::rewrite::Rewrite;
+use storage::compaction::workers::Workers;
 use storage::ids::{BlockId, TenantId};
 use storage::model::SpanGroup;
+use storage::random::Random;
 use storage::store::StoreLocation;
 use testkit::reference::value::Value;
 use testkit::reference::{self, RefSeries, SpanResult, SpansetResult, TraceResult};
@@ -163,6 +166,55 @@ impl Bench {
         vec![Slice::Stored { block, row_groups }]
     }
 
+    /// Blocks that compaction has made of the spans: dealt out to three, some of them to two of these. One
+    /// slice for each row group.
+    pub(crate) async fn compacted(
+        &mut self,
+        groups: &[SpanGroup],
+        row_group_rows: usize,
+    ) -> Vec<Slice> {
+        static WORKERS: LazyLock<Workers> =
+            LazyLock::new(|| Workers::start(1).expect("a thread starts"));
+        let mut parts = deal(groups, 3);
+        let repeated: Vec<SpanGroup> = parts[0].iter().step_by(3).cloned().collect();
+        parts[1].extend(repeated);
+        let options = WriteOptions {
+            row_group_rows,
+            ..WriteOptions::default()
+        };
+        let mut inputs = Vec::new();
+        for part in &parts {
+            let slices = self.stored_as_one_slice(part, &options).await;
+            inputs.extend(
+                slices
+                    .iter()
+                    .filter_map(|slice| slice.block().map(Arc::clone)),
+            );
+        }
+        if inputs.is_empty() {
+            return Vec::new();
+        }
+        let rewrite = Rewrite {
+            inputs: &inputs,
+            window_length_s: i64::MAX / 1_000_000_000,
+            piece_bits: 1,
+            without: Arc::default(),
+            options,
+            read_back: ReadBack::Trust,
+            workers: &WORKERS,
+        };
+        let random = Random::from_system();
+        let rewritten = rewrite.run(&self.store, &Path::default(), &random).await;
+        let outputs = rewritten.expect("blocks are rewritten").outputs;
+        let slices = outputs.into_iter().flat_map(|block| {
+            (0..block.row_groups.len()).map(move |index| Slice::Stored {
+                block: Arc::clone(&block),
+                row_groups: vec![index],
+            })
+        });
+        slices.collect()
+    }
+
     /// The spans in some layout, in small row groups.
     pub(crate) async fn lay_out(&mut self, groups: &[SpanGroup], layout: Layout) -> Vec<Slice> {
         self.lay_out_in(groups, layout, 2).await
@@ -178,6 +230,7 @@ impl Bench {
         match layout {
             Layout::Live => self.live(groups),
             Layout::Stored => self.stored(groups, row_group_rows).await,
+            Layout::Compacted => self.compacted(groups, row_group_rows).await,
             Layout::Pieces => {
                 let mut slices = Vec::new();
                 for (index, part) in deal(groups, 3).iter().enumerate() {
@@ -378,10 +431,12 @@ pub(crate) enum Layout {
     Stored,
     /// Every trace in parts, two stored and one live.
     Pieces,
+    /// In two blocks that compaction has made.
+    Compacted,
 }
 
 impl Layout {
-    pub(crate) const ALL: [Self; 3] = [Self::Live, Self::Stored, Self::Pieces];
+    pub(crate) const ALL: [Self; 4] = [Self::Live, Self::Stored, Self::Pieces, Self::Compacted];
 }
 
 /// Deals spans out to parts, one at a time.

@@ -87,6 +87,10 @@ async fn compact(args: &CompactArgs) -> anyhow::Result<ExitCode> {
         };
         of_tenant(&compactor, args, &mut done).await?;
     }
+    if done.jobs == 0 {
+        output::line("nothing to merge: all blocks are as they should be")?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let doing = if args.dry_run {
         "would merge"
     } else {

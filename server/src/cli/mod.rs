@@ -3,6 +3,7 @@
 mod block;
 mod compact;
 mod config;
+mod delete;
 mod demo;
 mod explain;
 mod load;
@@ -56,6 +57,8 @@ enum Command {
     Block(block::BlockCommand),
     /// Merge small blocks now, as a server does by itself
     Compact(compact::CompactArgs),
+    /// Delete traces
+    Delete(delete::DeleteArgs),
     /// Check a storage, and keep it in order
     #[command(subcommand)]
     Storage(storage::StorageCommand),
@@ -78,6 +81,7 @@ pub fn run() -> ExitCode {
         Command::Traceql(command) => traceql::run(&command),
         Command::Block(command) => block::run(&command),
         Command::Compact(args) => compact::run(&args),
+        Command::Delete(args) => delete::run(&args),
         Command::Storage(command) => storage::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Demo(args) => demo::run(&args),

@@ -23,9 +23,18 @@ impl Steps {
         Self(bar)
     }
 
-    /// So many bytes more are done.
-    pub(super) fn advance(&self, bytes: u64) {
-        self.0.inc(bytes);
+    /// As [`start`](Self::start), where things are counted and not bytes.
+    pub(super) fn count(doing: &'static str, total: u64, is_quiet: bool) -> Self {
+        let steps = Self::start(doing, total, is_quiet);
+        let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len}, {eta} left");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        steps.0.set_style(style);
+        steps
+    }
+
+    /// So much more is done.
+    pub(super) fn advance(&self, more: u64) {
+        self.0.inc(more);
     }
 
     /// Says what is done now.

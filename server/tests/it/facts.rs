@@ -213,6 +213,7 @@ async fn received_over_grpc_live_replayed_and_stored() {
 
 #[tokio::test]
 async fn received_over_http_as_json_and_cut_while_running() {
+    let mut merged = 0;
     for set in samples().unwrap() {
         let folder = tempfile::tempdir().unwrap();
         let facts = set.facts().unwrap();
@@ -230,6 +231,11 @@ async fn received_over_http_as_json_and_cut_while_running() {
         check(&server, &facts, &format!("{} over JSON", set.name)).await;
         tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
         check(&server, &facts, &format!("{} over JSON, cut", set.name)).await;
+        assert!(server.terminate().await.success());
+        let compacted = run(&["compact", "--data-dir", folder.path().to_str().unwrap()]);
+        merged += usize::from(said(&compacted).1.starts_with("merged "));
+        let server = Server::start(folder.path(), &sets).await;
+        check(&server, &facts, &format!("{} compacted", set.name)).await;
         let blocks = run(&[
             "block",
             "list",
@@ -238,6 +244,7 @@ async fn received_over_http_as_json_and_cut_while_running() {
         ]);
         assert!(said(&blocks).1.contains(" spans,"), "{blocks:?}");
     }
+    assert!(merged > 0, "nothing was cut into several blocks");
 }
 
 /// The large recordings where they are at hand, else the one that always is.

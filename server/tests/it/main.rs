@@ -17,6 +17,7 @@ mod crash;
 mod facts;
 mod full_disk;
 mod harness;
+mod keeps;
 mod lifecycle;
 mod peers;
 mod reading;

@@ -5,6 +5,7 @@
 //! ([`super::sweep`]). Traces go as a whole, as far as they are stored.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
@@ -82,9 +83,8 @@ impl Compactor {
             }
             for (done, holding) in holdings.iter().enumerate() {
                 tell(done, holdings.len());
-                let id = holding.block.block_id;
-                if !written.contains_key(&id) {
-                    written.insert(id, self.without(&holding.block, traces).await?);
+                if let Entry::Vacant(place) = written.entry(holding.block.block_id) {
+                    place.insert(self.without(&holding.block, traces).await?);
                 }
             }
             tell(holdings.len(), holdings.len());

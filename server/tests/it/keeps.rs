@@ -1,0 +1,141 @@
+//! Commands that keep a storage in order: what they say, and what is stored afterwards.
+
+use std::path::Path;
+
+use serde_json::Value;
+use testkit::testdata::samples;
+
+use crate::harness::{run, said};
+
+/// The recording of the demo, in a storage of its own, loaded as many times.
+fn loaded(data_dir: &Path, times: usize) {
+    let sets = samples().unwrap();
+    let set = sets
+        .iter()
+        .find(|set| set.name.contains("oteldemo"))
+        .unwrap();
+    for _ in 0..times {
+        let (code, _, stderr) = done(
+            data_dir,
+            &["load", "--quiet", set.requests.to_str().unwrap()],
+        );
+        assert_eq!(code, Some(0), "{stderr}");
+    }
+}
+
+fn done(data_dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut all = arguments.to_vec();
+    all.extend(["--data-dir", data_dir.to_str().unwrap()]);
+    said(&run(&all))
+}
+
+fn counted(data_dir: &Path, query: &str, more: &[&str]) -> u64 {
+    let mut arguments = vec!["query", query, "--instant", "--output", "json"];
+    arguments.extend(more);
+    let (code, stdout, stderr) = done(data_dir, &arguments);
+    assert_eq!(code, Some(0), "{stderr}");
+    let json: Value = serde_json::from_str(&stdout).unwrap();
+    let value = json["result"][0]["value"][1].as_str().unwrap_or("0");
+    value.parse().unwrap()
+}
+
+#[test]
+fn a_file_loaded_twice_is_there_once_after_compaction() {
+    let folder = tempfile::tempdir().unwrap();
+    loaded(folder.path(), 2);
+    let count = "{} | count_over_time()";
+    let (_, stdout, _) = done(folder.path(), &["compact", "--dry-run"]);
+    assert!(stdout.starts_with("would merge 2 blocks"), "{stdout}");
+    let (code, stdout, stderr) = done(folder.path(), &["compact"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(
+        stdout.starts_with("merged 2 blocks") && stdout.contains("1,500 that came twice"),
+        "{stdout}"
+    );
+    assert_eq!(counted(folder.path(), count, &[]), 1_500);
+    // Before that, what was stored then is still readable.
+    assert!(counted(folder.path(), count, &["--catalog-version", "1"]) >= 1_500);
+    let (code, _, stderr) = done(
+        folder.path(),
+        &["query", count, "--instant", "--catalog-version", "99"],
+    );
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("version 99"), "{stderr}");
+    let (code, stdout, _) = done(folder.path(), &["compact"]);
+    assert_eq!(code, Some(0));
+    assert!(stdout.starts_with("nothing to merge"), "{stdout}");
+
+    let (code, stdout, _) = done(folder.path(), &["storage", "stats", "--json"]);
+    assert_eq!(code, Some(0));
+    let stats: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(stats[0]["spans"], 1_500, "{stats}");
+    let (code, stdout, _) = done(folder.path(), &["storage", "verify"]);
+    assert_eq!(code, Some(0), "{stdout}");
+    let (code, stdout, _) = done(folder.path(), &["storage", "gc"]);
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("nothing was removed"), "{stdout}");
+}
+
+#[test]
+fn traces_are_deleted_only_if_that_was_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    loaded(folder.path(), 1);
+    let all = counted(folder.path(), "{} | count_over_time()", &[]);
+    let errors = "{ status = error }";
+    let (code, stdout, stderr) = done(folder.path(), &["delete", "--query", errors]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(
+        stdout.starts_with("would delete ") && stdout.contains("--yes"),
+        "{stdout}"
+    );
+    assert_eq!(counted(folder.path(), "{} | count_over_time()", &[]), all);
+
+    let (code, stdout, _) = done(
+        folder.path(),
+        &["delete", "--query", errors, "--yes", "--json"],
+    );
+    assert_eq!(code, Some(0));
+    let receipt: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(receipt["catalog_version"], 2, "{receipt}");
+    assert_eq!(receipt["trace_ids_sha256"].as_str().unwrap().len(), 64);
+    let spans = receipt["spans"].as_u64().unwrap();
+    assert!(
+        receipt["traces"].as_u64().unwrap() > 0 && spans > 0,
+        "{receipt}"
+    );
+    assert_eq!(
+        counted(folder.path(), "{} | count_over_time()", &[]),
+        all - spans
+    );
+    let left = format!("{errors} | count_over_time()");
+    assert_eq!(counted(folder.path(), &left, &[]), 0);
+
+    let nowhere = "00000000000000000000000000000abc";
+    let (code, stdout, _) = done(folder.path(), &["delete", "--trace", nowhere, "--yes"]);
+    assert_eq!(code, Some(0));
+    assert!(stdout.starts_with("nothing to delete"), "{stdout}");
+}
+
+#[test]
+fn wrong_deletions_say_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    loaded(folder.path(), 1);
+    for (arguments, expected) in [
+        (&["delete"][..], "--trace"),
+        (&["delete", "--trace", "xyz"], "--trace xyz"),
+        (&["delete", "--query", "{ status = eror }"], "eror"),
+        (
+            &["delete", "--query", "{}", "--from", "yesterday"],
+            "--from",
+        ),
+        (
+            &["delete", "--query", "{}", "--from", "now", "--to", "-1h"],
+            "--to is before --from",
+        ),
+        (&["delete", "--trace", "1", "--from", "-1h"], "--query"),
+    ] {
+        let (code, _, stderr) = done(folder.path(), arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
+    }
+}
