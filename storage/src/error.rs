@@ -135,6 +135,20 @@ pub enum StorageError {
         /// The block.
         block: BlockId,
     },
+    /// A copy would take the place of something else.
+    #[error(
+        "{location} has version {found} of the catalog of tenant {tenant}, which is not version {version} that would be copied there: choose another place, or remove it first"
+    )]
+    Occupied {
+        /// Where the copy was to go.
+        location: String,
+        /// The tenant whose catalog it is.
+        tenant: TenantId,
+        /// The version that is there.
+        found: u64,
+        /// The version that was to be copied.
+        version: u64,
+    },
     /// A version of a catalog is not in the store, or not any more.
     #[error(
         "version {version} of the catalog of tenant {tenant} is not kept: the newest is {newest}, and about a hundred before it are"
@@ -190,7 +204,8 @@ impl StorageError {
             Self::Message { .. }
             | Self::EmptyBlock
             | Self::OpenStore { .. }
-            | Self::CatalogInvariant { .. } => ErrorKind::InvalidInput,
+            | Self::CatalogInvariant { .. }
+            | Self::Occupied { .. } => ErrorKind::InvalidInput,
             Self::MessageTooLong { .. } | Self::BlockTooLarge { .. } => ErrorKind::Limit,
             Self::Corrupt { .. }
             | Self::NotABlock { .. }

@@ -77,6 +77,12 @@ pub fn filter_file(prefix: &Path, meta: &BlockMeta) -> Path {
     child(block_folder(prefix, meta), FILTER_FILE)
 }
 
+/// The description beside a block that version 0.1.0 wrote.
+#[must_use]
+pub fn meta_file(prefix: &Path, meta: &BlockMeta) -> Path {
+    child(block_folder(prefix, meta), META_FILE)
+}
+
 /// All objects that a block may have, whichever version of the program wrote it.
 #[must_use]
 pub fn block_objects(prefix: &Path, tenant: &TenantId, block: BlockId) -> Vec<Path> {

@@ -1,5 +1,6 @@
 //! The command line: what one can ask for.
 
+mod backup;
 mod block;
 mod compact;
 mod config;

@@ -15,6 +15,7 @@ use storage::snapshot::Times;
 use storage::store::StoreLocation;
 use storage::{Clock as _, SystemClock};
 
+use super::backup::{self, BackupArgs, RestoreArgs};
 use super::options::{ConfigOptions, Logging};
 use super::progress::Steps;
 use crate::failure::Mistake;
@@ -39,6 +40,10 @@ pub(super) enum StorageCommand {
         after_help = "A server does this by itself. Without --yes nothing is removed.\n\nExamples:\n  spandrel storage gc --data-dir ./spandrel-data\n  spandrel storage gc --data-dir ./spandrel-data --yes"
     )]
     Gc(GcArgs),
+    /// Copy one version of the catalog, and all that it names, to another store
+    Backup(BackupArgs),
+    /// Copy a backup back
+    Restore(RestoreArgs),
 }
 
 /// Whose blocks are looked at.
@@ -69,6 +74,8 @@ pub(super) fn run(command: &StorageCommand) -> anyhow::Result<ExitCode> {
             StorageCommand::Stats(choice) => stats(choice).await,
             StorageCommand::Verify(choice) => verify(choice).await,
             StorageCommand::Gc(args) => gc(args).await,
+            StorageCommand::Backup(args) => backup::backup(args).await,
+            StorageCommand::Restore(args) => backup::restore(args).await,
         }
     })
 }

@@ -139,3 +139,84 @@ fn wrong_deletions_say_what_is_wrong() {
         assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
     }
 }
+
+#[test]
+fn a_backup_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, other) = (folder.path().join("data"), folder.path().join("other"));
+    let backup = folder.path().join("backup");
+    let to = backup.to_str().unwrap();
+    loaded(&data, 2);
+    assert_eq!(done(&data, &["compact"]).0, Some(0));
+    let query = "{} | count_over_time()";
+    let (code, stdout, _) = done(&data, &["storage", "backup", "--to", to, "--dry-run"]);
+    assert_eq!(code, Some(0));
+    assert!(stdout.starts_with("would copy version 3 ") && !backup.join("single-tenant").is_dir());
+    for _ in 0..2 {
+        let (code, stdout, stderr) = done(&data, &["storage", "backup", "--to", to]);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        assert!(stdout.starts_with("copied version 3 "), "{stdout}");
+    }
+    // The next one to the same place copies what is new.
+    loaded(&data, 1);
+    assert_eq!(done(&data, &["storage", "backup", "--to", to]).0, Some(0));
+    let (code, _, stderr) = done(
+        &data,
+        &["storage", "backup", "--to", to, "--catalog-version", "3"],
+    );
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("has version 4"), "{stderr}");
+
+    let (code, _, stderr) = done(&other, &["storage", "restore", "--from", to]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(counted(&other, query, &[]), counted(&data, query, &[]));
+    assert_eq!(done(&other, &["storage", "verify"]).0, Some(0));
+    // And is a storage like any other.
+    loaded(&other, 1);
+    assert_eq!(done(&other, &["compact"]).0, Some(0));
+    assert_eq!(counted(&other, query, &[]), 1_500);
+    let (code, _, stderr) = done(&other, &["storage", "restore", "--from", to]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("in version"), "{stderr}");
+    let (code, _, stderr) = done(&other, &["storage", "restore", "--from", "/no/such/folder"]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("no folder"), "{stderr}");
+}
+
+#[test]
+fn a_damaged_block_is_not_taken_into_a_backup() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    loaded(&data, 1);
+    let blocks = data.join("store/single-tenant/blocks");
+    let spread = std::fs::read_dir(blocks)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let block = std::fs::read_dir(spread)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let file = block.join("spans.parquet");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[1_000] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let backup = folder.path().join("backup");
+    let (code, _, stderr) = done(
+        &data,
+        &["storage", "backup", "--to", backup.to_str().unwrap()],
+    );
+    assert_eq!(code, Some(1));
+    assert!(
+        stderr.contains("SHA-256") && stderr.contains("spans.parquet"),
+        "{stderr}"
+    );
+    assert!(
+        !backup.join("single-tenant/catalog").is_dir(),
+        "half a backup is none"
+    );
+}

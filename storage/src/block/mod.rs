@@ -49,3 +49,4 @@ pub(crate) use write::file_writer::FileWriter;
 pub use write::options::WriteOptions;
 pub(crate) use write::publish::BlockUpload;
 pub use write::publish::{ReadBack, store_block};
+pub(crate) use write::upload::Upload;

@@ -1,8 +1,10 @@
 //! What keeps a store in order without anybody asking: blocks are merged, those that are old go, and
 //! objects that nothing names any more are removed.
 //!
-//! [`compactor`] merges blocks, [`deletion`] takes traces out of them; [`retention`] says which blocks are too old; [`sweep`] removes objects.
+//! [`compactor`] merges blocks, [`deletion`] takes traces out of them;
+//! [`backup`] copies all of it elsewhere; [`retention`] says which blocks are too old; [`sweep`] removes objects.
 
+pub mod backup;
 pub mod compactor;
 pub mod deletion;
 pub mod retention;

@@ -3,7 +3,7 @@
 //! [`encode`](mod@encode) makes the columns of a block in memory. [`file`](mod@file) makes its file: rows
 //! are cut into [`row_groups`], whose columns become [`column_chunks`] of the form that [`encodings`]
 //! chooses, most of them by [`chunk`]. [`file_writer`] puts them one behind the other, by way of
-//! [`output`]. [`publish`] stores the file.
+//! [`output`]. [`publish`] stores the file, by [`upload`].
 
 mod chunk;
 pub(super) mod column_chunks;
@@ -16,3 +16,4 @@ mod output;
 pub(super) mod publish;
 mod row_groups;
 mod row_number;
+pub(super) mod upload;
