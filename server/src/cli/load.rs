@@ -17,7 +17,7 @@ use crate::render::number;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Files hold OTLP trace export requests: length-delimited protobuf, or JSON, one request\na line; plain, gzip or zstd. Spans go straight into blocks; a running server sees them at once.\n\nExamples:\n  spandrel load --data-dir ./spandrel-data traces.otlp.zst\n  spandrel load --data-dir ./spandrel-data --shift-to-now monday.jsonl.gz tuesday.jsonl.gz\n  collector-dump | spandrel load --config spandrel.yaml --tenant team-a -"
+    after_help = "Files hold OTLP trace export requests: length-delimited protobuf, or JSON, one request\na line; plain, gzip or zstd. Spans go straight into blocks; a running server sees them within some seconds.\n\nExamples:\n  spandrel load --data-dir ./spandrel-data traces.otlp.zst\n  spandrel load --data-dir ./spandrel-data --shift-to-now monday.jsonl.gz tuesday.jsonl.gz\n  collector-dump | spandrel load --config spandrel.yaml --tenant team-a -"
 )]
 pub(super) struct LoadArgs {
     /// Files to load; - for standard input
