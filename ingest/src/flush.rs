@@ -7,8 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use storage::block::{ReadBack, WriteOptions, store_block, write_parquet};
-use storage::catalog::Edit;
+use storage::block::{BlockCache, MemoryBlock, ReadBack, WriteOptions, store_block, write_parquet};
+use storage::catalog::{Catalog, Edit};
+use storage::maintenance::repeats::{Stored, leave_out};
 use storage::{Clock, StoredBlocks};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -27,6 +28,8 @@ pub(crate) struct Flusher {
     pub(crate) stored: Arc<StoredBlocks>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Footers and filters of blocks in which repeated spans are looked for.
+    pub(crate) cache: Arc<BlockCache>,
     pub(crate) permits: Arc<Semaphore>,
     /// True once failures are no longer tried again.
     pub(crate) stopping: watch::Receiver<bool>,
@@ -89,6 +92,48 @@ impl Flusher {
             source: Box::new(source),
         };
         let block = generation.encoded().await?;
+        let catalog = self
+            .stored
+            .catalog(generation.tenant())
+            .await
+            .map_err(failed)?;
+        let stored = Stored {
+            store: self.stored.store(),
+            prefix: self.stored.prefix(),
+            catalog: &catalog,
+            cache: &self.cache,
+        };
+        let fresh = leave_out(block, stored).await.map_err(failed)?;
+        if fresh.repeated > 0 {
+            self.metrics.repeated_spans.inc_by(fresh.repeated);
+            tracing::info!(
+                tenant = %generation.tenant(),
+                block = %generation.id(),
+                spans = fresh.repeated,
+                "left out spans that are stored already"
+            );
+        }
+        if let Some(block) = fresh.block {
+            self.store(generation, block, &catalog).await?;
+        }
+        self.head.remove(generation);
+        self.metrics.flushes.with_label_values(&["ok"]).inc();
+        let took = self.clock.instant() - started;
+        self.metrics.flush_seconds.observe(took.as_secs_f64());
+        Ok(())
+    }
+
+    /// Stores a block and commits it.
+    async fn store(
+        &self,
+        generation: &Generation,
+        block: Arc<MemoryBlock>,
+        catalog: &Catalog,
+    ) -> Result<(), FlushError> {
+        let failed = |source| FlushError::Store {
+            block: generation.id(),
+            source: Box::new(source),
+        };
         let encoded =
             tokio::task::spawn_blocking(move || write_parquet(&block, &WriteOptions::default()));
         let encoded = encoded
@@ -105,16 +150,7 @@ impl Flusher {
         )
         .await
         .map_err(failed)?;
-        let catalog = self
-            .stored
-            .catalog(generation.tenant())
-            .await
-            .map_err(failed)?;
         catalog.commit(Edit::add(meta)).await.map_err(failed)?;
-        self.head.remove(generation);
-        self.metrics.flushes.with_label_values(&["ok"]).inc();
-        let took = self.clock.instant() - started;
-        self.metrics.flush_seconds.observe(took.as_secs_f64());
         Ok(())
     }
 }

@@ -14,6 +14,8 @@ pub struct Metrics {
     pub request_bytes: IntCounter,
     /// Limits and refusals, by error code.
     pub limit_hits: IntCounterVec,
+    /// Spans that were stored already when their block was cut, and were left out of it.
+    pub repeated_spans: IntCounter,
     /// Panics that were caught in the receive path.
     pub panics: IntCounter,
     /// Seconds that one sync of the log takes.
@@ -86,6 +88,10 @@ impl Metrics {
                 "spandrel_limit_hits_total",
                 "Refusals by error code",
                 "code",
+            )?,
+            repeated_spans: counter(
+                "spandrel_ingest_repeated_spans_total",
+                "Spans that were stored already when their block was cut, and were left out of it.",
             )?,
             panics: counter(
                 "spandrel_ingest_panics_total",

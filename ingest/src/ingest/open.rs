@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use storage::block::BlockCache;
 use storage::ids::TenantId;
 use storage::{Clock, Random, StoredBlocks};
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
@@ -22,6 +23,8 @@ use crate::rates::Rates;
 use crate::retries::RetryWindow;
 use crate::wal::{self, Log, LogParts, Numbering, Replay, Seal};
 
+/// Footers and filters of blocks that are held while repeated spans are looked for.
+const CACHE_BYTES: u64 = 64 << 20;
 /// How often generations are looked at for their age.
 const TICK: Duration = Duration::from_millis(250);
 /// How often the start looks whether memory has become free for the next segment of the log.
@@ -78,6 +81,7 @@ impl Ingest {
             stored: Arc::clone(&stored),
             metrics: metrics.clone(),
             clock: Arc::clone(&clock),
+            cache: Arc::new(BlockCache::new(CACHE_BYTES, 0)),
             permits: Arc::new(Semaphore::new(config.live_store.flush_concurrency.max(1))),
             stopping,
         });

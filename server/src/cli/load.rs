@@ -123,8 +123,14 @@ fn tell(report: &LoadReport, progress: &Progress) -> anyhow::Result<()> {
         number::count(report.blocks),
         number::bytes(report.block_bytes),
         progress.elapsed().as_secs_f64(),
-        number::count(progress.per_second(report.spans + report.repeated)),
+        number::count(progress.per_second(report.spans + report.repeated + report.stored_before)),
     ))?;
+    if report.stored_before > 0 {
+        output::line(&format!(
+            "{} spans were stored already and are left out",
+            number::count(report.stored_before)
+        ))?;
+    }
     if report.repeated > 0 {
         output::line(&format!(
             "{} spans were there twice, equal in every field, and were stored once",

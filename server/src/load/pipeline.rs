@@ -7,10 +7,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use anyhow::{Context as _, anyhow};
 use storage::Random;
 use storage::block::{
-    EncodeOptions, ReadBack, WriteOptions, encode_requests, store_block, write_parquet,
+    BlockCache, EncodeOptions, ReadBack, WriteOptions, encode_requests, store_block, write_parquet,
 };
 use storage::catalog::{Catalog, Edit};
 use storage::ids::TenantId;
+use storage::maintenance::repeats::{Stored, leave_out};
 use storage::otlp::PlainRequest;
 use storage::store::StoreLocation;
 use tokio::runtime::Handle;
@@ -25,6 +26,9 @@ use super::source::{Counter, Source};
 const BATCH_SPANS: usize = 400_000;
 /// … or after this many bytes of OTLP. Memory holds those of two blocks, and the columns of one.
 const BATCH_BYTES: u64 = 192 << 20;
+
+/// Footers and filters of blocks that are held while repeated spans are looked for.
+const CACHE_BYTES: u64 = 64 << 20;
 
 /// Where spans go, and how.
 #[derive(Debug, Clone)]
@@ -179,19 +183,30 @@ fn store_batch(
 ) -> anyhow::Result<()> {
     let given = u64::try_from(batch.span_count).unwrap_or(u64::MAX);
     let options = EncodeOptions::new(destination.tenant.clone(), destination.random.block_id());
-    let in_memory = encode_requests(&batch.requests, batch.offset_ns, &options)?;
+    let in_memory = Arc::new(encode_requests(&batch.requests, batch.offset_ns, &options)?);
     drop(batch);
+    let location = &destination.location;
+    report.repeated += given.saturating_sub(in_memory.meta.row_count);
+    let stored = Stored {
+        store: &location.store,
+        prefix: &location.prefix,
+        catalog,
+        cache: &Arc::new(BlockCache::new(CACHE_BYTES, 0)),
+    };
+    let fresh = runtime.block_on(leave_out(in_memory, stored))?;
+    report.stored_before += fresh.repeated;
+    let Some(in_memory) = fresh.block else {
+        return Ok(());
+    };
     let block = write_parquet(&in_memory, &WriteOptions::default())?;
     drop(in_memory);
     let (rows, bytes) = (block.meta.row_count, block.bytes.len());
-    let location = &destination.location;
     runtime.block_on(async {
         let meta = store_block(&location.store, &location.prefix, block, ReadBack::Verify).await?;
         catalog.commit(Edit::add(meta)).await
     })?;
     report.blocks += 1;
     report.spans += rows;
-    report.repeated += given.saturating_sub(rows);
     report.block_bytes += u64::try_from(bytes).unwrap_or(0);
     Ok(())
 }

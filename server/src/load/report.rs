@@ -15,6 +15,8 @@ pub struct LoadReport {
     pub rejected: BTreeMap<&'static str, u64>,
     /// Spans that another span of the same block repeats in every field.
     pub repeated: u64,
+    /// Spans that were in stored blocks already, and were left out.
+    pub stored_before: u64,
     /// Whether it stopped because it was asked to.
     pub cancelled: bool,
 }

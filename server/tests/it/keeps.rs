@@ -1,26 +1,47 @@
 //! Commands that keep a storage in order: what they say, and what is stored afterwards.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use testkit::testdata::samples;
 
-use crate::harness::{run, said};
+use crate::harness::{Server, Window, run, said};
 
-/// The recording of the demo, in a storage of its own, loaded as many times.
-fn loaded(data_dir: &Path, times: usize) {
+/// Spans of the recording of the demo.
+const SPANS: u64 = 1_500;
+
+/// The recording of the demo in two files, which cut traces.
+fn halves(folder: &Path) -> [PathBuf; 2] {
     let sets = samples().unwrap();
     let set = sets
         .iter()
         .find(|set| set.name.contains("oteldemo"))
         .unwrap();
-    for _ in 0..times {
-        let (code, _, stderr) = done(
-            data_dir,
-            &["load", "--quiet", set.requests.to_str().unwrap()],
-        );
+    let lines = set
+        .requests
+        .to_str()
+        .unwrap()
+        .replace(".otlp.zst", ".jsonl.zst");
+    let text = zstd::decode_all(std::fs::File::open(lines).unwrap()).unwrap();
+    let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+    let (first, second) = lines.split_at(lines.len() / 2);
+    [("first", first), ("second", second)].map(|(name, lines)| {
+        let path = folder.join(name);
+        std::fs::write(&path, lines.concat()).unwrap();
+        path
+    })
+}
+
+/// Loads both halves, each as a block of its own. What the last load says.
+fn loaded(data_dir: &Path) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let mut last = String::new();
+    for file in halves(folder.path()) {
+        let (code, stdout, stderr) = done(data_dir, &["load", "--quiet", file.to_str().unwrap()]);
         assert_eq!(code, Some(0), "{stderr}");
+        last = stdout;
     }
+    last
 }
 
 fn done(data_dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -40,21 +61,21 @@ fn counted(data_dir: &Path, query: &str, more: &[&str]) -> u64 {
 }
 
 #[test]
-fn a_file_loaded_twice_is_there_once_after_compaction() {
+fn blocks_are_merged_checked_and_counted() {
     let folder = tempfile::tempdir().unwrap();
-    loaded(folder.path(), 2);
+    loaded(folder.path());
     let count = "{} | count_over_time()";
     let (_, stdout, _) = done(folder.path(), &["compact", "--dry-run"]);
     assert!(stdout.starts_with("would merge 2 blocks"), "{stdout}");
     let (code, stdout, stderr) = done(folder.path(), &["compact"]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     assert!(
-        stdout.starts_with("merged 2 blocks") && stdout.contains("1,500 that came twice"),
+        stdout.starts_with("merged 2 blocks") && stdout.contains("0 that came twice"),
         "{stdout}"
     );
-    assert_eq!(counted(folder.path(), count, &[]), 1_500);
+    assert_eq!(counted(folder.path(), count, &[]), SPANS);
     // Before that, what was stored then is still readable.
-    assert!(counted(folder.path(), count, &["--catalog-version", "1"]) >= 1_500);
+    assert!(counted(folder.path(), count, &["--catalog-version", "2"]) == SPANS);
     let (code, _, stderr) = done(
         folder.path(),
         &["query", count, "--instant", "--catalog-version", "99"],
@@ -68,7 +89,7 @@ fn a_file_loaded_twice_is_there_once_after_compaction() {
     let (code, stdout, _) = done(folder.path(), &["storage", "stats", "--json"]);
     assert_eq!(code, Some(0));
     let stats: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(stats[0]["spans"], 1_500, "{stats}");
+    assert_eq!(stats[0]["spans"], SPANS, "{stats}");
     let (code, stdout, _) = done(folder.path(), &["storage", "verify"]);
     assert_eq!(code, Some(0), "{stdout}");
     let (code, stdout, _) = done(folder.path(), &["storage", "gc"]);
@@ -76,10 +97,35 @@ fn a_file_loaded_twice_is_there_once_after_compaction() {
     assert!(stdout.contains("nothing was removed"), "{stdout}");
 }
 
+/// Also where only some of its spans are there, and whatever became of the blocks meanwhile.
+#[test]
+fn a_file_loaded_again_is_there_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = "{} | count_over_time()";
+    loaded(folder.path());
+    for compacted in [false, true] {
+        if compacted {
+            assert_eq!(done(folder.path(), &["compact"]).0, Some(0));
+        }
+        let said = loaded(folder.path());
+        assert!(
+            said.contains("spans were stored already") && said.starts_with("loaded 0 "),
+            "{said}"
+        );
+        assert_eq!(counted(folder.path(), count, &[]), SPANS);
+    }
+    let deleted = ["delete", "--query", "{ status = error }", "--yes"];
+    assert_eq!(done(folder.path(), &deleted).0, Some(0));
+    assert!(counted(folder.path(), count, &[]) < SPANS);
+    let said = loaded(folder.path());
+    assert!(said.contains("spans were stored already"), "{said}");
+    assert_eq!(counted(folder.path(), count, &[]), SPANS);
+}
+
 #[test]
 fn traces_are_deleted_only_if_that_was_meant() {
     let folder = tempfile::tempdir().unwrap();
-    loaded(folder.path(), 1);
+    loaded(folder.path());
     let all = counted(folder.path(), "{} | count_over_time()", &[]);
     let errors = "{ status = error }";
     let (code, stdout, stderr) = done(folder.path(), &["delete", "--query", errors]);
@@ -96,7 +142,7 @@ fn traces_are_deleted_only_if_that_was_meant() {
     );
     assert_eq!(code, Some(0));
     let receipt: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(receipt["catalog_version"], 2, "{receipt}");
+    assert_eq!(receipt["catalog_version"], 3, "{receipt}");
     assert_eq!(receipt["trace_ids_sha256"].as_str().unwrap().len(), 64);
     let spans = receipt["spans"].as_u64().unwrap();
     assert!(
@@ -119,7 +165,7 @@ fn traces_are_deleted_only_if_that_was_meant() {
 #[test]
 fn wrong_deletions_say_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
-    loaded(folder.path(), 1);
+    loaded(folder.path());
     for (arguments, expected) in [
         (&["delete"][..], "--trace"),
         (&["delete", "--trace", "xyz"], "--trace xyz"),
@@ -146,7 +192,7 @@ fn a_backup_comes_back() {
     let (data, other) = (folder.path().join("data"), folder.path().join("other"));
     let backup = folder.path().join("backup");
     let to = backup.to_str().unwrap();
-    loaded(&data, 2);
+    loaded(&data);
     assert_eq!(done(&data, &["compact"]).0, Some(0));
     let query = "{} | count_over_time()";
     let (code, stdout, _) = done(&data, &["storage", "backup", "--to", to, "--dry-run"]);
@@ -158,7 +204,10 @@ fn a_backup_comes_back() {
         assert!(stdout.starts_with("copied version 3 "), "{stdout}");
     }
     // The next one to the same place copies what is new.
-    loaded(&data, 1);
+    assert_eq!(
+        done(&data, &["delete", "--query", "{ status = error }", "--yes"]).0,
+        Some(0)
+    );
     assert_eq!(done(&data, &["storage", "backup", "--to", to]).0, Some(0));
     let (code, _, stderr) = done(
         &data,
@@ -172,9 +221,10 @@ fn a_backup_comes_back() {
     assert_eq!(counted(&other, query, &[]), counted(&data, query, &[]));
     assert_eq!(done(&other, &["storage", "verify"]).0, Some(0));
     // And is a storage like any other.
-    loaded(&other, 1);
-    assert_eq!(done(&other, &["compact"]).0, Some(0));
-    assert_eq!(counted(&other, query, &[]), 1_500);
+    let left = counted(&other, query, &[]);
+    assert!(left < SPANS);
+    loaded(&other);
+    assert_eq!(counted(&other, query, &[]), SPANS);
     let (code, _, stderr) = done(&other, &["storage", "restore", "--from", to]);
     assert_eq!(code, Some(2));
     assert!(stderr.contains("in version"), "{stderr}");
@@ -187,7 +237,7 @@ fn a_backup_comes_back() {
 fn a_damaged_block_is_not_taken_into_a_backup() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    loaded(&data, 1);
+    loaded(&data);
     let blocks = data.join("store/single-tenant/blocks");
     let spread = std::fs::read_dir(blocks)
         .unwrap()
@@ -219,4 +269,42 @@ fn a_damaged_block_is_not_taken_into_a_backup() {
         !backup.join("single-tenant/catalog").is_dir(),
         "half a backup is none"
     );
+}
+
+/// A sender that got no answer batches anew: part of what it sends is stored already.
+#[tokio::test]
+async fn a_span_sent_again_in_another_batch_is_stored_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let sets = [
+        "live_store.max_block_duration=300ms",
+        "live_store.max_trace_idle=100ms",
+    ];
+    let server = Server::start(folder.path(), &sets).await;
+    let halves = halves(folder.path());
+    let all = folder.path().join("all");
+    let both = halves
+        .each_ref()
+        .map(|half| std::fs::read(half).unwrap())
+        .concat();
+    std::fs::write(&all, &both).unwrap();
+    for lines in [&halves[0], &all, &halves[1]] {
+        // All lines as one request, so that no request is the same as one before.
+        let requests: Vec<Value> = std::fs::read_to_string(lines)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let parts = requests
+            .iter()
+            .flat_map(|request| request["resourceSpans"].as_array().unwrap());
+        let request = serde_json::json!({ "resourceSpans": parts.collect::<Vec<_>>() });
+        let url = format!("http://{}/v1/traces", server.otlp_http);
+        let posted = server.client.post(url).body(request.to_string());
+        let posted = posted.header("content-type", "application/json");
+        assert!(posted.send().await.unwrap().status().is_success());
+        tokio::time::sleep(std::time::Duration::from_millis(1_000)).await;
+    }
+    assert_eq!(server.count("{}", Window::ALL).await, SPANS);
+    assert!(server.terminate().await.success());
+    assert_eq!(counted(folder.path(), "{} | count_over_time()", &[]), SPANS);
 }

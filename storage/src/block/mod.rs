@@ -8,7 +8,7 @@
 
 mod bits;
 pub mod footer;
-mod hash;
+pub(crate) mod hash;
 mod hybrid;
 mod memory;
 pub mod meta;

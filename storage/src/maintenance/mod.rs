@@ -2,10 +2,11 @@
 //! objects that nothing names any more are removed.
 //!
 //! [`compactor`] merges blocks, [`deletion`] takes traces out of them;
-//! [`backup`] copies all of it elsewhere; [`retention`] says which blocks are too old; [`sweep`] removes objects.
+//! [`repeats`] leaves out of new blocks what is stored; [`backup`] copies all of it elsewhere; [`retention`] says which blocks are too old; [`sweep`] removes objects.
 
 pub mod backup;
 pub mod compactor;
 pub mod deletion;
+pub mod repeats;
 pub mod retention;
 pub mod sweep;

@@ -19,6 +19,7 @@ mod golden_spans;
 mod maintenance;
 mod plain;
 mod received;
+mod repeats;
 mod rewrite;
 mod round_trip;
 mod trace;

@@ -22,7 +22,7 @@ use storage::schema::{fixed_fields, names};
 use crate::common::{attribute, contents, group, open, options, prefix, span, text};
 use crate::round_trip::{groups, seeded};
 
-fn request(groups: &[SpanGroup], received_s: Option<i64>) -> PlainRequest {
+pub(crate) fn request(groups: &[SpanGroup], received_s: Option<i64>) -> PlainRequest {
     let message = ExportTraceServiceRequest {
         resource_spans: to_resource_spans(groups),
     };
@@ -39,9 +39,9 @@ fn messages(groups: &[SpanGroup]) -> Vec<Message> {
 }
 
 /// Arrival, length and weight of a row.
-type Received = (Option<i64>, Option<u32>, Option<f64>);
+pub(crate) type Received = (Option<i64>, Option<u32>, Option<f64>);
 
-fn received(block: &MemoryBlock) -> Vec<Received> {
+pub(crate) fn received(block: &MemoryBlock) -> Vec<Received> {
     let rows = block.batches.iter().flat_map(|batch| {
         let column = |name| batch.column_by_name(name).unwrap();
         let seconds = column(names::RECEIVED_S).as_primitive::<Int64Type>();
