@@ -19,7 +19,7 @@ use crate::render::number;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The copy is a storage like any other: it can be queried, and is what `restore` takes. What is there\nalready is not copied again, so a backup that was interrupted goes on, and the next one to the same place\ncopies what is new. May run beside a server. A bucket of the kind that the configuration names is opened\nwith its settings, any other with the environment variables of its kind.\n\nExamples:\n  spandrel storage backup --data-dir ./spandrel-data --to /mnt/backup/spandrel\n  spandrel storage backup --config spandrel.yaml --to s3://backups/spandrel --tenant team-a\n  spandrel storage backup --data-dir ./spandrel-data --to /mnt/backup/spandrel --catalog-version 120 --dry-run"
+    after_help = "The copy is a storage like any other: it can be queried, and is what `restore` takes.\nWhat is there already is not copied again, so a backup that was interrupted goes on, and\nthe next one to the same place copies what is new. May run beside a server. A bucket of\nthe kind that the configuration names is opened with its settings, any other with the\nenvironment variables of its kind.\n\nExamples:\n  spandrel storage backup --data-dir ./spandrel-data --to /mnt/backup/spandrel\n  spandrel storage backup --config spandrel.yaml --to s3://backups/spandrel --tenant team-a\n  spandrel storage backup --data-dir ./spandrel-data --to /mnt/backup/spandrel --catalog-version 120 --dry-run"
 )]
 pub(super) struct BackupArgs {
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub(super) struct BackupArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Into a storage that does not have the tenant yet; stop its server before, or it starts a catalog of its\nown meanwhile.\n\nExamples:\n  spandrel storage restore --data-dir ./spandrel-data --from /mnt/backup/spandrel\n  spandrel storage restore --config spandrel.yaml --from s3://backups/spandrel --tenant team-a"
+    after_help = "Into a storage that does not have the tenant yet; stop its server before, or it starts a\ncatalog of its own meanwhile.\n\nExamples:\n  spandrel storage restore --data-dir ./spandrel-data --from /mnt/backup/spandrel\n  spandrel storage restore --config spandrel.yaml --from s3://backups/spandrel --tenant team-a"
 )]
 pub(super) struct RestoreArgs {
     #[command(flatten)]

@@ -22,7 +22,7 @@ const MAX_ROUNDS: usize = 16;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Windows of an hour that have settled, ten minutes after their end, become blocks that are cut by\ntrace id; traces whose spans lie in several blocks are joined, and spans that came twice are kept\nonce. May run beside a server. What is committed when it is interrupted stays.\n\nExamples:\n  spandrel compact --data-dir ./spandrel-data\n  spandrel compact --config spandrel.yaml --tenant team-a\n  spandrel compact --data-dir ./spandrel-data --dry-run"
+    after_help = "Windows of an hour that have settled, ten minutes after their end, become blocks that\nare cut by trace id; traces whose spans lie in several blocks are joined, and spans that\ncame twice are kept once. May run beside a server. What is committed when it is\ninterrupted stays.\n\nExamples:\n  spandrel compact --data-dir ./spandrel-data\n  spandrel compact --config spandrel.yaml --tenant team-a\n  spandrel compact --data-dir ./spandrel-data --dry-run"
 )]
 pub(super) struct CompactArgs {
     #[command(flatten)]

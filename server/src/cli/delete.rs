@@ -30,7 +30,7 @@ const MAX_TRACES: usize = 1_000_000;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without --yes it only tells what it would delete. Traces are deleted as a whole: with --query those of\nwhich a span is selected and that have some of their time between --from and --to. They are gone from\nall answers at once, and their bytes an hour after a server has seen that. May run beside a server; what\nthat has in memory yet is not deleted.\n\nExamples:\n  spandrel delete --data-dir ./spandrel-data --trace 0eb0c150ab1eda5b3c4ed14104ec779c --yes\n  spandrel delete --config spandrel.yaml --tenant team-a --query '{ span.user.id = \"42\" }'\n  spandrel delete --data-dir ./spandrel-data --query '{ name = \"GET /health\" }' --to now-30d --yes --json"
+    after_help = "Without --yes it only tells what it would delete. Traces are deleted as a whole: with\n--query those of which a span is selected and that have some of their time between\n--from and --to. They are gone from all answers at once, and their bytes an hour after a\nserver has seen that. May run beside a server; what that has in memory yet is not\ndeleted.\n\nExamples:\n  spandrel delete --data-dir ./spandrel-data --trace 0eb0c150ab1eda5b3c4ed14104ec779c --yes\n  spandrel delete --config spandrel.yaml --tenant team-a --query '{ span.user.id = \"42\" }'\n  spandrel delete --data-dir ./spandrel-data --query '{ name = \"GET /health\" }' --to now-30d --yes"
 )]
 pub(super) struct DeleteArgs {
     #[command(flatten)]
