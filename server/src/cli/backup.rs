@@ -137,6 +137,13 @@ async fn copy(
     version: Option<u64>,
     how: &How,
 ) -> anyhow::Result<()> {
+    if catalog.current().version == 0 {
+        output::note(&format!(
+            "tenant {} has nothing stored; nothing is copied of it",
+            catalog.tenant()
+        ));
+        return Ok(());
+    }
     let copy = Copy::of(place(from), place(to), catalog, version).await?;
     let what = format!(
         "version {} of the catalog of tenant {}, and its {} blocks with {}",
