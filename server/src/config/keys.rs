@@ -351,6 +351,12 @@ pub static KEYS: &[Key] = &[
         "Folder of the blocks with backend `local`; empty: `store` in the data folder.",
     ),
     key(
+        "storage.trace.local.max_bytes",
+        Kind::Bytes,
+        "0",
+        "With the backend `local`, the oldest windows of all tenants are deleted once blocks take more than this, down to the newest one, which stays. 0: never. What was deleted takes room for another hour.",
+    ),
+    key(
         "storage.trace.wal.path",
         Kind::Text,
         "",

@@ -25,6 +25,8 @@ pub struct MaintenanceConfig {
     pub retention: Option<Duration>,
     /// About how large a block becomes at most.
     pub max_block_bytes: u64,
+    /// How many bytes blocks may take before the oldest go; `None`: as many as there are.
+    pub max_bytes: Option<u64>,
     /// Threads that merge blocks.
     pub concurrency: usize,
 }
@@ -43,6 +45,7 @@ impl MaintenanceConfig {
         Ok(Self {
             is_on: !settings.is_on("overrides.defaults.compaction.compaction_disabled"),
             retention,
+            max_bytes: max_bytes(settings)?,
             concurrency: usize::try_from(
                 settings.number("backend_worker.compaction.max_concurrency"),
             )
@@ -51,4 +54,18 @@ impl MaintenanceConfig {
             max_block_bytes: max_block_bytes.clamp(MIN_BLOCK_BYTES, MAX_BLOCK_BYTES),
         })
     }
+}
+
+/// How many bytes blocks may take on a local disk, if that is limited.
+fn max_bytes(settings: &Settings) -> Result<Option<u64>, MisfitError> {
+    const MAX_BYTES: &str = "storage.trace.local.max_bytes";
+    const BACKEND: &str = "storage.trace.backend";
+    let max_bytes = Some(settings.number(MAX_BYTES)).filter(|bytes| *bytes > 0);
+    if max_bytes.is_some() && settings.text(BACKEND) != "local" {
+        return Err(MisfitError::Refused(format!(
+            "`{MAX_BYTES}` is for the backend `local`, and `{BACKEND}` is `{}`: a bucket has no end; `backend_worker.compaction.block_retention` limits how long blocks are kept",
+            settings.text(BACKEND)
+        )));
+    }
+    Ok(max_bytes)
 }

@@ -42,6 +42,7 @@ pub struct MaintenanceMetrics {
     seconds: Histogram,
     expired: IntCounter,
     swept: IntCounter,
+    block_bytes: IntGauge,
     waiting: IntGauge,
 }
 
@@ -77,8 +78,14 @@ impl MaintenanceMetrics {
             "Jobs of compaction that were due when last looked.",
         )?;
         registry.register(Box::new(waiting.clone()))?;
+        let block_bytes = IntGauge::new(
+            "spandrel_store_block_bytes",
+            "Bytes of all live blocks, where storage.trace.local.max_bytes limits them.",
+        )?;
+        registry.register(Box::new(block_bytes.clone()))?;
         Ok(Self {
             jobs,
+            block_bytes,
             seconds,
             waiting,
             spans: counter(
@@ -99,7 +106,7 @@ impl MaintenanceMetrics {
             )?,
             expired: counter(
                 "spandrel_retention_deleted_blocks_total",
-                "Blocks that were deleted because they were too old.",
+                "Blocks that were deleted because they were too old, or the oldest of too many.",
             )?,
             swept: counter(
                 "spandrel_gc_removed_objects_total",
@@ -186,10 +193,73 @@ impl Maintenance {
             .into_iter()
             .collect();
         self.tenants.retain(|tenant, _| tenants.contains(tenant));
+        if let Some(max_bytes) = self.config.max_bytes
+            && let Err(error) = self.make_room(&tenants, max_bytes).await
+        {
+            let error = &error as &(dyn std::error::Error + 'static);
+            tracing::error!(
+                error,
+                max_bytes,
+                "cannot delete the oldest blocks (storage.trace.local.max_bytes)"
+            );
+        }
         for tenant in tenants {
             if let Err(error) = self.look_after(&tenant).await {
                 let error = &error as &(dyn std::error::Error + 'static);
                 tracing::error!(%tenant, error, "cannot keep the blocks of a tenant in order");
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the oldest windows until the blocks of all tenants take no more than they may. A wrong clock
+    /// does not matter here: what is oldest is so by what spans say.
+    async fn make_room(
+        &self,
+        tenants: &BTreeSet<TenantId>,
+        max_bytes: u64,
+    ) -> Result<(), StorageError> {
+        let mut catalogs = BTreeMap::new();
+        let mut total = 0;
+        for tenant in tenants {
+            let catalog = self.stored.catalog(tenant).await?;
+            total += catalog.newest().await?.block_bytes();
+            catalogs.insert(tenant, catalog);
+        }
+        self.metrics
+            .block_bytes
+            .set(i64::try_from(total).unwrap_or(i64::MAX));
+        if total <= max_bytes {
+            return Ok(());
+        }
+        let mut blocks = Vec::new();
+        for catalog in catalogs.values() {
+            let root = catalog.newest().await?;
+            blocks.extend(catalog.blocks(&root, &Times::ALL.spans).await?);
+        }
+        for (window, old) in retention::beyond(&blocks, max_bytes) {
+            for (tenant, catalog) in &catalogs {
+                let of_tenant = old.iter().filter(|block| block.tenant == **tenant);
+                let of_tenant: Vec<_> = of_tenant.map(Arc::clone).collect();
+                if of_tenant.is_empty() {
+                    continue;
+                }
+                let spans: u64 = of_tenant.iter().map(|block| block.row_count).sum();
+                let count = of_tenant.len();
+                let edit = Edit::replace(of_tenant, Vec::new(), &self.random);
+                catalog.commit(edit).await?;
+                self.metrics
+                    .expired
+                    .inc_by(u64::try_from(count).unwrap_or(0));
+                tracing::warn!(
+                    %tenant,
+                    window_s = window.start_s,
+                    blocks = count,
+                    spans,
+                    total_bytes = total,
+                    max_bytes,
+                    "deleted the oldest blocks, because all of them take more than storage.trace.local.max_bytes"
+                );
             }
         }
         Ok(())

@@ -137,6 +137,14 @@ impl Root {
         in_parts + self.recent.len() as u64
     }
 
+    /// Bytes of the live blocks' files.
+    #[must_use]
+    pub fn block_bytes(&self) -> u64 {
+        let in_parts: u64 = self.parts.iter().map(|part| part.block_bytes).sum();
+        let recent = self.recent.iter().filter_map(|block| block.file.as_ref());
+        in_parts + recent.map(|file| file.size_bytes).sum::<u64>()
+    }
+
     /// The start of the earliest span and that of the latest, ns since the epoch; `None` if there are no
     /// blocks.
     #[must_use]

@@ -352,6 +352,50 @@ fn without(expected: &[String], traces: &HashSet<TraceId>) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn the_oldest_windows_go_until_the_rest_fits() {
+    let (inner, _) = filled().await;
+    let store: Arc<dyn ObjectStore> = inner;
+    compact(&store).await.unwrap();
+    for hour in 3..6 {
+        let stored = stored_blocks(&store);
+        let catalog = stored.catalog(&TenantId::single()).await.unwrap();
+        let meta = put(&store, vec![span(hour, 1, 0, hour as i64 * HOUR_NS)]).await;
+        catalog.commit(Edit::add(meta)).await.unwrap();
+    }
+    let blocks = live(&store).await;
+    let bytes = |blocks: &[Arc<BlockMeta>]| -> u64 {
+        let files = blocks.iter().filter_map(|block| block.file.as_ref());
+        files.map(|file| file.size_bytes).sum()
+    };
+    let stored = stored_blocks(&store);
+    let catalog = stored.catalog(&TenantId::single()).await.unwrap();
+    assert_eq!(
+        catalog.newest().await.unwrap().block_bytes(),
+        bytes(&blocks)
+    );
+    assert!(retention::beyond(&blocks, bytes(&blocks)).is_empty());
+    let newest = blocks.iter().map(|block| block.max_start_ns).max().unwrap();
+    for max_bytes in [0, 1, bytes(&blocks) / 2, bytes(&blocks) - 1] {
+        let beyond: Vec<_> = retention::beyond(&blocks, max_bytes)
+            .into_iter()
+            .flat_map(|(_, blocks)| blocks)
+            .collect();
+        let gone: BTreeSet<_> = beyond.iter().map(|block| block.block_id).collect();
+        let (gone, left): (Vec<_>, Vec<_>) = blocks
+            .iter()
+            .map(Arc::clone)
+            .partition(|block| gone.contains(&block.block_id));
+        let last_gone = gone.iter().map(|block| block.max_start_ns).max().unwrap();
+        assert!(
+            left.iter().all(|block| block.max_start_ns > last_gone),
+            "{max_bytes}"
+        );
+        assert!(left.iter().any(|block| block.max_start_ns == newest));
+        assert!(bytes(&left) <= max_bytes || left.len() == 1, "{max_bytes}");
+    }
+}
+
+#[tokio::test]
 async fn deleted_traces_are_gone_from_all_blocks() {
     let (inner, expected) = filled().await;
     let store: Arc<dyn ObjectStore> = inner;
