@@ -12,7 +12,8 @@
 //! What comes late into a settled window waits beside it, and late blocks are merged among themselves like
 //! those of an open window; all of it is written again only where that is a fair share ([`LATE_SHARE`]) of
 //! the window. Windows that came out small are joined into a day's ([`Reason::Day`]) once the day has
-//! settled, so that a quiet tenant has a block a day.
+//! settled, so that a quiet tenant has a block a day. Windows longer than that, which hold the few traces of very many
+//! hours, are only merged by themselves.
 //!
 //! Nothing here deletes, and nothing depends on the time but when: with a clock that is wrong, windows
 //! are merged too early, in rounds that each grow by a share of the window, or too late.
@@ -142,6 +143,7 @@ pub fn jobs(blocks: &[Candidate], now_ns: i64, max_block_bytes: u64) -> Vec<Job>
     };
     let mut spanning = Vec::new();
     let mut days: BTreeMap<i64, Vec<Placed<'_>>> = BTreeMap::new();
+    let mut long: BTreeMap<Window, Vec<Placed<'_>>> = BTreeMap::new();
     for block in blocks {
         match block.place() {
             Some(Partition { window, piece }) => {
@@ -151,7 +153,11 @@ pub fn jobs(blocks: &[Candidate], now_ns: i64, max_block_bytes: u64) -> Vec<Job>
                     window,
                     piece,
                 };
-                days.entry(day.start_s).or_default().push(placed);
+                if window.length_s > DAY_S {
+                    long.entry(window).or_default().push(placed);
+                } else {
+                    days.entry(day.start_s).or_default().push(placed);
+                }
             }
             None => spanning.push(block),
         }
@@ -159,6 +165,9 @@ pub fn jobs(blocks: &[Candidate], now_ns: i64, max_block_bytes: u64) -> Vec<Job>
     let mut jobs = policy.cut_up(spanning);
     for (day_s, placed) in days {
         policy.day(day_s, placed, &mut jobs);
+    }
+    for (window, placed) in long {
+        jobs.extend(policy.window(window, &placed));
     }
     jobs.sort_by_key(|job| (job.reason, job.window, job.inputs.first().copied()));
     jobs

@@ -357,3 +357,43 @@ fn jobs_have_one_owner_and_few_move() {
     assert!((400..600).contains(&moved), "{moved}");
     assert_eq!(owner(&tenant, &jobs[0], &[]), None);
 }
+
+/// Windows that are longer than a day are merged by themselves, whatever else lies in their days.
+#[test]
+fn long_windows_are_left_out_of_days() {
+    let of_window = |number: u64, window: Window| Candidate {
+        id: BlockId(ulid::Ulid(u128::from(number))),
+        bytes: MIB,
+        min_start_ns: window.start_s * 1_000_000_000,
+        max_start_ns: window.start_s * 1_000_000_000,
+        partition: Some(Partition {
+            window,
+            piece: HashPiece::ALL,
+        }),
+    };
+    let long = Window::of(0, 32 * DAY_S);
+    let hours: Vec<Candidate> = (1..5)
+        .map(|hour| {
+            of_window(
+                hour,
+                Window::of(
+                    i64::try_from(hour).unwrap() * HOUR_S * 1_000_000_000,
+                    HOUR_S,
+                ),
+            )
+        })
+        .collect();
+    let now_ns = 100 * DAY_S * 1_000_000_000;
+    let mut blocks = hours.clone();
+    blocks.push(of_window(9, long));
+    let day = jobs(&hours, now_ns, MAX_BLOCK);
+    assert_eq!(day[0].reason, Reason::Day);
+    assert_eq!(jobs(&blocks, now_ns, MAX_BLOCK), day);
+    blocks.push(of_window(10, long));
+    let both = jobs(&blocks, now_ns, MAX_BLOCK);
+    let merged = both.iter().find(|job| job.window == long).unwrap();
+    assert_eq!(
+        (merged.inputs.len(), merged.window_length_s),
+        (2, 32 * DAY_S)
+    );
+}

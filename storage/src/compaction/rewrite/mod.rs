@@ -2,7 +2,8 @@
 //! and all is cut anew by window and by trace id.
 //!
 //! Most traces lie in one of the inputs as a whole, and their rows are copied, column by column, without
-//! making spans of them. [`parts`] finds which traces there are and where, and which block each goes into;
+//! making spans of them. [`parts`] finds which traces there are and where, and which block each goes into, by
+//! [`windows`];
 //! [`columns`] says what is written, [`texts`] in which form, by what is [`known`] of the inputs; [`source`] reads, and [`attributes`] moves what has a column in
 //! one block and none in another; [`gather`] puts a column together, with [`coded`] for texts. Traces
 //! of several parts are [`joined`]. [`output`] writes a block, row group by row group.
@@ -23,6 +24,7 @@ mod output;
 mod parts;
 mod source;
 mod texts;
+mod windows;
 
 use std::sync::Arc;
 

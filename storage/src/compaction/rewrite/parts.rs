@@ -8,7 +8,8 @@ use arrow::datatypes::Int64Type;
 use hashbrown::HashSet;
 
 use super::source::{Batches, Place, Source, batch_rows};
-use crate::block::meta::{HashPiece, Partition, Window};
+use super::windows::Windows;
+use crate::block::meta::{HashPiece, Partition};
 use crate::block::{BlockFile, TraceIndex};
 use crate::compaction::workers::Workers;
 use crate::error::StorageError;
@@ -142,8 +143,11 @@ pub(super) fn arrange(parts: &mut [Part], window_length_s: i64, piece_bits: u8) 
         let start_ns = start_ns.unwrap_or_default();
         trace.iter_mut().for_each(|part| part.start_ns = start_ns);
     }
+    let traces = parts.chunk_by(|a, b| a.trace_id == b.trace_id);
+    let starts = traces.filter_map(|trace| trace.first().map(|part| part.start_ns));
+    let windows = Windows::new(window_length_s, starts);
     let partition = |part: &Part| Partition {
-        window: Window::of(part.start_ns, window_length_s),
+        window: windows.of(part.start_ns),
         piece: HashPiece::of(part.trace_id, piece_bits),
     };
     parts.sort_unstable_by_key(|part| (partition(part), *part));
