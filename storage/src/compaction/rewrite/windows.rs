@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_year_of_hours_is_not_too_many() {
-        let starts = (0..MANY as i64).map(|hour| hour * HOUR_S * S);
+        let starts = (0i64..).take(MANY).map(|hour| hour * HOUR_S * S);
         let windows = Windows::new(HOUR_S, starts.clone());
         assert!(
             starts
