@@ -2,7 +2,7 @@
 //!
 //! Steps, one module each: [`from_wire`] and [`from_model`] take spans apart into [`arrive`] and
 //! [`attributes`]; [`rows`] puts them in block order and finds repeated ones, with [`tree`] for the
-//! inside of a trace; [`collected`] looks at the attributes of all scopes, and [`promote`] decides which
+//! inside of a trace; [`collected`] looks at the attributes of all scopes, and [`mod@promote`] decides which
 //! keys get a column; [`fixed`] and [`lists`] build the columns that every block has, of [`entries`],
 //! [`items`], [`spread`] and [`text`]; [`describe`] writes down what was made. [`counts`] knows which
 //! attributes some spans have, for whoever makes the columns of several blocks without their spans.
